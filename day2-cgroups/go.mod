@@ -1,0 +1,21 @@
+module example.com/go-docker/day2-cgroups
+
+go 1.25
+
+require (
+	github.com/creack/pty v1.1.24
+	github.com/docker/go-units v0.5.0
+	github.com/guptarohit/asciigraph v0.10.0
+	github.com/moby/sys/mountinfo v0.7.3
+	github.com/moby/term v0.5.2
+	github.com/sirupsen/logrus v1.10.2
+	github.com/urfave/cli/v2 v2.27.7
+	golang.org/x/sys v0.41.0
+)
+
+require (
+	github.com/Azure/go-ansiterm v0.0.0-20250102033503-faa5f7b0171c // indirect
+	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
+	github.com/russross/blackfriday/v2 v2.1.0 // indirect
+	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1 // indirect
+)

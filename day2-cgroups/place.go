@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// entryFD is the first descriptor after the two pipes.
+const entryFD = reportFD + 1
+
+// An entry is how init gets the command into the container's cgroup. Init
+// itself stays outside, as Docker's shim does: what it uses is not charged to
+// the container, and the limits cannot hit it.
+type entry struct {
+	Version int
+	Files   int // descriptors from entryFD on: tasks files, or one directory
+}
+
+// place arranges for the container to start inside its cgroup.
+func (g *cgroup) place(cmd *exec.Cmd, c *Container) (err error) {
+	c.Cgroup.Version = g.record.Version
+	if g.record.Version == 1 {
+		g.handed, err = openTasks(g.record.Cgroups)
+	} else {
+		g.handed = make([]*os.File, 1)
+		g.handed[0], err = os.Open(g.record.Cgroups[0])
+	}
+	if err != nil {
+		return err
+	}
+	if g.record.Version == 2 && !c.Init {
+		cloneInto(cmd.SysProcAttr, g.handed[0].Fd()) // init becomes the command: it has to be born there itself
+		return nil
+	}
+	cmd.ExtraFiles = g.handed
+	c.Cgroup.Files = len(g.handed)
+	return nil
+}
+
+// enter is init's side of place, called just before the command is started.
+func (e entry) enter(command *syscall.SysProcAttr) error {
+	if e.Files == 0 {
+		return nil
+	}
+	if e.Version == 2 {
+		cloneInto(command, entryFD)
+		return nil
+	}
+	files := make([]*os.File, e.Files)
+	for i := range files {
+		files[i] = os.NewFile(uintptr(entryFD+i), "tasks")
+	}
+	return enterTasks(files)
+}
