@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	demoLimit  = 100 << 20 // bytes the container gets; the hog wants twice as much
-	hogPause   = 15 * time.Millisecond
+	demoLimit  = 100 << 20             // bytes the container gets; the hog wants twice as much
+	hogPause   = 40 * time.Millisecond // after each 4 MiB: slow enough to watch
 	hogHold    = 300 * time.Millisecond
 	sampleTime = 20 * time.Millisecond
 )
@@ -191,14 +191,14 @@ func (r *result) print(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "  limit\t%s\t%s\n", units.BytesSize(float64(r.LimitBytes)), file["limit"])
 	fmt.Fprintf(table, "  swap on top\t%s\t%s\n", swap, file["swap"])
-	fmt.Fprintf(table, "  asked for\t%s\n", units.BytesSize(float64(r.AskedBytes)))
+	fmt.Fprintf(table, "  asked for\t%s\t\n", units.BytesSize(float64(r.AskedBytes)))
 	fmt.Fprintf(table, "  peak\t%s\t%s\n", units.BytesSize(float64(r.PeakBytes)), file["peak"])
 	if r.SwapPeak > 0 {
-		fmt.Fprintf(table, "  peak of swap\t%s\n", units.BytesSize(float64(r.SwapPeak)))
+		fmt.Fprintf(table, "  peak of swap\t%s\t\n", units.BytesSize(float64(r.SwapPeak)))
 	}
 	fmt.Fprintf(table, "  times at the limit\t%s\t%s\n", r.hits(), file["hits"])
 	fmt.Fprintf(table, "  OOM kills\t%d\t%s\n", r.OOMKills, file["kills"])
-	fmt.Fprintf(table, "  exit status\t%s\n", status)
+	fmt.Fprintf(table, "  exit status\t%s\t\n", status)
 	if err := table.Flush(); err != nil {
 		return err
 	}
