@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,6 +36,9 @@ func start(c *Container) (_ *process, err error) {
 			p.abort()
 		}
 	}()
+	if err := hideDescriptors(); err != nil {
+		return nil, err
+	}
 	if p.cmd, err = initCommand(c); err != nil {
 		return nil, err
 	}
@@ -87,7 +91,7 @@ func initCommand(c *Container) (*exec.Cmd, error) {
 		// A session of its own: ^C in our terminal then reaches only us, and
 		// we forward it once.
 		Setsid:  true,
-		Setctty: c.TTY,
+		Setctty: c.TTY && !c.Init, // else init gives the terminal to the command
 		// When we die, however we die, the container dies.
 		Pdeathsig: syscall.SIGKILL,
 	}
@@ -103,15 +107,28 @@ func initCommand(c *Container) (*exec.Cmd, error) {
 }
 
 // untilRunning waits for init's word that the command runs. A signal that
-// comes earlier cannot be forwarded to anybody yet: it ends the start.
+// comes earlier is kept for the command: it may be running already, and have
+// its own idea of an end. Only a start that hangs is ended by the signal.
 func (p *process) untilRunning(pipes *pipes) error {
 	report := make(chan error, 1)
 	go func() { report <- pipes.readReport() }()
-	select {
-	case err := <-report:
-		return err
-	case sig := <-p.signals.caught:
-		return statusError{status: 128 + int(sig.(syscall.Signal))}
+	var early []os.Signal
+	var hangs <-chan time.Time
+	for {
+		select {
+		case err := <-report:
+			for _, sig := range early {
+				p.signals.forward(sig, p.cmd.Process)
+			}
+			return err
+		case sig := <-p.signals.caught:
+			early = append(early, sig)
+			if sig != syscall.SIGCONT { // which asks nobody to end
+				hangs = time.After(time.Second)
+			}
+		case <-hangs:
+			return statusError{status: 128 + int(early[len(early)-1].(syscall.Signal))}
+		}
 	}
 }
 

@@ -30,10 +30,21 @@ type setting struct {
 
 // createCgroup makes the cgroup and sets its limits before anything runs in
 // it. When it returns an error, nothing of it is left.
-func createCgroup(c *Container) (_ *cgroup, err error) {
+func createCgroup(c *Container) (g *cgroup, err error) {
 	if err := sweep(); err != nil {
 		return nil, err
 	}
+	for range 10 {
+		// The end of another container may take away a parent that we have just
+		// seen: then once more.
+		if g, err = makeCgroup(c); !gone(err) {
+			break
+		}
+	}
+	return g, err
+}
+
+func makeCgroup(c *Container) (_ *cgroup, err error) {
 	g, settings, err := planCgroup(c)
 	if err != nil {
 		return nil, err
@@ -77,18 +88,33 @@ func planCgroup(c *Container) (*cgroup, []setting, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, dir := range above[1:] {
-			if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && !slices.Contains(r.Parents, dir) {
-				r.Parents = append(r.Parents, dir)
-			}
-		}
 		dir := filepath.Join(above[len(above)-1], "go-docker-"+c.ID)
 		r.Dirs[name] = dir
 		if !slices.Contains(r.Cgroups, dir) { // controllers may share a hierarchy
 			r.Cgroups = append(r.Cgroups, dir)
+			r.Parents = append(r.Parents, above[1:]...)
 		}
 	}
-	return &cgroup{record: r, controllers: controllers}, settings, nil
+	r.Parents, err = ours(r.Parents)
+	return &cgroup{record: r, controllers: controllers}, settings, err
+}
+
+// ours returns those of the parents that go with the container: those that are
+// not there yet, and those another container has made. The last one removes
+// them.
+func ours(parents []string) ([]string, error) {
+	var made []string
+	for _, dir := range parents {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			made = append(made, dir)
+		}
+	}
+	others, err := records() // after the look: a record is older than what it names
+	for _, r := range others {
+		r.file.Close()
+		made = append(made, r.Parents...)
+	}
+	return slices.DeleteFunc(parents, func(dir string) bool { return !slices.Contains(made, dir) }), err
 }
 
 // wanted lists the controllers whose counters we read, as far as this machine
@@ -132,7 +158,7 @@ func (g *cgroup) makeDir(dir string) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return explain(err)
 	}
 	if g.record.Version == 1 && strings.HasPrefix(g.record.Dirs["cpuset"]+"/", dir+"/") {
@@ -146,6 +172,9 @@ func (g *cgroup) set(s setting) error {
 	if s.optional && errors.Is(err, fs.ErrNotExist) {
 		logrus.Warnf("%s is missing: the kernel does not account for swap here, so it cannot limit it (boot with swapaccount=1)", s.file)
 		return nil
+	}
+	if err == nil && s.file == "cpuset.cpus" && g.record.Version == 2 {
+		return checkEffective(g.record.Dirs["cpuset"], s.value)
 	}
 	return err
 }
@@ -164,6 +193,10 @@ func write(path, value string) error {
 	return nil
 }
 
+// gone tells whether a cgroup is no longer there. A file that was opened before
+// says ENODEV.
+func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) }
+
 // explain adds what the kernel means where its error number misleads.
 func explain(err error) error {
 	var at *fs.PathError
@@ -175,6 +208,8 @@ func explain(err error) error {
 	switch {
 	case errors.Is(err, unix.EROFS):
 		why = "the cgroup file system is mounted read-only"
+	case errors.Is(err, unix.EACCES) && file == "cpuset.cpus" && at.Op == "write":
+		why = "the cgroup above does not have all of these CPUs"
 	case errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM):
 		why = "run as root, or in a cgroup that was delegated to you"
 	case errors.Is(err, unix.EBUSY) && file == "cgroup.subtree_control":
@@ -220,7 +255,7 @@ func removeCgroup(dir string) error {
 // the files of a cgroup cannot be removed, so rm -r and os.RemoveAll fail.
 func killAndRemove(dir string) error {
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if gone(err) {
 		return nil
 	}
 	if err != nil {
@@ -247,11 +282,14 @@ func killAndRemove(dir string) error {
 // version 1 one has to come back until no process is left.
 func kill(dir string) error {
 	err := write(filepath.Join(dir, "cgroup.kill"), "1")
-	if !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil // a threaded cgroup: its processes count as those of one above
+	}
+	if !gone(err) {
 		return err
 	}
 	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !gone(err) && !errors.Is(err, unix.EOPNOTSUPP) {
 		return err
 	}
 	for line := range strings.Lines(string(procs)) {

@@ -53,6 +53,13 @@ func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 // both. cpuset(7)
 func inheritCPUSet(dir string) error {
 	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+		own, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			return explain(err)
+		}
+		if len(strings.TrimSpace(string(own))) > 0 {
+			continue
+		}
 		value, err := os.ReadFile(filepath.Join(filepath.Dir(dir), file))
 		if err != nil {
 			return err

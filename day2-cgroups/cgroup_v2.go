@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -65,7 +68,28 @@ func enable(dir string, controllers []string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return write(file, strings.Join(missing, " "))
+	err = write(file, strings.Join(missing, " "))
+	if errors.Is(err, fs.ErrNotExist) && enable(filepath.Dir(dir), controllers) == nil {
+		err = write(file, strings.Join(missing, " "))
+	}
+	return err
+}
+
+// checkEffective finds out whether the container gets its CPUs. Version 2 takes
+// any list, and where the cgroup above does not have them it uses others.
+// cgroup-v2.rst, "Cpuset"
+func checkEffective(dir, asked string) error {
+	file := filepath.Join(dir, "cpuset.cpus.effective")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	got, err1 := parseCPUList(strings.TrimSpace(string(text)))
+	want, err2 := parseCPUList(asked)
+	if err1 != nil || err2 != nil || !maps.Equal(got, want) {
+		return fmt.Errorf("set cpuset.cpus to %q: %s is %q: the cgroup above does not have all of these CPUs", asked, file, strings.TrimSpace(string(text)))
+	}
+	return nil
 }
 
 // cloneInto has the process be born in the cgroup: clone3(2),

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/moby/term"
 	"github.com/sirupsen/logrus"
@@ -21,8 +22,8 @@ import (
 // the environment or in ps.
 type Container struct {
 	ID          string // 12 hexadecimal digits, as Docker shows them
-	Args        []string
-	Env         []string
+	Args        byteStrings
+	Env         byteStrings
 	Hostname    string
 	Dir         string // absolute, or "" to stay where the parent is
 	Namespaces  uintptr
@@ -103,6 +104,8 @@ func (c *Container) checkHostname() error {
 		return errors.New("it would be the host's: add --uts")
 	case len(c.Hostname) > 64: // HOST_NAME_MAX, sethostname(2)
 		return errors.New("longer than 64 bytes")
+	case !utf8.ValidString(c.Hostname):
+		return errors.New("not UTF-8")
 	}
 	return nil
 }
@@ -118,6 +121,9 @@ func newID() (string, error) {
 func checkDir(dir string) error {
 	if !filepath.IsAbs(dir) {
 		return fmt.Errorf("%q is not an absolute path", dir)
+	}
+	if !utf8.ValidString(dir) {
+		return fmt.Errorf("%q is not UTF-8", dir)
 	}
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {

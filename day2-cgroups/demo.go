@@ -13,6 +13,7 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -74,6 +75,9 @@ func demo(ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if r.ExitStatus == 128+int(unix.SIGINT) || r.ExitStatus == 128+int(unix.SIGTERM) {
+		return statusError{status: r.ExitStatus} // somebody has stopped the hog, not the kernel
+	}
 	if plot != "" {
 		if err := os.WriteFile(plot, drawPlot(r), 0o644); err != nil {
 			return fmt.Errorf("save the plot: %w", err)
@@ -100,6 +104,13 @@ func demoContainer(ctx *cli.Context) (*Container, error) {
 	}
 	if c.Limits.Memory == 0 {
 		c.Limits.Memory = demoLimit
+	}
+	var machine unix.Sysinfo_t
+	if err := unix.Sysinfo(&machine); err != nil {
+		return nil, fmt.Errorf("find out how much memory there is: %w", err)
+	}
+	if has := int64(machine.Totalram) * int64(machine.Unit); c.Limits.Memory > has { // the hog would eat it all
+		return nil, fmt.Errorf("invalid --memory: this machine has %s in all", units.BytesSize(float64(has)))
 	}
 	asked := fmt.Sprint(2 * c.Limits.Memory)
 	c.Args = []string{"/proc/self/exe", "hog", "--pause", hogPause.String(), "--hold", hogHold.String(), asked}

@@ -36,10 +36,7 @@ func findHierarchies() ([]hierarchy, error) {
 	}
 	var found []hierarchy
 	for _, m := range mounts {
-		h := hierarchy{version: 1, mount: m.Mountpoint, root: m.Root}
-		if m.FSType == "cgroup2" {
-			h.version = 2
-		}
+		h := hierarchyOf(m)
 		if !h.visible() {
 			continue // another file system is mounted on top
 		}
@@ -49,6 +46,14 @@ func findHierarchies() ([]hierarchy, error) {
 		found = append(found, h)
 	}
 	return found, nil
+}
+
+func hierarchyOf(m *mountinfo.Info) hierarchy {
+	h := hierarchy{version: 1, mount: m.Mountpoint, root: m.Root}
+	if m.FSType == "cgroup2" {
+		h.version = 2
+	}
+	return h
 }
 
 // visible checks the file system's magic number, statfs(2). Where a controller
@@ -86,6 +91,10 @@ func findControllers() (version int, byName map[string]hierarchy, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	return choose(all)
+}
+
+func choose(all []hierarchy) (version int, byName map[string]hierarchy, err error) {
 	if len(all) == 0 {
 		return 0, nil, errors.New("no cgroup file system is mounted: scripts/doctor.sh says how to get one")
 	}
@@ -112,8 +121,8 @@ func findControllers() (version int, byName map[string]hierarchy, err error) {
 // hierarchy if we may write there, as Docker does; else the nearest cgroup
 // above our own that was delegated to us. cgroup-v2.rst, "Delegation"
 func (h hierarchy) base() (string, error) {
-	top := h.usable(h.mount)
-	if top == nil {
+	why := h.usable(h.mount)
+	if why == nil {
 		return h.mount, nil
 	}
 	own, err := h.ownCgroup()
@@ -121,11 +130,15 @@ func (h hierarchy) base() (string, error) {
 		return "", err
 	}
 	for dir := own; dir != h.mount && dir != "/"; dir = filepath.Dir(dir) {
-		if h.usable(dir) == nil {
+		err := h.usable(dir)
+		if err == nil {
 			return dir, nil
 		}
+		if !errors.Is(err, os.ErrPermission) {
+			why = err // it is ours, but something else is in the way
+		}
 	}
-	return "", top
+	return "", why
 }
 
 // usable tells whether cgroups can be made in dir.
@@ -160,14 +173,18 @@ func isRoot(dir string) bool {
 }
 
 // ownCgroup returns the directory of the cgroup this process is in.
-// /proc/self/cgroup counts from the root of the hierarchy, and the mount may
-// show only a part of it.
 func (h hierarchy) ownCgroup() (string, error) {
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return "", err
 	}
-	for line := range strings.Lines(string(text)) {
+	return h.cgroupIn(string(text))
+}
+
+// cgroupIn finds our line in /proc/self/cgroup. Its path counts from the root
+// of the hierarchy, and the mount may show only a part of that.
+func (h hierarchy) cgroupIn(text string) (string, error) {
+	for line := range strings.Lines(text) {
 		// hierarchy-ID:controller-list:path; version 2 has the id 0 and no list.
 		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
 		if len(f) != 3 {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strings"
 	"syscall"
 
@@ -20,8 +19,7 @@ func isInit(args []string) bool { return len(args) == 2 && args[1] == "init" }
 func containerInit() int {
 	// PID 1 gets only the signals it has asked for, so ask before the parent
 	// can learn that we run. pid_namespaces(7)
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, forwarded...)
+	signals := catchSignals()
 	logrus.SetFormatter(plainFormatter{})
 
 	report := os.NewFile(reportFD, "report")
@@ -39,7 +37,7 @@ func containerInit() int {
 	}
 	report.Close() // the parent reads end of file: the command runs
 	go func() {
-		for sig := range signals {
+		for sig := range signals.caught {
 			_ = syscall.Kill(command, sig.(syscall.Signal)) // fails only when it has just ended
 		}
 	}()
@@ -93,15 +91,18 @@ func startCommand(c *Container) (int, error) {
 	attr := &syscall.SysProcAttr{
 		Cloneflags: c.Namespaces & unix.CLONE_NEWCGROUP,
 		Pdeathsig:  syscall.SIGKILL, // for a container without a PID namespace
-		Foreground: c.TTY,           // ^C in its terminal is for the command, not for us
-	}
-	if err := c.Cgroup.enter(attr); err != nil {
-		return 0, err
+		// In a session of its own the terminal is the command's, as after a login:
+		// ^C is not for us, and ^Z stops nothing that nobody could continue.
+		Setsid:  c.TTY,
+		Setctty: c.TTY,
 	}
 	if !c.Init {
+		if err := c.Cgroup.enter(attr); err != nil {
+			return 0, err
+		}
 		return 0, becomeCommand(c, path)
 	}
-	pid, err := syscall.ForkExec(path, c.Args, &syscall.ProcAttr{
+	pid, err := c.Cgroup.forkExec(path, c.Args, &syscall.ProcAttr{
 		Env:   c.Env,
 		Files: []uintptr{0, 1, 2},
 		Sys:   attr,
@@ -152,8 +153,9 @@ func reap(command int) int {
 }
 
 // hideDescriptors marks everything but standard input, output and error to be
-// closed on exec: a descriptor that our caller forgot to close must not give
-// the command a way out (CVE-2024-21626).
+// closed on exec. The parent does it, because a descriptor that its caller
+// forgot to close must not give the command a way out (CVE-2024-21626), and
+// init, because the pipes are none of the command's business.
 func hideDescriptors() error {
 	const first, last = 3, 1<<32 - 1
 	err := unix.CloseRange(first, last, unix.CLOSE_RANGE_CLOEXEC)

@@ -25,10 +25,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The kernel ties some of what we use to a thread, not to a process: the death
+// The kernel ties two things we use to a thread, not to a process: the death
 // signal of prctl(2) PR_SET_PDEATHSIG fires when the thread that forked ends,
-// unshare(2) acts on the caller alone, and so does writing to a cgroup's tasks
-// file. So main stays on the main thread.
+// and unshare(2) acts on the caller alone. So main stays on the main thread.
 func init() { runtime.LockOSThread() }
 
 func main() {

@@ -65,10 +65,38 @@ func (p *pipes) send(c *Container) error {
 // parent gave up or died, and then nothing may run.
 func receive(config io.Reader) (*Container, error) {
 	c := new(Container)
-	if err := json.NewDecoder(config).Decode(c); err != nil {
+	err := json.NewDecoder(config).Decode(c)
+	if err == nil && len(c.Args) == 0 {
+		err = errors.New("no command")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read the container from descriptor %d (init is started by run, not by hand): %w", configFD, err)
 	}
 	return c, nil
+}
+
+// byteStrings are strings of any bytes. A string in JSON is Unicode: a byte
+// that is not UTF-8, as in an old file's name, would arrive as U+FFFD. So these
+// travel as base64.
+type byteStrings []string
+
+func (s byteStrings) MarshalJSON() ([]byte, error) {
+	raw := make([][]byte, len(s))
+	for i := range s {
+		raw[i] = []byte(s[i])
+	}
+	return json.Marshal(raw)
+}
+
+func (s *byteStrings) UnmarshalJSON(text []byte) error {
+	var raw [][]byte
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return err
+	}
+	for _, b := range raw {
+		*s = append(*s, string(b))
+	}
+	return nil
 }
 
 // A report is why the command does not run.

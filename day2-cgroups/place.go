@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 )
 
@@ -38,7 +39,8 @@ func (g *cgroup) place(cmd *exec.Cmd, c *Container) (err error) {
 	return nil
 }
 
-// enter is init's side of place, called just before the command is started.
+// enter is init's side of place: the calling thread enters the cgroup, or what
+// is started with these attributes will be born there.
 func (e entry) enter(command *syscall.SysProcAttr) error {
 	if e.Files == 0 {
 		return nil
@@ -52,4 +54,22 @@ func (e entry) enter(command *syscall.SysProcAttr) error {
 		files[i] = os.NewFile(uintptr(entryFD+i), "tasks")
 	}
 	return enterTasks(files)
+}
+
+// forkExec starts the command in the cgroup, from a thread of its own. In
+// version 1 a process belongs to the cgroup of the thread that forked it, but
+// its memory to that of its main thread, and the OOM killer goes by the main
+// thread, too: so that one stays outside, and init with it.
+func (e entry) forkExec(path string, args []string, attr *syscall.ProcAttr) (pid int, err error) {
+	forked := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		if err = e.enter(attr.Sys); err == nil {
+			pid, err = syscall.ForkExec(path, args, attr)
+		}
+		close(forked)
+		select {} // the command's death signal fires when this thread ends
+	}()
+	<-forked
+	return pid, err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,21 +16,31 @@ func checkPlot(file string) error {
 	if file == "" {
 		return nil
 	}
-	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file", file)
+	if info, err := os.Stat(file); err == nil {
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is not a regular file", file)
+		}
+		if err := unix.Access(file, unix.W_OK); err != nil {
+			return fmt.Errorf("write %s: %w", file, err)
+		}
+		return nil
 	}
-	dir := filepath.Dir(file)
-	if err := unix.Access(dir, unix.W_OK); err != nil {
-		return &os.PathError{Op: "write in", Path: dir, Err: err}
+	// Only trying tells: root may write in every directory, but not in /proc.
+	probe, err := os.CreateTemp(filepath.Dir(file), "go-docker-plot")
+	if err != nil {
+		return fmt.Errorf("make a file in %s: %w", filepath.Dir(file), errors.Unwrap(err))
 	}
-	return nil
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // drawPlot draws the container's memory over time, and the limit, as SVG. The
 // colours follow the reader's light or dark mode.
 func drawPlot(r *result) []byte {
 	const width, height, left, right, top, bottom = 720, 360, 70, 20, 40, 45
-	last := r.samples[len(r.samples)-1].at.Seconds()
+	last := 0.0
+	for _, s := range r.samples { // none, if the container ended at once
+		last = s.at.Seconds()
+	}
 	highest := 1.2 * float64(r.LimitBytes)
 	x := func(seconds float64) float64 { return left + seconds/max(last, 0.1)*(width-left-right) }
 	y := func(size float64) float64 { return height - bottom - size/highest*(height-top-bottom) }

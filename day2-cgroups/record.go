@@ -97,6 +97,12 @@ func (r *record) cleanUp() error {
 
 // records opens all records. The caller closes their files.
 func records() ([]*record, error) {
+	// Whoever writes a record has us kill and remove what it names, and in /tmp
+	// anybody may have made the directory.
+	var dir unix.Stat_t
+	if err := unix.Lstat(recordDir(), &dir); err == nil && int(dir.Uid) != os.Geteuid() {
+		return nil, fmt.Errorf("%s belongs to another user (uid %d)", recordDir(), dir.Uid)
+	}
 	paths, err := filepath.Glob(filepath.Join(recordDir(), "*.json"))
 	if err != nil {
 		return nil, err
@@ -126,6 +132,13 @@ func (r *record) ownerLives() bool {
 	return unix.Flock(int(r.file.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil
 }
 
+// abandoned tells whether the owner has died and left the record behind. One
+// that ends in peace removes it, perhaps since we have opened it.
+func (r *record) abandoned() bool {
+	var file unix.Stat_t
+	return !r.ownerLives() && unix.Fstat(int(r.file.Fd()), &file) == nil && file.Nlink > 0
+}
+
 // sweep cleans up after containers whose owner was killed.
 func sweep() error {
 	all, err := records()
@@ -133,13 +146,14 @@ func sweep() error {
 		return err
 	}
 	for _, r := range all {
-		if r.ownerLives() {
+		if !r.abandoned() {
 			r.file.Close()
 			continue
 		}
 		logrus.Infof("removing what container %s left behind", r.ID)
-		if err := r.cleanUp(); err != nil {
-			return err
+		if err := r.cleanUp(); err != nil { // no fault of the container we are to start
+			logrus.Warn(err)
+			r.file.Close()
 		}
 	}
 	return nil

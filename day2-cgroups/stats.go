@@ -109,7 +109,7 @@ func readAll(ids []string) ([]reading, error) {
 func compare(before, after []reading) []stat {
 	var stats []stat
 	for _, now := range after {
-		s := stat{ID: now.id, MemoryBytes: now.usage.Memory - now.usage.Cache, Pids: now.usage.Pids}
+		s := stat{ID: now.id, MemoryBytes: max(0, now.usage.Memory-now.usage.Cache), Pids: now.usage.Pids}
 		if now.usage.MemoryLimit != math.MaxInt64 {
 			s.LimitBytes = now.usage.MemoryLimit
 		}

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -69,7 +67,7 @@ func (c *counters) parse(controller, file string, find func(string) (string, boo
 	}
 	path := filepath.Join(dir, file)
 	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if gone(err) {
 		if _, err = os.Stat(dir); err == nil {
 			return 0
 		}

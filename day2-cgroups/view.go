@@ -44,7 +44,7 @@ func chartView(out *os.File, limit int64) view {
 			asciigraph.Height(height), asciigraph.Width(width), asciigraph.Precision(0),
 			asciigraph.LowerBound(0), asciigraph.UpperBound(1.2*float64(limit)/mebibyte),
 			asciigraph.SeriesColors(asciigraph.Red, asciigraph.Green),
-			asciigraph.SeriesLegends("limit, MiB", "memory of the container, MiB"))
+			asciigraph.SeriesLegends("limit", "memory, MiB"))
 		if drawn > 0 {
 			fmt.Fprintf(out, "\x1b[%dA\x1b[J", drawn) // back up and clear
 		}

@@ -10,30 +10,32 @@
 #          removes its own, deepest first.
 set -eu
 cd "$(dirname "$0")"; me=${0##*/} at=
-show() { printf '%s$ %s\n' "$at" "$*"; eval "$*"; }
+show() { printf '%s$ %s\n' "$at" "$*"; eval "$*"; } # print it, run it
 fail() { echo "$me: $*" >&2; exit 1; }
+cannot() { echo "$me: $*" >&2; exit 125; }
 refused() { if show "$*"; then fail "the kernel should have refused: $*"; fi; }
 
-[ "$(id -u)" = 0 ] || { echo "$me: only root may mount a hierarchy: run it as root" >&2; exit 125; }
+[ "$(id -u)" = 0 ] || cannot "only root may mount a hierarchy: run it as root"
 [ "${1-}" = private ] || exec unshare --mount sh "$me" private
 
-name=go-docker-step.$$ dir= sleeper=
+name=go-docker-step.$$ sleeper=''
 cleanup() {
-	trap '' HUP INT TERM; set +e
+	trap '' HUP INT TERM; set +eu
 	if [ "$sleeper" ]; then kill -KILL "$!"; wait "$!"; fi
 	rmdir v1/cgroup1/inner v1/cgroup1 "v2/$name/leaf" "v2/$name"
 	# The kernel frees a removed cgroup a moment later. A hierarchy that is unmounted before
 	# that stays, without a mount: then mount it again and retry.
-	for _ in 1 2 3 4 5 6 7 8 9; do
+	for _ in $(seq 50); do
 		sleep 0.1; umount v1; sleep 0.1
 		grep -q "name=$name:" /proc/self/cgroup || break
 		mount -t cgroup -o "none,name=$name" "$name" v1
 	done
 	cd /; umount "$dir/v2"; rmdir "$dir"/* "$dir"
 }
-trap '[ -z "$dir" ] || cleanup 2>/dev/null' EXIT
-trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
+trap '' HUP INT TERM # until the name to clean up is known
 dir=$(mktemp -d "/tmp/$name.XXXXXX"); cd "$dir"
+trap 'cleanup 2>/dev/null' EXIT
+trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 mkdir v1 v2
 
 echo "# cgroup v1"
@@ -49,7 +51,7 @@ if show "mount -t cgroup -o none,name=$name $name v1"; then
 	show "sh -c 'echo \$\$ > v1/cgroup1/tasks; grep name=$name /proc/self/cgroup'"
 	# tasks takes the number of a thread and moves that one thread; cgroup.procs moves
 	# the whole process. sleep has one thread only, a Go program has many.
-	sleeper=yes; show 'sleep 60 &'
+	sleeper=yes; show 'sleep 600 &'
 	show "echo $! > v1/cgroup1/cgroup.procs"
 	show cat v1/cgroup1/tasks
 	[ "$(cat v1/cgroup1/tasks)" = $! ] || fail "process $! is not in cgroup1"
@@ -58,7 +60,7 @@ if show "mount -t cgroup -o none,name=$name $name v1"; then
 	refused rm -rf v1/cgroup1/inner
 	show rmdir v1/cgroup1/inner
 	refused rmdir v1/cgroup1
-	show "kill $!"; { wait $!; } 2>/dev/null || sleeper=
+	show "kill $!"; wait $! 2>/dev/null || sleeper=''
 	show rmdir v1/cgroup1
 else
 	echo "this kernel mounts no named v1 hierarchies (is cgroup_no_v1=named in /proc/cmdline?)"
@@ -74,7 +76,7 @@ show "mkdir v2/$name/leaf"
 # No setting is copied. The parent's holds for everything below it, whatever the child says.
 show "cat v2/$name/leaf/cgroup.max.depth"
 refused mkdir "v2/$name/leaf/deeper"
-sleeper=yes; show 'sleep 60 &'
+sleeper=yes; show 'sleep 600 &'
 show "echo $! > v2/$name/cgroup.procs"
 show "grep ^0: /proc/$!/cgroup"
 # Processes live in leaves: a cgroup that gives controllers to its children has no
@@ -90,5 +92,5 @@ else
 	show "echo $! > v2/$name/leaf/cgroup.procs"
 fi
 refused rmdir "v2/$name/leaf"
-show "kill $!"; { wait $!; } 2>/dev/null || sleeper=
+show "kill $!"; wait $! 2>/dev/null || sleeper=''
 show "rmdir v2/$name/leaf v2/$name"

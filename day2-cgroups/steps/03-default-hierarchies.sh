@@ -10,12 +10,13 @@
 # Go       cgroup.go does the same with /proc/self/mountinfo and statfs(2)
 set -eu
 cd "$(dirname "$0")"; me=${0##*/} at=
-show() { printf '%s$ %s\n' "$at" "$*"; eval "$*"; }
+show() { printf '%s$ %s\n' "$at" "$*"; eval "$*"; } # print it, run it
 fail() { echo "$me: $*" >&2; exit 1; }
 
 # Field 5 is the mount point; the last three are file system, source and options.
 show "awk '\$(NF-2) ~ /^cgroup2?\$/ { print \$(NF-2), \$5, \$NF }' /proc/self/mountinfo"
-v1=$(awk '$(NF-2) == "cgroup" && $NF !~ /name=/ { print $5 }' /proc/self/mountinfo) # named ones have no controllers
+# A v1 hierarchy with a name has no controllers.
+v1=$(awk '$(NF-2) == "cgroup" && $NF !~ /name=/ { print $5 }' /proc/self/mountinfo)
 v2=$(awk '$(NF-2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
 case ${v1:+v1}${v2:+v2} in
 v1v2) echo "# hybrid: controllers in v1, beside them a v2 for what v1 has left" ;;

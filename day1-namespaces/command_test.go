@@ -1,0 +1,101 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What the command finds in its container.
+
+func TestHostName(t *testing.T) {
+	ours, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish(t, container(t, "--hostname", "box", "hostname")).want(t, "box\n")
+	finish(t, container(t, "--hostname", strings.Repeat("x", 64), "hostname")).want(t, strings.Repeat("x", 64)+"\n")
+	finish(t, container(t, "--hostname", "box", "sh", "-c", "hostname other; hostname")).want(t, "other\n")
+	if got := finish(t, container(t, "hostname")); !regexp.MustCompile(`^[0-9a-f]{12}\n$`).MatchString(got.stdout) {
+		t.Errorf("the default: %+v", got)
+	}
+	if now, err := os.Hostname(); now != ours || err != nil {
+		t.Errorf("the host was called %q and is called %q now (%v)", ours, now, err)
+	}
+}
+
+func TestWorkingDirectory(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish(t, container(t, "pwd")).want(t, here+"\n")
+	finish(t, container(t, "-w", "/usr", "pwd")).want(t, "/usr\n")
+	finish(t, container(t, "-w", "/usr", "bin/env", "-i", "/bin/pwd")).want(t, "/usr\n") // and the command is found from there
+}
+
+func TestProcShowsTheContainerOnly(t *testing.T) {
+	got := finish(t, container(t, "sh", "-c", `echo /proc/[0-9]*; echo "/proc/1 /proc/$$"`))
+	seen, want, _ := strings.Cut(got.stdout, "\n")
+	if seen+"\n" != want {
+		t.Errorf("the command sees %q, want %q: init and itself (%+v)", seen, want, got)
+	}
+}
+
+func TestNetworkIsLoopbackOnly(t *testing.T) {
+	got := finish(t, container(t, "cat", "/proc/net/dev"))
+	if devices := regexp.MustCompile(`(?m)^ *(\S+):`).FindAllStringSubmatch(got.stdout, -1); len(devices) != 1 || devices[0][1] != "lo" {
+		t.Errorf("devices %q in %+v, want lo", devices, got)
+	}
+	// A device that is down has no routes, and only a new namespace has its lo down.
+	got = finish(t, container(t, "cat", "/proc/net/fib_trie"))
+	if !strings.Contains(got.stdout, "127.0.0.1") {
+		t.Errorf("lo is down: %+v", got)
+	}
+}
+
+func TestStandardInput(t *testing.T) {
+	const text = "one\ntwo\n"
+	run := func(args ...string) outcome {
+		cmd := container(t, args...)
+		cmd.Stdin = strings.NewReader(text)
+		return finish(t, cmd)
+	}
+	run("-i", "cat").want(t, text)
+	run("cat").want(t, "")
+
+	// Without -i it is not the container's, so the next to read gets it all.
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	if _, err := write.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	cmd := container(t, "cat")
+	cmd.Stdin = read
+	finish(t, cmd).want(t, "")
+	rest := make([]byte, 100)
+	if n, err := read.Read(rest); string(rest[:n]) != text {
+		t.Errorf("%q is left of standard input, want %q (%v)", rest[:n], text, err)
+	}
+}
+
+func TestTTYNeedsOne(t *testing.T) {
+	cmd := container(t, "-ti", "cat")
+	cmd.Stdin = strings.NewReader("as is\n")
+	got := finish(t, cmd)
+	want := outcome{0, "as is\n", "warning: -t ignored: standard input is not a terminal\n"}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestContainerInContainer(t *testing.T) {
+	nested := []string{"-e", "GO_DOCKER_BE_PROGRAM=1", "-e", "GORACE", "/proc/self/exe", "run"}
+	args := append(nested, append(nested, "--hostname", "third", "hostname")...)
+	finish(t, container(t, args...)).want(t, "third\n")
+}

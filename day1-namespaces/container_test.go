@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func needNamespaces(t testing.TB) {
+	t.Helper()
+	err := canClone()
+	need(t, err == nil, fmt.Sprintf("a machine that lets us make namespaces: %v", err))
+}
+
+var canClone = sync.OnceValue(func() error {
+	cmd := exec.Command("mount", "--make-rprivate", "/")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+	}
+	return cmd.Run()
+})
+
+// container is the program's run command.
+func container(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	needNamespaces(t)
+	return program(t, append([]string{"run"}, args...)...)
+}
+
+// throughShell has a shell script start cmd, which it finds as "$@".
+func throughShell(cmd *exec.Cmd, script string) *exec.Cmd {
+	self, err := os.Executable() // in the shell, /proc/self/exe would be the shell
+	if err != nil {
+		panic(err)
+	}
+	cmd.Args = append([]string{"sh", "-c", script, "sh", self}, cmd.Args[1:]...)
+	cmd.Path, cmd.Err = exec.LookPath("sh")
+	return cmd
+}
+
+// atOnce finishes n programs, a few at a time, and has check look at each.
+func atOnce(t testing.TB, n int, build func(i int) *exec.Cmd, check func(i int, got outcome)) {
+	t.Helper()
+	const few = 8
+	for first := 0; first < n; first += few {
+		var running []*launched
+		for i := first; i < min(first+few, n); i++ {
+			running = append(running, launch(t, build(i)))
+		}
+		for i, l := range running {
+			check(first+i, l.wait())
+		}
+	}
+}
+
+// command is the process id, on this side, of the container's command, which
+// has to be running already.
+func (l *launched) command() int { l.t.Helper(); return l.onlyChild(l.init()) }

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// procStat is /proc/PID/stat, empty when there is no such process.
+func procStat(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return string(text)
+}
+
+func isRunning(pid int) bool {
+	stat := procStat(pid)
+	return stat != "" && !strings.Contains(stat, ") Z ")
+}
+
+// Nobody can catch SIGKILL: only the kernel can take the container down.
+func TestParentIsKilled(t *testing.T) {
+	for _, flags := range []string{"", "--init=false", "--uts", "--uts --init=false", "--user --uts", "--pid", "-i"} {
+		t.Run(flags, func(t *testing.T) {
+			args := append(strings.Fields(flags), "sh", "-c", "trap '' TERM HUP INT; echo ready; exec sleep 1000")
+			c := launch(t, container(t, args...))
+			c.says("ready")
+			init := c.init()
+			command := init
+			if !strings.Contains(flags, "--init=false") {
+				command = c.command()
+			}
+			c.signal(syscall.SIGKILL)
+			poll(t, "the container is gone", func() bool { return !isRunning(init) && !isRunning(command) })
+		})
+	}
+}
+
+// Init dies with the thread that made it; so the command must, too.
+func TestInitIsKilled(t *testing.T) {
+	for _, flags := range []string{"--pid", "--uts"} {
+		t.Run(flags, func(t *testing.T) {
+			c := launch(t, container(t, flags, "sh", "-c", "echo ready; exec sleep 1000"))
+			c.says("ready")
+			init, command := c.init(), c.command()
+			if err := syscall.Kill(init, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			if got := c.wait(); got.status != 137 {
+				t.Errorf("%+v, want status 137", got)
+			}
+			poll(t, "the command is gone", func() bool { return !isRunning(command) })
+		})
+	}
+}
+
+// startTime is how long this machine needs to run a container.
+func startTime(t *testing.T) time.Duration {
+	t.Helper()
+	finish(t, container(t, "true")) // warms the caches
+	start := time.Now()
+	finish(t, container(t, "true")).want(t, "")
+	return time.Since(start)
+}
+
+// during sends sig to a container in moments spread over its whole start.
+func during(t *testing.T, sig syscall.Signal, command []string, check func(after time.Duration, got outcome)) {
+	t.Helper()
+	took := startTime(t)
+	for i := range 30 {
+		after := took * time.Duration(i) / 25
+		c := launch(t, container(t, command...))
+		time.Sleep(after)
+		c.cmd.Process.Signal(sig) // fails when it has already ended
+		check(after, c.wait())
+		noProcesses(t)
+	}
+}
+
+func TestSignalDuringStart(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL} {
+		t.Run(sig.String(), func(t *testing.T) {
+			during(t, sig, []string{"sleep", "1000"}, func(after time.Duration, got outcome) {
+				// -1: it was killed before it could catch anything, or by SIGKILL.
+				if got.status != -1 && got.status != 128+int(sig) || got.stderr != "" && sig != syscall.SIGKILL {
+					t.Errorf("after %v: %+v", after, got)
+				}
+			})
+		})
+	}
+}
+
+// SIGCONT, which a shell sends with fg, asks nobody to end.
+func TestContinuedDuringStart(t *testing.T) {
+	during(t, syscall.SIGCONT, []string{"echo", "done"}, func(after time.Duration, got outcome) {
+		if got != (outcome{0, "done\n", ""}) {
+			t.Errorf("after %v: %+v", after, got)
+		}
+	})
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// leaking has cmd start with a directory that its caller forgot to close, as
+// descriptors 3 to 100 (CVE-2024-21626).
+func leaking(t *testing.T, cmd *exec.Cmd) (_ *exec.Cmd, leaked string) {
+	t.Helper()
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dir.Close() })
+	for range 98 {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, dir)
+	}
+	return cmd, dir.Name()
+}
+
+func TestNoDescriptorLeaks(t *testing.T) {
+	for _, init := range []string{"--init=true", "--init=false"} {
+		t.Run(init, func(t *testing.T) {
+			cmd, leaked := leaking(t, container(t, init, "sh", "-c", "echo ready; exec sleep 1000"))
+			c := launch(t, cmd)
+			c.says("ready")
+			command := c.init()
+			if init == "--init=true" {
+				// Init's can be reached from inside, too: /proc/1/fd/N.
+				if files := descriptors(t, command); slices.Contains(files, leaked) {
+					t.Errorf("init has the leaked directory open: %q", files)
+				}
+				command = c.command()
+			}
+			if files := descriptors(t, command); len(files) != 3 {
+				t.Errorf("the command's descriptors lead to %q, want 3", files)
+			}
+		})
+	}
+}
+
+func TestWorkingDirectoryIsNoDescriptor(t *testing.T) {
+	dir := func(i int) string { return fmt.Sprintf("/proc/self/fd/%d", 3+i) }
+	atOnce(t, 98, func(i int) *exec.Cmd {
+		cmd, _ := leaking(t, container(t, "--uts", "-w", dir(i), "pwd"))
+		return cmd
+	}, func(i int, got outcome) {
+		if got.status != exitRuntimeError {
+			t.Errorf("run -w %s: %+v, want status %d", dir(i), got, exitRuntimeError)
+		}
+	})
+}
+
+// descriptors are the files that a process has open.
+func descriptors(t *testing.T, pid int) (files []string) {
+	t.Helper()
+	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil || links == nil {
+		t.Fatalf("the descriptors of %d: %q, %v", pid, links, err)
+	}
+	for _, link := range links {
+		file, _ := os.Readlink(link) // none: one of its threads has just closed it
+		files = append(files, file)
+	}
+	return files
+}

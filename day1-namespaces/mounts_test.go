@@ -1,0 +1,73 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestMountsStayInside(t *testing.T) {
+	needRoot(t)
+	needNamespaces(t)
+	shareAllMounts(t)
+	before := mountInfo(t)
+	// A mount namespace that comes with a user namespace of its own is a slave
+	// from birth; the others leak unless something is done.
+	for _, args := range [][]string{
+		{"--mount", "--pid"},
+		{"--mount", "--pid", "--init=false"},
+		{"--mount", "--pid", "--user"},
+		{},
+	} {
+		args = append(args, "sh", "-c", "echo /proc/[0-9]*; mount -t tmpfs tmpfs /tmp")
+		if got := finish(t, container(t, args...)); got.status != 0 {
+			t.Errorf("run %q: %+v", args, got)
+		}
+		if after := mountInfo(t); after != before {
+			t.Fatalf("run %q changed the host's mounts:\n%s\nthey were:\n%s", args, after, before)
+		}
+	}
+
+	// The null control: a child that does not care.
+	dir := t.TempDir()
+	naive := exec.Command("mount", "-t", "tmpfs", "tmpfs", dir)
+	naive.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
+	if got := finish(t, naive); got.status != 0 {
+		t.Fatalf("mount: %+v", got)
+	}
+	if mountInfo(t) == before {
+		t.Fatal("its mount stayed inside, too: this test proves nothing here")
+	}
+	if err := unix.Unmount(dir, 0); err != nil {
+		t.Error(err)
+	}
+}
+
+// shareAllMounts gives the test's thread, and so what it starts, mounts of its
+// own, and makes them shared as systemd does. Private first: they have to be
+// shared with each other, not with the machine's.
+func shareAllMounts(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		t.Fatal(err)
+	}
+	for _, propagation := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {
+		if err := unix.Mount("", "/", "", unix.MS_REC|propagation, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func mountInfo(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/thread-self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestWithoutRoot runs tests again as the user nobody.
+func TestWithoutRoot(t *testing.T) {
+	needRoot(t)
+	tests := []string{
+		"TestArgumentsArriveExactly", "TestBadInput", "TestCloneFlags", "TestDemoJSON", "TestDemoTable",
+		"TestFileOwner", "TestHostName", "TestIDMappings", "TestInitIsKilled", "TestJobControl",
+		"TestNamespacesAreNewExactlyAsAsked", "TestNoDescriptorLeaks", "TestOrphansAreReaped",
+		"TestParentIsKilled", "TestProcShowsTheContainerOnly", "TestStandardInput",
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run=^("+strings.Join(tests, "|")+")$")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "TMPDIR=") && !strings.HasPrefix(e, "GO_DOCKER_MUST_RUN=") {
+			cmd.Env = append(cmd.Env, e)
+		}
+	}
+	out, err := cmd.CombinedOutput()
+	need(t, !strings.Contains(string(out), "--- SKIP"), "a machine that lets plain users make namespaces")
+	if passed := len(regexp.MustCompile(`(?m)^--- PASS`).FindAll(out, -1)); err != nil || passed != len(tests) {
+		t.Errorf("%d of %d tests passed, %v:\n%s", passed, len(tests), err, out)
+	}
+}
+
+func TestFileOwner(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.Chmod(filepath.Dir(file), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, container(t, "sh", "-c", "id -u; id -g; umask 0; >"+file)).want(t, "0\n0\n")
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := info.Sys().(*syscall.Stat_t)
+	if int(owner.Uid) != os.Geteuid() || int(owner.Gid) != os.Getegid() {
+		t.Errorf("root inside made a file of %d:%d, want %d:%d", owner.Uid, owner.Gid, os.Geteuid(), os.Getegid())
+	}
+}
+
+// In a user namespace of its own a test may set the limits that only an
+// administrator could otherwise.
+func TestLimitIsExplained(t *testing.T) {
+	needNamespaces(t)
+	for limit, says := range map[string]string{
+		"user": "user namespaces are switched off: sysctl user.max_user_namespaces=",
+		"net":  "a limit in /proc/sys/user is reached",
+	} {
+		cmd := throughShell(container(t, "true"), "echo 0 >/proc/sys/user/max_"+limit+`_namespaces; exec "$@"`)
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  unix.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+		}
+		got := finish(t, cmd)
+		if got.status != exitRuntimeError {
+			t.Errorf("%s: status %d, want %d", limit, got.status, exitRuntimeError)
+		}
+		got.wantOneError(t, "no space left on device: "+says)
+	}
+}
+
+func TestMissingCapabilityIsExplained(t *testing.T) {
+	needRoot(t)
+	runtime.LockOSThread() // the thread gives up what its children must not have, and ends with the test
+	if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_ADMIN, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	got := finish(t, program(t, "run", "--uts", "true"))
+	if got.status != exitRuntimeError {
+		t.Errorf("status %d, want %d", got.status, exitRuntimeError)
+	}
+	got.wantOneError(t, "operation not permitted: root here lacks CAP_SYS_ADMIN")
+}

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	benchRounds = 30 // at least; more with -benchtime 100x, fewer with -short
+	// A cgroup.procs write within some 20 ms of another one is spared the wait
+	// for a grace period that a lone one has to make (see openTasks), so tools
+	// that are run back to back look faster than they are.
+	benchGap      = 40 * time.Millisecond
+	benchPatience = time.Minute // for one run: nothing here may hang
+	benchBytes    = 64 << 20
+	benchPids     = 64
+)
+
+// BenchmarkStart runs /bin/true in new namespaces, with a limit on memory and
+// on processes, and waits until everything is removed again: the time a user
+// waits for a container beside what runs in it. runc and crun do the same work
+// if they are installed.
+//
+// Each round runs every program once, in an order of its own, so what else the
+// machine does meets all of them. Neither runc nor crun keeps an init or makes
+// a user namespace here: the row that does the same as they is the one with
+// --init=false and their namespaces, and x-runc and x-crun are its ratios.
+// They do more all the same: a pivot_root(2), a /dev, and runc makes a cgroup
+// in every hierarchy there is.
+func BenchmarkStart(b *testing.B) {
+	if os.Geteuid() != 0 {
+		b.Skip("runc, crun and cgroups at the top of a hierarchy need root")
+	}
+	interrupted, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	b.Cleanup(stop)
+	b.Cleanup(func() { // what a run of ours that had to be killed left behind
+		if err := sweep(); err != nil {
+			b.Error(err)
+		}
+	})
+	starters := []*starter{
+		{name: "/bin/true alone", args: []string{"/bin/true"}},
+		ociStarter(b, "runc"),
+		ociStarter(b, "crun"),
+	}
+	starters = append(starters, ownStarters(b)...)
+	round := func() {
+		for _, i := range rand.Perm(len(starters)) {
+			time.Sleep(benchGap)
+			if interrupted.Err() != nil {
+				b.Fatal("interrupted")
+			}
+			if err := starters[i].run(); err != nil {
+				b.Fatalf("%s: %v", starters[i].name, err)
+			}
+		}
+	}
+	for b.Loop() {
+		round()
+	}
+	for !testing.Short() && len(starters[0].took) < benchRounds {
+		round()
+	}
+	printTable(b, starters)
+}
+
+// A starter is one row of the table: a command and how long its runs took.
+type starter struct {
+	name    string
+	unit    string // of its metric
+	args    []string
+	took    []time.Duration
+	refused error // why the tool cannot run on this machine
+}
+
+// run runs the command once and takes the time.
+func (s *starter) run() error {
+	if s.refused != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), benchPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.args[0], s.args[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // leaves it the time to clean up
+	cmd.WaitDelay = 10 * time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C is for us: a run that has begun ends by itself
+	var output bytes.Buffer
+	cmd.Stderr = &output
+	started := time.Now()
+	err := cmd.Run()
+	s.took = append(s.took, time.Since(started))
+	if said := strings.Fields(output.String()); err != nil && len(said) > 0 {
+		return errors.New(strings.Join(said, " "))
+	}
+	return err
+}
+
+// ownStarters builds our program and returns the ways to run it.
+func ownStarters(b *testing.B) []*starter {
+	binary := filepath.Join(b.TempDir(), "day2-cgroups")
+	if output, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		b.Fatalf("go build: %v: %s", err, output)
+	}
+	own := func(name, unit string, flags ...string) *starter {
+		args := slices.Concat([]string{binary, "run", "-m", fmt.Sprint(benchBytes), "--pids-limit", fmt.Sprint(benchPids)}, flags, []string{"/bin/true"})
+		return &starter{name: name, unit: unit, args: args}
+	}
+	theirs := []string{"--pid", "--uts", "--ipc", "--mount", "--net", "--cgroup"} // all but --user
+	starters := []*starter{
+		own("run", "ms-run"),
+		own("run --init=false", "ms-init=false", "--init=false"),
+		own("run, no user namespace", "ms-no-user", theirs...),
+		own("run --init=false, no user namespace", "ms-as-runc", append(theirs, "--init=false")...),
+	}
+	for _, s := range starters { // a run before the first counts: caches are filled
+		if err := s.run(); err != nil {
+			b.Fatalf("%s: %v", s.name, err)
+		}
+		s.took = nil
+	}
+	return starters
+}
+
+// ociStarter makes a bundle, the directory an OCI runtime starts a container
+// from, and tries it.
+func ociStarter(b *testing.B, tool string) *starter {
+	s := &starter{name: tool, unit: "ms-" + tool}
+	if _, err := exec.LookPath(tool); err != nil {
+		s.refused = errors.New("not installed")
+		return s
+	}
+	if version, err := exec.Command(tool, "--version").Output(); err == nil { // runc version 1.1.5
+		s.name = strings.Replace(strings.SplitN(string(version), "\n", 2)[0], " version", "", 1)
+	}
+	// The id also names the cgroup, in every hierarchy.
+	id := fmt.Sprintf("go-docker-bench.%d.%s", os.Getpid(), tool)
+	bundle := b.TempDir()
+	if err := makeBundle(bundle, id); err != nil {
+		b.Fatalf("make a bundle for %s: %v", tool, err)
+	}
+	b.Cleanup(func() {
+		_ = exec.Command(tool, "delete", "--force", id).Run() // fails when there is nothing left, as there should be
+		for _, dir := range cgroupsNamed(b, id) {
+			b.Errorf("%s left %s behind", tool, dir)
+			if err := removeCgroup(dir); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	s.args = []string{tool, "run", "--bundle", bundle, id}
+	s.refused = s.run()
+	s.took = nil
+	return s
+}
+
+// cgroupsNamed returns the directories with that name at the top of all
+// hierarchies.
+func cgroupsNamed(b *testing.B, name string) []string {
+	hierarchies, err := findHierarchies()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var found []string
+	for _, h := range hierarchies {
+		dir := filepath.Join(h.mount, name)
+		if _, err := os.Stat(dir); err == nil {
+			found = append(found, dir)
+		}
+	}
+	return found
+}
+
+// makeBundle writes config.json and a root file system with the host's
+// /bin/true, which all of us run, and the libraries it needs.
+func makeBundle(dir, id string) error {
+	root := filepath.Join(dir, "rootfs")
+	if err := os.MkdirAll(filepath.Join(root, "proc"), 0o755); err != nil {
+		return err
+	}
+	libraries, err := exec.Command("ldd", "/bin/true").Output()
+	if err != nil {
+		return fmt.Errorf("ldd /bin/true: %w", err)
+	}
+	for _, word := range append(strings.Fields(string(libraries)), "/bin/true") {
+		if !filepath.IsAbs(word) { // libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f0e...)
+			continue
+		}
+		if err := copyProgram(word, filepath.Join(root, word)); err != nil {
+			return err
+		}
+	}
+	type object = map[string]any
+	var namespaces []object
+	for _, kind := range []string{"pid", "uts", "ipc", "mount", "network", "cgroup"} {
+		namespaces = append(namespaces, object{"type": kind})
+	}
+	config, err := json.Marshal(object{
+		"ociVersion": "1.0.2",
+		"root":       object{"path": "rootfs", "readonly": true},
+		"hostname":   "bench",
+		"process": object{
+			"terminal": false, "cwd": "/", "user": object{"uid": 0, "gid": 0},
+			"args": []string{"/bin/true"}, "env": []string{"PATH=/bin"},
+		},
+		"mounts": []object{{"destination": "/proc", "type": "proc", "source": "proc", "options": []string{"nosuid", "nodev", "noexec"}}},
+		"linux": object{
+			"namespaces":  namespaces,
+			"cgroupsPath": "/" + id,
+			"resources": object{
+				// As with our -m: memory and swap together get the same limit.
+				"memory": object{"limit": benchBytes, "swap": benchBytes},
+				"pids":   object{"limit": benchPids},
+			},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644)
+}
+
+func copyProgram(from, to string) error {
+	program, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(to, program, 0o755)
+}
+
+// printTable prints the table and hands the medians to go test. A benchmark may
+// log ten lines: go test cuts off what comes after.
+func printTable(b *testing.B, starters []*starter) {
+	var text strings.Builder
+	fmt.Fprintf(&text, "start /bin/true within limits, remove all: %d rounds, shuffled, %v apart\n", len(starters[0].took), benchGap)
+	fmt.Fprintf(&text, "%-38s %9s %6s %6s %7s %7s", "", "median ms", "p10", "p90", "x runc", "x crun")
+	runc, crun := starters[1], starters[2]
+	for _, s := range starters {
+		if s.refused != nil {
+			fmt.Fprintf(&text, "\n%-38s cannot run here: %v", s.name, s.refused)
+			continue
+		}
+		fmt.Fprintf(&text, "\n%-38s %9.1f %6.1f %6.1f %7s %7s", s.name,
+			s.percentile(50), s.percentile(10), s.percentile(90), s.ratio(runc), s.ratio(crun))
+		if s.unit != "" {
+			b.ReportMetric(s.percentile(50), s.unit)
+		}
+	}
+	b.Log(text.String())
+	b.ReportMetric(0, "ns/op") // a round's length says nothing; 0 hides it
+	same := starters[len(starters)-1]
+	for _, tool := range []*starter{runc, crun} {
+		if tool.refused == nil {
+			b.ReportMetric(same.percentile(50)/tool.percentile(50), strings.Replace(tool.unit, "ms-", "x-", 1))
+		}
+	}
+}
+
+// percentile is in milliseconds.
+func (s *starter) percentile(p int) float64 {
+	sorted := slices.Sorted(slices.Values(s.took))
+	return sorted[(len(sorted)-1)*p/100].Seconds() * 1000
+}
+
+func (s *starter) ratio(of *starter) string {
+	if of.refused != nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", s.percentile(50)/of.percentile(50))
+}

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// nothingLeft looks right after the program has ended, without patience.
+func nothingLeft(t *testing.T, after string) {
+	t.Helper()
+	if left := leftovers(t); len(left) > 0 {
+		t.Fatalf("after %s: left behind: %q", after, left)
+	}
+}
+
+func TestEveryEndLeavesNothing(t *testing.T) {
+	kernelTest(t)
+	for _, test := range []struct {
+		args   []string
+		status int
+	}{
+		{[]string{"true"}, 0},
+		{[]string{"false"}, 1},
+		{[]string{"sh", "-c", "kill -KILL $$"}, 137},
+		{[]string{"/no/such/command"}, 127},
+		{[]string{"/dev/null"}, 126},
+		{[]string{"--init=false", "true"}, 0},
+		{[]string{"--init=false", "/no/such/command"}, 127},
+		{[]string{"-w", "/proc/1/no/such/directory", "true"}, 125},
+		{[]string{"-m", "100m", "--cpus", "0.5", "--cpuset-cpus", "0", "--pids-limit", "20", "true"}, 0},
+	} {
+		if got := finish(t, contained(t, test.args...)); got.status != test.status {
+			t.Errorf("%q: %+v, want status %d", test.args, got, test.status)
+		}
+		nothingLeft(t, strings.Join(test.args, " "))
+	}
+}
+
+// At the top of the hierarchy, where a run without --cgroup-parent makes them.
+func TestDefaultPlace(t *testing.T) {
+	kernelTest(t)
+	c := begin(t, program(t, append([]string{"run"}, stay...)...))
+	version, controllers := controllersHere(t)
+	for _, name := range counted[version] {
+		want := filepath.Join(controllers[name].mount, "go-docker-"+c.ID)
+		if got := c.Dirs[name]; got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+		if _, err := os.Stat(want); err != nil {
+			t.Error(err)
+		}
+	}
+	c.end()
+	for _, dir := range c.Cgroups {
+		if _, err := os.Stat(dir); err == nil {
+			t.Error("left behind:", dir)
+		}
+	}
+}
+
+func TestSignalsLeaveNothing(t *testing.T) {
+	kernelTest(t)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		c := begin(t, contained(t, "sh", "-c", "ulimit -c 0; echo ready; exec sleep 1000"))
+		c.signal(sig)
+		if got, want := c.wait().status, 128+int(sig); got != want {
+			t.Errorf("%v: status %d, want %d", sig, got, want)
+		}
+		nothingLeft(t, sig.String())
+	}
+}
+
+// A command that ignores ^C is killed by the third.
+func TestThirdInterruptLeavesNothing(t *testing.T) {
+	kernelTest(t)
+	c := begin(t, contained(t, "sh", "-c", "trap '' INT; echo ready; while :; do sleep 1; done"))
+	for range enough {
+		c.signal(syscall.SIGINT)
+		time.Sleep(10 * time.Millisecond) // two at once are one
+	}
+	if got := c.wait(); got.status != 137 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// typicalRun is how long a container takes from start to end.
+func typicalRun(t *testing.T) time.Duration {
+	t.Helper()
+	started := time.Now()
+	finish(t, contained(t, "true")).want(t, "")
+	return time.Since(started)
+}
+
+// rounds counts to n, or as far as it gets: an emulated machine is slow.
+func rounds(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		limit := 5 * time.Second
+		if testing.Short() {
+			limit = 2 * time.Second
+		}
+		started := time.Now()
+		for i := 0; i < n && (i < n/10 || time.Since(started) < limit) && yield(i); i++ {
+		}
+	}
+}
+
+// moment is the i-th of many moments between 0 and 1, evenly spread however
+// many there will be.
+func moment(i int) float64 { return math.Mod(float64(i)*math.Phi, 1) }
+
+// SIGTERM comes at every moment from before main to after the command's start.
+func TestInterruptedStart(t *testing.T) {
+	kernelTest(t)
+	typical := float64(typicalRun(t))
+	ends, n := map[int]int{}, 0
+	for i := range rounds(150) {
+		c := launch(t, contained(t, "-m", "100m", "sleep", "1000"))
+		time.Sleep(time.Duration(1.3 * typical * moment(i)))
+		c.signal(syscall.SIGTERM)
+		got := c.wait()
+		ends[got.status]++
+		n++
+		// -1: it came before the program had asked for it.
+		if got.status != 143 && got.status != -1 || got.stdout+got.stderr != "" {
+			t.Errorf("round %d: %+v", i, got)
+		}
+		nothingLeft(t, fmt.Sprintf("SIGTERM in round %d (%+v)", i, got))
+	}
+	if ends[143] < n/4 {
+		t.Errorf("the ends are %v: this proves little", ends)
+	}
+}
+
+// The same in the end: the signal finds the program removing things.
+func TestInterruptedEnd(t *testing.T) {
+	kernelTest(t)
+	typical := float64(typicalRun(t))
+	for i := range rounds(100) {
+		c := launch(t, contained(t, "-m", "100m", "true"))
+		time.Sleep(time.Duration(typical * (0.5 + moment(i))))
+		_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		if got := c.wait(); got.status != 143 && got.status > 0 || got.stderr != "" {
+			t.Errorf("round %d: %+v", i, got)
+		}
+		nothingLeft(t, fmt.Sprintf("SIGTERM in round %d", i))
+	}
+}
+
+func TestManyRunsLeaveNothing(t *testing.T) {
+	kernelTest(t)
+	n := 100
+	if testing.Short() {
+		n = 10
+	}
+	for i := range n {
+		finish(t, contained(t, "-m", "100m", "--cpus", "0.5", "--pids-limit", "50", "sh", "-c", "sleep 1000 & echo "+fmt.Sprint(i))).want(t, fmt.Sprintf("%d\n", i))
+		nothingLeft(t, fmt.Sprintf("run %d", i))
+	}
+}
+
+// ownTree is shell code that makes cgroups below the container's own.
+func ownTree(t *testing.T) string {
+	t.Helper()
+	version, controllers := controllersHere(t)
+	script := "set -e\n"
+	seen := map[string]bool{}
+	for _, name := range counted[version] {
+		h, ok := controllers[name]
+		if !ok || seen[h.mount] {
+			continue
+		}
+		seen[h.mount] = true
+		script += fmt.Sprintf("cd %s/%s/go-docker-$HOSTNAME\n", h.mount, testParent)
+		script += "mkdir -p a/b/c a/d\n"
+		script += "echo $$ >a/b/c/cgroup.procs\n"
+	}
+	if version == 2 { // a threaded cgroup has neither cgroup.kill nor cgroup.procs
+		script += `mkdir -p e/f
+echo threaded >e/f/cgroup.type
+sh -c 'echo $$ >e/cgroup.procs; echo $$ >e/f/cgroup.threads; exec sleep 1000' &
+until grep -q . e/f/cgroup.threads; do sleep 0.1; done
+`
+	}
+	return script
+}
+
+// The container has cgroups in its cgroup, and is in them.
+func TestNestedCgroups(t *testing.T) {
+	kernelTest(t)
+	for _, flags := range []string{"", "--mount"} { // --mount: nothing but the cgroup holds the processes
+		c := begin(t, contained(t, append(strings.Fields(flags), "sh", "-c", ownTree(t)+"sleep 1000 & echo ready; sleep 1000")...))
+		if nested := tree(c.Dirs["memory"], true); len(nested) < 5 {
+			t.Errorf("only %q: this proves nothing", nested)
+		}
+		c.signal(syscall.SIGTERM) // ends the shell; the others stay
+		c.wait()
+		nothingLeft(t, "nested cgroups "+flags)
+	}
+}
+
+// Without a PID namespace nothing ends with init but what the cgroup's removal
+// kills.
+func TestBackgroundProcesses(t *testing.T) {
+	kernelTest(t)
+	started := time.Now()
+	finish(t, contained(t, "--mount", "sh", "-c", "sleep 1000 & sleep 1000 & setsid sleep 1000 & echo done")).want(t, "done\n")
+	nothingLeft(t, "background processes")
+	if took := time.Since(started); took > patience/2 {
+		t.Errorf("took %v", took)
+	}
+}
+
+// One process always forks the next and ends, so whoever reads a list of them
+// comes too late; a crowd; and cgroups that come and go.
+func TestForkLoop(t *testing.T) {
+	kernelTest(t)
+	for _, flags := range []string{"--pid --mount", "--mount"} {
+		for name, script := range map[string]string{
+			"moves": ownTree(t) + "(while :; do mkdir x; rmdir x; done 2>/dev/null) & echo ready; sleep 1000",
+			"chase": "f() { f & }; f; f; f; f; echo ready; sleep 1000",
+			"crowd": "while :; do (while :; do sleep 1000 & done); done & echo ready; sleep 1000",
+		} {
+			args := append(strings.Fields(flags), "--pids-limit", "40", "sh", "-c", script)
+			cmd := contained(t, args...)
+			c := begin(t, cmd)
+			time.Sleep(50 * time.Millisecond)
+			c.signal(syscall.SIGTERM)
+			c.wait()
+			nothingLeft(t, flags+" "+name)
+		}
+	}
+}
+
+// Both make the parent and one of them removes it, while the other is between
+// mkdir and mkdir.
+func TestSharedParent(t *testing.T) {
+	kernelTest(t)
+	for range rounds(30) {
+		var all []*launched
+		for range 3 {
+			all = append(all, launch(t, contained(t, "true")))
+		}
+		for _, c := range all {
+			c.wait().want(t, "")
+		}
+		nothingLeft(t, "three at once")
+	}
+}

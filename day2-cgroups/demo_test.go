@@ -1,0 +1,263 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+// demoResult runs the demo with --format json. Nothing of it may be left.
+func demoResult(t *testing.T, args ...string) result {
+	t.Helper()
+	got := finish(t, program(t, append([]string{"--format", "json"}, args...)...))
+	if got.status != 0 {
+		t.Fatalf("%q: %+v", args, got)
+	}
+	var keys map[string]any
+	var r result
+	if err := json.Unmarshal([]byte(got.stdout), &keys); err != nil {
+		t.Fatalf("%v: %s", err, got.stdout)
+	}
+	if err := json.Unmarshal([]byte(got.stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{
+		"cgroup_version", "cgroup_path", "limit_bytes", "swap_limit_bytes", "asked_bytes",
+		"peak_bytes", "swap_peak_bytes", "limit_hits", "oom_kills", "exit_status",
+	} {
+		if _, ok := keys[key]; !ok {
+			t.Errorf("no %s in %s", key, got.stdout)
+		}
+	}
+	if _, err := os.Stat(r.CgroupPath); !os.IsNotExist(err) || !strings.HasPrefix(filepath.Base(r.CgroupPath), "go-docker-") {
+		t.Errorf("cgroup %q: %v", r.CgroupPath, err)
+	}
+	return r
+}
+
+func TestDemo(t *testing.T) {
+	kernelTest(t)
+	r := demoResult(t)
+	if version, _ := controllersHere(t); r.CgroupVersion != version {
+		t.Errorf("version %d, want %d", r.CgroupVersion, version)
+	}
+	if r.LimitBytes != 100<<20 || r.AskedBytes != 200<<20 || r.SwapLimit != 0 || r.SwapPeak != 0 {
+		t.Errorf("%+v", r)
+	}
+	if r.OOMKills != 1 || r.ExitStatus != 137 {
+		t.Errorf("%d kills, exit status %d, want 1 and 137", r.OOMKills, r.ExitStatus)
+	}
+	// Linux 6.1 may count a few pages more than it gives.
+	if r.PeakBytes < r.LimitBytes*9/10 || r.PeakBytes > r.LimitBytes+64<<10 {
+		t.Errorf("peak %d with a limit of %d", r.PeakBytes, r.LimitBytes)
+	}
+}
+
+func TestDemoWithSwap(t *testing.T) {
+	kernelTest(t)
+	for _, test := range []struct {
+		swap  string
+		limit int64
+	}{{"60m", 40 << 20}, {"-1", unlimited}} {
+		r := demoResult(t, "-m", "20m", "--memory-swap", test.swap)
+		if r.LimitBytes != 20<<20 || r.AskedBytes != 40<<20 || r.SwapLimit != test.limit {
+			t.Errorf("%+v", r)
+		}
+		lives := r.OOMKills == 0 && r.ExitStatus == 0 && r.SwapPeak > 10<<20
+		dies := r.OOMKills == 1 && r.ExitStatus == 137 && r.SwapPeak == 0
+		if hasSwap(t) && !lives || !hasSwap(t) && !dies {
+			t.Errorf("swap: %v, %+v", hasSwap(t), r)
+		}
+	}
+}
+
+func TestDemoText(t *testing.T) {
+	kernelTest(t)
+	got := finish(t, program(t, "-m", "20m"))
+	if got.status != 0 || got.stderr != "" || strings.ContainsAny(got.stdout, "\x1b\r") {
+		t.Errorf("%+v", got)
+	}
+	version, _ := controllersHere(t)
+	for _, words := range []string{
+		`(?m)^ +0\.0 s +\d+ MiB \|#* *\|$`, `(?m)^ +0\.[1-9] s +\d+ MiB \|#+ *\|$`,
+		`limit +20MiB +` + files[version]["limit"], `swap on top +0B`, `asked for +40MiB`,
+		`OOM kills +1 `, `exit status +137 = 128 \+ 9, SIGKILL`, `The kernel killed the hog`,
+	} {
+		if !regexp.MustCompile(words).MatchString(got.stdout) {
+			t.Errorf("no %s in:\n%s", words, got.stdout)
+		}
+	}
+}
+
+// onTerminal runs a command with its output on a terminal, waits for a text
+// there, perhaps presses ^C, and returns all there is in the end.
+func onTerminal(t *testing.T, cmd *exec.Cmd, columns uint16, text string, interrupt bool) string {
+	t.Helper()
+	master, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	if err := pty.Setsize(master, &pty.Winsize{Rows: 40, Cols: columns}); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout = slave
+	l := launch(t, cmd)
+	slave.Close()
+	var screen transcript
+	go io.Copy(&screen, master) // ends with EIO when nobody has the slave any more
+	poll(t, "the terminal shows "+text, func() bool { return strings.Contains(screen.String(), text) })
+	if interrupt {
+		l.signal(syscall.SIGINT)
+	}
+	if got := l.wait(); got.status != 0 || got.stderr != "" {
+		t.Errorf("%q: %+v", cmd.Args, got)
+	}
+	return screen.String()
+}
+
+var escapes = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
+
+func TestDemoOnTerminal(t *testing.T) {
+	kernelTest(t)
+	for _, columns := range []uint16{80, 40, 200} {
+		screen := onTerminal(t, program(t), columns, "The kernel killed the hog", false)
+		if redrawn := strings.Count(screen, "A\x1b[J"); redrawn < 2 {
+			t.Errorf("%d columns: drawn again %d times", columns, redrawn)
+		}
+		chart, _, _ := strings.Cut(screen, "\ncgroup v")
+		if !strings.Contains(chart, "memory") || !strings.Contains(chart, "╭") {
+			t.Errorf("%d columns: no chart in the %d bytes on the screen", columns, len(chart))
+		}
+		for line := range strings.Lines(chart) { // one that wraps spoils the next drawing
+			line = strings.TrimRight(escapes.ReplaceAllString(line, ""), "\r\n")
+			if width := len([]rune(line)); width > int(columns) {
+				t.Errorf("%d columns: a line has %d: %q", columns, width, line)
+			}
+		}
+	}
+}
+
+func TestPlot(t *testing.T) {
+	kernelTest(t)
+	file := filepath.Join(t.TempDir(), "memory & <time>.svg")
+	demoResult(t, "-m", "20m", "--plot", file)
+	var svg struct {
+		XMLName xml.Name `xml:"http://www.w3.org/2000/svg svg"`
+		Title   string   `xml:"title"`
+		Line    struct {
+			Points string `xml:"points,attr"`
+		} `xml:"polyline"`
+	}
+	decoder := xml.NewDecoder(strings.NewReader(readFile(t, file)))
+	if err := decoder.Decode(&svg); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		t.Errorf("after the end: %v", err)
+	}
+	if !strings.Contains(svg.Title, "20MiB") || !strings.Contains(svg.Title, "1 OOM kill") {
+		t.Errorf("title %q", svg.Title)
+	}
+	if points := strings.Fields(svg.Line.Points); len(points) < 3 {
+		t.Errorf("points %q", points)
+	}
+}
+
+// A container may end before the first sample is taken.
+func TestPlotWithoutSamples(t *testing.T) {
+	for _, r := range []*result{
+		{LimitBytes: demoLimit},
+		{LimitBytes: demoLimit, samples: []sample{{0, 0, 0}}},
+		{LimitBytes: math.MaxInt64 / 2, samples: []sample{{time.Hour, math.MaxInt64, 0}}},
+	} {
+		text := string(drawPlot(r))
+		if err := xml.Unmarshal([]byte(text), new(any)); err != nil || strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
+			t.Errorf("%+v: %v: %s", r, err, text)
+		}
+	}
+}
+
+func TestDemoRefuses(t *testing.T) {
+	kernelTest(t)
+	dir := t.TempDir()
+	for _, test := range []struct{ args, words []string }{
+		{[]string{"--plot", dir}, []string{"--plot", dir}},
+		{[]string{"--plot", dir + "/no/such/plot.svg"}, []string{"--plot", dir + "/no/such"}},
+		{[]string{"--plot", "/proc/plot.svg"}, []string{"--plot", "/proc"}},
+		{[]string{"--plot", "/dev/null"}, []string{"--plot", "not a regular file"}},
+		{[]string{"--format", "xml"}, []string{"--format", "xml"}},
+		{[]string{"--memory", "1k"}, []string{"--memory"}},
+		{[]string{"--memory-swap", "1g"}, []string{"--memory-swap"}},
+		{[]string{"--memory", "1p"}, []string{"--memory", "this machine has"}}, // it would take all of it
+		{[]string{"--memory", "8191p"}, []string{"--memory", "this machine has"}},
+		{[]string{"hog"}, []string{"SIZE"}},
+		{[]string{"hog", "1e"}, []string{"1e"}},
+	} {
+		started := time.Now()
+		refuses(t, program(t, test.args...), exitRuntimeError, test.words...)
+		if took := time.Since(started); took > patience/4 {
+			t.Errorf("%q: took %v", test.args, took)
+		}
+	}
+	if names, _ := filepath.Glob(dir + "/*"); len(names) > 0 {
+		t.Errorf("made %q", names)
+	}
+}
+
+func TestStress(t *testing.T) {
+	kernelTest(t)
+	cmd := program(t, "--stress")
+	cmd.Env = append(cmd.Env, "PATH="+t.TempDir())
+	refuses(t, cmd, exitNotFound, "stress is not installed", "apt-get install stress")
+
+	_, err := exec.LookPath("stress")
+	need(t, err == nil, "stress")
+	r := demoResult(t, "--stress", "-m", "40m")
+	if r.OOMKills < 1 || r.ExitStatus == 0 || r.PeakBytes < r.LimitBytes*9/10 || r.PeakBytes > r.LimitBytes+64<<10 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// ^C ends the demo as it ends a container: with its status, without a verdict.
+func TestDemoInterrupted(t *testing.T) {
+	kernelTest(t)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		l := launch(t, program(t))
+		l.says(" MiB |")
+		l.signal(sig)
+		if got := l.wait(); got.status != 128+int(sig) || got.stderr != "" {
+			t.Errorf("%v: %+v", sig, got)
+		}
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	for _, test := range []struct {
+		r    result
+		says string
+		hits string
+		ok   bool
+	}{
+		{result{LimitBytes: 100 << 20, OOMKills: 1, LimitHits: 3}, "killed the hog: it had 100MiB", "3", true},
+		{result{LimitBytes: 100 << 20, OOMKills: 1}, "killed the hog", "not counted", true},
+		{result{LimitBytes: 100 << 20, SwapPeak: 1}, "swapped out", "0", true},
+		{result{LimitBytes: 100 << 20, LimitHits: 3}, "did not hold", "3", false},
+	} {
+		err := test.r.verdict()
+		if !strings.Contains(test.r.sentence(), test.says) || test.r.hits() != test.hits || (err == nil) != test.ok {
+			t.Errorf("%+v: %q, %q, %v", test.r, test.r.sentence(), test.r.hits(), err)
+		}
+	}
+}

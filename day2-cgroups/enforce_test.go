@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func hasSwap(t testing.TB) bool {
+	t.Helper()
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		t.Fatal(err)
+	}
+	return info.Totalswap > 0
+}
+
+// A hog either gets its 64 MiB or is killed.
+func TestMemoryLimit(t *testing.T) {
+	kernelTest(t)
+	for _, test := range []struct {
+		flags string
+		lives bool
+	}{
+		{"", true},
+		{"-m 120m", true},
+		{"-m 40m", false},
+		{"-m 40m --memory-swap 40m", false},
+		{"-m 40m --memory-swap 60m", false}, // even with swap 4 MiB are missing
+		{"-m 40m --memory-swap 120m", hasSwap(t)},
+		{"-m 40m --memory-swap -1", hasSwap(t)},
+	} {
+		want := 137
+		if test.lives {
+			want = 0
+		}
+		for _, init := range []string{"--init=true", "--init=false"} {
+			args := append(strings.Fields(test.flags), init, testBinary(t), "hog", "64m")
+			if got := finish(t, contained(t, args...)); got != (outcome{status: want}) {
+				t.Errorf("%q %s: %+v, want status %d", test.flags, init, got, want)
+			}
+		}
+	}
+}
+
+// The killer takes the process that is too big, not init: the rest goes on.
+func TestOOMKillSparesTheOthers(t *testing.T) {
+	kernelTest(t)
+	got := finish(t, contained(t, "-m", "16m", "sh", "-c", `"$0" hog 64m; echo "status $?"`, testBinary(t)))
+	if got.status != 0 || got.stdout != "status 137\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCPUQuota(t *testing.T) {
+	kernelTest(t)
+	for _, flags := range [][]string{{"--cpus", "0.2"}, {"-c", "1024"}} {
+		c := begin(t, contained(t, append(flags, "sh", "-c", `echo ready; exec "$0" payload spin 1s`, testBinary(t))...))
+		c.says(" µs in ")
+		var used, wall int64
+		fmt.Sscanf(c.stdout.String(), "ready\n%d µs in %d", &used, &wall)
+		throttled := c.number("cpu", "cpu.stat", "nr_throttled")
+		t.Logf("%q: %d of %d µs, throttled %d times", flags, used, wall, throttled)
+		// One period may begin before and end after, and each CPU it has run on
+		// may have a slice of 5 ms of which not all was used.
+		most := (wall+100_000)/5 + int64(runtime.NumCPU()*5000)
+		switch limited := flags[0] == "--cpus"; {
+		case limited && (used > most || throttled == 0):
+			t.Errorf("%q: used %d of %d µs, at most %d wanted; throttled %d times", flags, used, wall, most, throttled)
+		case !limited && throttled > 0: // a share is no quota
+			t.Errorf("%q: throttled %d times", flags, throttled)
+		}
+		c.end()
+	}
+}
+
+// The shell forks until the kernel says EAGAIN. It does so in a subshell, which
+// that ends.
+func TestPidsLimit(t *testing.T) {
+	kernelTest(t)
+	const limit = 12
+	c := begin(t, contained(t, "--pids-limit", strconv.Itoa(limit), "sh", "-c", `(while sleep 1000 & do :; done); echo ready; exec sleep 1000`))
+	version, _ := controllersHere(t)
+	// There were sh, the subshell and, in version 1, a thread of init; the
+	// rest sleeps. The subshell is gone.
+	sleeping := limit - 2
+	if version == 1 {
+		sleeping--
+	}
+	if got := len(children(c.init())) - 1; got != sleeping {
+		t.Errorf("%d processes sleep, want %d; %s", got, sleeping, c.stderr.String())
+	}
+	if got := c.read("pids", "pids.current"); got != strconv.Itoa(limit-1) {
+		t.Errorf("pids.current is %s, want %d", got, limit-1)
+	}
+	if got := c.number("pids", "pids.events", "max"); got < 1 {
+		t.Errorf("pids.events: max %d", got)
+	}
+	c.end()
+}
+
+func TestCPUSet(t *testing.T) {
+	kernelTest(t)
+	all := strings.Fields(finish(t, contained(t, testBinary(t), "payload", "affinity")).stdout)
+	if len(all) != runtime.NumCPU() {
+		t.Errorf("without --cpuset-cpus: CPUs %q, want %d", all, runtime.NumCPU())
+	}
+	for _, cpu := range all {
+		for _, init := range []string{"--init=true", "--init=false"} {
+			finish(t, contained(t, init, "--cpuset-cpus", cpu, testBinary(t), "payload", "affinity")).want(t, cpu+"\n")
+		}
+	}
+}

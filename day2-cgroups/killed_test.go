@@ -1,0 +1,240 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// murder ends the program in a way it cannot notice.
+func (l *launched) murder() {
+	l.t.Helper()
+	l.signal(syscall.SIGKILL)
+	l.wait()
+}
+
+// The next run removes what is left of a container whose parent was killed,
+// and nothing of one that lives.
+func TestParentKilled(t *testing.T) {
+	kernelTest(t)
+	for _, flags := range []string{"", "--mount"} {
+		lives := begin(t, contained(t, stay...))
+		dies := begin(t, contained(t, append(strings.Fields(flags), "sh", "-c", "echo ready; exec >/dev/null 2>&1; sleep 1000 & sleep 1000")...))
+		init := dies.init()
+		dies.murder()
+		poll(t, "init dies with its parent", func() bool {
+			syscall.Wait4(init, nil, syscall.WNOHANG, nil) // it is our child now
+			return unix.Kill(init, 0) == unix.ESRCH
+		})
+		for _, dir := range dies.Cgroups {
+			if _, err := os.Stat(dir); err != nil {
+				t.Errorf("nothing is left to be swept: %v", err)
+			}
+		}
+		got := finish(t, contained(t, "true"))
+		if got.status != 0 || got.stdout != "" || got.stderr != "info: removing what container "+dies.ID+" left behind\n" {
+			t.Errorf("%+v", got)
+		}
+		for _, path := range leftovers(t) {
+			if strings.Contains(path, dies.ID) {
+				t.Errorf("%q: left behind: %s", flags, path)
+			}
+		}
+		// It is still there, in all of its cgroups, and its record too.
+		for _, dir := range lives.Cgroups {
+			if procs := readFile(t, filepath.Join(dir, "cgroup.procs")); procs == "" {
+				t.Errorf("%s is empty", dir)
+			}
+		}
+		if got := lives.end(); got.status != 143 {
+			t.Errorf("%+v", got)
+		}
+		nothingLeft(t, "the last one")
+	}
+}
+
+// Killed at any moment, the program leaves no more than the next run can find.
+func TestKilledAtAnyMoment(t *testing.T) {
+	kernelTest(t)
+	typical := float64(typicalRun(t))
+	found := 0
+	for i := range rounds(100) {
+		c := launch(t, contained(t, "-m", "100m", "sleep", "0.01"))
+		time.Sleep(time.Duration(1.5 * typical * moment(i)))
+		_ = c.cmd.Process.Kill()
+		c.wait()
+		if len(leftovers(t)) > 0 {
+			found++
+		}
+		if got := finish(t, contained(t, "true")); got.status != 0 {
+			t.Fatalf("round %d: %+v", i, got)
+		}
+		nothingLeft(t, "SIGKILL and another run")
+	}
+	if found == 0 {
+		t.Error("nothing was ever left: this proves nothing")
+	}
+}
+
+// All who start now want to sweep the same, and none fails for it.
+func TestSweepRace(t *testing.T) {
+	kernelTest(t)
+	for range rounds(10) {
+		for range 4 {
+			begin(t, contained(t, stay...)).murder()
+		}
+		if len(leftovers(t)) == 0 {
+			t.Error("nothing is left to be swept: this proves nothing")
+		}
+		var all []*launched
+		for range 4 {
+			all = append(all, launch(t, contained(t, "true")))
+		}
+		for _, c := range all {
+			if got := c.wait(); got.status != 0 {
+				t.Errorf("%+v", got)
+			}
+		}
+		finish(t, contained(t, "true")) // who looks for a lock seems to hold it
+		nothingLeft(t, "four sweepers")
+	}
+}
+
+// What cannot be removed stops nobody else.
+func TestStuckLeftover(t *testing.T) {
+	kernelTest(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := &record{ID: "0123456789ab", Cgroups: []string{dir}}
+	if err := r.write(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.file.Close(); err != nil { // as death does
+		t.Fatal(err)
+	}
+	got := finish(t, contained(t, "echo", "runs"))
+	if got.status != 0 || got.stdout != "runs\n" || !strings.Contains(got.stderr, dir) {
+		t.Errorf("%+v", got)
+	}
+	if err := os.Remove(r.path()); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(recordDir()); err != nil {
+		t.Error(err)
+	}
+}
+
+// The record is for root's eyes, is locked while the owner lives, and names it.
+func TestRecord(t *testing.T) {
+	kernelTest(t)
+	c := begin(t, contained(t, stay...))
+	for path, mode := range map[string]os.FileMode{
+		"/run/go-docker":                   os.ModeDir | 0o700,
+		"/run/go-docker/" + c.ID + ".json": 0o600,
+	} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != mode {
+			t.Errorf("%s: %v, %v, want %v", path, info, err, mode)
+		}
+	}
+	for _, dir := range c.Cgroups {
+		if filepath.Base(dir) != "go-docker-"+c.ID {
+			t.Errorf("cgroup %s", dir)
+		}
+	}
+	path := "/run/go-docker/" + c.ID + ".json"
+	if !locked(t, path) {
+		t.Error("not locked while the owner lives")
+	}
+	c.murder()
+	if locked(t, path) {
+		t.Error("still locked")
+	}
+	finish(t, contained(t, "true"))
+}
+
+// Between our open and our look an owner may end in peace.
+func TestRemovedRecordIsNotAbandoned(t *testing.T) {
+	kernelTest(t)
+	r := &record{ID: "0123456789ab"}
+	if err := r.write(); err != nil {
+		t.Fatal(err)
+	}
+	opened := func() *record {
+		all, err := records()
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%d records, %v", len(all), err)
+		}
+		return all[0]
+	}
+	lives, ended, died := opened(), opened(), opened()
+	if lives.abandoned() {
+		t.Error("the owner lives")
+	}
+	if err := r.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !died.abandoned() {
+		t.Error("the owner has died")
+	}
+	died.file.Close()
+	if err := os.Remove(r.path()); err != nil {
+		t.Fatal(err)
+	}
+	if ended.abandoned() {
+		t.Error("the owner has removed it")
+	}
+	lives.file.Close()
+	ended.file.Close()
+	if err := os.Remove(recordDir()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func locked(t *testing.T, path string) bool {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == unix.EWOULDBLOCK
+}
+
+// A file among the records that is none is not believed.
+func TestNotARecord(t *testing.T) {
+	kernelTest(t)
+	victim := t.TempDir()
+	if err := os.MkdirAll("/run/go-docker", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"empty":        "",
+		"garbage":      "{",
+		"0123456789ab": `{"id": "ba9876543210", "cgroups": ["` + victim + `"]}`, // another's name
+	} {
+		path := "/run/go-docker/" + name + ".json"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := finish(t, contained(t, "true"))
+		if got.status != 0 || !strings.Contains(got.stderr, path+" is not a record") {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if _, err := os.Stat(victim); err != nil {
+			t.Error(err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := os.Remove("/run/go-docker"); err != nil {
+		t.Error(err)
+	}
+}

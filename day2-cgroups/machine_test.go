@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// covered is the program on a machine some of whose directories are covered;
+// see the payload.
+func covered(t *testing.T, how string, dirs []string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := program(t, append(append([]string{"payload", "cover", how}, append(dirs, "--")...), args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
+	return cmd
+}
+
+var bothWays = [][]string{{}, {"--format", "json"}, {"run", "true"}, {"run", "-m", "100m", "true"}}
+
+func TestNoCgroups(t *testing.T) {
+	kernelTest(t)
+	for _, args := range bothWays {
+		refuses(t, covered(t, "tmpfs", []string{"/sys/fs/cgroup"}, args...), exitRuntimeError, "no cgroup file system is mounted", "doctor")
+	}
+}
+
+// Where the controller should be there is a directory like any other. Whoever
+// trusts the path makes a directory there and believes in it.
+func TestPlainDirectory(t *testing.T) {
+	kernelTest(t)
+	version, controllers := controllersHere(t)
+	mount := controllers["memory"].mount
+	for _, args := range bothWays {
+		want := "memory controller"
+		if version == 2 {
+			want = "no cgroup" // neither file system nor hierarchy
+		}
+		refuses(t, covered(t, "tmpfs", []string{mount}, args...), exitRuntimeError, want)
+	}
+	if version == 1 {
+		cpu := controllers["cpu"].mount
+		refuses(t, covered(t, "tmpfs", []string{cpu}, "run", "--cpus", "0.5", "true"), exitRuntimeError, "no cpu controller", "cpu.cfs_period_us")
+		// What is not asked for is not missed.
+		finish(t, covered(t, "tmpfs", []string{cpu}, "run", "-m", "100m", "true")).want(t, "")
+	}
+}
+
+func TestReadOnlyCgroups(t *testing.T) {
+	kernelTest(t)
+	for _, args := range bothWays {
+		refuses(t, covered(t, "read-only", cgroupMounts(t), args...), exitRuntimeError, "read-only file system", "remount it rw")
+	}
+	args := []string{"run", "--cgroup-parent", testParent, "true"}
+	refuses(t, covered(t, "read-only", cgroupMounts(t), args...), exitRuntimeError, "mounted read-only")
+	// The cover itself does no harm.
+	finish(t, covered(t, "tmpfs", []string{t.TempDir()}, args...)).want(t, "")
+}
+
+func TestNotRoot(t *testing.T) {
+	kernelTest(t)
+	runtimeDir := t.TempDir() // root's: nobody may not write there either
+	for _, args := range bothWays {
+		cmd := program(t, args...)
+		cmd.Dir = "/"
+		cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR="+runtimeDir)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		refuses(t, cmd, exitRuntimeError, "permission denied", "run as root", "delegated")
+	}
+	for _, dir := range []string{runtimeDir, fmt.Sprintf("/tmp/go-docker-%d", nobody)} {
+		if left := tree(filepath.Join(dir, "go-docker"), false); len(left) > 0 {
+			t.Errorf("made: %q", left)
+		}
+	}
+	for _, dir := range cgroupMounts(t) {
+		for _, path := range tree(dir, true) {
+			var info unix.Stat_t
+			if err := unix.Stat(path, &info); err == nil && info.Uid == nobody && strings.Contains(path, "go-docker-") {
+				t.Errorf("made: %s", path)
+			}
+		}
+	}
+}
+
+// In /tmp anybody may have made the directory of our records.
+func TestForeignRecords(t *testing.T) {
+	kernelTest(t)
+	tmp, victim := t.TempDir(), t.TempDir()
+	for _, dir := range []string{filepath.Dir(tmp), tmp, victim, filepath.Dir(victim)} {
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(tmp, fmt.Sprintf("go-docker-%d", nobody))
+	text := fmt.Sprintf(`{"id": "0123456789ab", "cgroups": [%q]}`, victim)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "0123456789ab.json"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "0123456789ab.json"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cmd := program(t, "run", "true")
+	cmd.Dir = "/"
+	cmd.Env = append(cmd.Env, "TMPDIR="+tmp, "XDG_RUNTIME_DIR=")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	refuses(t, cmd, exitRuntimeError, dir, "belongs to another user (uid 0)")
+	if _, err := os.Stat(victim); err != nil {
+		t.Error("the record was believed:", err)
+	}
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Of a bad value nothing is made, and one line says whose fault it is.
+func TestBadLimitMakesNothing(t *testing.T) {
+	kernelTest(t)
+	forEachRefused(func(flag string, args ...string) {
+		marker := filepath.Join(t.TempDir(), "ran")
+		refuses(t, contained(t, append(args, "touch", marker)...), exitRuntimeError, flag)
+		if _, err := os.Stat(marker); err == nil {
+			t.Errorf("%q: the command has run", args)
+		}
+	})
+	for _, parent := range []string{"..", "../x", "x/../../y", "/.."} {
+		refuses(t, program(t, "run", "--cgroup-parent", parent, "true"), exitRuntimeError, "--cgroup-parent", "..")
+	}
+}
+
+// ownCgroup makes a cgroup below the tests' own, for the test to play with.
+func ownCgroup(t *testing.T, controller, name string) string {
+	t.Helper()
+	_, controllers := controllersHere(t)
+	dir := filepath.Join(controllers[controller].mount, testParent, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for d := range ancestors(dir, controllers[controller].mount) {
+			if err := removeCgroup(d); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return dir
+}
+
+// ancestors are dir and the directories above it, up to but without root.
+func ancestors(dir, root string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for ; dir != root && yield(dir); dir = filepath.Dir(dir) {
+		}
+	}
+}
+
+// set writes a cgroup file on the test's behalf.
+func set(t *testing.T, dir, file, value string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, file), []byte(value), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// occupy puts a process into a cgroup, until the returned function is called.
+func occupy(t *testing.T, dir string, command ...string) (leave func()) {
+	t.Helper()
+	cmd := exec.Command("sh", append([]string{"-c", `echo $$ >"$0/cgroup.procs"; echo ready; exec "$@"`, dir}, command...)...)
+	l := launch(t, cmd)
+	l.says("ready\n")
+	return func() {
+		_ = l.cmd.Process.Kill() // fails only when it has ended
+		l.wait()
+	}
+}
+
+// The CPUs are there but not in the cgroup above. Version 1 refuses to write
+// them; version 2 takes them and uses others.
+func TestCPUsOutsideOfParent(t *testing.T) {
+	kernelTest(t)
+	cpus := strings.Fields(finish(t, contained(t, testBinary(t), "payload", "affinity")).stdout)
+	if len(cpus) < 2 {
+		t.Skip("needs two CPUs")
+	}
+	version, _ := controllersHere(t)
+	parent := ownCgroup(t, "cpuset", "small")
+	if version == 2 {
+		enableFor(t, filepath.Dir(parent), "cpuset")
+	} else {
+		for _, dir := range []string{filepath.Dir(parent), parent} {
+			set(t, dir, "cpuset.cpus", cpus[0])
+			set(t, dir, "cpuset.mems", "0")
+		}
+	}
+	set(t, parent, "cpuset.cpus", cpus[0])
+	run := func(cpu string) *exec.Cmd {
+		return program(t, "run", "--cgroup-parent", testParent+"/small", "--cpuset-cpus", cpu, testBinary(t), "payload", "affinity")
+	}
+	refuses(t, run(cpus[1]), exitRuntimeError, "cpuset.cpus", `"`+cpus[1]+`"`, "the cgroup above")
+	finish(t, run(cpus[0])).want(t, cpus[0]+"\n")
+	if entries := tree(parent, true); len(entries) != 1 {
+		t.Errorf("left in the parent: %q", entries[1:])
+	}
+}
+
+func enableFor(t *testing.T, dir, controller string) {
+	t.Helper()
+	if err := enable(dir, []string{controller}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A cgroup of version 2 that has processes cannot limit children.
+func TestParentWithProcesses(t *testing.T) {
+	kernelTest(t)
+	if version, _ := controllersHere(t); version == 1 {
+		t.Skip("version 1 has no such rule")
+	}
+	parent := ownCgroup(t, "memory", "busy")
+	defer occupy(t, parent, "sleep", "1000")()
+	refuses(t, program(t, "run", "--cgroup-parent", testParent+"/busy", "true"), exitRuntimeError,
+		parent+"/cgroup.subtree_control", "device or resource busy", "no internal processes", "move them into a child")
+	if entries := tree(parent, true); len(entries) != 1 {
+		t.Errorf("left in the parent: %q", entries[1:])
+	}
+}
+
+// A limit below what is in use: version 1 refuses and keeps the old one,
+// version 2 takes it and kills.
+func TestLimitBelowUsage(t *testing.T) {
+	kernelTest(t)
+	dir := ownCgroup(t, "memory", "full")
+	version, _ := controllersHere(t)
+	limit, usage := filepath.Join(dir, "memory.limit_in_bytes"), "memory.usage_in_bytes"
+	if version == 2 {
+		limit, usage = filepath.Join(dir, "memory.max"), "memory.current"
+		enableFor(t, filepath.Dir(dir), "memory")
+		if err := write(filepath.Join(dir, "memory.swap.max"), "0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := write(limit, fmt.Sprint(64<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if version == 1 {
+		if err := write(filepath.Join(dir, "memory.memsw.limit_in_bytes"), fmt.Sprint(64<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer occupy(t, dir, testBinary(t), "hog", "--hold", "1h", "20m")()
+	poll(t, "20 MiB are in use", func() bool {
+		var n int64
+		fmt.Sscan(readFile(t, filepath.Join(dir, usage)), &n)
+		return n >= 20<<20
+	})
+	err := write(limit, "10485760")
+	if version == 2 {
+		if err != nil {
+			t.Error(err)
+		}
+		poll(t, "the hog is killed", func() bool { return readFile(t, filepath.Join(dir, "cgroup.procs")) == "" })
+		return
+	}
+	if err == nil {
+		t.Fatal("the kernel took a limit below usage")
+	}
+	for _, word := range []string{limit, `"10485760"`, "device or resource busy", "usage"} {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("%q does not say %s", err, word)
+		}
+	}
+	if got := readFile(t, limit); got != fmt.Sprint(64<<20) {
+		t.Errorf("the old limit has become %s", got)
+	}
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+)
+
+const runDir = "/run/go-docker"
+
+var grace = 3 * time.Second // shorter in the tests
+
+// A snapshot has a line for everything that could be left behind. The key is
+// what makes a thing the same thing in both snapshots, and is often the line
+// itself.
+type snapshot struct {
+	things    map[string]string // key: line to print
+	mounts    map[string]string
+	processes []process
+}
+
+func takeSnapshot() (*snapshot, error) {
+	s := &snapshot{things: map[string]string{}, mounts: map[string]string{}}
+	mounts, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return nil, fmt.Errorf("read the mount table: %w", err)
+	}
+	s.addMounts(mounts)
+	if s.processes, err = descendants(); err != nil {
+		return nil, err
+	}
+	return s, errors.Join(
+		s.addCgroups(mounts),
+		s.addHierarchies(),
+		s.addLinks(),
+		s.addEntries("temp", os.TempDir()),
+		s.addEntries("record", runDir),
+		s.addIPC(),
+	)
+}
+
+func (s *snapshot) add(kind, name string) {
+	line := kind + " " + name
+	s.things[line] = line
+}
+
+// addMounts takes every field as the key: a changed propagation or a remount
+// is a change. The mount ID tells apart two mounts on the same place.
+func (s *snapshot) addMounts(mounts []*mountinfo.Info) {
+	for _, m := range mounts {
+		line := fmt.Sprintf("mount %s on %s type %s (%s) %s", m.Source, m.Mountpoint, m.FSType, m.Options, m.Optional)
+		if m.FSType == "nsfs" { // a file of /proc/PID/ns, bind-mounted: namespaces(7)
+			line = fmt.Sprintf("namespace %s kept alive by the mount on %s", m.Root, m.Mountpoint)
+		}
+		s.mounts[fmt.Sprintf("%+v", *m)] = strings.TrimSpace(line)
+	}
+}
+
+func (s *snapshot) addCgroups(mounts []*mountinfo.Info) error {
+	seen := map[string]bool{}
+	for _, m := range mounts {
+		// A hierarchy may be mounted many times; once is enough.
+		key := fmt.Sprintf("%d:%d %s", m.Major, m.Minor, m.Root)
+		if seen[key] || (m.FSType != "cgroup" && m.FSType != "cgroup2") {
+			continue
+		}
+		seen[key] = true
+		if err := s.addCgroupsBelow(m.Mountpoint); err != nil {
+			return fmt.Errorf("list cgroups in %s: %w", m.Mountpoint, err)
+		}
+	}
+	return nil
+}
+
+func (s *snapshot) addCgroupsBelow(top string) error {
+	return filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		if unseen(err) {
+			return fs.SkipDir
+		}
+		if err == nil && d.IsDir() {
+			s.add("cgroup", path)
+		}
+		return err
+	})
+}
+
+// addHierarchies finds what no mount shows: a v1 hierarchy lives on without a
+// mount as long as it has a cgroup besides its root (cgroups(7), "Unmounting a
+// v1 controller"). /proc/self/cgroup has a line for each that is alive.
+func (s *snapshot) addHierarchies() error {
+	return eachLine("/proc/self/cgroup", func(line string) {
+		_, rest, _ := strings.Cut(line, ":") // the number may change, the name does not
+		name, _, _ := strings.Cut(rest, ":")
+		s.add("hierarchy", name)
+	})
+}
+
+func (s *snapshot) addLinks() error {
+	links, err := net.Interfaces()
+	if err != nil {
+		return fmt.Errorf("list network links: %w", err)
+	}
+	for _, l := range links {
+		s.add("link", l.Name)
+	}
+	return nil
+}
+
+func (s *snapshot) addEntries(kind, dir string) error {
+	entries, err := os.ReadDir(dir)
+	if unseen(err) {
+		return nil
+	}
+	for _, e := range entries {
+		s.add(kind, filepath.Join(dir, e.Name()))
+	}
+	return err
+}
+
+// addIPC: the second column of each of these files is the object's id, see
+// sysvipc(7).
+func (s *snapshot) addIPC() error {
+	files, err := filepath.Glob("/proc/sysvipc/*")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		err := eachLine(file, func(line string) {
+			if f := strings.Fields(line); len(f) > 1 && f[0] != "key" {
+				s.add("ipc", fmt.Sprintf("%s id %s key %s", filepath.Base(file), f[1], f[0]))
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unseen: a directory that vanished while we were on our way, or that this user
+// may not read. Where we cannot look, the command cannot write either, having
+// no more rights than we have.
+func unseen(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
+}
+
+func eachLine(file string, f func(string)) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	for sc := bufio.NewScanner(bytes.NewReader(data)); sc.Scan(); {
+		f(sc.Text())
+	}
+	return nil
+}
+
+// leaks looks again and again until nothing differs or the grace is over. A
+// thing counts if every look saw it, so what others make meanwhile does not;
+// a process counts if the last look saw it, because one that keeps forking has
+// another number each time.
+func (s *snapshot) leaks(ignore []*regexp.Regexp) ([]string, error) {
+	ignored := func(line string) bool {
+		return slices.ContainsFunc(ignore, func(re *regexp.Regexp) bool { return re.MatchString(line) })
+	}
+	now, err := takeSnapshot()
+	if err != nil {
+		return nil, err
+	}
+	things := slices.DeleteFunc(s.difference(now), ignored)
+	end := time.Now().Add(grace)
+	for wait := 5 * time.Millisecond; ; wait *= 2 {
+		processes := slices.DeleteFunc(s.newProcesses(now), ignored)
+		left := time.Until(end)
+		if len(things)+len(processes) == 0 || left <= 0 {
+			return append(things, processes...), nil
+		}
+		time.Sleep(min(wait, left))
+		if now, err = takeSnapshot(); err != nil {
+			return nil, err
+		}
+		still := s.difference(now)
+		things = slices.DeleteFunc(things, func(line string) bool { return !slices.Contains(still, line) })
+	}
+}
+
+func (s *snapshot) difference(now *snapshot) []string {
+	lines := slices.Concat(added(s.things, now.things), added(s.mounts, now.mounts))
+	for _, gone := range added(now.mounts, s.mounts) {
+		lines = append(lines, "gone: "+gone)
+	}
+	return lines
+}
+
+func (s *snapshot) newProcesses(now *snapshot) []string {
+	old := s.pids()
+	var lines []string
+	for _, p := range now.processes {
+		if !old[p.pid] {
+			lines = append(lines, p.String())
+		}
+	}
+	return lines
+}
+
+func added(before, after map[string]string) []string {
+	var lines []string
+	for _, key := range slices.Sorted(maps.Keys(after)) {
+		if _, ok := before[key]; !ok {
+			lines = append(lines, after[key])
+		}
+	}
+	return lines
+}
+
+// pids are the processes that were there before the command: a program that
+// was put in the background and then exec'ed us, for one.
+func (s *snapshot) pids() map[int]bool {
+	m := map[int]bool{}
+	for _, p := range s.processes {
+		m[p.pid] = true
+	}
+	return m
+}
