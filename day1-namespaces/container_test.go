@@ -45,21 +45,13 @@ func throughShell(cmd *exec.Cmd, script string) *exec.Cmd {
 	return cmd
 }
 
-// atOnce finishes n programs, a few at a time, and has check look at each.
-func atOnce(t testing.TB, n int, build func(i int) *exec.Cmd, check func(i int, got outcome)) {
-	t.Helper()
-	const few = 8
-	for first := 0; first < n; first += few {
-		var running []*launched
-		for i := first; i < min(first+few, n); i++ {
-			running = append(running, launch(t, build(i)))
-		}
-		for i, l := range running {
-			check(first+i, l.wait())
-		}
-	}
-}
-
 // command is the process id, on this side, of the container's command, which
-// has to be running already.
-func (l *launched) command() int { l.t.Helper(); return l.onlyChild(l.init()) }
+// has to be running already. With --init=false that is the first process.
+func (l *launched) command() int {
+	l.t.Helper()
+	init := l.init()
+	if len(children(init)) == 0 {
+		return init
+	}
+	return l.onlyChild(init)
+}

@@ -27,11 +27,7 @@ func TestParentIsKilled(t *testing.T) {
 			args := append(strings.Fields(flags), "sh", "-c", "trap '' TERM HUP INT; echo ready; exec sleep 1000")
 			c := launch(t, container(t, args...))
 			c.says("ready")
-			init := c.init()
-			command := init
-			if !strings.Contains(flags, "--init=false") {
-				command = c.command()
-			}
+			init, command := c.init(), c.command()
 			c.signal(syscall.SIGKILL)
 			poll(t, "the container is gone", func() bool { return !isRunning(init) && !isRunning(command) })
 		})
@@ -65,12 +61,12 @@ func startTime(t *testing.T) time.Duration {
 	return time.Since(start)
 }
 
-// during sends sig to a container in moments spread over its whole start.
-func during(t *testing.T, sig syscall.Signal, command []string, check func(after time.Duration, got outcome)) {
+// during sends sig to n containers, in moments spread over their whole start.
+func during(t *testing.T, n int, sig syscall.Signal, command []string, check func(after time.Duration, got outcome)) {
 	t.Helper()
 	took := startTime(t)
-	for i := range 30 {
-		after := took * time.Duration(i) / 25
+	for i := range n {
+		after := took * 5 / 4 * time.Duration(i) / time.Duration(n)
 		c := launch(t, container(t, command...))
 		time.Sleep(after)
 		c.cmd.Process.Signal(sig) // fails when it has already ended
@@ -82,7 +78,7 @@ func during(t *testing.T, sig syscall.Signal, command []string, check func(after
 func TestSignalDuringStart(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL} {
 		t.Run(sig.String(), func(t *testing.T) {
-			during(t, sig, []string{"sleep", "1000"}, func(after time.Duration, got outcome) {
+			during(t, 30, sig, []string{"sleep", "1000"}, func(after time.Duration, got outcome) {
 				// -1: it was killed before it could catch anything, or by SIGKILL.
 				if got.status != -1 && got.status != 128+int(sig) || got.stderr != "" && sig != syscall.SIGKILL {
 					t.Errorf("after %v: %+v", after, got)
@@ -94,7 +90,7 @@ func TestSignalDuringStart(t *testing.T) {
 
 // SIGCONT, which a shell sends with fg, asks nobody to end.
 func TestContinuedDuringStart(t *testing.T) {
-	during(t, syscall.SIGCONT, []string{"echo", "done"}, func(after time.Duration, got outcome) {
+	during(t, 15, syscall.SIGCONT, []string{"echo", "done"}, func(after time.Duration, got outcome) {
 		if got != (outcome{0, "done\n", ""}) {
 			t.Errorf("after %v: %+v", after, got)
 		}

@@ -101,19 +101,21 @@ func identityMap(t *testing.T, kind string) (all []syscall.SysProcIDMap) {
 }
 
 func TestNamespacesAreNewExactlyAsAsked(t *testing.T) {
-	for _, test := range namespaceTests {
-		t.Run(test.flags, func(t *testing.T) {
-			args := append(strings.Fields(test.flags), "sh", "-c", "echo ready; exec sleep 1000")
-			c := launch(t, container(t, args...))
-			c.says("ready")
-			pid := c.command()
-			for _, ns := range namespaces {
-				ours, theirs := namespaceOf(t, os.Getpid(), ns), namespaceOf(t, pid, ns)
-				if isNew, want := ours != theirs, wanted(test.want)&ns.flag != 0; isNew != want {
-					t.Errorf("new %s namespace: %v, want %v", ns.name, isNew, want)
+	for _, init := range []string{"--init=true", "--init=false"} {
+		for _, test := range namespaceTests {
+			t.Run(init+" "+test.flags, func(t *testing.T) {
+				args := append(strings.Fields(test.flags), init, "sh", "-c", "echo ready; exec sleep 1000")
+				c := launch(t, container(t, args...))
+				c.says("ready")
+				pid := c.command()
+				for _, ns := range namespaces {
+					ours, theirs := namespaceOf(t, os.Getpid(), ns), namespaceOf(t, pid, ns)
+					if isNew, want := ours != theirs, wanted(test.want)&ns.flag != 0; isNew != want {
+						t.Errorf("new %s namespace: %v, want %v", ns.name, isNew, want)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 

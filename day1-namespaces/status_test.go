@@ -3,21 +3,40 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 )
 
+// All of them, without the program around it; the ones with a meaning of their
+// own follow with it.
 func TestEveryExitStatus(t *testing.T) {
-	atOnce(t, 256, func(status int) *exec.Cmd {
-		return container(t, "--pid", "sh", "-c", fmt.Sprint("exit ", status))
-	}, func(status int, got outcome) {
-		if got != (outcome{status: status}) {
-			t.Errorf("exit %d: %+v", status, got)
+	needNamespaces(t)
+	runtime.LockOSThread() // as main does: the container dies with the thread that made it
+	defer runtime.UnlockOSThread()
+	for want := range 256 {
+		c, err := parse("--pid", "sh", "-c", fmt.Sprint("exit ", want))
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		if got := exitStatus(withStatus(run(c))); got != want {
+			t.Errorf("exit %d: %d", want, got)
+		}
+	}
+	noProcesses(t)
+}
+
+func TestExitStatus(t *testing.T) {
+	for _, want := range []int{0, 1, 2, 124, 125, 126, 127, 128, 137, 255} {
+		for _, init := range []string{"--init=true", "--init=false"} {
+			got := finish(t, container(t, init, "sh", "-c", fmt.Sprint("exit ", want)))
+			if got != (outcome{status: want}) {
+				t.Errorf("run %s, exit %d: %+v", init, want, got)
+			}
+		}
+	}
 }
 
 func TestKilledBySignal(t *testing.T) {

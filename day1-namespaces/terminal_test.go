@@ -170,9 +170,9 @@ func TestResize(t *testing.T) {
 // At whatever moment of the start the size changes, the command learns it.
 func TestResizeDuringStart(t *testing.T) {
 	took := startTime(t)
-	for i := range 20 {
+	for i := range 10 {
 		c := onConsole(t, container(t, "-ti", "sh", "-c", "while :; do stty size; sleep 0.01; done"))
-		time.Sleep(took * time.Duration(i) / 15)
+		time.Sleep(took * time.Duration(i) / 8)
 		c.resize(t, 30, 100)
 		c.shows("30 100")
 		c.signal(syscall.SIGTERM)
@@ -199,10 +199,7 @@ func TestJobControl(t *testing.T) {
 				c := onConsole(t, cmd)
 				c.types("PS1='rea''dy> '\n")
 				c.shows("ready> ")
-				pid := c.init()
-				if flags[len(flags)-1] != "--init=false" {
-					pid = c.command()
-				}
+				pid := c.command()
 
 				job := "sh -c 'echo run''ning; exec sleep 1000'\n"
 				c.types(job)
@@ -252,6 +249,21 @@ func TestNoStopWithoutAShell(t *testing.T) {
 	c.wantStatus(130)
 }
 
+// The terminal sends ^C to all of its foreground, but only we are there.
+func TestInterruptArrivesOnce(t *testing.T) {
+	c := onConsole(t, container(t, "sh", "-c", `
+		trap 'n=$((n+1))' INT
+		trap 'echo $n interrupts; exit 0' USR1
+		echo ready; while [ -z "$n" ]; do sleep 0.01; done
+		echo interrupted; while :; do sleep 0.01; done`))
+	c.shows("ready")
+	c.types("\x03")
+	c.shows("interrupted")
+	c.signal(syscall.SIGUSR1)
+	c.shows("1 interrupts")
+	c.wantStatus(0)
+}
+
 func TestInterruptWithoutInput(t *testing.T) {
 	c := onConsole(t, container(t, "-t", "sh", "-c", "echo ready; exec sleep 1000"))
 	c.shows("ready")
@@ -269,7 +281,7 @@ func TestSettingsAreRestored(t *testing.T) {
 		"command killed":      {"echo ready; read line; kill -KILL $$", func(c *console) { c.types("\n") }, 137},
 		"container killed":    {"echo ready; sleep 1000", func(c *console) { syscall.Kill(c.init(), syscall.SIGKILL) }, 137},
 		"program terminated":  {"echo ready; exec sleep 1000", func(c *console) { c.signal(syscall.SIGTERM) }, 143},
-		"program interrupted": {"echo ready; trap '' INT; sleep 1000", func(c *console) { interruptUntilEnd(c) }, 137},
+		"program interrupted": {"trap 'echo caught' INT; echo ready; while :; do sleep 0.01; done", interruptThrice, 137},
 		"hung up":             {"echo ready; exec sleep 1000", func(c *console) { c.signal(syscall.SIGHUP) }, 129},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -288,19 +300,14 @@ func TestSettingsAreRestored(t *testing.T) {
 	}
 }
 
-func interruptUntilEnd(c *console) {
-	poll(c.t, "the program has enough of interrupts", func() bool {
-		c.cmd.Process.Signal(syscall.SIGINT)
-		select {
-		case <-c.ended:
-			return true
-		default:
-			return false
-		}
-	})
+func interruptThrice(c *console) {
+	for range 2 {
+		c.signal(syscall.SIGINT)
+		c.shows("caught")
+	}
+	c.signal(syscall.SIGINT)
 }
 
-// The settings of a terminal before anything is run in it.
 func TestFailedStartLeavesTheTerminalAlone(t *testing.T) {
 	c := openConsole(t)
 	before := c.settings(t)

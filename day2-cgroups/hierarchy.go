@@ -91,10 +91,10 @@ func findControllers() (version int, byName map[string]hierarchy, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return choose(all)
+	return chooseVersion(all)
 }
 
-func choose(all []hierarchy) (version int, byName map[string]hierarchy, err error) {
+func chooseVersion(all []hierarchy) (version int, byName map[string]hierarchy, err error) {
 	if len(all) == 0 {
 		return 0, nil, errors.New("no cgroup file system is mounted: scripts/doctor.sh says how to get one")
 	}

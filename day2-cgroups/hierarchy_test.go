@@ -130,7 +130,7 @@ func TestHierarchies(t *testing.T) {
 				}
 				all = append(all, h)
 			}
-			version, byName, err := choose(all)
+			version, byName, err := chooseVersion(all)
 			if m.err != "" {
 				if err == nil || !strings.Contains(err.Error(), m.err) {
 					t.Fatalf("got version %d, error %v", version, err)
@@ -198,7 +198,7 @@ func FuzzMountTable(f *testing.F) {
 			h.controllers, _ = h.findControllers(m.VFSOptions)
 			all = append(all, h)
 		}
-		version, byName, err := choose(all)
+		version, byName, err := chooseVersion(all)
 		if _, ok := byName["memory"]; ok != (err == nil) || err == nil && version != 1 {
 			t.Errorf("%q: version %d, %v, %v", text, version, byName, err)
 		}

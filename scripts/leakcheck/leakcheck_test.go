@@ -25,7 +25,9 @@ import (
 func TestMain(m *testing.M) {
 	switch os.Getenv("LEAKCHECK_TEST") {
 	case "leakcheck":
-		grace = time.Second
+		if os.Getenv("LEAKCHECK_GRACE") == "short" {
+			grace = time.Second
+		}
 		if err := os.Setenv("LEAKCHECK_TEST", "leak"); err != nil {
 			panic(err)
 		}
@@ -48,13 +50,17 @@ const self = "/proc/self/exe"
 
 func leakcheck(args ...string) *exec.Cmd {
 	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), "LEAKCHECK_TEST=leakcheck")
+	cmd.Env = append(os.Environ(), "LEAKCHECK_TEST=leakcheck", "LEAKCHECK_GRACE=short")
 	return cmd
 }
 
 func check(t *testing.T, args ...string) (status int, stderr string) {
 	t.Helper()
-	cmd := leakcheck(args...)
+	return finish(t, leakcheck(args...))
+}
+
+func finish(t *testing.T, cmd *exec.Cmd) (status int, stderr string) {
+	t.Helper()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = io.Discard, &out
 	err := cmd.Run()
@@ -110,12 +116,14 @@ func TestCleanCommands(t *testing.T) {
 	cgroup := box.Hierarchies(t)[0] + "/tidy"
 	for name, script := range map[string]string{
 		"made and removed":        "mkdir " + cgroup + " && rmdir " + cgroup + " && touch /tmp/a && rm /tmp/a",
-		"orphan about to end":     "setsid sleep 0.3 &",
+		"orphan about to end":     "setsid sleep 1 &",
 		"zombies":                 "(true &) ; (true &)",
-		"removed a little later":  "touch /tmp/b; (sleep 0.3; rm /tmp/b) &",
-		"one goes, another comes": "touch /tmp/c; (sleep 0.3; rm /tmp/c; touch /tmp/d) &",
+		"removed a little later":  "touch /tmp/b; (sleep 1; rm /tmp/b) &",
+		"one goes, another comes": "touch /tmp/c; (sleep 1.5; rm /tmp/c; touch /tmp/d) &",
 	} {
-		if status, stderr := check(t, "--", "sh", "-c", script); status != 0 || stderr != "" {
+		cmd := leakcheck("--", "sh", "-c", script)
+		cmd.Env = append(cmd.Env, "LEAKCHECK_GRACE=")
+		if status, stderr := finish(t, cmd); status != 0 || stderr != "" {
 			t.Errorf("%s: status %d, want 0 and silence; stderr: %s", name, status, stderr)
 		}
 	}

@@ -118,7 +118,7 @@ func killChildren(spare map[int]bool) error {
 		}
 		var left []process
 		for _, p := range all {
-			if p.parent == os.Getpid() && !p.zombie && !spare[p.pid] {
+			if p.parent == os.Getpid() && !spare[p.pid] {
 				left = append(left, p)
 			}
 		}
