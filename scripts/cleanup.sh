@@ -8,6 +8,7 @@
 #   /tmp/go-docker-ID*        its temporary files
 #   go-docker-step.PID        cgroups, or a v1 hierarchy, of a shell step; PID is its shell
 #   /tmp/go-docker-step.PID.* the step's temporary directory
+#   go-docker-demo-memory     the cgroup of day 2's step 5, which never removes it
 #
 # It may run while containers start and end. A parent writes and locks its
 # record before it makes anything else, and removes it last; the kernel drops
@@ -307,6 +308,16 @@ for id in $orphans; do
 done
 
 for pid in $(dead_steps); do remove_step "$pid"; done
+
+# Step 5 of day 2 is the article's program, which removes nothing.
+for c in $(cgroups_named go-docker-demo-memory); do
+	if [ -n "$(processes_in "$c")" ]; then
+		said=yes
+		echo "kept $c: its program still runs: $(processes_in "$c" | tr '\n' ' ')"
+	else
+		remove_cgroup "$c"
+	fi
+done
 
 [ -n "$said" ] || echo 'nothing to clean up'
 [ -z "$failed" ]
