@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/gzip"
+)
+
+// addLayer makes an image of a base image (nil: of nothing) and one more layer,
+// whose tar change writes. What config changes in the configuration is part of
+// the new image; the last history entry is the new layer's. The name may be "".
+func (s *store) addLayer(base *image, change func(io.Writer) error, config func(*v1.ConfigFile), name string) (*image, error) {
+	return s.addLayerUntil(context.Background(), base, change, config, name)
+}
+
+// addLayerUntil is addLayer as long as nobody interrupts us.
+func (s *store) addLayerUntil(ctx context.Context, base *image, change func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *image, err error) {
+	name, err = fullTag(name)
+	if err != nil {
+		return nil, err
+	}
+	j, err := s.beginAdding(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, j.end()) }()
+	layer, diffID, err := s.packBlob(ctx, j, change)
+	if err != nil {
+		return nil, err
+	}
+	m, c := startFrom(base)
+	for _, blob := range m.Layers {
+		if !s.hasBlob(blob) {
+			return nil, fmt.Errorf("layer %s of the base image is gone", blob.Digest)
+		}
+	}
+	c.Created = v1.Time{Time: time.Now().UTC()}
+	c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, diffID)
+	c.History = append(c.History, v1.History{Created: c.Created})
+	config(c)
+	text, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	if m.Config, err = s.writeBlob(j, text); err != nil {
+		return nil, err
+	}
+	m.Config.MediaType = types.OCIConfigJSON
+	m.Layers = append(m.Layers, layer)
+	if err := s.unpackImage(ctx, m, c); err != nil {
+		return nil, err
+	}
+	if text, err = json.Marshal(m); err != nil {
+		return nil, err
+	}
+	manifest, err := s.writeBlob(j, text)
+	if err != nil {
+		return nil, err
+	}
+	manifest.MediaType, manifest.Platform = m.MediaType, c.Platform()
+	if _, err := s.publish(manifest, name, v1.Hash{}); err != nil {
+		return nil, err
+	}
+	return s.resolve(m.Config.Digest.String())
+}
+
+// fullTag checks the name of a new image.
+func fullTag(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	ref, err := parseReference(name)
+	if err == nil && ref.Tag == "" {
+		err = fmt.Errorf("invalid image name %q: a digest cannot be chosen", name)
+	}
+	return ref.String(), err
+}
+
+// packBlob takes in the tar that change writes, as a gzip blob.
+func (s *store) packBlob(ctx context.Context, j *job, change func(io.Writer) error) (layer v1.Descriptor, diffID v1.Hash, err error) {
+	file, err := os.Create(j.path("blob"))
+	if err != nil {
+		return layer, diffID, err
+	}
+	defer file.Close()
+	blob := &digester{w: file, hash: sha256.New()}
+	compressed, err := gzip.NewWriterLevel(blob, gzip.BestSpeed)
+	if err != nil {
+		return layer, diffID, err
+	}
+	tar := &digester{w: writeUntil(ctx, compressed), hash: sha256.New()}
+	if err := change(tar); err != nil {
+		return layer, diffID, err
+	}
+	if err := compressed.Close(); err != nil {
+		return layer, diffID, err
+	}
+	layer = v1.Descriptor{MediaType: types.OCILayer, Digest: blob.digest(), Size: blob.size}
+	return layer, tar.digest(), s.adoptBlob(file.Name(), layer)
+}
+
+// A digester takes the digest of what goes through it.
+type digester struct {
+	w    io.Writer
+	hash hash.Hash
+	size int64
+}
+
+func (d *digester) Write(p []byte) (int, error) {
+	n, err := d.w.Write(p)
+	d.hash.Write(p[:n])
+	d.size += int64(n)
+	return n, err
+}
+
+func (d *digester) digest() v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(d.hash.Sum(nil))}
+}
+
+// startFrom returns a manifest and a configuration to add to. They are OCI's,
+// whatever the base image's were.
+func startFrom(base *image) (*v1.Manifest, *v1.ConfigFile) {
+	m := &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1}
+	if base == nil {
+		return m, &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH, RootFS: v1.RootFS{Type: "layers"}}
+	}
+	for _, layer := range base.Manifest.Layers {
+		if t, ok := ociTypes[layer.MediaType]; ok {
+			layer.MediaType = t
+		}
+		m.Layers = append(m.Layers, layer)
+	}
+	c := base.Config.DeepCopy()
+	c.Container, c.DockerVersion = "", "" // of the container that the base was made from
+	return m, c
+}
+
+// ociTypes are OCI's names for Docker's layer types. The content is the same.
+var ociTypes = map[types.MediaType]types.MediaType{
+	types.DockerLayer:             types.OCILayer,
+	types.DockerUncompressedLayer: types.OCIUncompressedLayer,
+	dockerLayerZstd:               types.OCILayerZStd,
+}

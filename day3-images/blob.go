@@ -1,0 +1,121 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// maxDocument is how long a manifest, an index or a configuration may be. They
+// are held in memory, and come from outside.
+const maxDocument = 4 << 20
+
+// blobPath is the place of a blob. A digest from outside is safe in a path
+// because it has been parsed: v1.Hash takes nothing but sha256: and 64
+// hexadecimal digits (CVE-2024-3727).
+func (s *store) blobPath(digest v1.Hash) string { return s.path("blobs", "sha256", digest.Hex) }
+
+// hasBlob tells whether the store has the blob. It was verified when it came
+// in; its size is looked at again, because that costs nothing.
+func (s *store) hasBlob(blob v1.Descriptor) bool {
+	info, err := os.Stat(s.blobPath(blob.Digest))
+	return err == nil && info.Mode().IsRegular() && info.Size() == blob.Size
+}
+
+// openBlob opens a blob for reading. What is read is verified again, at its
+// end: disks forget, and people edit files.
+func (s *store) openBlob(blob v1.Descriptor) (io.ReadCloser, error) {
+	file, err := os.Open(s.blobPath(blob.Digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("blob %s is missing from the store: remove the image and get it again", blob.Digest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{verify(file, "stored blob", blob.Digest, blob.Size), file}, nil
+}
+
+// readBlob returns a document: a manifest or a configuration.
+func (s *store) readBlob(blob v1.Descriptor) ([]byte, error) {
+	if blob.Size > maxDocument {
+		return nil, fmt.Errorf("blob %s is no document: it has %d bytes", blob.Digest, blob.Size)
+	}
+	file, err := s.openBlob(blob)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(file)
+}
+
+// writeBlob takes a document into the store.
+func (s *store) writeBlob(j *job, content []byte) (v1.Descriptor, error) {
+	blob := v1.Descriptor{Digest: sha256Of(content), Size: int64(len(content))}
+	if s.hasBlob(blob) {
+		return blob, nil
+	}
+	path := j.path(blob.Digest.Hex)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		return blob, err
+	}
+	return blob, s.adoptBlob(path, blob)
+}
+
+// adoptBlob gives a file that was verified its place in the store.
+func (s *store) adoptBlob(path string, blob v1.Descriptor) error {
+	return os.Rename(path, s.blobPath(blob.Digest))
+}
+
+func sha256Of(content []byte) v1.Hash {
+	sum := sha256.Sum256(content)
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
+}
+
+const anySize = -1
+
+// verify passes r on and fails at its end if it was not what the digest and
+// the size say. Nothing that has not been read to its end is verified.
+func verify(r io.Reader, what string, digest v1.Hash, size int64) io.Reader {
+	return &verifier{r: r, hash: sha256.New(), what: what, digest: digest, size: size}
+}
+
+type verifier struct {
+	r      io.Reader
+	hash   hash.Hash
+	read   int64
+	what   string
+	digest v1.Hash
+	size   int64
+	err    error
+}
+
+func (v *verifier) Read(p []byte) (int, error) {
+	if v.err != nil {
+		return 0, v.err
+	}
+	n, err := v.r.Read(p)
+	v.hash.Write(p[:n])
+	v.read += int64(n)
+	switch {
+	case v.size != anySize && v.read > v.size:
+		err = fmt.Errorf("%s %s is longer than %d bytes", v.what, v.digest, v.size)
+	case err == io.EOF && v.size != anySize && v.read < v.size:
+		err = fmt.Errorf("%s %s ends after %d of %d bytes", v.what, v.digest, v.read, v.size)
+	case err == io.EOF:
+		if sum := hex.EncodeToString(v.hash.Sum(nil)); sum != v.digest.Hex {
+			err = fmt.Errorf("%s %s is damaged: its digest is sha256:%s", v.what, v.digest, sum)
+		}
+	}
+	v.err = err
+	return n, err
+}

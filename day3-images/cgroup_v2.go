@@ -1,0 +1,116 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// settingsV2 are the limits in version 2's files. cgroup-v2.rst, "Controllers"
+func (l Limits) settingsV2() []setting {
+	var s []setting
+	if l.Memory > 0 {
+		s = append(s, setting{"memory", "memory.max", decimal(l.Memory), false})
+		// Unlike version 1's memsw this is the swap alone.
+		if l.Swap != unlimited {
+			s = append(s, setting{"memory", "memory.swap.max", decimal(l.Swap), true})
+		}
+	}
+	if l.Reservation > 0 {
+		s = append(s, setting{"memory", "memory.low", decimal(l.Reservation), false})
+	}
+	if l.CPUQuota > 0 {
+		s = append(s, setting{"cpu", "cpu.max", fmt.Sprintf("%d %d", l.CPUQuota, cpuPeriod), false})
+	}
+	if l.CPUShares > 0 {
+		s = append(s, setting{"cpu", "cpu.weight", decimal(weight(l.CPUShares)), false})
+	}
+	if l.CPUs != "" {
+		s = append(s, setting{"cpuset", "cpuset.cpus", l.CPUs, false})
+	}
+	if l.Pids > 0 {
+		s = append(s, setting{"pids", "pids.max", decimal(l.Pids), false})
+	}
+	return s
+}
+
+// weight turns version 1's shares, 2 to 262144 with a default of 1024, into
+// version 2's weight, 1 to 10000 with a default of 100. It is the curve through
+// these three points that runc and crun use since 2025; before, a straight
+// line made 39 of the default.
+func weight(shares int64) int64 {
+	l := math.Log2(float64(shares))
+	return int64(math.Ceil(math.Pow(10, (l*l+125*l)/612-7.0/34)))
+}
+
+// enable has the cgroup dir give controllers to its children: in version 2 a
+// controller's files appear only where the parent has switched it on.
+// cgroup-v2.rst, "Enabling and Disabling"
+func enable(dir string, controllers []string) error {
+	file := filepath.Join(dir, "cgroup.subtree_control")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return explain(err)
+	}
+	var missing []string
+	for _, name := range controllers {
+		if !slices.Contains(strings.Fields(string(text)), name) {
+			missing = append(missing, "+"+name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	err = write(file, strings.Join(missing, " "))
+	if errors.Is(err, fs.ErrNotExist) && enable(filepath.Dir(dir), controllers) == nil {
+		err = write(file, strings.Join(missing, " "))
+	}
+	return err
+}
+
+// checkEffective finds out whether the container gets its CPUs. Version 2 takes
+// any list, and where the cgroup above does not have them it uses others.
+// cgroup-v2.rst, "Cpuset"
+func checkEffective(dir, asked string) error {
+	file := filepath.Join(dir, "cpuset.cpus.effective")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	got, err1 := parseCPUList(strings.TrimSpace(string(text)))
+	want, err2 := parseCPUList(asked)
+	if err1 != nil || err2 != nil || !maps.Equal(got, want) {
+		return fmt.Errorf("set cpuset.cpus to %q: %s is %q: the cgroup above does not have all of these CPUs", asked, file, strings.TrimSpace(string(text)))
+	}
+	return nil
+}
+
+// cloneInto has the process be born in the cgroup: clone3(2),
+// CLONE_INTO_CGROUP, since Linux 5.7. No moment is left in which it runs
+// outside, and no lock has to be waited for.
+func cloneInto(attr *syscall.SysProcAttr, dir uintptr) {
+	attr.UseCgroupFD = true
+	attr.CgroupFD = int(dir)
+}
+
+func readUsageV2(c *counters) Usage {
+	return Usage{
+		Memory:      c.number("memory", "memory.current"),
+		Swap:        c.number("memory", "memory.swap.current"),
+		MemoryPeak:  c.number("memory", "memory.peak"), // since Linux 5.19
+		MemoryLimit: c.number("memory", "memory.max"),
+		Cache:       c.keyed("memory", "memory.stat", "inactive_file"),
+		LimitHits:   c.keyed("memory", "memory.events", "max"),
+		OOMKills:    c.keyed("memory", "memory.events", "oom_kill"),
+		CPU:         c.keyed("memory", "cpu.stat", "usage_usec"),
+		Throttled:   c.keyed("memory", "cpu.stat", "throttled_usec"),
+		Pids:        c.number("pids", "pids.current"),
+	}
+}

@@ -1,0 +1,344 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+)
+
+func TestParseChanges(t *testing.T) {
+	set := func(keys ...string) map[string]struct{} {
+		m := map[string]struct{}{}
+		for _, key := range keys {
+			m[key] = struct{}{}
+		}
+		return m
+	}
+	base := func() v1.Config {
+		return v1.Config{Cmd: []string{"old"}, Env: []string{"A=1", "AB=2"}, WorkingDir: "/srv"}
+	}
+	for _, test := range []struct {
+		changes []string
+		want    func(c *v1.Config)
+	}{
+		{nil, func(*v1.Config) {}},
+		{[]string{`CMD ["sh", "-c", "echo 'a b'"]`}, func(c *v1.Config) { c.Cmd = []string{"sh", "-c", "echo 'a b'"} }},
+		{[]string{`cmd echo $HOME`}, func(c *v1.Config) { c.Cmd = []string{"/bin/sh", "-c", "echo $HOME"} }},
+		{[]string{`CMD []`}, func(c *v1.Config) { c.Cmd = []string{} }},
+		{[]string{`ENTRYPOINT ["a"]`}, func(c *v1.Config) { c.Entrypoint, c.Cmd = []string{"a"}, nil }},
+		{[]string{`ENTRYPOINT ["a"]`, `CMD ["b"]`}, func(c *v1.Config) { c.Entrypoint, c.Cmd = []string{"a"}, []string{"b"} }},
+		{[]string{`CMD ["b"]`, `ENTRYPOINT ["a"]`}, func(c *v1.Config) { c.Entrypoint, c.Cmd = []string{"a"}, []string{"b"} }},
+		{[]string{`ENV A=x B="two words" C=a\ b D='"'`}, func(c *v1.Config) { c.Env = []string{"A=x", "AB=2", "B=two words", "C=a b", `D="`} }},
+		{[]string{`ENV B  two words`}, func(c *v1.Config) { c.Env = append(c.Env, "B=two words") }},
+		{[]string{`ENV B=`}, func(c *v1.Config) { c.Env = append(c.Env, "B=") }},
+		{[]string{`LABEL a=b c=d`}, func(c *v1.Config) { c.Labels = map[string]string{"a": "b", "c": "d"} }},
+		{[]string{`WORKDIR /a/../b`}, func(c *v1.Config) { c.WorkingDir = "/b" }},
+		{[]string{`WORKDIR a`, `WORKDIR b`}, func(c *v1.Config) { c.WorkingDir = "/srv/a/b" }},
+		{[]string{`USER me:us`}, func(c *v1.Config) { c.User = "me:us" }},
+		{[]string{`EXPOSE 80 53/udp`}, func(c *v1.Config) { c.ExposedPorts = set("80", "53/udp") }},
+		{[]string{`VOLUME ["/a b"]`, `VOLUME /c /d`}, func(c *v1.Config) { c.Volumes = set("/a b", "/c", "/d") }},
+	} {
+		change, err := parseChanges(test.changes)
+		if err != nil {
+			t.Errorf("%q: %v", test.changes, err)
+			continue
+		}
+		got, want := base(), base()
+		change(&got)
+		test.want(&want)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: got %+v, want %+v", test.changes, got, want)
+		}
+	}
+	for change, want := range map[string]string{
+		"": "want an instruction", "CMD": "want an instruction", "RUN x": "unknown instruction", "FROM x": "unknown instruction",
+		`ENV A="x`: "not closed", `ENV A=1 B`: "not NAME=VALUE", `ENV =1`: "not NAME=VALUE", `LABEL a='`: "not closed", `ENV A=\`: "not closed",
+	} {
+		if _, err := parseChanges([]string{change}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", change, err, want)
+		}
+	}
+}
+
+func FuzzParseChanges(f *testing.F) {
+	f.Add(`CMD ["a"]`)
+	f.Add(`ENV A="b c" D=\e`)
+	f.Fuzz(func(t *testing.T, text string) {
+		change, err := parseChanges([]string{text})
+		if err != nil {
+			return
+		}
+		var c v1.Config
+		change(&c)
+		for _, e := range c.Env {
+			if !strings.Contains(e, "=") || strings.HasPrefix(e, "=") {
+				t.Errorf("%q sets %q", text, e)
+			}
+		}
+		if c.WorkingDir != "" && !filepath.IsAbs(c.WorkingDir) {
+			t.Errorf("%q: directory %q", text, c.WorkingDir)
+		}
+	})
+}
+
+// smallRoot makes a small root file system in a directory.
+func smallRoot(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"bin", "etc"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(dir+"/etc/motd", []byte("hello\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("motd", dir+"/etc/link"); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestImport(t *testing.T) {
+	needRoot(t)
+	dir := smallRoot(t)
+	plain := toolOutput(t, "tar", "-C", dir, "-c", ".")
+	files := t.TempDir()
+	for name, content := range map[string][]byte{"root.tar": plain, "root.tar.gz": gzipped(t, plain), "root.tar.zst": zstded(t, plain)} {
+		if err := os.WriteFile(filepath.Join(files, name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var diffIDs []v1.Hash
+	for _, source := range []string{dir, files + "/root.tar", files + "/root.tar.gz", files + "/root.tar.zst", "-"} {
+		s := emptyStore(t)
+		cmd := onStore(s, "import", "-m", "first", "-c", `CMD ["/bin/sh"]`, "-c", "ENV A=1", "--platform", "linux/arm64/v8", source, "busybox")
+		if source == "-" {
+			cmd.Stdin = bytes.NewReader(plain)
+		}
+		got := finish(t, cmd)
+		img, err := s.resolve("busybox")
+		if err != nil {
+			t.Fatalf("%s: %+q, %v", source, got, err)
+		}
+		got.want(t, img.ID+"\n")
+		c := img.Config
+		if !slices.Equal(c.Config.Cmd, []string{"/bin/sh"}) || !slices.Equal(c.Config.Env, []string{"A=1"}) || c.Architecture != "arm64" || c.Variant != "v8" ||
+			c.History[0].Comment != "first" || c.History[0].CreatedBy != "import "+source {
+			t.Errorf("%s: %+v", source, c)
+		}
+		layer := s.layerPath(c.RootFS.DiffIDs[0])
+		if text, err := os.ReadFile(layer + "/etc/motd"); err != nil || string(text) != "hello\n" {
+			t.Errorf("%s: %q, %v", source, text, err)
+		}
+		if source != dir {
+			diffIDs = append(diffIDs, c.RootFS.DiffIDs[0])
+		}
+		sound(t, s)
+	}
+	if diffIDs = slices.Compact(diffIDs); len(diffIDs) != 1 || diffIDs[0] != sha256Of(plain) {
+		t.Errorf("the same tar has diff IDs %v", diffIDs)
+	}
+}
+
+func TestImportRefuses(t *testing.T) {
+	needRoot(t)
+	s, dir := emptyStore(t), t.TempDir()
+	for name, content := range map[string][]byte{"empty": nil, "text": text(3000), "bad.gz": gzipped(t, text(3000))[:500], "out": makeTar(t, tarFile("../x", ""))} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for want, args := range map[string][]string{
+		"requires a file":        {},
+		"at most":                {dir + "/text", "a", "b"},
+		"no such file":           {dir + "/missing"},
+		"it is empty":            {dir + "/empty"},
+		"not a tar":              {dir + "/text"},
+		"unexpected EOF":         {dir + "/bad.gz"},
+		"..":                     {dir + "/out"},
+		"fetch it first":         {"https://example.com/x.tar"},
+		"lowercase":              {dir + "/text", "X"},
+		"invalid --change":       {"-c", "RUN x", dir + "/text"},
+		"invalid --platform":     {"--platform", "x", dir + "/text"},
+		"flag provided but not ": {"--unknown"},
+	} {
+		got := finish(t, onStore(s, append([]string{"import"}, args...)...))
+		if got.status != exitRuntimeError || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {
+			t.Errorf("%q: %+q, want one line about %q", args, got, want)
+		}
+		if index, err := s.readIndex(); err != nil || len(index.Manifests) > 0 {
+			t.Errorf("%q: in the index: %+v, %v", args, index, err)
+		}
+		sound(t, s)
+	}
+}
+
+// endedContainer is a container directory as run leaves it, without a run: a
+// file is added, one changed, one deleted, and a directory replaced.
+func endedContainer(t testing.TB, s *store, img *image, id, name string) *containerDir {
+	t.Helper()
+	dirs, err := s.layerDirs(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &containerDir{ID: id, Name: name, Image: img.ID, Args: []string{"sh", "-c", "change it"}, Dir: s.path("containers", id)}
+	for _, dir := range []string{"upper", "work", "merged"} {
+		if err := os.MkdirAll(filepath.Join(c.Dir, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(c.Dir, "container.json"), asJSON(t, c), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	script := `set -e
+		mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/merged"
+		cd "$2/merged"
+		echo new >new; echo changed >etc/motd; rm -f etc/link; rm -r bin; mkdir bin; echo x >bin/x`
+	slices.Reverse(dirs)
+	cmd := exec.Command("unshare", "-m", "sh", "-c", script, "sh", strings.Join(dirs, ":"), c.Dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return c
+}
+
+func TestCommit(t *testing.T) {
+	needRoot(t)
+	s, dir := emptyStore(t), smallRoot(t)
+	if err := os.WriteFile(dir+"/bin/old", nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, s, "import", "-c", `CMD ["/bin/old"]`, "-c", "ENV A=1", dir, "base")
+	base, err := s.resolve("base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = "00aa11bb22cc"
+	endedContainer(t, s, base, id, "box")
+	got := ok(t, s, "commit", "-m", "why", "-a", "me", "-c", "ENV B=2", "box", "app:2")
+	img, err := s.resolve("app:2")
+	if err != nil || got != img.ID+"\n" {
+		t.Fatalf("printed %q: %v", got, err)
+	}
+	c := img.Config
+	if !slices.Equal(c.Config.Cmd, []string{"/bin/old"}) || !slices.Equal(c.Config.Env, []string{"A=1", "B=2"}) || c.Author != "me" ||
+		len(c.History) != 2 || c.History[1].Comment != "why" || c.History[1].Author != "me" || c.History[1].CreatedBy != "sh -c change it" {
+		t.Errorf("%+v", c)
+	}
+	layer := tarTypes(t, s, img.Manifest.Layers[1])
+	for name, want := range map[string]byte{"new": tar.TypeReg, "etc/motd": tar.TypeReg, "etc/.wh.link": tar.TypeReg, "bin/x": tar.TypeReg, "bin/.wh..wh..opq": tar.TypeReg} {
+		if layer[name] != want {
+			t.Errorf("%s is not in the layer %q", name, layer)
+		}
+	}
+	if _, there := layer["etc/link"]; there || layer["bin/old"] != 0 {
+		t.Errorf("deleted, and in the layer %q", layer)
+	}
+	// The image without its container is the same.
+	if err := os.RemoveAll(s.path("containers", id)); err != nil {
+		t.Fatal(err)
+	}
+	again := endedContainer(t, s, img, id, "again")
+	if err := os.RemoveAll(again.Dir + "/upper"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(again.Dir+"/upper", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	whole := exported(t, s, id)
+	if got := strings.Join(whole, " "); got != "bin/ bin/x etc/ etc/motd new" {
+		t.Errorf("the image has %q", got)
+	}
+	// By ID, without a name.
+	if got := ok(t, s, "commit", id[:6]); !strings.HasPrefix(got, "sha256:") {
+		t.Errorf("printed %q", got)
+	}
+	sound(t, s)
+}
+
+// tarTypes lists what is in a layer.
+func tarTypes(t testing.TB, s *store, blob v1.Descriptor) map[string]byte {
+	t.Helper()
+	file, err := s.openBlob(blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	plain, err := decompress(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	types := map[string]byte{}
+	for r := tar.NewReader(plain); ; {
+		header, err := r.Next()
+		if err != nil {
+			return types
+		}
+		types[strings.TrimSuffix(header.Name, "/")] = header.Typeflag
+	}
+}
+
+// exported lists what commit -o writes for a container.
+func exported(t testing.TB, s *store, id string) []string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "c.tar")
+	before := toolOutput(t, "cat", "/proc/self/mountinfo")
+	ok(t, s, "commit", "-o", file, id)
+	if after := toolOutput(t, "cat", "/proc/self/mountinfo"); !bytes.Equal(before, after) {
+		t.Error("the mount table has changed")
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, name := range namesIn(t, content) {
+		if name = strings.TrimPrefix(name, "./"); name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// The series' commit writes a tar of the whole file system.
+func TestCommitToTar(t *testing.T) {
+	needRoot(t)
+	s := emptyStore(t)
+	ok(t, s, "import", smallRoot(t), "base")
+	base, err := s.resolve("base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = "00aa11bb22cc"
+	c := endedContainer(t, s, base, id, "box")
+	if got := strings.Join(exported(t, s, "box"), " "); got != "bin/ bin/x etc/ etc/motd new" {
+		t.Errorf("got %q", got)
+	}
+	sound(t, s)
+
+	refused(t, s, "commit requires a container", "commit")
+	refused(t, s, "no such container", "commit", "none", "x")
+	refused(t, s, "leave out the name, or -o", "commit", "-o", "x.tar", "box", "name")
+	refused(t, s, "commit -o /root/box/NAME.tar", "commit", "-c", "/root/box", "box")
+	refused(t, s, "lowercase", "commit", "box", "Name")
+	// The container's image is gone, by some accident.
+	if err := os.Remove(s.path("index.json")); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, s, "no such image", "commit", "box", "x")
+	if err := unix.Access(c.Dir+"/upper/new", unix.R_OK); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+)
+
+// A scenario is a command that changes a store, and what it needs.
+type scenario struct {
+	name    string
+	prepare func(t *testing.T, s *store) (args []string)
+	made    string // the image that is there once it has succeeded
+}
+
+func scenarios(t *testing.T) []scenario {
+	registry, app := newRegistry(t), smallImage(t)
+	registry.push(t, "1", app)
+	dir := t.TempDir()
+	write := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	archive := write("archive.tar", tarOf(t, app.dockerFiles(t, "app:1")))
+	root := write("root.tar", makeTar(t, tarFile("a", string(text(200_000)))))
+	return []scenario{
+		{"pull", func(*testing.T, *store) []string { return []string{"pull", registry.name("1")} }, registry.name("1")},
+		{"load", func(*testing.T, *store) []string { return []string{"load", "-i", archive} }, "app:1"},
+		{"import", func(*testing.T, *store) []string { return []string{"import", root, "app:1"} }, "app:1"},
+		{"rmi", func(t *testing.T, s *store) []string {
+			if _, err := s.addLayer(nil, writeTar(t, tarFile("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
+				t.Fatal(err)
+			}
+			return []string{"rmi", "-f", "app:1"}
+		}, ""},
+	}
+}
+
+// afterCrash checks that the store is as good as before or as good as done,
+// and that the same command now works.
+func (sc scenario) afterCrash(t *testing.T, s *store, args []string) {
+	t.Helper()
+	if _, err := openStore(s.root); err != nil { // sweeps
+		t.Fatal(err)
+	}
+	sound(t, s)
+	if img, err := s.resolve("other"); err != nil || !s.hasLayer(img.Config.RootFS.DiffIDs[0]) {
+		t.Errorf("the image that was there before: %v", err)
+	}
+	if sc.made != "" {
+		if _, err := s.resolve(sc.made); err != nil && !errors.Is(err, errNoImage) {
+			t.Error(err)
+		}
+	}
+	ok(t, s, args...)
+	sound(t, s)
+	if sc.made != "" {
+		if _, err := s.resolve(sc.made); err != nil {
+			t.Error(err)
+		}
+	}
+	// Nothing is left of it once all is removed. An import that was killed after
+	// it had made its image, and was done again, has made two.
+	ok(t, s, append([]string{"rmi", "-f"}, strings.Fields(ok(t, s, "images", "-q"))...)...)
+	if left := contents(t, s); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+func storeWithOther(t *testing.T) *store {
+	s := emptyStore(t)
+	if _, err := s.addLayer(nil, writeTar(t, tarFile("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestKilledAtRandom kills commands with SIGKILL after a random time.
+func TestKilledAtRandom(t *testing.T) {
+	needRoot(t)
+	for _, sc := range scenarios(t) {
+		t.Run(sc.name, func(t *testing.T) {
+			s := storeWithOther(t)
+			args := sc.prepare(t, s)
+			started := time.Now()
+			ok(t, s, args...)
+			took := time.Since(started)
+			killed := 0
+			for range 8 {
+				s := storeWithOther(t)
+				args := sc.prepare(t, s)
+				cmd := onStore(s, args...)
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Duration(rand.Int64N(int64(took))))
+				cmd.Process.Signal(syscall.SIGKILL)
+				if err := cmd.Wait(); err != nil {
+					killed++
+				}
+				sc.afterCrash(t, s, args)
+			}
+			t.Logf("%d of 8 were killed before their end", killed)
+		})
+	}
+}
+
+// TestKilledAtSyscall kills commands at each of the system calls that change
+// the store: strace(1) does it, when the call is about to be made.
+func TestKilledAtSyscall(t *testing.T) {
+	needRoot(t)
+	_, err := exec.LookPath("strace")
+	need(t, err == nil, "strace")
+	for _, sc := range scenarios(t) {
+		for _, call := range []string{"mkdirat", "renameat", "syncfs", "fsync", "unlinkat", "flock"} {
+			t.Run(sc.name+"/"+call, func(t *testing.T) {
+				if testing.Short() && call != "renameat" {
+					t.Skip("-short")
+				}
+				for n := 1; n < 30; n++ {
+					s := storeWithOther(t)
+					args := sc.prepare(t, s)
+					if !straced(t, s, fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, n), args) {
+						if n == 1 && !(sc.name == "rmi" && call == "syncfs") { // it adds nothing
+							t.Error("it makes no such call")
+						}
+						return // it makes no more of them
+					}
+					sc.afterCrash(t, s, args)
+				}
+			})
+		}
+	}
+}
+
+// strace is strace(1) with options, running a command on the store.
+func strace(t *testing.T, s *store, args []string, options ...string) *exec.Cmd {
+	t.Helper()
+	program := onStore(s, args...)
+	self, err := os.Executable() // /proc/self/exe would be strace itself
+	if err != nil {
+		t.Fatal(err)
+	}
+	options = append([]string{"-f", "-qq"}, options...)
+	cmd := exec.Command("strace", append(append(options, self), program.Args[1:]...)...)
+	cmd.Env = append(program.Env, "GOMAXPROCS=1")
+	return cmd
+}
+
+// straced runs a command under strace and reports whether it was killed.
+func straced(t *testing.T, s *store, inject string, args []string) bool {
+	t.Helper()
+	out, err := strace(t, s, args, "-o", "/dev/null", "-e", inject).CombinedOutput()
+	var exited *exec.ExitError
+	if err != nil && !errors.As(err, &exited) {
+		t.Fatal(err)
+	}
+	if err == nil {
+		return false
+	}
+	if status := exited.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGKILL {
+		t.Fatalf("strace: %v: %s", err, out)
+	}
+	return true
+}
+
+// TestFailingSyscall has the nth of these calls fail, as on a full or broken
+// disk: the command says so in one line, or does without.
+func TestFailingSyscall(t *testing.T) {
+	needRoot(t)
+	_, err := exec.LookPath("strace")
+	need(t, err == nil, "strace")
+	for _, sc := range scenarios(t) {
+		for call, errno := range map[string]string{"renameat": "EIO", "syncfs": "EIO", "fsync": "EIO", "mkdirat": "ENOSPC"} {
+			t.Run(sc.name+"/"+call, func(t *testing.T) {
+				if testing.Short() && call != "renameat" {
+					t.Skip("-short")
+				}
+				for n := 1; n < 30; n++ {
+					s := storeWithOther(t)
+					args := sc.prepare(t, s)
+					got := finish(t, strace(t, s, args, "-o", s.root+".trace", "-e", "trace="+call,
+						"-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, errno, n)))
+					trace, err := os.ReadFile(s.root + ".trace")
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !strings.Contains(string(trace), "INJECTED") {
+						if n == 1 && !(sc.name == "rmi" && call == "syncfs") { // it adds nothing
+							t.Error("it makes no such call")
+						}
+						return
+					}
+					if got.status == 0 {
+						t.Errorf("call %d failed and nobody noticed:\n%s", n, trace)
+					} else if got.status != exitRuntimeError || strings.Count(lastLines(got.stderr), "error: ") != 1 {
+						t.Errorf("call %d: %+q", n, got)
+					}
+					sc.afterCrash(t, s, args)
+				}
+			})
+		}
+	}
+}
+
+// TestFullDisk runs commands on a file system that is too small, and then a
+// little less so, until they succeed.
+func TestFullDisk(t *testing.T) {
+	needRoot(t)
+	if os.Getenv("GO_DOCKER_TEST_FULL") == "" {
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestFullDisk$", "-test.v")
+		cmd.Env = append(os.Environ(), "GO_DOCKER_TEST_FULL=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS} // Go makes it private
+		if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "--- SKIP") {
+			t.Errorf("%v:\n%s", err, out)
+		}
+		return
+	}
+	const page = 4096
+	for _, sc := range scenarios(t) {
+		if sc.made == "" {
+			continue
+		}
+		t.Run(sc.name, func(t *testing.T) {
+			mount := t.TempDir()
+			failed := 0
+			for pages := 40; ; pages += 3 {
+				if err := unix.Mount("full", mount, "tmpfs", 0, fmt.Sprintf("size=%d", pages*page)); err != nil {
+					t.Fatal(err)
+				}
+				s, err := openStore(mount + "/store")
+				if err != nil {
+					t.Fatal(err)
+				}
+				args := sc.prepare(t, s)
+				got := finish(t, onStore(s, args...))
+				if got.status == 0 {
+					t.Logf("succeeds with %d pages; failed %d times before", pages, failed)
+					sound(t, s)
+					if err := unix.Unmount(mount, 0); err != nil {
+						t.Fatal(err)
+					}
+					break
+				}
+				failed++
+				if got.status != exitRuntimeError || !strings.Contains(got.stderr, "no space left on device") || strings.Count(got.stderr, "error: ") != 1 {
+					t.Errorf("with %d pages: %+q", pages, got)
+				}
+				sound(t, s)
+				// Somebody makes room.
+				if err := unix.Mount("full", mount, "tmpfs", unix.MS_REMOUNT, "size=100m"); err != nil {
+					t.Fatal(err)
+				}
+				ok(t, s, args...)
+				sound(t, s)
+				if err := unix.Unmount(mount, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if failed < 10 {
+				t.Errorf("failed only %d times: the steps are too large", failed)
+			}
+		})
+	}
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/urfave/cli/v2"
+)
+
+const demoMemory = 64 << 20
+
+func demoFlags() []cli.Flag {
+	return []cli.Flag{&cli.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"}}
+}
+
+// A change is what one layer does to one path.
+type change struct {
+	Kind string `json:"kind"` // added, changed or deleted
+	Path string `json:"path"`
+}
+
+// A demoLayer is one directory of the stack.
+type demoLayer struct {
+	Name    string   `json:"name"`
+	Changes []change `json:"changes"`
+}
+
+// demo builds an image of three layers out of this very program, runs it, and
+// looks into the layers' directories at what came from where. It needs no
+// network and leaves nothing: its store is a temporary directory.
+func demo(ctx *cli.Context) (err error) {
+	format := ctx.String("format")
+	if format != "text" && format != "json" {
+		return fmt.Errorf("invalid --format %q: want text or json", format)
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("only root may mount layers and keep their owners: run as root")
+	}
+	id, err := newID()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(os.TempDir(), "go-docker-"+id)
+	s, err := openStore(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	img, err := buildDemoImage(s)
+	if err != nil {
+		return err
+	}
+	d := &containerDir{ID: id, Image: img.ID, Created: time.Now().UTC()}
+	c := &Container{
+		ID: id, Hostname: id, Init: true, Namespaces: allNamespaces(),
+		Args: img.Config.Config.Entrypoint, Env: []string{"PATH=/bin"}, Dir: "/", Stdout: os.Stderr, Limits: Limits{Memory: demoMemory},
+	}
+	status, err := s.runContainer(c, d, img, nil, false)
+	if err != nil {
+		return err
+	}
+	if status != 0 {
+		return statusError{1, fmt.Errorf("the container exited with %d", status)}
+	}
+	stack, err := lookAtLayers(append(c.Root.Overlay.Layers, c.Root.Overlay.Upper))
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		return json.NewEncoder(os.Stdout).Encode(map[string]any{"image": img.ID, "layers": stack, "exit_status": status, "limit_bytes": demoMemory})
+	}
+	return printStack(os.Stdout, stack)
+}
+
+// payloadCommand is what the demo's container runs: it adds, changes and
+// deletes a file, each of which came from a layer that it cannot write to.
+var payloadCommand = &cli.Command{
+	Name:   "payload",
+	Hidden: true,
+	Action: func(*cli.Context) error {
+		return errors.Join(
+			os.WriteFile("/notes/new", []byte("added by the container\n"), 0o644),
+			os.WriteFile("/notes/greeting", []byte("changed by the container\n"), 0o644),
+			os.Remove("/notes/doomed"))
+	},
+}
+
+// buildDemoImage makes three layers: the second changes a file of the first,
+// and the third deletes one and adds one.
+func buildDemoImage(s *store) (*image, error) {
+	needed, err := ownFiles()
+	if err != nil {
+		return nil, err
+	}
+	layers := []func(*tar.Writer) error{
+		func(w *tar.Writer) error {
+			for target, source := range needed {
+				if err := addFile(w, target, source); err != nil {
+					return err
+				}
+			}
+			return errors.Join(addText(w, "notes/greeting", "from layer 1\n"),
+				addText(w, "notes/doomed", "from layer 1\n"), addText(w, "notes/old", "from layer 1\n"))
+		},
+		func(w *tar.Writer) error { return addText(w, "notes/greeting", "from layer 2\n") },
+		func(w *tar.Writer) error {
+			return errors.Join(addText(w, "notes/.wh.old", ""), addText(w, "notes/extra", "from layer 3\n"))
+		},
+	}
+	var img *image
+	for _, layer := range layers {
+		img, err = s.addLayer(img, func(out io.Writer) error {
+			w := tar.NewWriter(out)
+			return errors.Join(layer(w), w.Close())
+		}, func(config *v1.ConfigFile) {
+			config.Config.Entrypoint = []string{"/bin/day3-images", "payload"}
+		}, "demo")
+		if err != nil {
+			return nil, fmt.Errorf("build the demo's image: %w", err)
+		}
+	}
+	return img, nil
+}
+
+// ownFiles lists what this program needs to run: itself and, where cgo linked
+// it dynamically, the loader and the libraries, which are all mapped in our own
+// memory right now. proc_pid_maps(5)
+func ownFiles() (map[string]string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{"bin/day3-images": "/proc/self/exe"}
+	text, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return nil, err
+	}
+	for scanner := bufio.NewScanner(bytes.NewReader(text)); scanner.Scan(); {
+		f := strings.Fields(scanner.Text())
+		if len(f) == 6 && strings.Contains(f[5], ".so") && f[5] != exe {
+			files[f[5][1:]] = f[5]
+		}
+	}
+	loader, err := interpreter("/proc/self/exe")
+	if err != nil {
+		return nil, err
+	}
+	if loader != "" {
+		files[loader[1:]] = loader
+	}
+	return files, nil
+}
+
+func addFile(w *tar.Writer, target, source string) error {
+	file, err := os.Open(source)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := w.WriteHeader(&tar.Header{Name: target, Mode: 0o755, Size: info.Size(), ModTime: info.ModTime()}); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, file)
+	return err
+}
+
+func addText(w *tar.Writer, name, text string) error {
+	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), ModTime: time.Now()}); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// lookAtLayers tells from the directories alone, lowest first, what each layer
+// does. A whiteout is a character device 0, 0.
+func lookAtLayers(dirs []string) ([]demoLayer, error) {
+	seen := map[string]bool{}
+	var stack []demoLayer
+	for i, dir := range dirs {
+		layer := demoLayer{Name: fmt.Sprintf("layer %d", i+1)}
+		if i == len(dirs)-1 {
+			layer.Name = "container"
+		}
+		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			name := strings.TrimPrefix(path, dir)
+			info, err := e.Info()
+			if err != nil {
+				return err
+			}
+			switch {
+			case isMountPoint(name):
+				return nil
+			case info.Mode()&os.ModeCharDevice != 0:
+				layer.Changes = append(layer.Changes, change{"deleted", name})
+			case seen[name]:
+				layer.Changes = append(layer.Changes, change{"changed", name})
+			default:
+				layer.Changes = append(layer.Changes, change{"added", name})
+			}
+			seen[name] = true
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		stack = append(stack, layer)
+	}
+	return stack, nil
+}
+
+// isMountPoint tells the files that exist only for something to be mounted on
+// them, as under Docker.
+func isMountPoint(name string) bool {
+	return slices.Contains([]string{"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}, name)
+}
+
+// printStack draws the layers as they lie on each other.
+func printStack(w io.Writer, stack []demoLayer) error {
+	const rule = "+--------------------------------------------------------+"
+	sign := map[string]string{"added": "+", "changed": "~", "deleted": "-"}
+	fmt.Fprintln(w, rule)
+	for _, layer := range slices.Backward(stack) {
+		note := "read-only"
+		if layer.Name == "container" {
+			note = "writable"
+		}
+		fmt.Fprintf(w, "| %-14s%40s |\n", layer.Name, note)
+		for _, c := range layer.Changes {
+			fmt.Fprintf(w, "|   %s %-50s |\n", sign[c.Kind], shorten(c.Path, 50))
+		}
+		fmt.Fprintln(w, rule)
+	}
+	_, err := fmt.Fprintln(w, "+ added   ~ changed: the file above hides the one below   - deleted: a whiteout hides it")
+	return err
+}
+
+func shorten(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return "..." + s[len(s)-most+3:]
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// export writes a container's whole file system as a tar. What it looks like is
+// for overlayfs to say, so we mount it once more and read.
+func (s *store) export(c *containerDir, img *image, w io.Writer) (err error) {
+	release, err := s.hold(img, "export-"+c.ID)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	layers, err := s.layerDirs(img)
+	if err != nil {
+		return err
+	}
+	j, err := s.begin(context.Background(), "export-"+c.ID)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.end()) }()
+	upper := filepath.Join(c.Dir, "upper")
+	if len(layers) == 0 { // nothing to lay it over, and overlayfs wants two
+		return packTree(w, upper)
+	}
+	done := make(chan error)
+	go func() {
+		// The mount is in a namespace that only this thread is in. A goroutine
+		// that ends without letting go of its thread takes the thread along, and
+		// the last thread of a mount namespace its mounts: none can be left
+		// behind, however we end.
+		runtime.LockOSThread()
+		done <- exportMounted(append(layers, upper), j.dir, w)
+	}()
+	return <-done
+}
+
+func exportMounted(dirs []string, at string, w io.Writer) error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("make a mount namespace: %w", err)
+	}
+	if err := makeMountsPrivate(); err != nil {
+		return err
+	}
+	var names []string
+	for _, dir := range slices.Backward(dirs) { // overlayfs wants the uppermost first
+		layer, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return err
+		}
+		defer layer.Close()
+		names = append(names, fmt.Sprintf("/proc/thread-self/fd/%d", layer.Fd()))
+	}
+	// Without an upper directory the overlay is read-only.
+	options := "index=off,lowerdir=" + strings.Join(names, ":")
+	if err := unix.Mount("overlay", at, "overlay", unix.MS_RDONLY, options); err != nil {
+		return fmt.Errorf("mount overlay on %s (%s): %w", at, options, err)
+	}
+	return packTree(w, at)
+}

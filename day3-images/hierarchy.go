@@ -1,0 +1,203 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// A hierarchy is one mounted tree of cgroups and the controllers that work in
+// it. Version 1 has many hierarchies, usually one for each controller; version
+// 2 has one for all. A hybrid machine has both, and a controller belongs to
+// just one of them. cgroups(7)
+type hierarchy struct {
+	version     int
+	mount       string   // where it is mounted
+	root        string   // which of its cgroups is mounted there: "/" but in containers
+	controllers []string // kernel names: memory, cpu, cpuacct, cpuset, pids, ...
+}
+
+// v1Controllers are those this chapter knows; in mountinfo they stand between
+// other mount options.
+var v1Controllers = []string{"cpu", "cpuacct", "cpuset", "memory", "pids"}
+
+// findHierarchies asks the kernel what is mounted. Nothing is assumed: not the
+// path, not the version, not that a controller has a directory of its own.
+func findHierarchies() ([]hierarchy, error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	if err != nil {
+		return nil, fmt.Errorf("read the mount table: %w", err)
+	}
+	var found []hierarchy
+	for _, m := range mounts {
+		h := hierarchyOf(m)
+		if !h.visible() {
+			continue // another file system is mounted on top
+		}
+		if h.controllers, err = h.findControllers(m.VFSOptions); err != nil {
+			return nil, err
+		}
+		found = append(found, h)
+	}
+	return found, nil
+}
+
+func hierarchyOf(m *mountinfo.Info) hierarchy {
+	h := hierarchy{version: 1, mount: m.Mountpoint, root: m.Root}
+	if m.FSType == "cgroup2" {
+		h.version = 2
+	}
+	return h
+}
+
+// visible checks the file system's magic number, statfs(2). Where a controller
+// is not mounted its path may be a plain tmpfs directory, in which mkdir and
+// echo succeed and limit nothing.
+func (h hierarchy) visible() bool {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(h.mount, &fs); err != nil {
+		return false
+	}
+	if h.version == 1 {
+		return fs.Type == unix.CGROUP_SUPER_MAGIC
+	}
+	return fs.Type == unix.CGROUP2_SUPER_MAGIC
+}
+
+func (h hierarchy) findControllers(options string) ([]string, error) {
+	if h.version == 2 {
+		text, err := os.ReadFile(filepath.Join(h.mount, "cgroup.controllers"))
+		return strings.Fields(string(text)), err
+	}
+	var found []string
+	for option := range strings.SplitSeq(options, ",") {
+		if slices.Contains(v1Controllers, option) {
+			found = append(found, option)
+		}
+	}
+	return found, nil
+}
+
+// findControllers returns the version in which the memory controller works,
+// and the hierarchy of each controller of that version.
+func findControllers() (version int, byName map[string]hierarchy, err error) {
+	all, err := findHierarchies()
+	if err != nil {
+		return 0, nil, err
+	}
+	return chooseVersion(all)
+}
+
+func chooseVersion(all []hierarchy) (version int, byName map[string]hierarchy, err error) {
+	if len(all) == 0 {
+		return 0, nil, errors.New("no cgroup file system is mounted: scripts/doctor.sh says how to get one")
+	}
+	for _, h := range slices.Backward(all) { // mounted twice, the first counts
+		if slices.Contains(h.controllers, "memory") {
+			version = h.version
+		}
+	}
+	if version == 0 {
+		return 0, nil, errors.New("no cgroup hierarchy has the memory controller: was the kernel booted with cgroup_disable=memory?")
+	}
+	byName = map[string]hierarchy{}
+	for _, h := range slices.Backward(all) {
+		for _, name := range h.controllers {
+			if h.version == version {
+				byName[name] = h
+			}
+		}
+	}
+	return version, byName, nil
+}
+
+// base returns the directory in which we make our cgroups: the top of the
+// hierarchy if we may write there, as Docker does; else the nearest cgroup
+// above our own that was delegated to us. cgroup-v2.rst, "Delegation"
+func (h hierarchy) base() (string, error) {
+	why := h.usable(h.mount)
+	if why == nil {
+		return h.mount, nil
+	}
+	own, err := h.ownCgroup()
+	if err != nil {
+		return "", err
+	}
+	for dir := own; dir != h.mount && dir != "/"; dir = filepath.Dir(dir) {
+		err := h.usable(dir)
+		if err == nil {
+			return dir, nil
+		}
+		if !errors.Is(err, os.ErrPermission) {
+			why = err // it is ours, but something else is in the way
+		}
+	}
+	return "", why
+}
+
+// usable tells whether cgroups can be made in dir.
+func (h hierarchy) usable(dir string) error {
+	err := unix.Access(dir, unix.W_OK)
+	switch {
+	case err == unix.EROFS:
+		return fmt.Errorf("cgroups cannot be made in %s: %w: remount it rw, or run a container like this one with its cgroups writable", dir, err)
+	case err != nil && os.Geteuid() != 0:
+		return fmt.Errorf("cgroups cannot be made in %s: %w: run as root, or in a cgroup that was delegated to you (systemd-run --user --scope -p Delegate=yes)", dir, err)
+	case err != nil:
+		return fmt.Errorf("cgroups cannot be made in %s: %w", dir, err)
+	case h.version == 1 || isRoot(dir):
+		return nil
+	}
+	// Below the root, a cgroup may have processes or hand controllers to
+	// children, not both. cgroup-v2.rst, "No Internal Process Constraint"
+	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return err
+	}
+	if len(procs) > 0 {
+		return fmt.Errorf("cgroups with limits cannot be made in %s: it has processes itself (no internal processes, cgroups(7)): move them into a child first: mkdir %s/leaf, then echo each to leaf/cgroup.procs", dir, dir)
+	}
+	return nil
+}
+
+// isRoot tells the root of the v2 hierarchy, the one cgroup without a type.
+func isRoot(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "cgroup.type"))
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// ownCgroup returns the directory of the cgroup this process is in.
+func (h hierarchy) ownCgroup() (string, error) {
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	return h.cgroupIn(string(text))
+}
+
+// cgroupIn finds our line in /proc/self/cgroup. Its path counts from the root
+// of the hierarchy, and the mount may show only a part of that.
+func (h hierarchy) cgroupIn(text string) (string, error) {
+	for line := range strings.Lines(text) {
+		// hierarchy-ID:controller-list:path; version 2 has the id 0 and no list.
+		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(f) != 3 {
+			continue
+		}
+		list := strings.Split(f[1], ",")
+		if h.version == 2 && f[0] == "0" || h.version == 1 && slices.Contains(list, h.controllers[0]) {
+			below, err := filepath.Rel(h.root, f[2])
+			if err != nil || strings.HasPrefix(below, "..") {
+				return h.mount, nil
+			}
+			return filepath.Join(h.mount, below), nil
+		}
+	}
+	return "", fmt.Errorf("no line for %s in /proc/self/cgroup", h.mount)
+}

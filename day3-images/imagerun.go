@@ -1,0 +1,211 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+)
+
+// runImage is run: an image's layers, the container's own on top, and from
+// there on what the chapters before have built.
+func runImage(ctx *cli.Context) error {
+	c, err := containerFromFlags(ctx)
+	if err != nil {
+		return err
+	}
+	c.Namespaces |= unix.CLONE_NEWNS // whatever was named: the root is made of mounts
+	volumes, err := volumesFromFlags(ctx)
+	if err != nil {
+		return err
+	}
+	name := ctx.String("name")
+	if name != "" && !validName.MatchString(name) {
+		return fmt.Errorf("invalid --name %q: want two or more of a-z A-Z 0-9 _ . -, the first a letter or digit", name)
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("only root may mount layers and keep their owners: run as root")
+	}
+	s, err := openStore(ctx.String("root"))
+	if err != nil {
+		return err
+	}
+	img, err := s.resolveOrPull(ctx, ctx.Args().First())
+	if err != nil {
+		return err
+	}
+	if err := c.applyConfig(ctx, img.Config.Config); err != nil {
+		return err
+	}
+	d := &containerDir{ID: c.ID, Name: name, Image: img.ID, Created: time.Now().UTC(), Args: c.Args}
+	status, err := s.runContainer(c, d, img, volumes, ctx.Bool("read-only"))
+	if ctx.Bool("rm") || err != nil { // what never ran has nothing to commit
+		err = errors.Join(err, d.removeIfMade())
+	}
+	return withStatus(status, err)
+}
+
+// runContainer makes the container's directory, runs the container and lets go
+// of the directory.
+func (s *store) runContainer(c *Container, d *containerDir, img *image, volumes []volume, readOnly bool) (status int, err error) {
+	release, err := s.hold(img, c.ID)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	layers, err := s.layerDirs(img)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.createContainerDir(d); err != nil {
+		return 0, err
+	}
+	if c.Root, err = d.root(c, img.Config.Config, layers); err != nil {
+		return 0, err
+	}
+	c.Root.Volumes, c.Root.ReadOnly, c.Root.Workdir = volumes, readOnly, c.Dir
+	if err := makeSources(volumes); err != nil {
+		return 0, err
+	}
+	return run(c)
+}
+
+// applyConfig fills in what the command line left to the image.
+func (c *Container) applyConfig(ctx *cli.Context, config v1.Config) (err error) {
+	entrypoint, command := config.Entrypoint, config.Cmd
+	if ctx.IsSet("entrypoint") { // the image's arguments belong to its own entrypoint
+		entrypoint, command = []string{ctx.String("entrypoint")}, nil
+		if ctx.String("entrypoint") == "" {
+			entrypoint = nil
+		}
+	}
+	if len(c.Args) > 0 {
+		command = c.Args
+	}
+	if c.Args = slices.Concat(entrypoint, command); len(c.Args) == 0 {
+		return errors.New("no command: the image names none, so name one after the image")
+	}
+	if c.Dir == "" {
+		c.Dir = config.WorkingDir
+	}
+	if c.Dir == "" {
+		c.Dir = "/"
+	}
+	if c.User == "" {
+		c.User = config.User
+	}
+	c.Env, err = environment(c, config.Env, ctx.StringSlice("env"))
+	return err
+}
+
+func volumesFromFlags(ctx *cli.Context) ([]volume, error) {
+	var volumes []volume
+	for _, s := range ctx.StringSlice("volume") {
+		v, err := parseVolume(s)
+		if err != nil {
+			return nil, fmt.Errorf("invalid --volume %q: %w", s, err)
+		}
+		volumes = append(volumes, v)
+	}
+	return volumes, nil
+}
+
+// makeSources makes the host's side of volumes where it is missing.
+func makeSources(volumes []volume) error {
+	for _, v := range volumes {
+		if _, err := os.Stat(v.Source); err == nil {
+			continue
+		}
+		logrus.Infof("making %s for a volume", v.Source)
+		if err := os.MkdirAll(v.Source, 0o755); err != nil {
+			return fmt.Errorf("volume %s: %w", v.Source, err)
+		}
+	}
+	return nil
+}
+
+// root describes the container's root and writes the files that Docker puts
+// into every container's /etc.
+func (d *containerDir) root(c *Container, config v1.Config, layers []string) (*root, error) {
+	in := func(name ...string) string { return filepath.Join(append([]string{d.Dir}, name...)...) }
+	r := &root{
+		Overlay: overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged")},
+		Files:   map[string]string{},
+	}
+	hosts := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" + c.Hostname + "\n"
+	resolv, err := os.ReadFile("/etc/resolv.conf")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	for name, text := range map[string]string{"hosts": hosts, "hostname": c.Hostname + "\n", "resolv.conf": string(resolv)} {
+		if err := os.WriteFile(in(name), []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+		r.Files["/etc/"+name] = in(name)
+	}
+	i := 0
+	for target := range config.Volumes {
+		v := imageVolume{Target: target, Upper: in("volumes", fmt.Sprint(i), "upper"), Work: in("volumes", fmt.Sprint(i), "work")}
+		for _, dir := range []string{v.Upper, v.Work} {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return nil, err
+			}
+		}
+		r.ImageVolumes = append(r.ImageVolumes, v)
+		i++
+	}
+	// The overlay's root has the upper directory's owner and mode.
+	return r, copyRootMode(layers, r.Overlay.Upper)
+}
+
+// copyRootMode gives the upper directory the mode and owner of the image's
+// root: that is what the container will see at /.
+func copyRootMode(layers []string, upper string) error {
+	var stat unix.Stat_t
+	top := layers[len(layers)-1]
+	if err := unix.Stat(top, &stat); err != nil {
+		return &os.PathError{Op: "stat", Path: top, Err: err}
+	}
+	return errors.Join(os.Chown(upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(upper, stat.Mode&0o7777))
+}
+
+func (d *containerDir) removeIfMade() error {
+	if d.Dir == "" {
+		return nil
+	}
+	return d.remove()
+}
+
+var rmCommand = &cli.Command{
+	Name:      "rm",
+	Usage:     "remove containers that have ended",
+	ArgsUsage: "CONTAINER...",
+	Action: func(ctx *cli.Context) error {
+		if !ctx.Args().Present() {
+			return errors.New("rm requires a container: see rm --help")
+		}
+		s, err := openStore(ctx.String("root"))
+		if err != nil {
+			return err
+		}
+		for _, ref := range ctx.Args().Slice() {
+			c, err := s.findContainer(ref)
+			if err != nil {
+				return err
+			}
+			if err := c.remove(); err != nil {
+				return err
+			}
+			fmt.Println(strings.TrimSpace(ref))
+		}
+		return nil
+	},
+}

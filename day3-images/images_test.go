@@ -1,0 +1,373 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// madeImage adds an image of one file with a fixed time.
+func madeImage(t testing.TB, s *store, base *image, name, file, content string) *image {
+	t.Helper()
+	img, err := s.addLayer(base, writeTar(t, tarFile(file, content)), func(c *v1.ConfigFile) {
+		c.History[len(c.History)-1].CreatedBy = "make " + file
+		c.Config.Cmd = []string{"/bin/" + file}
+	}, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+func TestAddLayer(t *testing.T) {
+	needRoot(t)
+	s := emptyStore(t)
+	base := madeImage(t, s, nil, "base", "a", "1")
+	img := madeImage(t, s, base, "app:2", "b", "22")
+	if !slices.Equal(img.Names, []string{"docker.io/library/app:2"}) || len(img.Config.History) != 2 || len(img.Manifest.Layers) != 2 {
+		t.Errorf("%+v", img)
+	}
+	if img.Config.OS != "linux" || img.Config.Architecture != hostPlatform().Architecture || time.Since(img.Config.Created.Time) > time.Hour {
+		t.Errorf("%+v", img.Config)
+	}
+	dirs, err := s.layerDirs(img)
+	if err != nil || len(dirs) != 2 || dirs[0] != s.layerPath(base.Config.RootFS.DiffIDs[0]) {
+		t.Fatalf("%q, %v", dirs, err)
+	}
+	for dir, file := range map[string]string{dirs[0]: "a", dirs[1]: "b"} {
+		if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+			t.Error(err)
+		}
+	}
+	// Without a name, and an error half-way.
+	if img := madeImage(t, s, base, "", "c", ""); len(img.Names) != 0 {
+		t.Errorf("names %q", img.Names)
+	}
+	before := contents(t, s)
+	if _, err := s.addLayer(base, func(w io.Writer) error {
+		fmt.Fprint(w, "half")
+		return os.ErrClosed
+	}, func(*v1.ConfigFile) {}, "x"); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := s.addLayer(base, writeTar(t, tarFile("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
+		t.Error("a layer that leads out was added")
+	}
+	for _, name := range []string{"UP", "x@" + aDigest} {
+		if _, err := s.addLayer(nil, writeTar(t), func(*v1.ConfigFile) {}, name); err == nil {
+			t.Errorf("an image is named %q", name)
+		}
+	}
+	if _, err := s.resolve("x"); err == nil {
+		t.Error("half an image has a name")
+	}
+	for _, line := range before {
+		if !slices.Contains(contents(t, s), line) {
+			t.Errorf("%s is gone", line)
+		}
+	}
+	sound(t, s)
+}
+
+// A layer on top of one of Docker's: the new manifest is OCI's as a whole.
+func TestAddLayerToDockerImage(t *testing.T) {
+	needRoot(t)
+	s, registry, p := emptyStore(t), newRegistry(t), smallImage(t)
+	config, _ := p.documents(t)
+	p.manifest.MediaType = types.DockerManifestSchema2
+	p.manifest.Config.MediaType = types.DockerConfigJSON
+	for i, mediaType := range []types.MediaType{types.DockerLayer, dockerLayerZstd, types.DockerUncompressedLayer} {
+		p.manifest.Layers[i].MediaType = mediaType
+	}
+	if p.manifest.Config.Size != int64(len(config)) {
+		t.Fatal("the configuration has changed")
+	}
+	registry.push(t, "1", p)
+	ok(t, s, "pull", "-q", registry.name("1"))
+	base, err := s.resolve(registry.name("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	img := madeImage(t, s, base, "more", "x", "")
+	var got []types.MediaType
+	for _, layer := range img.Manifest.Layers {
+		got = append(got, layer.MediaType)
+	}
+	if !slices.Equal(got, []types.MediaType{types.OCILayer, types.OCILayerZStd, types.OCIUncompressedLayer, types.OCILayer}) ||
+		img.Manifest.MediaType != types.OCIManifestSchema1 || img.Manifest.Config.MediaType != types.OCIConfigJSON {
+		t.Errorf("%s: %q", img.Manifest.MediaType, got)
+	}
+	if base.Manifest.Layers[0].MediaType != types.DockerLayer {
+		t.Error("the base image was changed")
+	}
+	sound(t, s)
+}
+
+func TestImagesAndTags(t *testing.T) {
+	needRoot(t)
+	s := emptyStore(t)
+	if got := ok(t, s, "images"); got != "REPOSITORY   TAG   IMAGE ID   CREATED   SIZE\n" {
+		t.Errorf("no images: %q", got)
+	}
+	one := madeImage(t, s, nil, "one", "a", strings.Repeat("x", 1500))
+	two := madeImage(t, s, one, "localhost:5000/two:v2", "b", strings.Repeat("x", 500))
+	ok(t, s, "tag", "one", "docker.io/library/uno:1")
+	ok(t, s, "tag", shortID(two.ID), "me/two")
+	table := ok(t, s, "images")
+	for _, want := range []string{
+		"one latest " + shortID(one.ID), "uno 1 " + shortID(one.ID), "localhost:5000/two v2 " + shortID(two.ID), "me/two latest " + shortID(two.ID),
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(table), " "), want) {
+			t.Errorf("no %q in\n%s", want, table)
+		}
+	}
+	if got := ok(t, s, "images", "-q"); got != shortID(two.ID)+"\n"+shortID(one.ID)+"\n" {
+		t.Errorf("-q: %q", got)
+	}
+	if got := ok(t, s, "images", "-q", "--no-trunc", "uno"); got != one.ID+"\n" {
+		t.Errorf("-q --no-trunc uno: %q", got)
+	}
+	if got := ok(t, s, "images", "-q", "uno:2"); got != "" {
+		t.Errorf("-q uno:2: %q", got)
+	}
+	var row imageRow
+	if err := json.Unmarshal([]byte(ok(t, s, "images", "--format", "json", "me/two")), &row); err != nil {
+		t.Fatal(err)
+	}
+	if row.Repository != "me/two" || row.Tag != "latest" || row.ID != two.ID || row.Size != 2000 || row.Digest != none {
+		t.Errorf("%+v", row)
+	}
+	for want, args := range map[string][]string{
+		"tag requires":      {"tag", "one"},
+		"lowercase":         {"tag", "one", "Two"},
+		"a digest cannot":   {"tag", "one", "two@" + aDigest},
+		"no such image: no": {"tag", "no", "two"},
+		"invalid --format":  {"images", "--format", "xml"},
+		"at most":           {"images", "a", "b"},
+	} {
+		refused(t, s, want, args...)
+	}
+	sound(t, s)
+}
+
+func TestResolve(t *testing.T) {
+	needRoot(t)
+	s := emptyStore(t)
+	var all []*image
+	for i := range 20 { // two of them start with the same digit
+		all = append(all, madeImage(t, s, nil, fmt.Sprint("app:", i), "a", fmt.Sprint(i)))
+	}
+	byDigit := map[string]int{}
+	for _, img := range all {
+		byDigit[img.ID[7:8]]++
+	}
+	for i, img := range all {
+		for _, ref := range []string{fmt.Sprint("app:", i), "docker.io/app:" + fmt.Sprint(i), img.ID, img.ID[7:], img.ID[:20], img.ID[7:20]} {
+			if got, err := s.resolve(ref); err != nil || got.ID != img.ID {
+				t.Errorf("%s: %v, %v, want %s", ref, got, err, img.ID)
+			}
+		}
+		got, err := s.resolve(img.ID[7:8])
+		if many := byDigit[img.ID[7:8]] > 1; many != (err != nil) || many && !strings.Contains(err.Error(), "more than one image") || !many && got.ID != img.ID {
+			t.Errorf("%d images start with %s: %v", byDigit[img.ID[7:8]], img.ID[7:8], err)
+		}
+	}
+	// A name goes before an ID.
+	id := all[3].ID[7:12]
+	named := madeImage(t, s, nil, id, "b", "")
+	if got, err := s.resolve(id); err != nil || got.ID != named.ID {
+		t.Errorf("%s: %v, %v", id, got, err)
+	}
+	for ref, want := range map[string]string{"": "invalid", "no": "no such image: no", "app": "no such image: app", "app@" + aDigest: "no such image", "A": "lowercase", aDigest: "no such image", "../x": "invalid"} {
+		if got, err := s.resolve(ref); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, %v, want %s", ref, got, err, want)
+		}
+	}
+}
+
+func TestInspectAndHistory(t *testing.T) {
+	needRoot(t)
+	s := emptyStore(t)
+	base := madeImage(t, s, nil, "base", "a", "1")
+	img := madeImage(t, s, base, "app", "b", "22")
+	var got []struct {
+		Id, Os, Architecture string
+		RepoTags             []string
+		Size                 int64
+		Config               struct{ Cmd []string }
+		RootFS               struct{ Layers []string }
+		GraphDriver          struct{ Data struct{ LowerDir string } }
+	}
+	if err := json.Unmarshal([]byte(ok(t, s, "inspect", "app", "base")), &got); err != nil || len(got) != 2 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	dirs, err := s.layerDirs(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := got[0]
+	if i.Id != img.ID || i.Os != "linux" || !slices.Equal(i.RepoTags, []string{"app:latest"}) || i.Size != 3 || !slices.Equal(i.Config.Cmd, []string{"/bin/b"}) ||
+		len(i.RootFS.Layers) != 2 || i.GraphDriver.Data.LowerDir != dirs[1]+":"+dirs[0] {
+		t.Errorf("%+v", i)
+	}
+	history := strings.Fields(ok(t, s, "history", "app"))
+	if !slices.Contains(history, shortID(img.ID)) || strings.Count(strings.Join(history, " "), "<missing>") != 1 {
+		t.Errorf("%q", history)
+	}
+	lines := strings.Split(strings.TrimSpace(ok(t, s, "history", "--format", "json", "app")), "\n")
+	var row historyRow
+	if err := json.Unmarshal([]byte(lines[0]), &row); err != nil || len(lines) != 2 || row.CreatedBy != "make b" || row.Size != 2 || row.Layer != img.Config.RootFS.DiffIDs[1].String() {
+		t.Errorf("%q: %+v, %v", lines, row, err)
+	}
+	refused(t, s, "no such image: no", "inspect", "base", "no")
+	refused(t, s, "requires an image", "history")
+}
+
+// rmi takes names off, and with the last one the image and what only it needs.
+func TestRemoveImage(t *testing.T) {
+	needRoot(t)
+	s := emptyStore(t)
+	base := madeImage(t, s, nil, "base", "a", "1")
+	app := madeImage(t, s, base, "app", "b", "2")
+	ok(t, s, "tag", "app", "app:2")
+
+	refused(t, s, "several names (app:latest, app:2)", "rmi", app.ID)
+	if got := ok(t, s, "rmi", "app"); got != "Untagged: app:latest\n" {
+		t.Errorf("printed %q", got)
+	}
+	sound(t, s)
+	if got := ok(t, s, "rmi", "app:2"); got != "Untagged: app:2\nDeleted: "+app.ID+"\n" {
+		t.Errorf("printed %q", got)
+	}
+	sound(t, s)
+	if s.hasLayer(app.Config.RootFS.DiffIDs[1]) || s.hasBlob(app.manifest) || s.hasBlob(app.Manifest.Layers[1]) {
+		t.Error("the image's own layer is still there")
+	}
+	if _, err := s.layerDirs(base); err != nil || !s.hasLayer(base.Config.RootFS.DiffIDs[0]) {
+		t.Errorf("the other image's layer is gone: %v", err)
+	}
+	refused(t, s, "no such image: app", "rmi", "app")
+	ok(t, s, "rmi", "-f", "app")
+	// One that is not there does not keep the others.
+	got := finish(t, onStore(s, "rmi", "app", shortID(base.ID)))
+	if got.status != exitRuntimeError || got.stdout != "Untagged: base:latest\nDeleted: "+base.ID+"\n" || !strings.Contains(got.stderr, "no such image: app") {
+		t.Errorf("%+q", got)
+	}
+	if left := contents(t, s); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+func TestRemoveImageByForce(t *testing.T) {
+	needRoot(t)
+	s := emptyStore(t)
+	img := madeImage(t, s, nil, "one", "a", "1")
+	ok(t, s, "tag", "one", "two")
+	if got := ok(t, s, "rmi", "-f", shortID(img.ID)); got != "Untagged: one:latest\nUntagged: two:latest\nDeleted: "+img.ID+"\n" {
+		t.Errorf("printed %q", got)
+	}
+	if left := contents(t, s); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// An image that a container needs stays, whether the container is about to
+// start, running or ended.
+func TestHold(t *testing.T) {
+	needRoot(t)
+	s := emptyStore(t)
+	img := madeImage(t, s, nil, "one", "a", "1")
+	const id = "00aa11bb22cc"
+	release, err := s.hold(img, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := contents(t, s)
+	got := finish(t, onStore(s, "rmi", "one"))
+	if got.status != exitRuntimeError || !strings.Contains(got.stderr, "image one is in use by container "+id) || !slices.Equal(before, contents(t, s)) {
+		t.Errorf("%+q", got)
+	}
+	// By force it loses its name, no more.
+	if got := ok(t, s, "rmi", "-f", "one"); got != "Untagged: one:latest\n" {
+		t.Errorf("printed %q", got)
+	}
+	if dirs, err := s.layerDirs(img); err != nil || !s.hasLayer(img.Config.RootFS.DiffIDs[0]) {
+		t.Errorf("%q, %v", dirs, err)
+	}
+	if again, err := s.resolve(img.ID); err != nil || len(again.Names) > 0 {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if got := finish(t, onStore(s, "rmi", "-f", shortID(img.ID))); got.status != exitRuntimeError {
+		t.Errorf("removed: %+q", got)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	// The container has ended, and its directory is there.
+	if err := os.MkdirAll(s.path("containers", id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := asJSON(t, containerDir{ID: id, Image: img.ID})
+	if err := os.WriteFile(s.path("containers", id, "container.json"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, s, "is in use by container "+id, "rmi", shortID(img.ID))
+	if err := os.RemoveAll(s.path("containers", id)); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, s, "rmi", shortID(img.ID))
+	if left := contents(t, s); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	if _, err := s.hold(img, id); err == nil {
+		t.Error("an image that is gone is held")
+	}
+}
+
+// The death of who holds an image releases it: nothing but the lock counts.
+func TestHoldOfTheDead(t *testing.T) {
+	needRoot(t)
+	s := emptyStore(t)
+	img := madeImage(t, s, nil, "one", "a", "1")
+	if err := os.Mkdir(s.path("tmp", holdPrefix+img.ID[7:]+"-00aa11bb22cc"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, s, "rmi", "one")
+	if left := contents(t, s); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// While an image is being added nothing is collected: its layers may be among
+// what nobody needs as yet.
+func TestRemoveWhileAdding(t *testing.T) {
+	needRoot(t)
+	s := emptyStore(t)
+	one := madeImage(t, s, nil, "one", "a", "1")
+	j, err := s.beginAdding(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ok(t, s, "rmi", "one")
+	if !s.hasLayer(one.Config.RootFS.DiffIDs[0]) {
+		t.Error("the layer is gone")
+	}
+	if err := j.end(); err != nil {
+		t.Fatal(err)
+	}
+	madeImage(t, s, nil, "two", "b", "1")
+	ok(t, s, "rmi", "two")
+	if left := contents(t, s); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}

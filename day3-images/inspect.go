@@ -1,0 +1,253 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/docker/go-units"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/urfave/cli/v2"
+)
+
+var inspectCommand = &cli.Command{
+	Name:      "inspect",
+	Usage:     "show all about images, as JSON",
+	ArgsUsage: "IMAGE...",
+	Action: func(ctx *cli.Context) error {
+		if !ctx.Args().Present() {
+			return errors.New("inspect requires an image: see inspect --help")
+		}
+		s, err := openStore(ctx.String("root"))
+		if err != nil {
+			return err
+		}
+		all := []*inspected{}
+		for _, ref := range ctx.Args().Slice() {
+			img, err := s.resolve(ref)
+			if err != nil {
+				return err
+			}
+			i, err := s.inspect(img)
+			if err != nil {
+				return err
+			}
+			all = append(all, i)
+		}
+		out := json.NewEncoder(os.Stdout)
+		out.SetIndent("", "    ")
+		out.SetEscapeHTML(false)
+		return out.Encode(all)
+	},
+}
+
+// inspected has the names and the order of docker inspect.
+type inspected struct {
+	ID            string `json:"Id"`
+	RepoTags      []string
+	RepoDigests   []string
+	Comment       string
+	Created       time.Time
+	Author        string
+	Config        v1.Config
+	Architecture  string
+	Variant       string `json:",omitempty"`
+	Os            string
+	Size          int64
+	GraphDriver   graphDriver
+	RootFS        rootFS
+	Manifest      v1.Hash // the digest of the manifest: blobs/sha256/...
+	ManifestLayer []v1.Descriptor
+}
+
+// graphDriver says where the unpacked layers are, the uppermost first.
+type graphDriver struct {
+	Name string
+	Data map[string]string
+}
+
+type rootFS struct {
+	Type   string
+	Layers []v1.Hash // diff IDs
+}
+
+func (s *store) inspect(img *image) (*inspected, error) {
+	size, err := s.size(img)
+	if err != nil {
+		return nil, err
+	}
+	c := img.Config
+	i := &inspected{
+		ID: img.ID, RepoTags: []string{}, RepoDigests: []string{},
+		Created: c.Created.Time, Author: c.Author, Config: c.Config,
+		Architecture: c.Architecture, Variant: c.Variant, Os: c.OS, Size: size,
+		RootFS:   rootFS{c.RootFS.Type, c.RootFS.DiffIDs},
+		Manifest: img.manifest.Digest, ManifestLayer: img.Manifest.Layers,
+	}
+	if n := len(c.History); n > 0 {
+		i.Comment = c.History[n-1].Comment
+	}
+	for _, name := range img.Names {
+		if _, tag := splitName(name); tag != "" {
+			i.RepoTags = append(i.RepoTags, familiar(name))
+		}
+	}
+	for _, digest := range img.digests {
+		i.RepoDigests = append(i.RepoDigests, familiar(digest))
+	}
+	var dirs []string
+	for _, diffID := range slices.Backward(c.RootFS.DiffIDs) {
+		dirs = append(dirs, s.layerPath(diffID))
+	}
+	i.GraphDriver = graphDriver{"overlay", map[string]string{"LowerDir": strings.Join(dirs, ":")}}
+	return i, nil
+}
+
+// size is that of the files in an image's layers.
+func (s *store) size(img *image) (sum int64, err error) {
+	for _, diffID := range img.Config.RootFS.DiffIDs {
+		size, err := s.layerSize(diffID)
+		if err != nil {
+			return 0, err
+		}
+		sum += size
+	}
+	return sum, nil
+}
+
+func (s *store) layerSize(diffID v1.Hash) (sum int64, err error) {
+	seen := map[uint64]bool{} // a file with two names is there once
+	err = filepath.WalkDir(s.layerPath(diffID), func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // rmi was quicker, or it is not unpacked
+		}
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if inode, links := inodeOf(info); links < 2 || !seen[inode] {
+			seen[inode] = true
+			sum += info.Size()
+		}
+		return nil
+	})
+	return sum, err
+}
+
+var historyCommand = &cli.Command{
+	Name:      "history",
+	Usage:     "show how an image was made",
+	ArgsUsage: "IMAGE",
+	Flags: []cli.Flag{
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show IDs only", DisableDefaultText: true},
+		noTruncFlag(),
+		formatFlag(),
+	},
+	Action: func(ctx *cli.Context) error {
+		if ctx.NArg() != 1 {
+			return errors.New("history requires an image: see history --help")
+		}
+		asJSON, err := wantsJSON(ctx)
+		if err != nil {
+			return err
+		}
+		s, err := openStore(ctx.String("root"))
+		if err != nil {
+			return err
+		}
+		img, err := s.resolve(ctx.Args().First())
+		if err != nil {
+			return err
+		}
+		rows, err := s.history(img)
+		switch {
+		case err != nil:
+			return err
+		case asJSON:
+			return printJSONLines(os.Stdout, rows)
+		}
+		return printHistory(os.Stdout, rows, ctx.Bool("no-trunc"), ctx.Bool("quiet"))
+	},
+}
+
+// A historyRow is one step in the making of an image. Steps that only changed
+// the configuration have no layer.
+type historyRow struct {
+	ID        string    `json:"id"`
+	Created   time.Time `json:"created"`
+	CreatedBy string    `json:"created_by"`
+	Size      int64     `json:"size_bytes"`
+	Comment   string    `json:"comment"`
+	Layer     string    `json:"layer,omitempty"` // its diff ID
+}
+
+// history returns the last step first. Only the image itself has an ID: the
+// steps before may never have been images here.
+func (s *store) history(img *image) (rows []historyRow, err error) {
+	layers := img.Config.RootFS.DiffIDs
+	for _, h := range img.Config.History {
+		row := historyRow{ID: "<missing>", Created: h.Created.Time, CreatedBy: h.CreatedBy, Comment: h.Comment}
+		if !h.EmptyLayer && len(layers) > 0 {
+			row.Layer = layers[0].String()
+			if row.Size, err = s.layerSize(layers[0]); err != nil {
+				return nil, err
+			}
+			layers = layers[1:]
+		}
+		rows = append(rows, row)
+	}
+	for _, diffID := range layers { // of tools that keep no history
+		size, err := s.layerSize(diffID)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, historyRow{ID: "<missing>", Size: size, Layer: diffID.String()})
+	}
+	slices.Reverse(rows)
+	if len(rows) > 0 {
+		rows[0].ID = img.ID
+	}
+	return rows, nil
+}
+
+func printHistory(w io.Writer, rows []historyRow, full, quiet bool) error {
+	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	if !quiet {
+		fmt.Fprintln(table, "IMAGE\tCREATED\tCREATED BY\tSIZE\tCOMMENT")
+	}
+	for _, r := range rows {
+		id, by := r.ID, strings.Join(strings.Fields(r.CreatedBy), " ")
+		if strings.HasPrefix(id, "sha256:") {
+			id = idFor(id, full)
+		}
+		if !full && len(by) > 45 {
+			by = by[:44] + "…"
+		}
+		if quiet {
+			fmt.Fprintln(table, id)
+			continue
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", id, ago(r.Created), by, units.HumanSizeWithPrecision(float64(r.Size), 3), r.Comment)
+	}
+	return table.Flush()
+}
+
+func inodeOf(info fs.FileInfo) (inode, links uint64) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 1
+	}
+	return stat.Ino, uint64(stat.Nlink)
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+// An unpacked layer is a directory that overlayfs stacks as it is. Its name is
+// the layer's diff ID, the digest of the unpacked tar: however a layer was
+// compressed and wherever it came from, it is unpacked once, and shared by all
+// images that have it and by all their containers.
+
+const (
+	// What one image may unpack to. A few megabytes of gzip can hold terabytes
+	// of zeros.
+	maxImageBytes   = 64 << 30
+	maxImageEntries = 4 << 20
+
+	// layersAtOnce is Docker's number. More do not make it faster.
+	layersAtOnce = 3
+)
+
+func newQuota() *quota { return &quota{bytes: maxImageBytes, entries: maxImageEntries} }
+
+func (s *store) layerPath(diffID v1.Hash) string { return s.path("layers", "sha256", diffID.Hex) }
+
+func (s *store) hasLayer(diffID v1.Hash) bool {
+	info, err := os.Lstat(s.layerPath(diffID))
+	return err == nil && info.IsDir()
+}
+
+// layerDirs returns the directories of an image's layers, the lowest first. It
+// unpacks what is not there; hold the image before.
+func (s *store) layerDirs(img *image) ([]string, error) {
+	var dirs []string
+	complete := true
+	for _, diffID := range img.Config.RootFS.DiffIDs {
+		dirs = append(dirs, s.layerPath(diffID))
+		complete = complete && s.hasLayer(diffID)
+	}
+	if complete {
+		return dirs, nil
+	}
+	if err := s.unpackImage(context.Background(), img.Manifest, img.Config); err != nil {
+		return nil, err
+	}
+	return dirs, s.sync()
+}
+
+// unpackImage unpacks an image's layers from their blobs.
+func (s *store) unpackImage(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(layersAtOnce)
+	quota := newQuota()
+	for i, diffID := range config.RootFS.DiffIDs {
+		if !s.hasLayer(diffID) {
+			group.Go(func() error { return s.unpackBlob(ctx, m.Layers[i], diffID, quota) })
+		}
+	}
+	return group.Wait()
+}
+
+func (s *store) unpackBlob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash, q *quota) error {
+	file, err := s.openBlob(blob)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return s.unpack(ctx, readUntil(ctx, file), diffID, q)
+}
+
+// unpack makes a layer's directory from its tar, compressed or not. It reads r
+// to its end and takes the layer in only after that, so an r that verifies
+// itself has its say.
+func (s *store) unpack(ctx context.Context, r io.Reader, diffID v1.Hash, q *quota) (err error) {
+	j, err := s.begin(ctx, "layer-"+diffID.Hex)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.end()) }()
+	if s.hasLayer(diffID) { // another command was unpacking it
+		_, err := io.Copy(io.Discard, r)
+		return err
+	}
+	dir := j.path("layer")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if err := unpackVerified(r, dir, diffID, q); err != nil {
+		return explainUnpack(err, r)
+	}
+	return os.Rename(dir, s.layerPath(diffID))
+}
+
+func unpackVerified(r io.Reader, dir string, diffID v1.Hash, q *quota) error {
+	uncompressed, err := decompress(r)
+	if err != nil {
+		return fmt.Errorf("layer %s: %w", diffID, err)
+	}
+	defer uncompressed.Close()
+	tar := verify(uncompressed, "unpacked layer", diffID, anySize)
+	if err := unpackLayer(tar, dir, q); err != nil {
+		return fmt.Errorf("layer %s: %w", diffID, err)
+	}
+	// What follows the end of the compressed stream belongs to the blob too.
+	_, err = io.Copy(io.Discard, r)
+	return err
+}
+
+// explainUnpack finds out whether a tar does not make sense because the blob is
+// not the one it should be: r verifies itself at its end.
+func explainUnpack(err error, r io.Reader) error {
+	if errors.Is(err, unix.ENOSPC) {
+		return err
+	}
+	if _, errRead := io.Copy(io.Discard, r); errRead != nil {
+		return errRead
+	}
+	return err
+}

@@ -1,0 +1,358 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// changes are what a container may do to its root.
+const changes = `
+set -eu
+echo changed >etc/passwd
+chmod 600 etc/both
+chown 7:8 etc/shadow
+touch -d 2001-01-01T00:00:00.123456789 etc/new
+setfattr -n user.comment -v changed home/u/x2
+setfattr -x user.second home/u/x2
+setcap cap_net_bind_service+ep bin/wall
+rm etc/old bin/ping var/lock
+rm -r many deep/level\ 0/level\ 1
+rm -r var/cache/a && mkdir var/cache/a && echo 5 >var/cache/a/5
+rm -r home/u2 && echo file >home/u2
+rm usr/bin/perl && mkdir -p usr/bin/perl/lib && echo x >usr/bin/perl/lib/x
+mv bin/su bin/sudo
+mv var/cache var/cached
+mv etc/one etc/two
+ln usr/bin/perl5.36 bin/another
+echo linked >l1 && ln l1 l2 && ln l1 var/l3 && chmod 4711 l2
+ln -sfn /somewhere/else var/run
+mknod dev/full c 1 7; mkfifo dev/fifo; chmod 660 dev/sda
+mkdir -p a/b/c/d/e && chmod 1777 a/b && chown 1000:1000 a/b/c && touch -d 1999-09-09 a/b/c/d a/b/c a/b
+truncate -s 3M a/b/c/d/e/sparse && echo end >>a/b/c/d/e/sparse
+: >"a/new
+line" && : >"a/-dash" && : >"a/$(printf %0200d 0)"
+echo gone >twice && rm twice && echo back >twice
+mkdir empty && rm -r run && mkdir run && chmod 1777 run
+`
+
+// A container's changes, packed, unpacked elsewhere and stacked on the same
+// layers, look as in the container: to overlayfs and to umoci.
+func TestPackLayerRoundTrip(t *testing.T) {
+	needRoot(t)
+	base := t.TempDir()
+	more := makeTar(t, tarDir("home/").mode(0o755), tarDir("home/u/").owned(1000, 1000),
+		tarFile("home/u/x2", "x").xattr("user.comment", "1").xattr("user.second", "2"),
+		tarFile("home/u2/file", "x"), tarFile("etc/one", "1"), tarFile("twice", "1"), tarFile("etc/old", "old"), tarFile("bin/ping", ""),
+		tarFile("usr/bin/perl5.36", "again"))
+	tars := append(peerLayers(t), more)
+	var layers []string
+	for _, layer := range tars {
+		layers = append(layers, unpackTo(t, base, layer))
+	}
+	upper := t.TempDir()
+	merged := mountOverlay(t, upper, slices.Clone(layers)...)
+	cmd := exec.Command("bash", "-c", changes)
+	cmd.Dir = merged
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	want := facts(t, merged)
+
+	var packed bytes.Buffer
+	if err := packLayer(&packed, upper); err != nil {
+		t.Fatal(err)
+	}
+	checkTimes(t, packed.Bytes())
+	again := unpackTo(t, base, packed.Bytes())
+	sameFacts(t, facts(t, mountOverlay(t, "", append(slices.Clone(layers), again)...)), want)
+	t.Run("umoci", func(t *testing.T) { // it may hide what the first comparison cannot: that we read only what we write
+		if _, err := exec.LookPath("umoci"); err != nil {
+			need(t, false, "umoci")
+		}
+		got := umociUnpack(t, append(slices.Clone(tars), packed.Bytes()))
+		sameFacts(t, facts(t, got), want)
+	})
+	t.Run("deterministic", func(t *testing.T) {
+		// Another directory, made in another order, of other inodes.
+		other := filepath.Join(t.TempDir(), "upper")
+		copyBackwards(t, upper, other)
+		var second bytes.Buffer
+		if err := packLayer(&second, other); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(packed.Bytes(), second.Bytes()) {
+			t.Errorf("the same tree gave %d and %d other bytes", packed.Len(), second.Len())
+		}
+	})
+}
+
+// copyBackwards copies a tree, its last file first.
+func copyBackwards(t *testing.T, from, to string) {
+	t.Helper()
+	list := strings.Split(strings.TrimSuffix(string(toolOutput(t, "find", from, "-mindepth", "1", "-printf", `%P\0`)), "\x00"), "\x00")
+	slices.Sort(list)
+	slices.Reverse(list)
+	if err := os.Mkdir(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// tar remembers hard links only within one run, so it does all.
+	write := exec.Command("tar", "--xattrs", "--xattrs-include=*", "--format=posix", "-C", from, "--no-recursion", "--null", "-T", "-", "-c")
+	write.Stdin = strings.NewReader(strings.Join(list, "\x00"))
+	archive, err := write.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := exec.Command("tar", "--xattrs", "--xattrs-include=*", "-xp", "--delay-directory-restore", "-C", to)
+	read.Stdin = bytes.NewReader(archive)
+	if text, err := read.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+}
+
+// checkTimes wants no times but that of the last change.
+func checkTimes(t *testing.T, layer []byte) {
+	t.Helper()
+	r := tar.NewReader(bytes.NewReader(layer))
+	n := 0
+	for ; ; n++ {
+		hdr, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !hdr.AccessTime.IsZero() || !hdr.ChangeTime.IsZero() {
+			t.Errorf("%q has more than one time", hdr.Name)
+		}
+	}
+	if n < 40 {
+		t.Errorf("only %d entries", n)
+	}
+}
+
+func umociUnpack(t *testing.T, layers [][]byte) string {
+	t.Helper()
+	layout, rootfs := filepath.Join(t.TempDir(), "layout"), filepath.Join(t.TempDir(), "rootfs")
+	umoci := func(args ...string) { toolOutput(t, "umoci", args...) }
+	umoci("init", "--layout", layout)
+	umoci("new", "--image", layout+":test")
+	for i, layer := range layers {
+		path := filepath.Join(t.TempDir(), fmt.Sprintf("%d.tar", i))
+		if err := os.WriteFile(path, layer, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		umoci("raw", "add-layer", "--image", layout+":test", path)
+	}
+	umoci("raw", "unpack", "--image", layout+":test", rootfs)
+	return rootfs
+}
+
+func TestPackTreeRoundTrip(t *testing.T) {
+	needRoot(t)
+	for name, layer := range map[string][]byte{"made up": peerLayers(t)[0], "real": realLayer(t), "empty": makeTar(t)} {
+		t.Run(name, func(t *testing.T) {
+			dir := unpackTo(t, t.TempDir(), layer)
+			var packed bytes.Buffer
+			if err := packTree(&packed, dir); err != nil {
+				t.Fatal(err)
+			}
+			want := facts(t, dir)
+			for file, f := range want { // a plain directory hides nothing
+				f.xattrs = strings.TrimSuffix(f.xattrs, opaqueXattr+`="y"`)
+				want[file] = f
+			}
+			sameFacts(t, facts(t, unpackTo(t, t.TempDir(), packed.Bytes())), want)
+		})
+	}
+}
+
+// An unpacked layer is what an upper directory is, so it packs to itself.
+func TestPackUnpackedLayer(t *testing.T) {
+	needRoot(t)
+	for i, layer := range peerLayers(t) {
+		dir := unpackTo(t, t.TempDir(), layer)
+		var first, second bytes.Buffer
+		if err := packLayer(&first, dir); err != nil {
+			t.Fatal(err)
+		}
+		again := unpackTo(t, t.TempDir(), first.Bytes())
+		if err := packLayer(&second, again); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(first.Bytes(), second.Bytes()) {
+			t.Errorf("layer %d: %d bytes, and then %d others", i, first.Len(), second.Len())
+		}
+		if got, want := sketch(t, again), sketch(t, dir); got != want {
+			t.Errorf("layer %d: %s\nwant %s", i, got, want)
+		}
+	}
+}
+
+func TestPackRefuses(t *testing.T) {
+	needRoot(t)
+	for _, c := range []struct {
+		name, script, words string
+	}{
+		{"a whiteout's name", "mkdir d; : >d/.wh.x", `"d/.wh.x": a layer cannot hold a file with this name`},
+		{"redirect", "mkdir d; setfattr -n trusted.overlay.redirect -v /x d", `"d": it has trusted.overlay.redirect`},
+		{"metacopy", ": >f; setfattr -n trusted.overlay.metacopy -v '' f", `"f": it has trusted.overlay.metacopy`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			cmd := exec.Command("bash", "-ec", c.script)
+			cmd.Dir = dir
+			if text, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, text)
+			}
+			err := packLayer(io.Discard, dir)
+			if err == nil || !strings.Contains(err.Error(), c.words) || !strings.Contains(err.Error(), dir) {
+				t.Errorf("the error is %v, want %s", err, c.words)
+			}
+		})
+	}
+	if err := packLayer(io.Discard, "/nowhere/at all"); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// A real overlay with the options that spread a file over layers.
+func TestPackRenamedDirectory(t *testing.T) {
+	needRoot(t)
+	lower, upper, merged := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := os.MkdirAll(lower+"/dir/sub", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	options := "redirect_dir=on,lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + t.TempDir()
+	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(merged, 0)
+	if err := os.Rename(merged+"/dir", merged+"/renamed"); err != nil {
+		t.Fatal(err)
+	}
+	if err := packLayer(io.Discard, upper); err == nil || !strings.Contains(err.Error(), "redirect_dir=off") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestPackSocket(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	if err := unix.Mknod(dir+"/socket", unix.S_IFSOCK|0o600, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/file", []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	if err := packLayer(&packed, dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := sketch(t, unpackTo(t, t.TempDir(), packed.Bytes())); got != "file=x" {
+		t.Errorf("packed %s", got)
+	}
+}
+
+// Every write may fail.
+func TestPackWriteError(t *testing.T) {
+	needRoot(t)
+	dir := unpackTo(t, t.TempDir(), makeTar(t, tarDir("a"), tarFile("a/f", strings.Repeat("x", 5000)), tarFile("a/.wh.x", ""), tarSymlink("l", "a")))
+	full := errors.New("the disk is full")
+	var packed bytes.Buffer
+	if err := packLayer(&packed, dir); err != nil {
+		t.Fatal(err)
+	}
+	for n := range packed.Len() {
+		if n%100 > 0 && n%512 > 1 {
+			continue
+		}
+		if err := packLayer(&limitedWriter{n, full}, dir); !errors.Is(err, full) {
+			t.Fatalf("after %d bytes: the error is %v", n, err)
+		}
+	}
+}
+
+type limitedWriter struct {
+	left int
+	err  error
+}
+
+func (w *limitedWriter) Write(p []byte) (int, error) {
+	if len(p) > w.left {
+		return w.left, w.err
+	}
+	w.left -= len(p)
+	return len(p), nil
+}
+
+// A running container swaps a directory for a link to the host's files, and a
+// file for a link or a FIFO, while its changes are packed.
+func TestPackWhileItChanges(t *testing.T) {
+	needRoot(t)
+	base := t.TempDir()
+	secret, upper := base+"/secret", base+"/upper"
+	script := fmt.Sprintf(`
+mkdir -p %[1]s %[2]s/d; cd %[2]s
+for i in $(seq 20); do echo SECRET >%[1]s/$i; echo SECRET >%[1]s/f; echo mine >d/$i; done
+echo mine >d/f; ln -s %[1]s l; ln -s %[1]s/f lf; mkfifo p; : >f`, secret, upper)
+	toolOutput(t, "bash", "-ec", script)
+	stop := make(chan struct{})
+	var swapper sync.WaitGroup
+	swapper.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for _, pair := range [][2]string{{"d", "l"}, {"f", "lf"}, {"f", "p"}} {
+				if err := unix.Renameat2(unix.AT_FDCWD, upper+"/"+pair[0], unix.AT_FDCWD, upper+"/"+pair[1], unix.RENAME_EXCHANGE); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	for range 300 {
+		var packed bytes.Buffer
+		if err := packLayer(&packed, upper); err != nil {
+			t.Error(err)
+		}
+		if bytes.Contains(packed.Bytes(), []byte("SECRET")) {
+			t.Error("the host's file is in the layer")
+			break
+		}
+	}
+	close(stop)
+	swapper.Wait()
+}
+
+func TestPackShrinkingFile(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	file, err := os.Create(dir + "/f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := file.Truncate(64 << 20); err != nil {
+		t.Fatal(err)
+	}
+	shrink := writerFunc(func(p []byte) (int, error) { return len(p), file.Truncate(1 << 20) })
+	if err := packLayer(shrink, dir); err == nil || !strings.Contains(err.Error(), "stop the container first") {
+		t.Errorf("the error is %v", err)
+	}
+}

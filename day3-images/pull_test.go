@@ -1,0 +1,578 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+func TestPull(t *testing.T) {
+	needRoot(t)
+	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
+	digest := registry.push(t, "1", app)
+	name := registry.name("1")
+
+	got := finish(t, onStore(s, "pull", name))
+	if got.status != 0 || got.stdout != name+"\n" || !strings.Contains(got.stderr, "Digest: "+digest+"\nStatus: Downloaded newer image for "+name+"\n") {
+		t.Fatalf("pull: %+q", got)
+	}
+	sound(t, s)
+	img, err := s.resolve(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs, err := s.layerDirs(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"1", "2", ""} {
+		content, _ := os.ReadFile(filepath.Join(dirs[i], "etc/a"))
+		if string(content) != want {
+			t.Errorf("layer %d: etc/a is %q, want %q", i, content, want)
+		}
+	}
+
+	// Everything is there already.
+	got = finish(t, onStore(s, "pull", name))
+	if got.status != 0 || !strings.Contains(got.stderr, "Image is up to date for "+name) {
+		t.Errorf("second pull: %+q", got)
+	}
+	if counts := registry.blobRequests(app); !slices.Equal(counts, []int{1, 1, 1}) {
+		t.Errorf("layers were asked for %v times", counts)
+	}
+	// The digest names the same image.
+	if got := ok(t, s, "pull", "-q", registry.name(digest)); got != registry.name(digest)+"\n" {
+		t.Errorf("pull by digest printed %q", got)
+	}
+	for _, ref := range []string{registry.name(digest), img.ID, shortID(img.ID), img.ID[:9]} {
+		if again, err := s.resolve(ref); err != nil || again.ID != img.ID {
+			t.Errorf("%s: got %v, %v", ref, again, err)
+		}
+	}
+	if rows := ok(t, s, "images", "--digests"); strings.Count(rows, digest) != 2 || strings.Count(rows, shortID(img.ID)) != 2 {
+		t.Errorf("images:\n%s", rows)
+	}
+}
+
+// A tag that has moved on leaves the old image without a name.
+func TestPullMovedTag(t *testing.T) {
+	needRoot(t)
+	s, registry := emptyStore(t), newRegistry(t)
+	registry.push(t, "1", smallImage(t))
+	ok(t, s, "pull", "-q", registry.name("1"))
+	before, err := s.resolve(registry.name("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry.push(t, "1", makeImage(t, makeTar(t, tarFile("new", ""))))
+	ok(t, s, "pull", "-q", registry.name("1"))
+	after, err := s.resolve(registry.name("1"))
+	if err != nil || after.ID == before.ID {
+		t.Fatalf("the tag did not move: %v", err)
+	}
+	if old, err := s.resolve(before.ID); err != nil || len(old.Names) != 0 {
+		t.Errorf("the old image: %+v, %v", old, err)
+	}
+	sound(t, s)
+}
+
+func TestPullPlatform(t *testing.T) {
+	needRoot(t)
+	s, registry := emptyStore(t), newRegistry(t)
+	list := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	for _, p := range []v1.Platform{{OS: "linux", Architecture: "s390x"}, hostPlatform(), {OS: "linux", Architecture: "mips"}} {
+		app := makeImage(t, makeTar(t, tarFile("for", p.Architecture)))
+		app.config.Architecture = p.Architecture
+		digest, err := v1.NewHash(registry.push(t, p.Architecture, app))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list.Manifests = append(list.Manifests, v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: digest, Size: 1, Platform: &p})
+	}
+	indexDigest := registry.pushManifest("all", string(list.MediaType), asJSON(t, list))
+
+	ok(t, s, "pull", registry.name("all"))
+	img, err := s.resolve(registry.name("all"))
+	if err != nil || img.Config.Architecture != hostPlatform().Architecture {
+		t.Errorf("got an image for %+v, %v", img.Config.Architecture, err)
+	}
+	if again, err := s.resolve(registry.name(indexDigest)); err != nil || again.ID != img.ID {
+		t.Errorf("by the index's digest: %v", err)
+	}
+	ok(t, s, "pull", "--platform", "linux/s390x", registry.name("all"))
+	if img, err = s.resolve(registry.name("all")); err != nil || img.Config.Architecture != "s390x" {
+		t.Errorf("got an image for %+v, %v", img.Config.Architecture, err)
+	}
+	refused(t, s, "no image for linux/riscv64: there is linux/s390x, linux/"+hostPlatform().Architecture+", linux/mips", "pull", "--platform", "linux/riscv64", registry.name("all"))
+	refused(t, s, "no image for linux/"+hostPlatform().Architecture+": there is linux/mips (--platform linux/mips", "pull", registry.name("mips"))
+	refused(t, s, "invalid --platform", "pull", "--platform", "linux", registry.name("all"))
+	ok(t, s, "pull", "--platform", "linux/mips", registry.name("mips"))
+	sound(t, s)
+}
+
+// What the network does to us at times: the pull succeeds all the same.
+func TestPullSurvives(t *testing.T) {
+	needRoot(t)
+	hijack := func(w http.ResponseWriter, answer string) {
+		connection, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			fmt.Fprint(connection, answer)
+			connection.Close()
+		}
+	}
+	isLayer := func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/") }
+	for name, fault := range map[string]func(w http.ResponseWriter, r *http.Request, n int) bool{
+		"error 500 twice, everywhere": func(w http.ResponseWriter, r *http.Request, n int) bool {
+			if n <= 2 {
+				http.Error(w, "oops", http.StatusInternalServerError)
+			}
+			return n <= 2
+		},
+		"too many requests": func(w http.ResponseWriter, r *http.Request, n int) bool {
+			if n == 1 && isLayer(r) {
+				http.Error(w, "slow down", http.StatusTooManyRequests)
+				return true
+			}
+			return false
+		},
+		"connection closed": func(w http.ResponseWriter, r *http.Request, n int) bool {
+			if n == 1 {
+				hijack(w, "")
+			}
+			return n == 1
+		},
+		"layers break off": func(w http.ResponseWriter, r *http.Request, n int) bool {
+			if n > 3 || !isLayer(r) {
+				return false
+			}
+			if r.Header.Get("Range") != "" { // the rest, and not all of that
+				hijack(w, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+				return true
+			}
+			hijack(w, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+			return true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
+			registry.push(t, "1", app)
+			registry.fault = fault
+			ok(t, s, "pull", registry.name("1"))
+			sound(t, s)
+		})
+	}
+}
+
+// A layer that breaks off goes on where it stopped, if the server can do that.
+func TestPullResumes(t *testing.T) {
+	needRoot(t)
+	for _, ranges := range []bool{true, false} {
+		t.Run(fmt.Sprint("ranges ", ranges), func(t *testing.T) {
+			t.Parallel()
+			s, registry := emptyStore(t), newRegistry(t)
+			app := makeImage(t, makeTar(t, tarFile("big", string(text(400_000)))))
+			registry.push(t, "1", app)
+			var mu sync.Mutex
+			var asked []string
+			registry.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				blob := registry.blobs[filepath.Base(r.URL.Path)]
+				if len(blob) < 100_000 { // not the layer
+					return false
+				}
+				mu.Lock()
+				asked = append(asked, r.Header.Get("Range"))
+				mu.Unlock()
+				if !ranges {
+					r.Header.Del("Range")
+				}
+				if n > 3 {
+					return false
+				}
+				http.ServeContent(&cutter{w, 100_000}, r, "", time.Time{}, bytes.NewReader(blob))
+				return true
+			}
+			ok(t, s, "pull", registry.name("1"))
+			sound(t, s)
+			want := []string{"", "bytes=100000-", "bytes=200000-", "bytes=300000-"}
+			if !ranges { // each time from the start, and no further than the first time
+				want = []string{"", "bytes=100000-", "bytes=100000-", "bytes=100000-"}
+			}
+			if !slices.Equal(asked, want) {
+				t.Errorf("asked for %q, want %q", asked, want)
+			}
+		})
+	}
+}
+
+// A cutter closes the connection after so many bytes.
+type cutter struct {
+	http.ResponseWriter
+	left int
+}
+
+func (c *cutter) Write(p []byte) (int, error) {
+	n := min(len(p), c.left)
+	c.ResponseWriter.Write(p[:n])
+	if c.left -= n; c.left == 0 {
+		c.ResponseWriter.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	return n, nil
+}
+
+// What a registry must not get away with.
+func TestPullRefuses(t *testing.T) {
+	needRoot(t)
+	big := text(300_000)
+	for name, test := range map[string]struct {
+		change func(t *testing.T, f *fakeRegistry, p *imageParts)
+		want   string
+	}{
+		"a layer with one byte changed": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.push(t, "1", p)
+			broken := bytes.Clone(p.layers[0])
+			broken[len(broken)/2] ^= 1
+			f.blobs[sha256Of(p.layers[0]).String()] = broken
+		}, "is damaged: its digest is"},
+		"a layer that is another tar": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.push(t, "1", p)
+			other := makeTar(t, tarFile("etc/c", "4"))
+			f.blobs[sha256Of(p.layers[2]).String()] = append(other, make([]byte, len(p.layers[2])-len(other))...)
+		}, "is damaged: its digest is"},
+		"a layer that is too long": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.push(t, "1", p)
+			f.blobs[sha256Of(p.layers[0]).String()] = append(bytes.Clone(p.layers[0]), 0)
+		}, "is longer than"},
+		"a size that is too great": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			p.manifest.Layers[2].Size++
+			f.push(t, "1", p)
+			f.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				if r.Header.Get("Range") != "" { // there is nothing more
+					http.Error(w, "", http.StatusRequestedRangeNotSatisfiable)
+					return true
+				}
+				return false
+			}
+		}, "416"},
+		"a size that is too small": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			p.manifest.Layers[2].Size--
+			f.push(t, "1", p)
+		}, "is longer than"},
+		"a wrong diff ID": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			p.config.RootFS.DiffIDs[0] = p.config.RootFS.DiffIDs[1]
+			f.push(t, "1", p)
+		}, "unpacked layer"},
+		"a layer without end": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.push(t, "1", p)
+			f.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				if !strings.HasSuffix(r.URL.Path, sha256Of(p.layers[0]).Hex) {
+					return false
+				}
+				for {
+					if _, err := w.Write(big); err != nil {
+						return true
+					}
+				}
+			}
+		}, "is longer than"},
+		"a manifest without end": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				if !strings.Contains(r.URL.Path, "manifests") {
+					return false
+				}
+				for {
+					if _, err := w.Write(big); err != nil {
+						return true
+					}
+				}
+			}
+		}, "longer than 4194304 bytes"},
+		"an error without end": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				w.WriteHeader(http.StatusNotFound)
+				for {
+					if _, err := w.Write(bytes.Repeat([]byte("no\n"), 1000)); err != nil {
+						return true
+					}
+				}
+			}
+		}, "404"},
+		"a configuration that is too long": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			p.config.Author = strings.Repeat("x", maxDocument)
+			f.push(t, "1", p)
+		}, "longer than 4194304 bytes"},
+		"a configuration that was changed": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.push(t, "1", p)
+			config := bytes.Replace(f.blobs[p.manifest.Config.Digest.String()], []byte("/bin/sh"), []byte("/bin/ls"), 1)
+			f.blobs[p.manifest.Config.Digest.String()] = config
+		}, "is damaged"},
+		"a manifest that is not the digest's": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.push(t, "2", p)
+			other := aDigest
+			list := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{{Platform: ptr(hostPlatform()), Size: 1}}}
+			list.Manifests[0].Digest, _ = v1.NewHash(other)
+			f.manifests[other], f.kinds[other] = f.manifests["2"], f.kinds["2"]
+			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, list))
+		}, "sent something else"},
+		"a manifest that is an index, too": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			_, manifest := p.documents(t)
+			f.pushManifest("1", string(types.OCIManifestSchema1), bytes.Replace(manifest, []byte("{"), []byte(`{"manifests":[],`), 1))
+		}, "ambiguous"},
+		"an index announced as an image": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.pushManifest("1", string(types.OCIManifestSchema1), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{}}))
+		}, "announced"},
+		"an index in an index": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			digest, _ := v1.NewHash(f.pushManifest("2", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{}})))
+			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{Digest: digest, Platform: ptr(hostPlatform())}}}))
+		}, "neither an image manifest"},
+		"a foreign layer": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			p.manifest.Layers[1].MediaType = types.DockerForeignLayer
+			f.push(t, "1", p)
+		}, "foreign"},
+		"a Windows image": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			p.config.OS = "windows"
+			f.push(t, "1", p)
+		}, "there is windows/"},
+		"a layer that is no tar": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.push(t, "1", makeImage(t, big))
+		}, "tar"},
+		"a layer that leads out": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.push(t, "1", makeImage(t, makeTar(t, tarFile("../../../../../../../../tmp/out", ""))))
+		}, ".."},
+		"a server that always fails": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.push(t, "1", p)
+			f.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				w.WriteHeader(http.StatusBadGateway)
+				return true
+			}
+		}, "502"},
+		"nothing there": {func(t *testing.T, f *fakeRegistry, p *imageParts) {}, "does not have it"},
+		"a missing layer": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+			f.push(t, "1", p)
+			delete(f.blobs, sha256Of(p.layers[1]).String())
+		}, "no such thing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, registry := emptyStore(t), newRegistry(t)
+			test.change(t, registry, smallImage(t))
+			got := finish(t, onStore(s, "pull", registry.name("1")))
+			if got.status != exitRuntimeError || got.stdout != "" || !strings.Contains(got.stderr, test.want) {
+				t.Errorf("%+q, want status 125 and something about %q", got, test.want)
+			}
+			if last := got.stderr[strings.LastIndex(strings.TrimSpace(got.stderr), "\n")+1:]; len(last) > 600 {
+				t.Errorf("a message of %d bytes", len(last))
+			}
+			if img, err := s.resolve(registry.name("1")); err == nil {
+				t.Errorf("the image is in the store: %+v", img)
+			}
+			sound(t, s)
+		})
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// Every byte of a layer counts: whichever is changed, the layer is refused.
+func TestPullEveryByte(t *testing.T) {
+	needRoot(t)
+	s, registry := emptyStore(t), newRegistry(t)
+	app := makeImage(t, gzipped(t, makeTar(t, tarFile("a", "x"))))
+	registry.push(t, "1", app)
+	ref, err := parseReference(registry.name("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256Of(app.layers[0]).String()
+	for i := range app.layers[0] {
+		broken := bytes.Clone(app.layers[0])
+		broken[i] ^= 1 << (i % 8)
+		registry.blobs[digest] = broken
+		p := &pull{store: s, ref: ref, platform: hostPlatform(), progress: newProgress(os.Stderr, true)}
+		_, err := p.run(t.Context(), nil)
+		p.progress.close()
+		if err == nil {
+			t.Fatalf("byte %d changed, and pulled", i)
+		}
+	}
+	if blobs := contents(t, s); len(blobs) > 0 {
+		t.Errorf("left in the store: %q", blobs)
+	}
+}
+
+// Layers that were complete when a pull failed are not fetched again.
+func TestPullAgain(t *testing.T) {
+	needRoot(t)
+	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
+	registry.push(t, "1", app)
+	last := sha256Of(app.layers[2]).String()
+	kept := registry.blobs[last]
+	delete(registry.blobs, last)
+	registry.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if filepath.Base(r.URL.Path) == last {
+			time.Sleep(300 * time.Millisecond) // the others are through
+		}
+		return false
+	}
+	if got := finish(t, onStore(s, "pull", registry.name("1"))); got.status != exitRuntimeError {
+		t.Fatalf("%+q", got)
+	}
+	registry.blobs[last] = kept
+	ok(t, s, "pull", registry.name("1"))
+	if counts := registry.blobRequests(app); !slices.Equal(counts, []int{1, 1, 2}) {
+		t.Errorf("layers were asked for %v times", counts)
+	}
+	sound(t, s)
+}
+
+// Several commands that pull the same image fetch and unpack each layer once.
+func TestPullAtOnce(t *testing.T) {
+	needRoot(t)
+	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
+	registry.push(t, "1", app)
+	var pulls []*launched
+	for range 6 {
+		pulls = append(pulls, launch(t, onStore(s, "pull", "-q", registry.name("1"))))
+	}
+	for _, p := range pulls {
+		if got := p.wait(); got.status != 0 {
+			t.Errorf("%+q", got)
+		}
+	}
+	if counts := registry.blobRequests(app); !slices.Equal(counts, []int{1, 1, 1}) {
+		t.Errorf("layers were asked for %v times", counts)
+	}
+	sound(t, s)
+}
+
+// Two blobs with one diff ID, and one blob twice: the locks must not meet.
+func TestPullSameLayers(t *testing.T) {
+	needRoot(t)
+	s, registry := emptyStore(t), newRegistry(t)
+	plain := makeTar(t, tarFile("a", string(text(100_000))))
+	app := makeImage(t, gzipped(t, plain), plain, gzipped(t, plain), zstded(t, plain), plain)
+	registry.push(t, "1", app)
+	ok(t, s, "pull", registry.name("1"))
+	if layers, _ := os.ReadDir(s.path("layers/sha256")); len(layers) != 1 {
+		t.Errorf("%d layers were unpacked", len(layers))
+	}
+	sound(t, s)
+}
+
+// ^C in the middle: nothing is left but what is complete.
+func TestPullInterrupted(t *testing.T) {
+	needRoot(t)
+	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
+	registry.push(t, "1", app)
+	reached, leave := make(chan bool), make(chan bool)
+	defer close(leave)
+	registry.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if filepath.Base(r.URL.Path) != sha256Of(app.layers[0]).String() {
+			return false
+		}
+		w.Write(app.layers[0][:1000])
+		w.(http.Flusher).Flush()
+		reached <- true
+		<-leave
+		return true
+	}
+	p := launch(t, onStore(s, "pull", registry.name("1")))
+	<-reached
+	p.signal(2)
+	if got := p.wait(); got.status != 130 || strings.Contains(got.stderr, "error") {
+		t.Errorf("%+q", got)
+	}
+	if entries, err := os.ReadDir(s.path("tmp")); err != nil || len(entries) > 0 {
+		t.Errorf("left in tmp: %v, %v", entries, err)
+	}
+	sound(t, s)
+}
+
+func TestPullWithPassword(t *testing.T) {
+	needRoot(t)
+	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
+	registry.push(t, "1", app)
+	registry.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if user, password, _ := r.BasicAuth(); user == "me" && password == "secret" {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	}
+	for _, test := range []struct {
+		login string
+		works bool
+	}{{"me:secret", true}, {"me:wrong", false}, {"", false}} {
+		config := t.TempDir()
+		host := strings.TrimPrefix(registry.URL, "http://")
+		text := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, host, base64.StdEncoding.EncodeToString([]byte(test.login)))
+		if err := os.WriteFile(config+"/config.json", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := onStore(s, "pull", registry.name("1"))
+		cmd.Env = append(cmd.Env, "DOCKER_CONFIG="+config)
+		got := finish(t, cmd)
+		if test.works != (got.status == 0) || !test.works && !strings.Contains(got.stderr, "docker login") {
+			t.Errorf("as %q: %+q", test.login, got)
+		}
+	}
+}
+
+// Plain http is for this machine and for hosts that were named. The requests
+// for hosts elsewhere go to our registry as to a proxy.
+func TestPullPlain(t *testing.T) {
+	needRoot(t)
+	registry := newRegistry(t)
+	registry.push(t, "1", smallImage(t))
+	port := registry.URL[strings.LastIndex(registry.URL, ":"):]
+	for _, test := range []struct{ host, insecure, want string }{
+		{"localhost" + port, "", ""},
+		{"127.0.0.1" + port, "", ""},
+		{"10.1.2.3:5000", "", "10.1.2.3:5000 speaks plain http"}, // the library would try
+		{"10.1.2.3:5000", "10.1.2.3:5000", ""},
+		{"10.1.2.3:5000", "10.1.2.3", "--insecure-registry 10.1.2.3:5000"},
+		{"registry.example", "registry.example", ""},
+		{"registry.example:5000", "registry.example:5000", ""},
+		{"registry.example:5000", "", "registry.example:5000"},
+	} {
+		s := emptyStore(t)
+		args := []string{"pull", test.host + "/some/app:1"}
+		if test.insecure != "" {
+			args = slices.Insert(args, 1, "--insecure-registry", test.insecure)
+		}
+		cmd := onStore(s, args...)
+		cmd.Env = append(cmd.Env, "HTTP_PROXY="+registry.URL, "HTTPS_PROXY="+registry.URL, "NO_PROXY=")
+		got := finish(t, cmd)
+		if (test.want == "") != (got.status == 0) || !strings.Contains(got.stderr, test.want) {
+			t.Errorf("%q: %+q, want %q", args, got, test.want)
+		}
+	}
+}
+
+// A registry cannot send us elsewhere without TLS either.
+func TestPullRedirected(t *testing.T) {
+	needRoot(t)
+	s, registry := emptyStore(t), newRegistry(t)
+	registry.push(t, "1", smallImage(t))
+	registry.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if !strings.Contains(r.URL.Path, "blobs") {
+			return false
+		}
+		http.Redirect(w, r, "http://192.0.2.1/blob", http.StatusTemporaryRedirect)
+		return true
+	}
+	refused(t, s, "192.0.2.1 speaks plain http", "pull", registry.name("1"))
+}

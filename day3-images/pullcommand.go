@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v2"
+)
+
+var pullCommand = &cli.Command{
+	Name:      "pull",
+	Usage:     "get an image from a registry",
+	ArgsUsage: "NAME[:TAG|@DIGEST]",
+	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image (default: this machine's)"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no progress", DisableDefaultText: true},
+		insecureFlag(),
+	},
+	Action: func(ctx *cli.Context) error {
+		if ctx.NArg() != 1 {
+			return errors.New("pull requires one image name: see pull --help")
+		}
+		s, err := openStore(ctx.String("root"))
+		if err != nil {
+			return err
+		}
+		ref, err := parseReference(ctx.Args().First())
+		if err != nil {
+			return err
+		}
+		p := &pull{store: s, ref: ref, platform: hostPlatform()}
+		if ctx.IsSet("platform") {
+			if p.platform, err = parsePlatform(ctx.String("platform")); err != nil {
+				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
+			}
+			p.strict = true
+		}
+		if err := p.command(ctx.StringSlice("insecure-registry"), ctx.Bool("quiet")); err != nil {
+			return err
+		}
+		fmt.Println(ref)
+		return nil
+	},
+}
+
+func insecureFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "insecure-registry", EnvVars: []string{"GO_DOCKER_INSECURE_REGISTRY"}, Usage: "`HOST[:PORT]` that may speak plain http"}
+}
+
+// command pulls and says on standard error how it goes.
+func (p *pull) command(insecure []string, quiet bool) error {
+	if os.Geteuid() != 0 {
+		return errNotRoot
+	}
+	return interruptible(func(ctx context.Context) error {
+		p.progress = newProgress(os.Stderr, quiet)
+		got, err := p.run(ctx, insecure)
+		p.progress.close()
+		if err != nil {
+			return fmt.Errorf("pull %s: %w", familiar(p.ref.String()), err)
+		}
+		status := "Image is up to date for"
+		if got.isNew {
+			status = "Downloaded newer image for"
+		}
+		if !quiet {
+			fmt.Fprintf(os.Stderr, "Digest: %s\nStatus: %s %s\n", got.digest, status, familiar(p.ref.String()))
+		}
+		return nil
+	})
+}
+
+var errNotRoot = errors.New("a layer's files have owners and devices that only root can make: run as root")
+
+// resolveOrPull is for run: what is not in the store comes from the registry.
+func (s *store) resolveOrPull(ctx *cli.Context, name string) (*image, error) {
+	img, err := s.resolve(name)
+	if !errors.Is(err, errNoImage) {
+		return img, err
+	}
+	ref, err := parseReference(name)
+	if err != nil {
+		return nil, err
+	}
+	logrus.Infof("image %s is not in the store: pulling it", name)
+	p := &pull{store: s, ref: ref, platform: hostPlatform()}
+	if err := p.command(ctx.StringSlice("insecure-registry"), false); err != nil {
+		return nil, err
+	}
+	return s.resolve(name)
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/sirupsen/logrus"
+)
+
+// removeImage takes a name off an image. With its last name the image goes too,
+// and with the image the layers that nobody else needs. It returns what it did
+// in Docker's words.
+func (s *store) removeImage(ref string, force bool) (done []string, err error) {
+	var rubbish *job
+	done, rubbish, err = s.removeLocked(ref, force)
+	if rubbish != nil { // removing large layers takes its time: not under the lock
+		err = errors.Join(err, rubbish.end())
+	}
+	return done, err
+}
+
+func (s *store) removeLocked(ref string, force bool) (done []string, rubbish *job, err error) {
+	unlock, err := s.lock()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer unlock()
+	deleted := ""
+	err = s.changeIndex(func(index *v1.IndexManifest) error {
+		done, deleted, err = s.unlist(index, ref, force)
+		return err
+	})
+	if err != nil || deleted == "" {
+		return done, nil, err
+	}
+	rubbish, err = s.collect()
+	return append(done, "Deleted: "+deleted), rubbish, err
+}
+
+// unlist removes from the index what rmi ref means, and returns the image's ID
+// if that was all of it.
+func (s *store) unlist(index *v1.IndexManifest, ref string, force bool) (done []string, deleted string, err error) {
+	manifest, err := s.find(index, ref)
+	if err != nil {
+		return nil, "", err
+	}
+	var names []string
+	for _, d := range index.Manifests {
+		if d.Digest == manifest.Digest && nameOf(d) != "" {
+			names = append(names, nameOf(d))
+		}
+	}
+	r, err := parseReference(ref)
+	byName := err == nil && isNamed(manifest, r)
+	gone := names
+	if byName && len(names) > 1 {
+		gone = []string{nameOf(manifest)}
+	} else {
+		if len(names) > 1 && !force {
+			return nil, "", fmt.Errorf("image %s has several names (%s): remove them one by one, or use -f", ref, strings.Join(familiarAll(names), ", "))
+		}
+		id, err := s.idOf(manifest)
+		if err != nil {
+			return nil, "", err
+		}
+		err = s.errHeld(ref, id)
+		switch {
+		case err == nil:
+			deleted = id
+		case !force || len(names) == 0:
+			return nil, "", err
+		}
+	}
+	for _, name := range gone {
+		leave(index, name)
+		done = append(done, "Untagged: "+familiar(name))
+	}
+	if deleted != "" {
+		index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return d.Digest == manifest.Digest })
+	}
+	return done, deleted, nil
+}
+
+// idOf returns an image's ID. An image that cannot be read any more has none,
+// and must be removable all the same.
+func (s *store) idOf(manifest v1.Descriptor) (string, error) {
+	m, err := s.readManifest(manifest)
+	if err != nil {
+		logrus.Warn(describe(manifest, err))
+		return manifest.Digest.String(), nil
+	}
+	return m.Config.Digest.String(), nil
+}
+
+// collect moves blobs and layers that no image needs to a job, whose end
+// removes them. The caller holds the lock.
+func (s *store) collect() (*job, error) {
+	adding, err := s.jobs("add-")
+	if err != nil {
+		return nil, err
+	}
+	if len(adding) > 0 {
+		logrus.Info("another command is adding an image: the next rmi removes what is not needed any more")
+		return nil, nil
+	}
+	needed, err := s.needed()
+	if err != nil {
+		return nil, fmt.Errorf("find out which layers are needed: %w: remove that image (rmi)", err)
+	}
+	id, err := newID()
+	if err != nil {
+		return nil, err
+	}
+	rubbish, err := s.begin(context.Background(), "rubbish-"+id)
+	if err != nil {
+		return nil, err
+	}
+	for _, kind := range []string{"blobs", "layers"} {
+		entries, err := os.ReadDir(s.path(kind, "sha256"))
+		if err != nil {
+			return rubbish, err
+		}
+		for _, e := range entries {
+			if needed[kind+e.Name()] {
+				continue
+			}
+			if err := os.Rename(s.path(kind, "sha256", e.Name()), rubbish.path(kind+e.Name())); err != nil {
+				return rubbish, err
+			}
+		}
+	}
+	return rubbish, nil
+}
+
+// needed marks the blobs and layers of all images.
+func (s *store) needed() (map[string]bool, error) {
+	index, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	needed := map[string]bool{}
+	for _, d := range index.Manifests {
+		img, err := s.readImage(index, d)
+		if err != nil {
+			return nil, err
+		}
+		blobs := append([]v1.Descriptor{d, img.Manifest.Config}, img.Manifest.Layers...)
+		for _, blob := range blobs {
+			needed["blobs"+blob.Digest.Hex] = true
+		}
+		for _, diffID := range img.Config.RootFS.DiffIDs {
+			needed["layers"+diffID.Hex] = true
+		}
+	}
+	return needed, nil
+}
+
+func familiarAll(names []string) []string {
+	var short []string
+	for _, name := range names {
+		short = append(short, familiar(name))
+	}
+	return short
+}

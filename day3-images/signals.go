@@ -1,0 +1,52 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sirupsen/logrus"
+)
+
+// forwarded are the signals people send to a container on purpose.
+var forwarded = []os.Signal{
+	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
+	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGCONT,
+}
+
+// enough is how many times one must press ^C to kill a container that ignores
+// it. Docker's client counts to three, too.
+const enough = 3
+
+// signals are caught from before anything is made until all of it is removed,
+// so none of them can end this program in between.
+type signals struct {
+	caught     chan os.Signal
+	interrupts int
+}
+
+func catchSignals() *signals {
+	s := &signals{caught: make(chan os.Signal, 16)}
+	for _, sig := range forwarded {
+		if !signal.Ignored(sig) { // as nohup(1) asks
+			signal.Notify(s.caught, sig)
+		}
+	}
+	return s
+}
+
+func (s *signals) stop() { signal.Stop(s.caught) }
+
+// forward passes a signal on to init.
+func (s *signals) forward(sig os.Signal, init *os.Process) {
+	if sig == syscall.SIGINT || sig == syscall.SIGTERM {
+		s.interrupts++
+	}
+	if s.interrupts >= enough {
+		logrus.Warnf("got %d interrupts, killing the container", s.interrupts)
+		sig = syscall.SIGKILL
+	}
+	if err := init.Signal(sig); err != nil && err != os.ErrProcessDone {
+		logrus.Warnf("forward %v to the container: %v", sig, err)
+	}
+}

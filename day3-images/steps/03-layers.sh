@@ -1,0 +1,44 @@
+#!/bin/sh
+# Layers are tar archives. OCI image specification, layer.md
+#
+# Shows    an image of two layers, made and unpacked by tar; why tar alone is not enough;
+#          and the two names of a layer, its digest and its diff ID.
+# Look at  .wh.doomed: what a deletion looks like in an archive.
+# Needs    root, to make the whiteout.
+# Leaves   nothing.
+# Go       unpack.go, whiteout.go, store.go
+set -eu
+cd "$(dirname "$0")"; me=${0##*/} at=
+show() { printf '%s$ %s\n' "$at" "$*"; eval "$*"; }
+fail() { echo "$me: $*" >&2; exit 1; }
+
+[ "$(id -u)" = 0 ] || { echo "$me: only root may make a whiteout: run it as root" >&2; exit 125; }
+dir=$(mktemp -d "/tmp/go-docker-step.$$.XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
+cd "$dir"
+
+mkdir one two
+echo "from layer 1" >one/greeting; echo "from layer 1" >one/doomed
+echo "from layer 2" >two/greeting; : >two/.wh.doomed
+show tar -cf one.tar -C one .
+show tar -cf two.tar -C two .
+show tar -tf two.tar
+
+echo "# tar knows nothing of .wh.: unpacked over each other, the deleted file is still there."
+mkdir plain
+show "tar -xf one.tar -C plain && tar -xf two.tar -C plain"
+show ls -A plain
+[ -e plain/doomed ] || fail "tar has deleted a file?"
+
+echo "# So each layer gets a directory, and each .wh.NAME becomes what overlayfs understands."
+mkdir layer1 layer2
+tar -xf one.tar -C layer1; tar -xf two.tar -C layer2
+show "rm layer2/.wh.doomed && mknod layer2/doomed c 0 0"
+show ls -l layer2
+
+echo "# The diff ID names the archive itself; the digest names what travels, often compressed."
+show sha256sum two.tar
+show "gzip -n -c two.tar | sha256sum"
+echo "# The same change packed again has the same name only if nothing in it differs, times included."
+[ "$(gzip -n -c two.tar | gzip -dc | sha256sum)" = "$(sha256sum <two.tar)" ] || fail "compressing has changed the archive"

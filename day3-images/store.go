@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// A store is a directory that holds images and containers:
+//
+//	oci-layout            says that this is an OCI image layout (image-spec, image-layout.md)
+//	index.json            the images: names, and the digests of their manifests
+//	blobs/sha256/...      manifests, configurations and packed layers, named by their digest
+//	layers/sha256/...     unpacked layers, named by their diff ID, for overlayfs
+//	containers/...        what containers have changed
+//	tmp/                  work in progress, see job
+//	boot                  of which boot the last image is, see durable.go
+//	lock                  held while index.json changes and while things are removed
+//
+// What has a digest for a name never changes, so commands read it without any
+// lock. It gets the name last, by rename(2), when it is complete and verified:
+// a command that is killed leaves only something in tmp.
+type store struct {
+	root string // absolute
+}
+
+const defaultRoot = "/var/lib/go-docker"
+
+// storeDirs are closed to everybody else: image layers have setuid programs,
+// and in the container's world those are somebody else's (CVE-2021-41091).
+var storeDirs = []string{"blobs/sha256", "layers/sha256", "containers", "tmp"}
+
+// openStore opens the store in the directory root and makes it if need be.
+func openStore(root string) (*store, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	s := &store{root}
+	_, err = os.Stat(s.path("oci-layout"))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = s.create()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the image store: %w", err)
+	}
+	return s, s.sweep()
+}
+
+func (s *store) path(name ...string) string {
+	return filepath.Join(append([]string{s.root}, name...)...)
+}
+
+// create makes what a store consists of. The file oci-layout comes last: until
+// it is there, the next command does all of this again.
+func (s *store) create() error {
+	if err := os.MkdirAll(s.root, 0o700); err != nil {
+		return err
+	}
+	if err := s.checkRoot(); err != nil {
+		return err
+	}
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := os.Chmod(s.root, 0o700); err != nil {
+		return err
+	}
+	for _, dir := range storeDirs {
+		if err := os.MkdirAll(s.path(dir), 0o700); err != nil {
+			return err
+		}
+	}
+	return replaceFile(s.path("oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`+"\n"))
+}
+
+// checkRoot keeps us from making a store of somebody's home directory.
+func (s *store) checkRoot() error {
+	entries, err := os.ReadDir(s.root)
+	if err != nil {
+		return err
+	}
+	ours := []string{"oci-layout.new", "boot", "blobs", "layers", "containers", "tmp", "lock"}
+	for _, e := range entries {
+		if !slices.Contains(ours, e.Name()) {
+			return fmt.Errorf("%s is not empty and not a store (it has %q): name another directory with --root", s.root, e.Name())
+		}
+	}
+	return nil
+}
+
+// lock keeps other commands from changing index.json, removing things or
+// starting to add an image. Hold it for moments only.
+func (s *store) lock() (unlock func(), err error) { return lockFile(s.path("lock")) }

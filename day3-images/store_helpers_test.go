@@ -1,0 +1,291 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// emptyStore makes a store for one test.
+func emptyStore(t testing.TB) *store {
+	t.Helper()
+	s, err := openStore(filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// onStore is the program, to work on this store. Unlike program it may run
+// while the test has other processes.
+func onStore(s *store, args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", append([]string{"--root", s.root}, args...)...)
+	cmd.Env = append(os.Environ(), "GO_DOCKER_BE_PROGRAM=1", "GORACE=atexit_sleep_ms=0")
+	return cmd
+}
+
+// ok runs a command on the store that must succeed, and returns what it prints.
+func ok(t testing.TB, s *store, args ...string) string {
+	t.Helper()
+	got := finish(t, onStore(s, args...))
+	if got.status != 0 {
+		t.Fatalf("%q: status %d, %s", args, got.status, got.stderr)
+	}
+	return got.stdout
+}
+
+// refused runs a command on the store that must fail with one line that has
+// the given words in it, and change nothing.
+func refused(t testing.TB, s *store, want string, args ...string) {
+	t.Helper()
+	before := contents(t, s)
+	got := finish(t, onStore(s, args...))
+	if got.status != exitRuntimeError || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Count(lastLines(got.stderr), "\n") != 1 {
+		t.Errorf("%q: %+q, want status 125 and one line about %q", args, got, want)
+	}
+	if after := contents(t, s); !slices.Equal(before, after) {
+		t.Errorf("%q changed the store from %q to %q", args, before, after)
+	}
+}
+
+// lastLines leaves out what only informs.
+func lastLines(text string) string {
+	var lines string
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "info: ") {
+			lines += line
+		}
+	}
+	return lines
+}
+
+// contents lists the store's images, blobs and layers, and work in progress.
+func contents(t testing.TB, s *store) []string {
+	t.Helper()
+	var all []string
+	for _, dir := range []string{"blobs/sha256", "layers/sha256", "tmp"} {
+		entries, err := os.ReadDir(s.path(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			all = append(all, dir+"/"+e.Name())
+		}
+	}
+	index, err := s.readIndex()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range index.Manifests {
+		all = append(all, d.Digest.String()+" "+nameOf(d))
+	}
+	return all
+}
+
+// sound fails the test unless everything in the store is what it should be,
+// image by image and blob by blob, and no work is in progress.
+func sound(t testing.TB, s *store) {
+	t.Helper()
+	if err := s.sweep(); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(s.path("tmp")); err != nil || len(entries) > 0 {
+		t.Errorf("left in tmp: %v, %v", entries, err)
+	}
+	entries, err := os.ReadDir(s.path("blobs/sha256"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range entries {
+		content, err := os.ReadFile(s.path("blobs/sha256", e.Name()))
+		if err != nil || sha256Of(content).Hex != e.Name() {
+			t.Errorf("blob %s is damaged: %v", e.Name(), err)
+		}
+	}
+	index, err := s.readIndex()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range index.Manifests {
+		img, err := s.readImage(index, d)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for i, diffID := range img.Config.RootFS.DiffIDs {
+			if !s.hasBlob(img.Manifest.Layers[i]) || !s.hasLayer(diffID) {
+				t.Errorf("image %v: layer %d is missing", img.Names, i)
+			}
+		}
+	}
+}
+
+// An imageParts is an image as a registry or an archive has it. A test may
+// change it to something that no image should be.
+type imageParts struct {
+	layers   [][]byte // the blobs
+	config   *v1.ConfigFile
+	manifest *v1.Manifest
+}
+
+// makeImage puts layers, which may be compressed, together to an image.
+func makeImage(t testing.TB, layers ...[]byte) *imageParts {
+	t.Helper()
+	p := &imageParts{
+		layers: layers,
+		config: &v1.ConfigFile{
+			OS: "linux", Architecture: runtime.GOARCH, RootFS: v1.RootFS{Type: "layers"},
+			Config: v1.Config{Cmd: []string{"/bin/sh"}},
+		},
+		manifest: &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1},
+	}
+	for _, blob := range layers {
+		plain, err := decompress(bytes.NewReader(blob))
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.config.RootFS.DiffIDs = append(p.config.RootFS.DiffIDs, sha256Of(content))
+		p.manifest.Layers = append(p.manifest.Layers, v1.Descriptor{MediaType: layerType(blob), Digest: sha256Of(blob), Size: int64(len(blob))})
+	}
+	return p
+}
+
+// smallImage has three layers, each compressed in another way, of which the
+// second changes a file and the third deletes one.
+func smallImage(t testing.TB) *imageParts {
+	return makeImage(t,
+		gzipped(t, makeTar(t, tarDir("etc"), tarFile("etc/a", "1"), tarFile("etc/b", "1"), tarFile("big", string(text(300_000))))),
+		zstded(t, makeTar(t, tarFile("etc/a", "2"), tarFile("more", string(text(50_000))))),
+		makeTar(t, tarFile("etc/.wh.b", ""), tarFile("etc/c", "3")))
+}
+
+func asJSON(t testing.TB, v any) []byte {
+	t.Helper()
+	content, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// documents returns the configuration and the manifest as they are written.
+func (p *imageParts) documents(t testing.TB) (config, manifest []byte) {
+	t.Helper()
+	config = asJSON(t, p.config)
+	if p.manifest.Config.Digest.Hex == "" {
+		p.manifest.Config = v1.Descriptor{MediaType: types.OCIConfigJSON, Digest: sha256Of(config), Size: int64(len(config))}
+	}
+	return config, asJSON(t, p.manifest)
+}
+
+// A fakeRegistry answers as a registry does, until a fault says otherwise.
+type fakeRegistry struct {
+	*httptest.Server
+
+	mu        sync.Mutex
+	manifests map[string][]byte // by tag and by digest
+	kinds     map[string]string // their Content-Type
+	blobs     map[string][]byte // by digest
+	asked     map[string]int    // how often for each path
+
+	// fault may answer the nth request for a path, and says whether it did.
+	fault func(w http.ResponseWriter, r *http.Request, n int) bool
+}
+
+func newRegistry(t testing.TB) *fakeRegistry {
+	f := &fakeRegistry{manifests: map[string][]byte{}, kinds: map[string]string{}, blobs: map[string][]byte{}, asked: map[string]int{}}
+	f.Server = httptest.NewServer(f)
+	t.Cleanup(f.Close)
+	return f
+}
+
+// name is that of an image in this registry.
+func (f *fakeRegistry) name(tag string) string {
+	separator := ":"
+	if strings.HasPrefix(tag, "sha256:") {
+		separator = "@"
+	}
+	return strings.TrimPrefix(f.URL, "http://") + "/some/app" + separator + tag
+}
+
+func (f *fakeRegistry) push(t testing.TB, tag string, p *imageParts) (digest string) {
+	t.Helper()
+	config, manifest := p.documents(t)
+	for _, blob := range append([][]byte{config}, p.layers...) {
+		f.blobs[sha256Of(blob).String()] = blob
+	}
+	return f.pushManifest(tag, string(p.manifest.MediaType), manifest)
+}
+
+func (f *fakeRegistry) pushManifest(tag, kind string, text []byte) (digest string) {
+	digest = sha256Of(text).String()
+	for _, id := range []string{tag, digest} {
+		f.manifests[id], f.kinds[id] = text, kind
+	}
+	return digest
+}
+
+func (f *fakeRegistry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	f.asked[r.URL.Path]++
+	n := f.asked[r.URL.Path]
+	f.mu.Unlock()
+	if f.fault != nil && f.fault(w, r, n) {
+		return
+	}
+	path, id := filepath.Split(r.URL.Path)
+	switch path {
+	case "/v2/":
+		return
+	case "/v2/some/app/manifests/":
+		if text, ok := f.manifests[id]; ok {
+			w.Header().Set("Content-Type", f.kinds[id])
+			w.Write(text)
+			return
+		}
+	case "/v2/some/app/blobs/":
+		if blob, ok := f.blobs[id]; ok {
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(blob))
+			return
+		}
+	}
+	http.Error(w, `{"errors":[{"code":"NAME_UNKNOWN","message":"there is no such thing"}]}`, http.StatusNotFound)
+}
+
+// blobRequests counts the requests for an image's layers.
+func (f *fakeRegistry) blobRequests(p *imageParts) (counts []int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, layer := range p.manifest.Layers {
+		counts = append(counts, f.asked["/v2/some/app/blobs/"+layer.Digest.String()])
+	}
+	return counts
+}
+
+// A readerFunc is a reader made of one function.
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// A writerFunc is a writer made of one function.
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// FuzzUnpackLayer unpacks anything, and looks whether something changed next to
+// it. What was unpacked must pack and unpack to the same.
+func FuzzUnpackLayer(f *testing.F) {
+	needRoot(f)
+	for _, c := range hostileLayers(f) {
+		if layer := c.layer(cageOutside); len(layer) < 32<<10 { // the fuzzer is slow with large ones
+			f.Add(layer)
+		}
+	}
+	f.Add(peerLayers(f)[1])
+	f.Fuzz(func(t *testing.T, layer []byte) {
+		for _, layer := range [][]byte{layer, mendChecksums(layer)} {
+			if err := inCage(func() error { return tryLayer(t, layer) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// mendChecksums makes the headers of a tar valid again that the fuzzer has
+// changed: else hardly anything would come past the first look at them.
+func mendChecksums(layer []byte) []byte {
+	layer = bytes.Clone(layer)
+	for rest := layer; len(rest) >= 512; {
+		copy(rest[148:156], "        ")
+		sum := 0
+		for _, c := range rest[:512] {
+			sum += int(c)
+		}
+		if sum == 8*' ' { // a block of zeros
+			clear(rest[148:156])
+		} else {
+			copy(rest[148:156], fmt.Sprintf("%06o\x00 ", sum))
+		}
+		size, _ := strconv.ParseInt(strings.Trim(string(rest[124:136]), " \x00"), 8, 32) // 0 if it is no number
+		next := 512 + (max(size, 0)+511)&^511
+		rest = rest[min(next, int64(len(rest))):]
+	}
+	return layer
+}
+
+// inCage runs do on a thread of its own that sees the whole machine read-only,
+// but for an empty /tmp of which no device can be opened.
+func inCage(do func() error) error {
+	cage.Do(func() { go cageLoop() })
+	result := make(chan error)
+	cageJobs <- func() { result <- do() }
+	return <-result
+}
+
+var (
+	cage     sync.Once
+	cageJobs = make(chan func())
+)
+
+func cageLoop() {
+	runtime.LockOSThread() // and never unlock: no other goroutine gets this thread
+	if err := enterCage(); err != nil {
+		panic(err)
+	}
+	for job := range cageJobs {
+		job()
+	}
+}
+
+func enterCage() error {
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		return fmt.Errorf("make a mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make the mount tree private: %w", err)
+	}
+	if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
+		return fmt.Errorf("make all mounts read-only: %w", err)
+	}
+	return unix.Mount("tmpfs", "/tmp", "tmpfs", unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, "size=64m,nr_inodes=20000,mode=755")
+}
+
+const cageOutside, cageLayer, cageAgain = "/tmp/outside", "/tmp/store/layer", "/tmp/store/again"
+
+func tryLayer(t *testing.T, layer []byte) error {
+	defer emptyCage()
+	for _, dir := range []string{cageOutside, filepath.Dir(cageLayer), cageLayer, cageAgain} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	for _, path := range []string{"/tmp/canary", cageOutside + "/canary", filepath.Dir(cageLayer) + "/canary"} {
+		if err := os.WriteFile(path, []byte("sings"), 0o600); err != nil {
+			return err
+		}
+	}
+	before, err := outsideFacts()
+	if err != nil {
+		return err
+	}
+	q := quota{bytes: 4 << 20, entries: 500}
+	unpacked := unpackLayer(bytes.NewReader(layer), cageLayer, &q)
+	if after, err := outsideFacts(); err != nil || after != before {
+		return fmt.Errorf("outside was\n%s\nand is\n%s, %v", before, after, err)
+	}
+	if unpacked != nil {
+		if strings.ContainsAny(unpacked.Error(), "\n\x00\x1b") || len(unpacked.Error()) > 4096 {
+			return fmt.Errorf("an error of more than a line: %q", unpacked)
+		}
+		return nil
+	}
+	var packed bytes.Buffer
+	if err := packLayer(&packed, cageLayer); err != nil {
+		return fmt.Errorf("what was unpacked does not pack: %w", err)
+	}
+	if err := unpackLayer(&packed, cageAgain, &quota{bytes: 64 << 20, entries: 2000}); err != nil {
+		return fmt.Errorf("what was packed does not unpack: %w", err)
+	}
+	first, err := collectFacts(cageLayer)
+	if err != nil {
+		return err
+	}
+	second, err := collectFacts(cageAgain)
+	if err != nil {
+		return err
+	}
+	for _, all := range []map[string]fact{first, second} {
+		for name, f := range all {
+			if f.device == "0:0" { // a whiteout has the time of its making
+				f.mtime = 0
+				all[name] = f
+			}
+		}
+	}
+	sameFacts(t, second, first)
+	return nil
+}
+
+// outsideFacts describes everything in the cage but the layer.
+func outsideFacts() (string, error) {
+	all, err := collectFacts("/tmp")
+	var lines []string
+	for name, f := range all {
+		if !strings.HasPrefix("/tmp/"+name, cageLayer) {
+			lines = append(lines, fmt.Sprintf("%s %+v", name, f))
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n"), err
+}
+
+func emptyCage() {
+	all, err := filepath.Glob("/tmp/*")
+	if err != nil {
+		panic(err)
+	}
+	for _, path := range all {
+		if err := os.RemoveAll(path); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// Whatever the name, what comes out is a name below the top.
+func FuzzEntryName(f *testing.F) {
+	for _, name := range []string{"a", "/", "./", "../a", "a/../b", "a//b/.", ".wh.x/y", "a\x00b", strings.Repeat("a/", 5000)} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		got, err := entryName(name)
+		if err != nil {
+			return
+		}
+		if got == "" || strings.HasPrefix(got, "/") || strings.Contains(got, "\x00") || filepath.Clean(got) != got || !filepath.IsLocal(got) {
+			t.Errorf("%q became %q", name, got)
+		}
+		if again, err := entryName(got); again != got || err != nil {
+			t.Errorf("%q became %q, and that %q, %v", name, got, again, err)
+		}
+		hidden, err := whiteoutOf(filepath.Base(got))
+		if err == nil && (strings.Contains(hidden, "/") || hidden == "." || hidden == "..") {
+			t.Errorf("%q hides %q", name, hidden)
+		}
+	})
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A volume is a directory or file of the host in the container: -v.
+type volume struct {
+	Source   string // absolute, on the host
+	Target   string // absolute, in the container
+	ReadOnly bool
+}
+
+// parseVolume reads SRC:DST or SRC:DST:ro. Docker makes a missing SRC a
+// directory; so do we, but only when the container is about to start.
+func parseVolume(s string) (volume, error) {
+	parts := strings.Split(s, ":")
+	v := volume{}
+	switch {
+	case len(parts) == 3 && parts[2] == "ro":
+		v.ReadOnly = true
+	case len(parts) == 3 && parts[2] == "rw":
+	case len(parts) != 2:
+		return v, errors.New("want SOURCE:TARGET or SOURCE:TARGET:ro")
+	}
+	v.Source, v.Target = parts[0], parts[1]
+	if !filepath.IsAbs(v.Source) {
+		return v, fmt.Errorf("source %q is not an absolute path (named volumes are not for this chapter)", v.Source)
+	}
+	if !path.IsAbs(v.Target) || path.Clean(v.Target) == "/" {
+		return v, fmt.Errorf("target %q: want an absolute path other than /", v.Target)
+	}
+	v.Source, v.Target = filepath.Clean(v.Source), path.Clean(v.Target)
+	return v, nil
+}
+
+func (r *root) mountVolumes(dir rootDir) error {
+	for _, v := range r.Volumes {
+		var attributes uint64
+		if v.ReadOnly {
+			attributes = unix.MOUNT_ATTR_RDONLY
+		}
+		if err := bind(dir, v.Source, v.Target, attributes); err != nil {
+			return fmt.Errorf("volume %s: %w", v.Source, err)
+		}
+	}
+	return nil
+}
+
+// bind mounts what the host has at source on target in the container.
+func bind(dir rootDir, source, target string, attributes uint64) error {
+	mount, err := cloneMount(source)
+	if err != nil {
+		return err
+	}
+	if attributes != 0 {
+		if err := setAttributes(mount, attributes); err != nil {
+			return err
+		}
+	}
+	directory, err := isDir(mount)
+	if err != nil {
+		return err
+	}
+	place, err := dir.make(target, directory)
+	if err != nil {
+		return err
+	}
+	return attach(mount, place)
+}
+
+// An imageVolume is a directory that the image declares with VOLUME: what the
+// container writes there is not part of the container, and so not of a commit.
+type imageVolume struct {
+	Target      string
+	Upper, Work string
+}
+
+// mountImageVolumes lays a second overlay over each of them: it starts with
+// the image's content, as Docker's volumes do, and takes the changes.
+func (r *root) mountImageVolumes(dir rootDir) error {
+	for _, v := range r.ImageVolumes {
+		if err := v.mount(dir); err != nil {
+			return fmt.Errorf("the image's volume %s: %w", v.Target, err)
+		}
+	}
+	return nil
+}
+
+func (v imageVolume) mount(dir rootDir) error {
+	place, err := dir.make(v.Target, true)
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(place.Fd()), &stat); err != nil {
+		return err
+	}
+	// The upper directory becomes the volume's own: it must look as the image's.
+	if err := errors.Join(os.Chown(v.Upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(v.Upper, stat.Mode&0o7777)); err != nil {
+		return err
+	}
+	self := fmt.Sprintf("/proc/self/fd/%d", place.Fd())
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", self, v.Upper, v.Work)
+	if err := unix.Mount("overlay", self, "overlay", 0, options); err != nil {
+		return &fs.PathError{Op: "mount overlay", Path: options, Err: err}
+	}
+	return nil
+}
