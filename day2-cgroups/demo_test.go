@@ -84,14 +84,14 @@ func TestDemoWithSwap(t *testing.T) {
 
 func TestDemoText(t *testing.T) {
 	kernelTest(t)
-	got := finish(t, program(t, "-m", "20m"))
+	got := finish(t, program(t))
 	if got.status != 0 || got.stderr != "" || strings.ContainsAny(got.stdout, "\x1b\r") {
 		t.Errorf("%+v", got)
 	}
 	version, _ := controllersHere(t)
 	for _, words := range []string{
 		`(?m)^ +0\.0 s +\d+ MiB \|#* *\|$`, `(?m)^ +0\.\d s +\d+ MiB \|#+ *\|$`,
-		`limit +20MiB +` + files[version]["limit"], `swap on top +0B`, `asked for +40MiB`,
+		`limit +100MiB +` + files[version]["limit"], `swap on top +0B`, `asked for +200MiB`,
 		`OOM kills +1 `, `exit status +137 = 128 \+ 9, SIGKILL`, `The kernel killed the hog`,
 	} {
 		if !regexp.MustCompile(words).MatchString(got.stdout) {
@@ -152,7 +152,7 @@ func TestDemoOnTerminal(t *testing.T) {
 func TestPlot(t *testing.T) {
 	kernelTest(t)
 	file := filepath.Join(t.TempDir(), "memory & <time>.svg")
-	demoResult(t, "-m", "20m", "--plot", file)
+	demoResult(t, "--plot", file)
 	var svg struct {
 		XMLName xml.Name `xml:"http://www.w3.org/2000/svg svg"`
 		Title   string   `xml:"title"`
@@ -167,7 +167,7 @@ func TestPlot(t *testing.T) {
 	if _, err := decoder.Token(); err != io.EOF {
 		t.Errorf("after the end: %v", err)
 	}
-	if !strings.Contains(svg.Title, "20MiB") || !strings.Contains(svg.Title, "1 OOM kill") {
+	if !strings.Contains(svg.Title, "100MiB") || !strings.Contains(svg.Title, "1 OOM kill") {
 		t.Errorf("title %q", svg.Title)
 	}
 	if points := strings.Fields(svg.Line.Points); len(points) < 3 {
