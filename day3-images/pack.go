@@ -205,12 +205,3 @@ func (p *packer) xattrs(hdr *tar.Header, fd int) (opaque bool, err error) {
 	}
 	return opaque, nil
 }
-
-func getXattr(fd int, name string) (string, error) {
-	buffer := make([]byte, 64<<10) // XATTR_SIZE_MAX
-	n, err := unix.Getxattr(fdPath(fd), name, buffer)
-	if err != nil {
-		return "", err
-	}
-	return string(buffer[:n]), nil
-}
