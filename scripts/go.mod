@@ -3,6 +3,7 @@ module example.com/go-docker/scripts
 go 1.25
 
 require (
+	github.com/campoy/embedmd v1.0.0
 	github.com/creack/pty v1.1.24
 	github.com/hinshun/vt10x v0.0.0-20220301184237-5011da428d02
 	github.com/moby/sys/mountinfo v0.7.3
@@ -14,6 +15,12 @@ require (
 
 require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
+	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1 // indirect
+)
+
+tool (
+	example.com/go-docker/scripts/book
+	github.com/campoy/embedmd
 )

@@ -115,12 +115,8 @@ func parseBlock(f fence, text string) (block, error) {
 		case prompt != "":
 			b.steps = append(b.steps, step{line: at, prompt: prompt, input: []string{line[len(prompt):]}, from: i + 1})
 		case strings.HasPrefix(line, "^C"):
-			next := step{line: at, key: "^C", from: i + 1}
-			if rest := line[2:]; rest != "" {
-				next.from = i
-				next.output = []outputLine{{at, rest}}
-			}
-			b.steps = append(b.steps, next)
+			// What follows on the line is output already, or the end of this line.
+			b.steps = append(b.steps, step{line: at, key: "^C", from: i, output: []outputLine{{at, line[2:]}}})
 		case strings.HasPrefix(line, "> ") && s != nil && len(s.output) == 0 && s.key == "":
 			s.input = append(s.input, line[2:])
 			s.from = i + 1

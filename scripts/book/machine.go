@@ -33,11 +33,30 @@ func memoryKernel() (string, error) {
 type state map[string]bool
 
 // snapshot lists cgroups of ours, mounts, records, and the files of the tree.
-func snapshot(root string) (state, error) {
+func (r *runner) snapshot() (state, error) {
 	s := state{}
+	if r.alone {
+		if err := s.addMachine(); err != nil {
+			return nil, err
+		}
+	}
+	err := filepath.WalkDir(r.root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == filepath.Join(r.root, ".git") {
+			return fs.SkipDir
+		}
+		info, err := d.Info()
+		if err == nil && !d.IsDir() {
+			s[fmt.Sprintf("file %s, %s, %d bytes", path, info.Mode(), info.Size())] = true
+		}
+		return nil
+	})
+	return s, err
+}
+
+func (s state) addMachine() error {
 	mounts, err := mountinfo.GetMounts(nil)
 	if err != nil {
-		return nil, fmt.Errorf("list the mounts: %w", err)
+		return fmt.Errorf("list the mounts: %w", err)
 	}
 	for _, m := range mounts {
 		if strings.HasSuffix(m.Mountpoint, "//deleted") {
@@ -58,29 +77,21 @@ func snapshot(root string) (state, error) {
 	for _, pattern := range []string{"/run/go-docker/*", "/tmp/go-docker*"} {
 		paths, _ := filepath.Glob(pattern)
 		for _, path := range paths {
-			s[path] = true
+			if !strings.Contains(path, "/go-docker-vm.") { // scripts/vm
+				s[path] = true
+			}
 		}
 	}
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || path == filepath.Join(root, ".git") {
-			return fs.SkipDir
-		}
-		info, err := d.Info()
-		if err == nil && !d.IsDir() {
-			s[fmt.Sprintf("file %s, %s, %d bytes", path, info.Mode(), info.Size())] = true
-		}
-		return nil
-	})
-	return s, err
+	return nil
 }
 
 // leftovers of a page: our own orphans, which are killed, and what is there
 // now, was not before, and does not go away.
-func leftovers(root string, before state) []string {
+func (r *runner) leftovers(before state) []string {
 	left := orphans()
 	var more []string
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(200 * time.Millisecond) {
-		now, err := snapshot(root)
+		now, err := r.snapshot()
 		if err != nil {
 			return append(left, err.Error())
 		}

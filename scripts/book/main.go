@@ -46,6 +46,8 @@ func newApp() *cli.App {
 		HideHelpCommand: true,
 		ExitErrHandler:  func(*cli.Context, error) {},
 		Commands: []*cli.Command{
+			{Name: "check", Usage: "check code, translations, links and sections", Action: checkAction},
+			{Name: "fill", Usage: "take the code of the pages from the sources again", ArgsUsage: "[PAGE...]", Action: fillAction},
 			{
 				Name:      "run",
 				Usage:     "run the console blocks of the pages, as root",
@@ -59,6 +61,72 @@ func newApp() *cli.App {
 			},
 		},
 	}
+}
+
+func checkAction(*cli.Context) error {
+	root, err := repositoryRoot()
+	if err != nil {
+		return err
+	}
+	b, failures, err := readBook(relative(filepath.Join(root, "docs")))
+	if err != nil {
+		return err
+	}
+	return report(append(failures, b.check()...))
+}
+
+// report prints what is wrong, a line each.
+func report(failures []failure) error {
+	for _, f := range failures {
+		fmt.Println(f)
+	}
+	if len(failures) > 0 {
+		return errPages
+	}
+	return nil
+}
+
+// relative is the path as the user would write it.
+func relative(path string) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(dir, path); err == nil {
+		return rel
+	}
+	return path
+}
+
+func fillAction(ctx *cli.Context) error {
+	root, err := repositoryRoot()
+	if err != nil {
+		return err
+	}
+	paths := ctx.Args().Slice()
+	if len(paths) == 0 {
+		if paths, err = filepath.Glob(filepath.Join(relative(root), "docs", "*", "*.md")); err != nil {
+			return err
+		}
+	}
+	var failures []failure
+	for _, path := range paths {
+		p, err := readPage(path)
+		if err != nil {
+			return err
+		}
+		changed, failed, err := p.fill()
+		if err != nil {
+			return fmt.Errorf("fill %s: %w", path, err)
+		}
+		if failed != nil {
+			failures = append(failures, *failed)
+		}
+		if changed {
+			logrus.Infof("%s: code renewed", path)
+		}
+	}
+	return report(failures)
 }
 
 func runAction(ctx *cli.Context) error {
@@ -75,7 +143,7 @@ func runAction(ctx *cli.Context) error {
 	}
 	paths := ctx.Args().Slice()
 	if len(paths) == 0 {
-		if paths, err = filepath.Glob(filepath.Join(root, "docs", languages[0].Dir, "*.md")); err != nil {
+		if paths, err = filepath.Glob(filepath.Join(relative(root), "docs", languages[0].Dir, "*.md")); err != nil {
 			return err
 		}
 	}
@@ -90,7 +158,7 @@ func runAction(ctx *cli.Context) error {
 	if limit := ctx.Duration("limit"); limit > 0 {
 		r.limit = limit
 	}
-	wrong := false
+	var wrong []failure
 	for _, path := range paths {
 		p, err := readPage(path)
 		if err != nil {
@@ -100,10 +168,7 @@ func runAction(ctx *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, f := range failures {
-			wrong = true
-			fmt.Println(f)
-		}
+		wrong = append(wrong, failures...)
 		if len(changes) > 0 {
 			if err := r.apply(p, changes); err != nil {
 				return err
@@ -111,8 +176,5 @@ func runAction(ctx *cli.Context) error {
 			logrus.Infof("%s: %d outputs rewritten", path, len(changes))
 		}
 	}
-	if wrong {
-		return errPages
-	}
-	return nil
+	return report(wrong)
 }

@@ -89,22 +89,22 @@ func parsePage(path string, source []byte) *page {
 	p := &page{path: path, source: source}
 	context := parser.NewContext(parser.WithIDs(&anchors{used: map[string]bool{}}))
 	p.root = markdown().Parser().Parse(text.NewReader(source), parser.WithContext(context))
-	line := 1 // the last one seen: an inline node does not know its own
+	at := 0 // the last place seen: an inline node does not know its own
 	_ = ast.Walk(p.root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
 		if n.Type() == ast.TypeBlock && n.Lines().Len() > 0 {
-			line = p.lineAt(n.Lines().At(0).Start)
+			at = n.Lines().At(0).Start
 		}
 		if t, ok := n.(*ast.Text); ok {
-			line = p.lineAt(t.Segment.Start)
+			at = t.Segment.Start
 		}
 		switch n := n.(type) {
 		case *ast.Heading:
 			id, _ := n.AttributeString("id")
 			name, _ := id.([]byte)
-			p.headings = append(p.headings, heading{line, n.Level, plainText(n, source), string(name)})
+			p.headings = append(p.headings, heading{p.lineAt(at), n.Level, plainText(n, source), string(name)})
 		case *ast.FencedCodeBlock:
 			f := fence{}
 			if n.Info != nil {
@@ -120,22 +120,23 @@ func parsePage(path string, source []byte) *page {
 			}
 			p.fences = append(p.fences, f)
 		case *ast.Link:
-			p.links = append(p.links, link{line: firstLine(n, p, line), target: string(n.Destination)})
+			p.links = append(p.links, link{line: p.lineOf(n, n.Destination, at), target: string(n.Destination)})
 		case *ast.Image:
-			p.links = append(p.links, link{line: firstLine(n, p, line), image: true, target: string(n.Destination), alt: plainText(n, source)})
+			p.links = append(p.links, link{line: p.lineOf(n, n.Destination, at), image: true, target: string(n.Destination), alt: plainText(n, source)})
 		}
 		return ast.WalkContinue, nil
 	})
 	return p
 }
 
-func firstLine(n ast.Node, p *page, otherwise int) int {
+// lineOf a link is that of its text; without one, of its target.
+func (p *page) lineOf(n ast.Node, target []byte, from int) int {
 	for c := n.FirstChild(); c != nil; c = c.FirstChild() {
 		if t, ok := c.(*ast.Text); ok {
 			return p.lineAt(t.Segment.Start)
 		}
 	}
-	return otherwise
+	return p.lineAt(from + max(0, bytes.Index(p.source[from:], append([]byte("]("), target...))))
 }
 
 func (p *page) lineAt(offset int) int {

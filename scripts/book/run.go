@@ -28,6 +28,7 @@ type runner struct {
 	kernel string        // "v1" or "v2"
 	limit  time.Duration // for a command
 	update bool
+	alone  bool      // nobody else uses this machine: look for cgroups and mounts that are left
 	log    io.Writer // nil: says nothing
 }
 
@@ -40,7 +41,7 @@ func newRunner(root string) (*runner, error) {
 	if os.Getenv("GO_DOCKER_VM") != "" { // an emulated processor
 		limit *= 5
 	}
-	return &runner{root: root, kernel: kernel, limit: limit}, nil
+	return &runner{root: root, kernel: kernel, limit: limit, alone: true}, nil
 }
 
 // A failure is one thing that is wrong with a page.
@@ -67,7 +68,7 @@ func (r *runner) page(p *page) (failures []failure, changes []replacement, err e
 	if err != nil {
 		return nil, nil, err
 	}
-	before, err := snapshot(r.root)
+	before, err := r.snapshot()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,7 +91,7 @@ func (r *runner) page(p *page) (failures []failure, changes []replacement, err e
 		}
 		t.close()
 	}
-	for _, left := range leftovers(r.root, before) {
+	for _, left := range r.leftovers(before) {
 		s.fail(last, "left behind at the end of the page: %s", left)
 	}
 	return s.failures, s.changes, nil
@@ -237,6 +238,9 @@ func (s *session) step(b *block, t *terminal, st *step, next string, open bool) 
 		}
 	}
 	got := s.lines(printed)
+	if st.key != "" && len(got) == 0 {
+		got = []string{""}
+	}
 	for _, line := range got {
 		s.logf("    %s\n", line)
 	}
@@ -347,6 +351,9 @@ func (s *session) rewrite(b *block, st *step, want []outputLine, got []string, a
 			kept = append(kept, dots)
 			lines = append(kept, lines[len(lines)-tail:]...)
 		}
+	}
+	if st.key != "" {
+		lines = append([]string{st.key + strings.Join(lines[:min(1, len(lines))], "")}, lines[min(1, len(lines)):]...)
 	}
 	return replacement{fence: b.index, line: b.fence.line + st.from, count: len(want), with: lines}
 }

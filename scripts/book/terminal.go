@@ -60,10 +60,12 @@ func openTerminal(dir string, env []string) (*terminal, error) {
 	if err := pty.Setsize(master, &pty.Winsize{Rows: rows, Cols: columns}); err != nil {
 		return nil, fmt.Errorf("set the size of the terminal: %w", err)
 	}
-	// Without the echo all that arrives is output. What was typed we know.
+	// Without the echo all that arrives is output; what was typed we know. And
+	// the kernel must not flush after ^C: the new prompt may be there already.
 	settings, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
 	if err == nil {
 		settings.Lflag &^= unix.ECHO
+		settings.Lflag |= unix.NOFLSH
 		err = unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, settings)
 	}
 	if err != nil {
@@ -191,7 +193,8 @@ func (t *terminal) enter(line string, limit time.Duration, condition func([]byte
 
 // close hangs up. What still ran there gets SIGHUP.
 func (t *terminal) close() {
-	t.master.Close()
+	_ = t.cmd.Process.Signal(syscall.SIGHUP)
+	defer t.master.Close()
 	done := make(chan struct{})
 	go func() { _ = t.cmd.Wait(); close(done) }()
 	select {
