@@ -1,0 +1,251 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A section is one that every chapter page has, in this order.
+type section struct {
+	titles   [2]string // by language
+	optional bool
+}
+
+var sections = []section{
+	{titles: [2]string{"What you will build", "這一章要做什麼"}},
+	{titles: [2]string{"The idea", "概念"}},
+	{titles: [2]string{"Try it by hand", "動手試試"}},
+	{titles: [2]string{"Build it in Go", "用 Go 寫出來"}},
+	{titles: [2]string{"What goes wrong", "哪裡會出錯"}},
+	{titles: [2]string{"cgroup v1 beside v2", "cgroup v1 與 v2 對照"}, optional: true},
+	{titles: [2]string{"What Docker really does", "Docker 實際上怎麼做"}},
+	{titles: [2]string{"Exercises", "練習"}},
+}
+
+// A book is all pages, in each language, below a docs directory.
+type book struct {
+	docs  string
+	pages []map[string]*page // by language, by name
+}
+
+func readBook(docs string) (*book, []failure, error) {
+	b := &book{docs: docs}
+	var failures []failure
+	for _, l := range languages {
+		pages := map[string]*page{}
+		paths, err := filepath.Glob(filepath.Join(docs, l.Dir, "*.md"))
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, path := range paths {
+			p, err := readPage(path)
+			if err != nil {
+				return nil, nil, err
+			}
+			name := filepath.Base(path)
+			if !slices.Contains(pageNames, name) {
+				failures = append(failures, failure{path, 1, "not a page of the book: pageNames in scripts/book/page.go has them"})
+			}
+			pages[name] = p
+		}
+		for _, name := range pageNames {
+			if pages[name] == nil {
+				failures = append(failures, failure{filepath.Join(docs, l.Dir, name), 1, "the page is missing"})
+			}
+		}
+		b.pages = append(b.pages, pages)
+	}
+	return b, failures, nil
+}
+
+// check finds all that is wrong with the pages themselves.
+func (b *book) check() (failures []failure) {
+	for i, pages := range b.pages {
+		for _, name := range pageNames {
+			p := pages[name]
+			if p == nil {
+				continue
+			}
+			failures = append(failures, p.checkCode()...)
+			failures = append(failures, p.checkLinks()...)
+			if _, err := p.blocks(); err != nil {
+				path, rest, _ := strings.Cut(err.Error(), ":")
+				var line int
+				if n, _ := fmt.Sscanf(rest, "%d:", &line); n == 1 {
+					_, rest, _ = strings.Cut(rest, ": ")
+				}
+				failures = append(failures, failure{path, line, rest})
+			}
+			if strings.HasPrefix(name, "day") {
+				failures = append(failures, p.checkSections(i)...)
+			}
+			if first := b.pages[0][name]; i > 0 && first != nil {
+				failures = append(failures, p.checkTranslation(first, languages[i].Dir)...)
+			}
+		}
+	}
+	return failures
+}
+
+func (p *page) checkSections(language int) (failures []failure) {
+	next := 0
+	for _, h := range p.headings {
+		if h.level != 2 {
+			continue
+		}
+		at := slices.IndexFunc(sections, func(s section) bool { return s.titles[language] == h.text })
+		switch {
+		case at < 0:
+			failures = append(failures, failure{p.path, h.line, fmt.Sprintf("%q is not a section of a chapter: docs/STYLE.md has them", h.text)})
+		case at < next:
+			failures = append(failures, failure{p.path, h.line, fmt.Sprintf("%q is out of order", h.text)})
+		default:
+			for ; next < at; next++ {
+				if !sections[next].optional {
+					failures = append(failures, failure{p.path, h.line, fmt.Sprintf("%q is missing before this", sections[next].titles[language])})
+				}
+			}
+			next = at + 1
+		}
+	}
+	for ; next < len(sections); next++ {
+		failures = append(failures, failure{p.path, p.lineAt(len(p.source)), fmt.Sprintf("%q is missing", sections[next].titles[language])})
+	}
+	return failures
+}
+
+// checkTranslation compares a page with the one it says the same as.
+func (p *page) checkTranslation(first *page, dir string) (failures []failure) {
+	fail := func(line int, format string, args ...any) {
+		failures = append(failures, failure{p.path, line, fmt.Sprintf(format, args...)})
+	}
+	end := p.lineAt(len(p.source))
+	for i, h := range first.headings {
+		if i >= len(p.headings) {
+			fail(end, "the heading %q (%s:%d) is missing", h.text, first.path, h.line)
+			break
+		}
+		if p.headings[i].level != h.level {
+			fail(p.headings[i].line, "a heading of level %d, where %s:%d has %q of level %d", p.headings[i].level, first.path, h.line, h.text, h.level)
+			break
+		}
+	}
+	if len(p.headings) > len(first.headings) {
+		fail(p.headings[len(first.headings)].line, "one heading more than %s", first.path)
+	}
+	for i, f := range first.fences {
+		if i >= len(p.fences) {
+			fail(end, "the code of %s:%d is missing", first.path, f.line)
+			break
+		}
+		g := p.fences[i]
+		if f.info != g.info {
+			fail(g.line-1, "code marked %q, where %s:%d has %q", g.info, first.path, f.line-1, f.info)
+			break
+		}
+		if a, b := first.text(f), p.text(g); a != b {
+			line, is, want := firstDifference(b, a)
+			fail(g.line+line, "code differs from %s:%d\n  here:  %s\n  there: %s", first.path, f.line+line, is, want)
+			break
+		}
+	}
+	if len(p.fences) > len(first.fences) {
+		fail(p.fences[len(first.fences)].line-1, "code that %s does not have", first.path)
+	}
+	p.compareLinks(first, dir, fail)
+	return failures
+}
+
+func firstDifference(a, b string) (int, string, string) {
+	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
+	i := 0
+	for i < len(x)-1 && i < len(y)-1 && x[i] == y[i] {
+		i++
+	}
+	return i, x[i], y[i]
+}
+
+// compareLinks: the same targets, as often, in any order, for languages order
+// their sentences differently; pictures in the same order.
+func (p *page) compareLinks(first *page, dir string, fail func(int, string, ...any)) {
+	same := func(l link) string {
+		target := l.target
+		if l.image {
+			return strings.Replace(target, "."+dir+".svg", ".svg", 1)
+		}
+		for _, l := range languages { // each may link to the other
+			target = strings.Replace(target, "../"+l.Dir+"/", "../*/", 1)
+		}
+		target, _, _ = strings.Cut(target, "#") // an anchor is a heading's, checked by itself
+		return target
+	}
+	missing := map[string][]link{}
+	for _, l := range first.links {
+		missing[same(l)] = append(missing[same(l)], l)
+	}
+	for _, l := range p.links {
+		key := same(l)
+		if len(missing[key]) == 0 {
+			fail(l.line, "a link to %s that %s does not have", l.target, first.path)
+			continue
+		}
+		missing[key] = missing[key][1:]
+	}
+	for _, links := range missing {
+		for _, l := range links {
+			fail(1, "the link to %s (%s:%d) is missing", l.target, first.path, l.line)
+		}
+	}
+}
+
+// checkLinks: what a link names is there. Pages of others are not asked for.
+func (p *page) checkLinks() (failures []failure) {
+	for _, l := range p.links {
+		if what := p.checkLink(l); what != "" {
+			failures = append(failures, failure{p.path, l.line, what})
+		}
+	}
+	return failures
+}
+
+func (p *page) checkLink(l link) string {
+	if l.image && l.alt == "" {
+		return "a picture without a text for those who cannot see it"
+	}
+	u, err := url.Parse(l.target)
+	if err != nil {
+		return fmt.Sprintf("the link %q cannot be read: %v", l.target, err)
+	}
+	if u.Scheme != "" || u.Host != "" {
+		if l.image {
+			return fmt.Sprintf("the picture %s is not in the repository", l.target)
+		}
+		if u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "mailto" {
+			return fmt.Sprintf("the link %s: want http or https", l.target)
+		}
+		return ""
+	}
+	target := p
+	if u.Path != "" {
+		path := filepath.Join(filepath.Dir(p.path), filepath.FromSlash(u.Path))
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Sprintf("the link %s leads nowhere: no %s", l.target, path)
+		}
+		if u.Fragment == "" || filepath.Ext(path) != ".md" {
+			return ""
+		}
+		if target, err = readPage(path); err != nil {
+			return err.Error()
+		}
+	}
+	if u.Fragment != "" && !slices.ContainsFunc(target.headings, func(h heading) bool { return h.id == u.Fragment }) {
+		return fmt.Sprintf("the link %s leads nowhere: no such heading on %s", l.target, target.path)
+	}
+	return ""
+}

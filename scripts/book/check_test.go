@@ -1,0 +1,107 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const sourceFile = "package main\n\n// f adds.\nfunc f(a int) int {\n\tb := a + 1\n\treturn b\n}\n"
+
+const embedding = "# Page\n\nText.\n\n[embedmd]:# (source.go go /^func f/ /^}/)\n```go\nfunc f(a int) int {\n\tb := a + 1\n\treturn b\n}\n```\n"
+
+func TestCode(t *testing.T) {
+	for _, c := range []struct{ name, page, source, want string }{
+		{"right", embedding, sourceFile, ""},
+		{"a changed line of the source", embedding, strings.Replace(sourceFile, "+ 1", "+ 2", 1), "8: the page:   \tb := a + 1\n  the source: \tb := a + 2"},
+		{"a changed line of the page", strings.Replace(embedding, "return b", "return a", 1), sourceFile, "9: differs from source.go"},
+		{"a line gone from the source", embedding, strings.Replace(sourceFile, "\tb := a + 1\n", "", 1), "8: differs from source.go"},
+		{"a function gone from the source", embedding, "package main\n", "5: "},
+		{"no source", strings.Replace(embedding, "source.go", "other.go", 1), sourceFile, "5: "},
+		{"no marker", "# Page\n\n```go\nfunc g() {}\n```\n", sourceFile, "3: not taken from a source"},
+		{"not filled", "# Page\n\n[embedmd]:# (source.go go /^func f/ /^}/)\n\nText.\n", sourceFile, "4: embedded code is missing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := fixture(t, c.page)
+			if err := os.WriteFile(filepath.Join(filepath.Dir(p.path), "source.go"), []byte(c.source), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if c.want == "" {
+				expect(t, p.checkCode())
+			} else {
+				expect(t, p.checkCode(), c.want)
+			}
+		})
+	}
+}
+
+func TestFill(t *testing.T) {
+	p := fixture(t, embedding)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(p.path), "source.go"), []byte(strings.Replace(sourceFile, "+ 1", "+ 2", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if changed, failed, err := p.fill(); !changed || failed != nil || err != nil {
+		t.Fatal(changed, failed, err)
+	}
+	got, err := os.ReadFile(p.path)
+	if want := strings.Replace(embedding, "+ 1", "+ 2", 1); err != nil || string(got) != want {
+		t.Errorf("%v, got:\n%s", err, got)
+	}
+}
+
+func TestLinks(t *testing.T) {
+	p := fixture(t, `# The page, with `+"`code`"+`
+
+[here](#the-page-with-code) [not here](#the-page)
+[file](page.md) [no file](other.md)
+[中文](#第二節記憶體的上限)
+![](page.md)
+![a picture](https://example.com/a.svg)
+[web](https://example.com/) [odd](ftp://example.com/)
+
+## 第二節：記憶體的上限
+`)
+	expect(t, p.checkLinks(),
+		"3: the link #the-page leads nowhere",
+		"4: the link other.md leads nowhere",
+		"6: a picture without a text",
+		"7: is not in the repository",
+		"8: want http or https")
+}
+
+func TestTranslation(t *testing.T) {
+	const english = "# Page\n\n[a](a.md) and ![p](p.svg)\n\n## Section\n\n```sh\ntrue\nfalse\n```\n"
+	for _, c := range []struct {
+		name, page string
+		want       []string
+	}{
+		{"the same", english, nil},
+		{"its own picture", strings.Replace(english, "p.svg", "p.zh-TW.svg", 1), nil},
+		{"a heading of another level", strings.Replace(english, "## S", "### S", 1), []string{"5: a heading of level 3"}},
+		{"a heading too few", strings.Replace(english, "## S", "S", 1), []string{"11: is missing"}},
+		{"a heading too many", english + "\n# More\n", []string{"12: one heading more"}},
+		{"other code", strings.Replace(english, "false", "fals", 1), []string{"9: code differs"}},
+		{"code marked otherwise", strings.Replace(english, "```sh", "```bash", 1), []string{"7: marked \"bash\""}},
+		{"code too few", strings.Split(english, "```")[0], []string{"7: the code of"}},
+		{"another link", strings.Replace(english, "a.md", "b.md", 1), []string{"3: a link to b.md", "1: the link to a.md"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			expect(t, fixture(t, c.page).checkTranslation(parsePage("english.md", []byte(english)), "zh-TW"), c.want...)
+		})
+	}
+}
+
+func TestSections(t *testing.T) {
+	var all []string
+	for _, s := range sections {
+		all = append(all, "## "+s.titles[0]+"\n")
+	}
+	page := func(parts ...string) *page { return fixture(t, "# Day\n"+strings.Join(parts, "")) }
+	expect(t, page(all...).checkSections(0))
+	expect(t, page(append(all[:5:5], all[6:]...)...).checkSections(0)) // v1 beside v2 is optional
+	expect(t, page(all[1:]...).checkSections(0), `2: "What you will build" is missing`)
+	expect(t, page(all[:7]...).checkSections(0), `9: "Exercises" is missing`)
+	expect(t, page(append([]string{"## Other\n"}, all...)...).checkSections(0), `2: "Other" is not a section`)
+	expect(t, page(append(all, all[1])...).checkSections(0), `10: "The idea" is out of order`)
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+)
+
+// memoryKernel says where the memory controller is: cgroup "v1" or "v2".
+func memoryKernel() (string, error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	if err != nil {
+		return "", fmt.Errorf("find out which cgroup version holds the memory controller: %w", err)
+	}
+	for _, m := range mounts {
+		if m.FSType == "cgroup" && slices.Contains(strings.Split(m.VFSOptions, ","), "memory") {
+			return "v1", nil
+		}
+	}
+	return "v2", nil
+}
+
+// state is what a page must leave as it was.
+type state map[string]bool
+
+// snapshot lists cgroups of ours, mounts, records, and the files of the tree.
+func (r *runner) snapshot() (state, error) {
+	s := state{}
+	if r.alone {
+		if err := s.addMachine(); err != nil {
+			return nil, err
+		}
+	}
+	err := filepath.WalkDir(r.root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == filepath.Join(r.root, ".git") {
+			return fs.SkipDir
+		}
+		info, err := d.Info()
+		if err == nil && !d.IsDir() {
+			s[fmt.Sprintf("file %s, %s, %d bytes", path, info.Mode(), info.Size())] = true
+		}
+		return nil
+	})
+	return s, err
+}
+
+func (s state) addMachine() error {
+	mounts, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return fmt.Errorf("list the mounts: %w", err)
+	}
+	for _, m := range mounts {
+		if strings.HasSuffix(m.Mountpoint, "//deleted") {
+			continue
+		}
+		s["mount on "+m.Mountpoint] = true
+		if m.FSType != "cgroup" && m.FSType != "cgroup2" {
+			continue
+		}
+		_ = filepath.WalkDir(m.Mountpoint, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), "go-docker") {
+				s["cgroup "+path] = true
+				return fs.SkipDir
+			}
+			return nil
+		})
+	}
+	for _, pattern := range []string{"/run/go-docker/*", "/tmp/go-docker*"} {
+		paths, _ := filepath.Glob(pattern)
+		for _, path := range paths {
+			if !strings.Contains(path, "/go-docker-vm.") { // scripts/vm
+				s[path] = true
+			}
+		}
+	}
+	return nil
+}
+
+// leftovers of a page: our own orphans, which are killed, and what is there
+// now, was not before, and does not go away.
+func (r *runner) leftovers(before state) []string {
+	left := orphans()
+	var more []string
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		now, err := r.snapshot()
+		if err != nil {
+			return append(left, err.Error())
+		}
+		more = nil
+		for name := range now {
+			if !before[name] {
+				more = append(more, name)
+			}
+		}
+		for name := range before {
+			if !now[name] && strings.HasPrefix(name, "file ") {
+				more = append(more, name+" (gone or changed)")
+			}
+		}
+		if len(more) == 0 || time.Now().After(deadline) {
+			break
+		}
+	}
+	slices.Sort(more)
+	return append(left, more...)
+}
+
+// orphans are processes whose parent has ended: as a subreaper (see main) we
+// inherit those of the terminals, and nobody else's.
+func orphans() (found []string) {
+	deadline := time.Now().Add(3 * time.Second)
+	for {
+		found = nil
+		children := childrenOfOurs()
+		for pid, name := range children {
+			var status syscall.WaitStatus
+			if got, _ := syscall.Wait4(pid, &status, syscall.WNOHANG, nil); got != pid {
+				found = append(found, fmt.Sprintf("process %d, %s", pid, name))
+			}
+		}
+		if len(found) == 0 || time.Now().After(deadline) {
+			for pid := range children {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+			return found
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func childrenOfOurs() map[int]string {
+	children := map[int]string{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, stat := range stats {
+		content, err := os.ReadFile(stat)
+		if err != nil {
+			continue
+		}
+		end := bytes.LastIndexByte(content, ')')
+		fields := strings.Fields(string(content[end+1:]))
+		if end < 0 || len(fields) < 2 || fields[1] != strconv.Itoa(os.Getpid()) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+		if err == nil {
+			children[pid] = string(content[bytes.IndexByte(content, '(')+1 : end])
+		}
+	}
+	return children
+}
