@@ -236,7 +236,7 @@ func TestCleanupWhileContainersStart(t *testing.T) {
 	stop := make(chan struct{})
 	var lives sync.WaitGroup
 	var count atomic.Int64
-	for worker := range 4 {
+	for worker := range 2 {
 		lives.Go(func() {
 			for n := 0; ; n++ {
 				select {
