@@ -80,7 +80,7 @@ func (p *peers) startRegistry() {
 	}
 	p.registry = listener.Addr().String()
 	listener.Close()
-	config := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", p.dir+"/"+p.registry, p.registry)
+	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", p.dir+"/"+p.registry, p.registry)
 	if err := os.WriteFile(p.dir+"/registry.yml", []byte(config), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
