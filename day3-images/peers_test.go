@@ -28,6 +28,9 @@ func newPeers(t *testing.T, tools ...string) *peers {
 	needRoot(t)
 	for _, tool := range tools {
 		_, err := exec.LookPath(tool)
+		if tool == "docker-registry" && err != nil {
+			_, err = exec.LookPath("registry") // what Fedora calls it
+		}
 		need(t, err == nil, tool)
 	}
 	p := &peers{t: t, dir: shortDir(t)}
@@ -84,7 +87,11 @@ func (p *peers) startRegistry() {
 	if err := os.WriteFile(p.dir+"/registry.yml", []byte(config), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	cmd := exec.Command("docker-registry", "serve", p.dir+"/registry.yml")
+	program, err := exec.LookPath("docker-registry")
+	if err != nil {
+		program = "registry"
+	}
+	cmd := exec.Command(program, "serve", p.dir+"/registry.yml")
 	var output transcript
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
