@@ -18,12 +18,12 @@ import (
 // peers are other people's tools, with a store of their own that lasts as long
 // as the test.
 type peers struct {
-	t        *testing.T
+	t        testing.TB
 	dir      string
 	registry string // host:port of a docker-registry
 }
 
-func newPeers(t *testing.T, tools ...string) *peers {
+func newPeers(t testing.TB, tools ...string) *peers {
 	t.Helper()
 	needRoot(t)
 	for _, tool := range tools {
@@ -42,7 +42,7 @@ func newPeers(t *testing.T, tools ...string) *peers {
 
 // shortDir is a temporary directory: podman wants no more than 50 bytes for its
 // runroot.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "go-docker-test.")
 	if err != nil {
