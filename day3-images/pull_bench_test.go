@@ -45,6 +45,9 @@ func BenchmarkPull(b *testing.B) {
 			return exec.Command("podman", "--root", to, "--runroot", to+".run", "--storage-driver", "overlay", "pull", "-q", "--tls-verify=false", tag)
 		}}
 	}
+	for i, r := range rows {
+		r.measureMemory(b, fmt.Sprint(p.dir, "/memory", i))
+	}
 	n := 0
 	for b.Loop() {
 		for _, i := range rand.Perm(len(rows)) {

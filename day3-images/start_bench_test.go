@@ -27,6 +27,9 @@ func BenchmarkStart(b *testing.B) {
 	}
 	defer os.RemoveAll(dir)
 	rows := startRows(b, dir)
+	for i, r := range rows {
+		r.measureMemory(b, fmt.Sprint("memory", i))
+	}
 	n := 0
 	for b.Loop() {
 		for _, i := range rand.Perm(len(rows)) {
@@ -35,14 +38,9 @@ func BenchmarkStart(b *testing.B) {
 			rows[i].run(b, fmt.Sprint("bench", n))
 		}
 	}
-	byName := map[string]*benchRow{}
-	for _, r := range rows {
-		byName[r.name] = r
-	}
-	runc, crun := byName["runc"], byName["crun"]
+	ours, runc, crun := rows[0], rows[3], rows[4]
 	b.Log(benchTable(rows, runc, crun))
 	b.ReportMetric(0, "ns/op")
-	ours := rows[0]
 	b.ReportMetric(1000*ours.median(), "ms")
 	b.ReportMetric(float64(ours.kilobytes)/1024, "MB")
 	for name, r := range map[string]*benchRow{"x-runc": runc, "x-crun": crun} {

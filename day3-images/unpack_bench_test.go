@@ -28,6 +28,9 @@ func BenchmarkUnpack(b *testing.B) {
 	needRoot(b)
 	dir := b.TempDir()
 	rows := unpackRows(b, dir)
+	for i, r := range rows {
+		r.measureMemory(b, filepath.Join(dir, fmt.Sprint("memory", i)))
+	}
 	n := 0
 	round := func() {
 		for _, i := range rand.Perm(len(rows)) {
@@ -69,13 +72,13 @@ func unpackRows(b *testing.B, dir string) []*benchRow {
 			return exec.Command("sh", append([]string{"-c", script, "sh", to}, gz...)...)
 		}},
 		{name: "umoci raw unpack: not installed"},
-		{name: "ours, gzip, as the store", command: ourUnpack(layersAtOnce, gz)},
-		{name: "ours, gzip, one after another", command: ourUnpack(1, gz)},
-		{name: "ours, plain tar, as the store", command: ourUnpack(layersAtOnce, tars)},
+		{name: "ours, gzip, as the store", command: ourUnpack(b, layersAtOnce, gz)},
+		{name: "ours, gzip, one after another", command: ourUnpack(b, 1, gz)},
+		{name: "ours, plain tar, as the store", command: ourUnpack(b, layersAtOnce, tars)},
 	}
 	if _, err := exec.LookPath("zstd"); err == nil {
 		toolOutput(b, "zstd", append([]string{"-q"}, tars...)...)
-		rows = append(rows, &benchRow{name: "ours, zstd, as the store", command: ourUnpack(layersAtOnce, withSuffix(tars, ".zst"))})
+		rows = append(rows, &benchRow{name: "ours, zstd, as the store", command: ourUnpack(b, layersAtOnce, withSuffix(tars, ".zst"))})
 	}
 	if _, err := exec.LookPath("umoci"); err == nil {
 		layout := filepath.Join(dir, "layout")
@@ -99,9 +102,13 @@ func withSuffix(paths []string, suffix string) (all []string) {
 }
 
 // ourUnpack runs this program again, as a program that only unpacks.
-func ourUnpack(atOnce int, layers []string) func(string) *exec.Cmd {
+func ourUnpack(b *testing.B, atOnce int, layers []string) func(string) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
 	return func(to string) *exec.Cmd {
-		cmd := exec.Command("/proc/self/exe", append([]string{to}, layers...)...)
+		cmd := exec.Command(self, append([]string{to}, layers...)...)
 		cmd.Env = append(os.Environ(), fmt.Sprint("GO_DOCKER_TEST_UNPACK=", atOnce), "GO_DOCKER_TEST_BOX=1")
 		return cmd
 	}
