@@ -23,6 +23,7 @@ type containerDir struct {
 	Image   string    `json:"image"` // the image's ID
 	Created time.Time `json:"created"`
 	Args    []string  `json:"args"`
+	Remove  bool      `json:"remove"` // --rm
 	Dir     string    `json:"-"`
 
 	lock *os.File // held while the container runs
@@ -33,23 +34,18 @@ var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}$`)
 // createContainerDir makes the directory. Two containers cannot get the same
 // name, because making one and looking at all of them happen under one lock.
 func (s *store) createContainerDir(c *containerDir) (err error) {
-	unlock, err := lockFile(filepath.Join(s.root, "containers.lock"))
+	unlock, err := lockFile(s.path("containers.lock"))
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if c.Name != "" {
-		all, err := s.containerDirs()
-		if err != nil {
-			return err
-		}
-		for _, other := range all {
-			if other.Name == c.Name {
-				return fmt.Errorf("the name %q is in use by container %s: remove that with rm, or use another name", c.Name, other.ID)
-			}
-		}
+	if err := s.sweepContainers(); err != nil {
+		return err
 	}
-	c.Dir = filepath.Join(s.root, "containers", c.ID)
+	if err := s.checkName(c.Name); err != nil {
+		return err
+	}
+	c.Dir = s.path("containers", c.ID)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.RemoveAll(c.Dir))
@@ -70,7 +66,58 @@ func (s *store) createContainerDir(c *containerDir) (err error) {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(c.Dir, "container.json"), text, 0o600)
+	// As everywhere in the store, the name comes last, and with all of its content.
+	description := filepath.Join(c.Dir, "container.json")
+	if err := os.WriteFile(description+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(description+".new", description)
+}
+
+func (s *store) checkName(name string) error {
+	all, err := s.containerDirs()
+	if err != nil || name == "" {
+		return err
+	}
+	for _, other := range all {
+		if other.Name == name {
+			return fmt.Errorf("the name %q is in use by container %s: remove that with rm, or use another name", name, other.ID)
+		}
+	}
+	return nil
+}
+
+// sweepContainers removes what killed commands left: containers whose making or
+// removing was cut short, and those that were to go with --rm. The caller holds
+// the lock on making containers.
+func (s *store) sweepContainers() error {
+	all, err := s.containerDirs()
+	if err != nil {
+		return err
+	}
+	keep := map[string]bool{}
+	for _, c := range all {
+		keep[c.ID] = !c.Remove
+	}
+	entries, err := os.ReadDir(s.path("containers"))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if keep[e.Name()] {
+			continue
+		}
+		c := &containerDir{ID: e.Name(), Dir: s.path("containers", e.Name())}
+		if err := c.tryLock(); errors.Is(err, errRunning) {
+			continue
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := c.remove(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lockFile takes an exclusive lock and waits for it.
@@ -92,25 +139,26 @@ func lockFile(path string) (unlock func(), err error) {
 	return func() { file.Close() }, nil
 }
 
-// containerDirs lists all containers. What has no description is a container
-// whose making was cut short.
+// containerDirs lists all containers. What has no description is not one, yet
+// or any more. An empty one is what a power cut can make of a new file.
 func (s *store) containerDirs() ([]*containerDir, error) {
-	paths, err := filepath.Glob(filepath.Join(s.root, "containers", "*", "container.json"))
+	entries, err := os.ReadDir(s.path("containers"))
 	if err != nil {
 		return nil, err
 	}
 	var all []*containerDir
-	for _, path := range paths {
+	for _, e := range entries {
+		c := &containerDir{Dir: s.path("containers", e.Name())}
+		path := filepath.Join(c.Dir, "container.json")
 		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		c := &containerDir{Dir: filepath.Dir(path)}
 		if err := json.Unmarshal(text, c); err != nil {
-			return nil, fmt.Errorf("read %s: %w", path, err)
+			return nil, fmt.Errorf("read %s: %w: if the container is of no use any more, remove its directory", path, err)
 		}
 		all = append(all, c)
 	}
@@ -124,7 +172,9 @@ func (s *store) findContainer(ref string) (*containerDir, error) {
 		return nil, err
 	}
 	var found []*containerDir
+	var there []string
 	for _, c := range all {
+		there = append(there, strings.TrimSpace(c.ID+" "+c.Name))
 		if c.Name == ref || c.ID == ref {
 			return c, nil
 		}
@@ -134,27 +184,37 @@ func (s *store) findContainer(ref string) (*containerDir, error) {
 	}
 	switch {
 	case ref == "" || len(found) == 0:
-		return nil, fmt.Errorf("no such container: %q", ref)
+		if there == nil {
+			there = []string{"none"}
+		}
+		return nil, fmt.Errorf("no such container: %q: there is %s", ref, strings.Join(there, ", "))
 	case len(found) > 1:
 		return nil, fmt.Errorf("more than one container has an id that starts with %q", ref)
 	}
 	return found[0], nil
 }
 
+var errRunning = errors.New("it is running: stop it first")
+
+// tryLock makes sure that the container does not run, and will not start.
+func (c *containerDir) tryLock() error {
+	lock, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		lock.Close()
+		return errRunning
+	}
+	c.lock = lock
+	return nil
+}
+
 // remove removes a container that does not run.
 func (c *containerDir) remove() error {
-	if c.lock == nil {
-		lock, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-			lock.Close()
-			return fmt.Errorf("container %s is running: stop it first", c.ID)
-		}
-		c.lock = lock
+	if c.lock != nil {
+		defer c.lock.Close()
 	}
-	defer c.lock.Close()
 	// The description goes first: what is left after a crash is then not a
 	// container any more.
 	if err := os.Remove(filepath.Join(c.Dir, "container.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v2"
 )
@@ -242,7 +243,7 @@ func printStack(w io.Writer, stack []demoLayer) error {
 	for _, layer := range slices.Backward(stack) {
 		note := "read-only"
 		if layer.Name == "container" {
-			note = "writable"
+			note = "writable; memory limit " + units.BytesSize(demoMemory)
 		}
 		fmt.Fprintf(w, "| %-14s%40s |\n", layer.Name, note)
 		for _, c := range layer.Changes {

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -54,19 +51,8 @@ func exportMounted(dirs []string, at string, w io.Writer) error {
 	if err := makeMountsPrivate(); err != nil {
 		return err
 	}
-	var names []string
-	for _, dir := range slices.Backward(dirs) { // overlayfs wants the uppermost first
-		layer, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
-		if err != nil {
-			return err
-		}
-		defer layer.Close()
-		names = append(names, fmt.Sprintf("/proc/thread-self/fd/%d", layer.Fd()))
-	}
-	// Without an upper directory the overlay is read-only.
-	options := "index=off,lowerdir=" + strings.Join(names, ":")
-	if err := unix.Mount("overlay", at, "overlay", unix.MS_RDONLY, options); err != nil {
-		return fmt.Errorf("mount overlay on %s (%s): %w", at, options, err)
+	if err := (overlay{Layers: dirs, Merged: at}).mount(); err != nil {
+		return err
 	}
 	return packTree(w, at)
 }

@@ -67,22 +67,6 @@ func needRoot(t testing.TB) {
 	need(t, os.Geteuid() == 0, "root")
 }
 
-func needNamespaces(t testing.TB) {
-	t.Helper()
-	err := canClone()
-	need(t, err == nil, fmt.Sprintf("a machine that lets us make namespaces: %v", err))
-}
-
-var canClone = sync.OnceValue(func() error {
-	cmd := exec.Command("true")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
-	}
-	return cmd.Run()
-})
-
 // program is this chapter's program with the given arguments. When the test
 // ends, no process of it may be left.
 func program(t testing.TB, args ...string) *exec.Cmd {
@@ -94,14 +78,7 @@ func program(t testing.TB, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// container is the program's run command.
-func container(t testing.TB, args ...string) *exec.Cmd {
-	t.Helper()
-	needNamespaces(t)
-	return program(t, append([]string{"run"}, args...)...)
-}
-
-// A outcome is what a program leaves behind when all is well.
+// An outcome is what a program leaves behind when all is well.
 type outcome struct {
 	status         int // -1: a signal killed the program itself
 	stdout, stderr string
@@ -191,20 +168,6 @@ func (l *launched) signal(sig syscall.Signal) {
 	}
 }
 
-// init is the process id, on this side, of the container's first process, and
-// command that of its command, which has to be running already.
-func (l *launched) init() int    { l.t.Helper(); return l.onlyChild(l.cmd.Process.Pid) }
-func (l *launched) command() int { l.t.Helper(); return l.onlyChild(l.init()) }
-
-func (l *launched) onlyChild(pid int) int {
-	l.t.Helper()
-	all := children(pid)
-	if len(all) != 1 {
-		l.t.Fatalf("process %d has children %v, want one; stdout %q, stderr %q", pid, all, l.stdout.String(), l.stderr.String())
-	}
-	return all[0]
-}
-
 // children are all processes whose parent is one of pid's threads. proc(5)
 func children(pid int) []int {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -267,4 +230,16 @@ func (t *transcript) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.text.String()
+}
+
+// init is the process id, on this side, of the container's first process.
+func (l *launched) init() int { l.t.Helper(); return l.onlyChild(l.cmd.Process.Pid) }
+
+func (l *launched) onlyChild(pid int) int {
+	l.t.Helper()
+	all := children(pid)
+	if len(all) != 1 {
+		l.t.Fatalf("process %d has children %v, want one; stdout %q, stderr %q", pid, all, l.stdout.String(), l.stderr.String())
+	}
+	return all[0]
 }

@@ -45,7 +45,7 @@ func runImage(ctx *cli.Context) error {
 	if err := c.applyConfig(ctx, img.Config.Config); err != nil {
 		return err
 	}
-	d := &containerDir{ID: c.ID, Name: name, Image: img.ID, Created: time.Now().UTC(), Args: c.Args}
+	d := &containerDir{ID: c.ID, Name: name, Image: img.ID, Created: time.Now().UTC(), Args: c.Args, Remove: ctx.Bool("rm")}
 	status, err := s.runContainer(c, d, img, volumes, ctx.Bool("read-only"))
 	if ctx.Bool("rm") || err != nil { // what never ran has nothing to commit
 		err = errors.Join(err, d.removeIfMade())
@@ -64,6 +64,9 @@ func (s *store) runContainer(c *Container, d *containerDir, img *image, volumes 
 	layers, err := s.layerDirs(img)
 	if err != nil {
 		return 0, err
+	}
+	if len(layers) == 0 {
+		return 0, errors.New("the image has no layers, and so no program to run")
 	}
 	if err := s.createContainerDir(d); err != nil {
 		return 0, err
@@ -137,7 +140,7 @@ func makeSources(volumes []volume) error {
 func (d *containerDir) root(c *Container, config v1.Config, layers []string) (*root, error) {
 	in := func(name ...string) string { return filepath.Join(append([]string{d.Dir}, name...)...) }
 	r := &root{
-		Overlay: overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged")},
+		Overlay: overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged"), Volatile: d.Remove},
 		Files:   map[string]string{},
 	}
 	hosts := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" + c.Hostname + "\n"
@@ -200,6 +203,9 @@ var rmCommand = &cli.Command{
 			c, err := s.findContainer(ref)
 			if err != nil {
 				return err
+			}
+			if err := c.tryLock(); err != nil {
+				return fmt.Errorf("remove container %s: %w", c.ID, err)
 			}
 			if err := c.remove(); err != nil {
 				return err

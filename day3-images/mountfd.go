@@ -89,28 +89,40 @@ func (r rootDir) resolve(path string, extra uint64) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// make opens what is at path in the container, and makes it when it is not
+// make opens what is at target in the container, and makes it when it is not
 // there: directories down to it and, if it is to be a file, an empty one.
 func (r rootDir) make(target string, isDir bool) (*os.File, error) {
-	file, err := r.resolve(target, 0)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return file, err
+	const maxLinks = 40 // the kernel's, path_resolution(7)
+	for range maxLinks {
+		file, err := r.resolve(target, 0)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return file, err
+		}
+		above, name := path.Split(path.Clean("/" + target))
+		parent, err := r.make(above, true)
+		if err != nil {
+			return nil, err
+		}
+		link, err := readlink(int(parent.Fd()), name)
+		if err == nil { // it leads to what is not there: make that
+			target = link
+			if !path.IsAbs(link) {
+				target = path.Join(above, link)
+			}
+			parent.Close()
+			continue
+		}
+		if isDir {
+			err = unix.Mkdirat(int(parent.Fd()), name, 0o755)
+		} else {
+			err = unix.Mknodat(int(parent.Fd()), name, unix.S_IFREG|0o644, 0)
+		}
+		parent.Close()
+		if err != nil && err != unix.EEXIST {
+			return nil, &fs.PathError{Op: "make in the container", Path: target, Err: err}
+		}
 	}
-	above, name := path.Split(path.Clean("/" + target))
-	parent, err := r.make(above, true)
-	if err != nil {
-		return nil, err
-	}
-	defer parent.Close()
-	if isDir {
-		err = unix.Mkdirat(int(parent.Fd()), name, 0o755)
-	} else {
-		err = unix.Mknodat(int(parent.Fd()), name, unix.S_IFREG|0o644, 0)
-	}
-	if err != nil && err != unix.EEXIST {
-		return nil, &fs.PathError{Op: "make in the container", Path: target, Err: err}
-	}
-	return r.resolve(target, 0)
+	return nil, &fs.PathError{Op: "make in the container", Path: target, Err: unix.ELOOP}
 }
 
 // attach moves a mount to its place and closes both descriptors.

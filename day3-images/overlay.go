@@ -13,28 +13,63 @@ import (
 // shared by all its containers, and on top one directory that takes every
 // change. Documentation/filesystems/overlayfs.rst
 type overlay struct {
-	Layers []string // the image's, lowest first
-	Upper  string   // what the container changes
-	Work   string   // the kernel's, on the same file system as Upper
-	Merged string   // where it is mounted
+	Layers   []string // the image's, lowest first
+	Upper    string   // what the container changes; "": the overlay is read-only
+	Work     string   // the kernel's, on the same file system as Upper
+	Merged   string   // where it is mounted
+	Volatile bool     // Upper is thrown away with the container: never wait for the disk
 }
 
 // mount mounts the overlay. The options of mount(2) must fit in one page, and
-// fifty layers' names do not: so the layers are opened, and named by their
-// descriptors.
+// the paths of fifty layers do not: so the directories are opened, and named by
+// their descriptors, in the directory that lists those. A comma or a colon in
+// a path then does not matter either.
 func (o overlay) mount() error {
-	var names []string
-	for _, dir := range slices.Backward(o.Layers) { // overlayfs wants the uppermost first
-		layer, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
-		if err != nil {
-			return fmt.Errorf("open a layer of the image: %w", err)
-		}
-		defer layer.Close()
-		names = append(names, fmt.Sprintf("/proc/self/fd/%d", layer.Fd()))
+	layers, err := visibleLayers(o.Layers)
+	if err != nil {
+		return err
 	}
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", strings.Join(names, ":"), o.Upper, o.Work)
-	if err := unix.Mount("overlay", o.Merged, "overlay", 0, options); err != nil {
-		return fmt.Errorf("mount overlay on %s (%s): %w", o.Merged, options, err)
+	if err := os.Chdir("/proc/self/fd"); err != nil {
+		return fmt.Errorf("change to the directory of descriptors: %w", err)
+	}
+	dirs := slices.Clone(layers)
+	slices.Reverse(dirs) // overlayfs wants the uppermost first
+	if o.Upper != "" {
+		dirs = append(dirs, o.Upper, o.Work)
+	}
+	var names []string
+	for _, dir := range dirs {
+		file, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return fmt.Errorf("open a directory of the overlay: %w", err)
+		}
+		defer file.Close()
+		names = append(names, fmt.Sprint(file.Fd()))
+	}
+	n := len(layers)
+	// Redirects, and copies of the metadata alone, which some distributions switch
+	// on, leave files in Upper that mean nothing without the layers below; with an
+	// index, Upper could not be read for commit -o while the container runs.
+	options := "index=off,redirect_dir=off,metacopy=off,lowerdir=" + strings.Join(names[:n], ":")
+	if o.Upper != "" {
+		options += fmt.Sprintf(",upperdir=%s,workdir=%s", names[n], names[n+1])
+	}
+	if o.Volatile {
+		options += ",volatile"
+	}
+	// nodev: a device node that an image brings along must not open the device.
+	if err := unix.Mount("overlay", o.Merged, "overlay", unix.MS_NODEV, options); err != nil {
+		return fmt.Errorf("mount an overlay of %d layers on %s: %w", n, o.Merged, explainOverlay(err))
 	}
 	return nil
+}
+
+func explainOverlay(err error) error {
+	switch err {
+	case unix.ENODEV:
+		return fmt.Errorf("%w: this kernel has no overlayfs: modprobe overlay", err)
+	case unix.EINVAL:
+		return fmt.Errorf("%w: dmesg says why; most often the store is on an overlay itself, so choose another file system with --root", err)
+	}
+	return err
 }

@@ -18,16 +18,19 @@ import (
 // peers are other people's tools, with a store of their own that lasts as long
 // as the test.
 type peers struct {
-	t        *testing.T
+	t        testing.TB
 	dir      string
 	registry string // host:port of a docker-registry
 }
 
-func newPeers(t *testing.T, tools ...string) *peers {
+func newPeers(t testing.TB, tools ...string) *peers {
 	t.Helper()
 	needRoot(t)
 	for _, tool := range tools {
 		_, err := exec.LookPath(tool)
+		if tool == "docker-registry" && err != nil {
+			_, err = exec.LookPath("registry") // what Fedora calls it
+		}
 		need(t, err == nil, tool)
 	}
 	p := &peers{t: t, dir: shortDir(t)}
@@ -39,7 +42,7 @@ func newPeers(t *testing.T, tools ...string) *peers {
 
 // shortDir is a temporary directory: podman wants no more than 50 bytes for its
 // runroot.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "go-docker-test.")
 	if err != nil {
@@ -80,11 +83,15 @@ func (p *peers) startRegistry() {
 	}
 	p.registry = listener.Addr().String()
 	listener.Close()
-	config := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", p.dir+"/"+p.registry, p.registry)
+	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", p.dir+"/"+p.registry, p.registry)
 	if err := os.WriteFile(p.dir+"/registry.yml", []byte(config), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	cmd := exec.Command("docker-registry", "serve", p.dir+"/registry.yml")
+	program, err := exec.LookPath("docker-registry")
+	if err != nil {
+		program = "registry"
+	}
+	cmd := exec.Command(program, "serve", p.dir+"/registry.yml")
 	var output transcript
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {

@@ -64,7 +64,7 @@ func mountOwn(dir rootDir, place, fsType string, attributes int, options ...stri
 	if err := unix.Mkdirat(int(dir.Fd()), place[1:], 0o755); err != nil && err != unix.EEXIST {
 		return &fs.PathError{Op: "make in the container", Path: place, Err: err}
 	}
-	at, err := dir.resolve(place, unix.RESOLVE_NO_SYMLINKS)
+	at, err := dir.resolve(place+"/.", unix.RESOLVE_NO_SYMLINKS) // /. of nothing but a directory
 	if errors.Is(err, unix.ELOOP) {
 		return fmt.Errorf("the image's %s is a symbolic link: refused", place)
 	}

@@ -19,6 +19,7 @@ import (
 //	tmp/                  work in progress, see job
 //	boot                  of which boot the last image is, see durable.go
 //	lock                  held while index.json changes and while things are removed
+//	containers.lock       held while a container is made
 //
 // What has a digest for a name never changes, so commands read it without any
 // lock. It gets the name last, by rename(2), when it is complete and verified:
@@ -85,7 +86,7 @@ func (s *store) checkRoot() error {
 	if err != nil {
 		return err
 	}
-	ours := []string{"oci-layout.new", "boot", "blobs", "layers", "containers", "tmp", "lock"}
+	ours := []string{"oci-layout.new", "boot", "blobs", "layers", "containers", "tmp", "lock", "containers.lock"}
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) {
 			return fmt.Errorf("%s is not empty and not a store (it has %q): name another directory with --root", s.root, e.Name())

@@ -1,32 +1,23 @@
 package main
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
-const (
-	unpackLayers = 5
-	unpackBytes  = 200 << 20
-	unpackRounds = 3 // at least; more with -benchtime 10x, fewer with -short
-)
+const unpackRounds = 3 // at least; more with -benchtime 10x, fewer with -short
 
 // BenchmarkUnpack unpacks an image of five layers, some 200 MB of this machine's
 // /usr, as the store does, and beside it umoci and tar -xz do the same. Digests
@@ -37,10 +28,14 @@ func BenchmarkUnpack(b *testing.B) {
 	needRoot(b)
 	dir := b.TempDir()
 	rows := unpackRows(b, dir)
+	for i, r := range rows {
+		r.measureMemory(b, filepath.Join(dir, fmt.Sprint("memory", i)))
+	}
 	n := 0
 	round := func() {
 		for _, i := range rand.Perm(len(rows)) {
 			n++
+			unix.Sync() // what earlier runs wrote
 			rows[i].run(b, filepath.Join(dir, fmt.Sprint("run", n)))
 		}
 	}
@@ -50,13 +45,8 @@ func BenchmarkUnpack(b *testing.B) {
 	for !testing.Short() && len(rows[0].took) < unpackRounds {
 		round()
 	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "%d rounds\n%-34s %9s %9s %8s %8s %8s %8s", len(rows[0].took), "", "median s", "fastest", "CPU s", "MB", "x tar", "x umoci")
 	tar, umoci := rows[0], rows[1]
-	for _, r := range rows {
-		fmt.Fprintf(&text, "\n%-34s %9.2f %9.2f %8.2f %8d %8s %8s", r.name, r.median(), r.fastest(), r.cpu, r.kilobytes>>10, r.over(tar), r.over(umoci))
-	}
-	b.Log(text.String())
+	b.Log(benchTable(rows, tar, umoci))
 	b.ReportMetric(0, "ns/op") // a round's length says nothing; 0 hides it
 	ours, memory := rows[2], int64(0)
 	for _, r := range rows[2:] {
@@ -70,79 +60,25 @@ func BenchmarkUnpack(b *testing.B) {
 	b.ReportMetric(float64(memory)/1024, "MB-peak")
 }
 
-// An unpackRow is a command that unpacks the image into a directory, and how
-// long its runs took.
-type unpackRow struct {
-	name      string
-	command   func(dir string) *exec.Cmd
-	took      []float64 // seconds
-	cpu       float64   // seconds of processor time, in the last run
-	kilobytes int64     // resident at most, all processes of the command taken one by one
-}
-
-func (r *unpackRow) run(b *testing.B, dir string) {
-	if r.command == nil {
-		return // not installed
-	}
-	unix.Sync() // what earlier runs wrote
-	cmd := r.command(dir)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	started := time.Now()
-	if err := cmd.Run(); err != nil {
-		b.Fatalf("%s: %v: %s", r.name, err, said.String())
-	}
-	r.took = append(r.took, time.Since(started).Seconds())
-	r.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
-	r.kilobytes = max(r.kilobytes, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
-}
-
-func (r *unpackRow) median() float64 { return r.sorted()[len(r.took)/2] }
-
-func (r *unpackRow) fastest() float64 { return r.sorted()[0] }
-
-func (r *unpackRow) sorted() []float64 {
-	if len(r.took) == 0 {
-		return []float64{0}
-	}
-	return slices.Sorted(slices.Values(r.took))
-}
-
-func (r *unpackRow) over(other *unpackRow) string {
-	if r.median() == 0 || other.median() == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f", r.median()/other.median())
-}
-
 // unpackRows makes the layers and the ways to unpack them: tar, umoci, us as
 // the store does it, and us otherwise.
-func unpackRows(b *testing.B, dir string) []*unpackRow {
-	var tars []string
-	for i, list := range fileLists(b) {
-		path := filepath.Join(dir, fmt.Sprintf("%d.tar", i))
-		cmd := exec.Command("tar", "--format=posix", "--xattrs", "--no-recursion", "-C", "/", "-cf", path, "--null", "-T", "-")
-		cmd.Stdin = strings.NewReader(strings.Join(list, "\x00"))
-		if text, err := cmd.CombinedOutput(); err != nil {
-			b.Fatalf("tar: %v: %.500s", err, text)
-		}
-		tars = append(tars, path)
-	}
+func unpackRows(b *testing.B, dir string) []*benchRow {
+	tars := benchLayers(b, dir)
 	toolOutput(b, "gzip", append([]string{"-k"}, tars...)...)
 	gz := withSuffix(tars, ".gz")
-	rows := []*unpackRow{
+	rows := []*benchRow{
 		{name: "tar -xz, one after another", command: func(to string) *exec.Cmd {
 			script := `mkdir "$1" && dir=$1 && shift && for layer; do tar --xattrs -xzf "$layer" -C "$dir" || exit; done`
 			return exec.Command("sh", append([]string{"-c", script, "sh", to}, gz...)...)
 		}},
 		{name: "umoci raw unpack: not installed"},
-		{name: "ours, gzip, as the store", command: ourUnpack(layersAtOnce, gz)},
-		{name: "ours, gzip, one after another", command: ourUnpack(1, gz)},
-		{name: "ours, plain tar, as the store", command: ourUnpack(layersAtOnce, tars)},
+		{name: "ours, gzip, as the store", command: ourUnpack(b, layersAtOnce, gz)},
+		{name: "ours, gzip, one after another", command: ourUnpack(b, 1, gz)},
+		{name: "ours, plain tar, as the store", command: ourUnpack(b, layersAtOnce, tars)},
 	}
 	if _, err := exec.LookPath("zstd"); err == nil {
 		toolOutput(b, "zstd", append([]string{"-q"}, tars...)...)
-		rows = append(rows, &unpackRow{name: "ours, zstd, as the store", command: ourUnpack(layersAtOnce, withSuffix(tars, ".zst"))})
+		rows = append(rows, &benchRow{name: "ours, zstd, as the store", command: ourUnpack(b, layersAtOnce, withSuffix(tars, ".zst"))})
 	}
 	if _, err := exec.LookPath("umoci"); err == nil {
 		layout := filepath.Join(dir, "layout")
@@ -151,7 +87,7 @@ func unpackRows(b *testing.B, dir string) []*unpackRow {
 		for _, tar := range tars {
 			toolOutput(b, "umoci", "raw", "add-layer", "--image", layout+":bench", tar)
 		}
-		rows[1] = &unpackRow{name: "umoci raw unpack", command: func(to string) *exec.Cmd {
+		rows[1] = &benchRow{name: "umoci raw unpack", command: func(to string) *exec.Cmd {
 			return exec.Command("umoci", "raw", "unpack", "--image", layout+":bench", to)
 		}}
 	}
@@ -165,49 +101,14 @@ func withSuffix(paths []string, suffix string) (all []string) {
 	return all
 }
 
-// fileLists picks files of /usr, programs, libraries and many small ones, for
-// each layer: every directory before what is in it.
-func fileLists(b *testing.B) (lists [][]string) {
-	for _, from := range []string{"usr/share", "usr/lib", "usr/bin", "usr/share/doc", "usr/lib"} {
-		size := int64(0)
-		picked := 0
-		list := []string{"usr", filepath.Dir(from)}
-		err := filepath.WalkDir("/"+from, func(path string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			info, err := d.Info()
-			if err != nil {
-				return err
-			}
-			if d.Type().IsRegular() {
-				if info.Size() > 8<<20 {
-					return nil
-				}
-				// The second time in a directory, other files than the first.
-				if picked++; (picked%2 == 0) == (len(lists) < 3) && from == "usr/lib" {
-					return nil
-				}
-				size += info.Size()
-			}
-			if size > unpackBytes/unpackLayers {
-				return fs.SkipAll
-			}
-			list = append(list, path[1:])
-			return nil
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
-		lists = append(lists, list)
-	}
-	return lists
-}
-
 // ourUnpack runs this program again, as a program that only unpacks.
-func ourUnpack(atOnce int, layers []string) func(string) *exec.Cmd {
+func ourUnpack(b *testing.B, atOnce int, layers []string) func(string) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
 	return func(to string) *exec.Cmd {
-		cmd := exec.Command("/proc/self/exe", append([]string{to}, layers...)...)
+		cmd := exec.Command(self, append([]string{to}, layers...)...)
 		cmd.Env = append(os.Environ(), fmt.Sprint("GO_DOCKER_TEST_UNPACK=", atOnce), "GO_DOCKER_TEST_BOX=1")
 		return cmd
 	}

@@ -17,7 +17,9 @@ func (c *Container) lookUpUser() (*syscall.Credential, error) {
 	if err != nil {
 		return nil, fmt.Errorf("user %q in the container: %w", c.User, err)
 	}
-	credential := &syscall.Credential{Uid: uint32(u.Uid), Gid: uint32(u.Gid)}
+	// The group itself is among the supplementary ones, too: a setgid program
+	// that drops its group must not leave the user without it (CVE-2022-36109).
+	credential := &syscall.Credential{Uid: uint32(u.Uid), Gid: uint32(u.Gid), Groups: []uint32{uint32(u.Gid)}}
 	for _, gid := range u.Sgids {
 		credential.Groups = append(credential.Groups, uint32(gid))
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -109,10 +108,6 @@ func (v imageVolume) mount(dir rootDir) error {
 	if err := errors.Join(os.Chown(v.Upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(v.Upper, stat.Mode&0o7777)); err != nil {
 		return err
 	}
-	self := fmt.Sprintf("/proc/self/fd/%d", place.Fd())
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", self, v.Upper, v.Work)
-	if err := unix.Mount("overlay", self, "overlay", 0, options); err != nil {
-		return &fs.PathError{Op: "mount overlay", Path: options, Err: err}
-	}
-	return nil
+	self := fdPath(int(place.Fd()))
+	return overlay{Layers: []string{self}, Upper: v.Upper, Work: v.Work, Merged: self}.mount()
 }

@@ -193,8 +193,8 @@ check_kernel() {
 	upgrade='a newer distribution release brings a newer kernel (Ubuntu 22.04 or Debian 12 and later)'
 	if ! kernel_has 4 6; then
 		check kernel FAIL 123 "$release: before 4.6, which has no cgroup namespaces" "$upgrade"
-	elif ! kernel_has 5 6; then
-		check kernel FAIL 3 "$release: before 5.6, no openat2 to unpack images safely; nor${lost#,}" "$upgrade"
+	elif ! kernel_has 5 12; then
+		check kernel FAIL 3 "$release: before 5.12, no mount_setattr and perhaps no openat2, to make a container's root safely; nor${lost#,}" "$upgrade"
 	elif [ -n "$lost" ]; then
 		check kernel warn '' "$release; goes without${lost#,}" "$upgrade"
 	else

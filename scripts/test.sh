@@ -30,12 +30,25 @@ want stress stress
 want ip iproute2
 want unshare util-linux
 want ps procps
+# Day 3 is compared with the tools that others make and unpack images with.
+want busybox busybox-static
+want setfattr attr
+want setcap libcap2-bin
+want zstd zstd
+want strace strace
+want umoci umoci
+want skopeo skopeo
+want buildah buildah
+want podman podman
+command -v registry >/dev/null || want docker-registry docker-registry # Fedora's, Debian's
 if [ ${#missing[@]} -gt 0 ]; then
 	[ "$(id -u)" = 0 ] || fail "not installed: ${missing[*]}: install these, or run this as root"
 	if command -v apt-get >/dev/null; then
 		apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "${missing[@]}" libc6-dev
 	elif command -v dnf >/dev/null; then
 		missing=("${missing[@]/#iproute2/iproute}"); missing=("${missing[@]/#procps/procps-ng}")
+		missing=("${missing[@]/#busybox-static/busybox}"); missing=("${missing[@]/#libcap2-bin/libcap}")
+		missing=("${missing[@]/#docker-registry/docker-distribution}")
 		dnf -qy install "${missing[@]/#shellcheck/ShellCheck}"
 	else
 		fail "not installed, and neither apt-get nor dnf is here to do it: ${missing[*]}"
@@ -87,10 +100,11 @@ leakcheck -- "$bin/day1-namespaces"
 if [ "$(id -u)" = 0 ]; then
 	leakcheck -- "$bin/day2-cgroups"
 	leakcheck -- "$bin/day2-cgroups" --stress >/dev/null
+	leakcheck -- "$bin/day3-images"
 	scripts/doctor.sh
 	scripts/cleanup.sh
 else
-	echo "skipped: day 2 needs root, or a cgroup that was delegated to you"
+	echo "skipped: day 2 needs root, or a cgroup that was delegated to you; day 3 needs root"
 fi
 
 if [ "$all" ]; then

@@ -23,14 +23,16 @@ inside) # in a mount namespace of our own; "$root" is the directory to be /
 	done
 	mkdir "$root/proc" "$root/old"
 	echo "this is the new root" >"$root/here"
+	echo "# A directory with the host's programs in it. chroot makes it the root:"
 	show "chroot $root ls /"
 	[ "$(chroot "$root" cat /here)" = "this is the new root" ] || fail "chroot did not change the root"
 
 	echo "# The way out. chroot changes where this process's paths start, and nothing else: not"
 	echo "# which mounts and processes there are. Process 1 still has the old root, and /proc leads there."
-	show "chroot $root sh -c 'mount -t proc proc /proc && chroot /proc/1/root test -e $root/here && echo out: I see $root/here'" |
-		tee "$root/said"
-	grep -q '^out: ' "$root/said" || fail "did not get out of the chroot"
+	said=$(show "chroot $root sh -c 'mount -t proc proc /proc && chroot /proc/1/root ls -d $root/here /etc'")
+	echo "$said"
+	case $said in *"
+/etc"*) ;; *) fail "did not get out of the chroot" ;; esac
 	umount "$root/proc"
 
 	echo "# pivot_root makes it the root of the whole mount namespace; then the old one is let go of."
@@ -41,9 +43,10 @@ inside) # in a mount namespace of our own; "$root" is the directory to be /
 		mount -t proc proc /proc
 		umount -l /old; rmdir /old
 		show ls /
-		# In a PID namespace of its own, process 1 is this one, and its root is this root.
+		echo "# Process 1 is in this mount namespace: its root is the same, and the same way leads nowhere."
 		show 'chroot /proc/1/root ls /'
-		show 'grep -c . /proc/self/mountinfo'
+		echo "# Of the mounts of the host not one is left:"
+		show "cut -d' ' -f5 /proc/self/mountinfo"
 		[ -e /proc/1/root/here ] || { echo "there is still a way out" >&2; exit 1; }
 END
 	)" ;;

@@ -4,7 +4,7 @@
 # Shows    an image of two layers, made and unpacked by tar; why tar alone is not enough;
 #          and the two names of a layer, its digest and its diff ID.
 # Look at  .wh.doomed: what a deletion looks like in an archive.
-# Needs    root, to make the whiteout.
+# Needs    root, to make the whiteout and to mount the layers.
 # Leaves   nothing.
 # Go       unpack.go, whiteout.go, store.go
 set -eu
@@ -36,9 +36,15 @@ mkdir layer1 layer2
 tar -xf one.tar -C layer1; tar -xf two.tar -C layer2
 show "rm layer2/.wh.doomed && mknod layer2/doomed c 0 0"
 show ls -l layer2
+mkdir merged
+show "unshare --mount sh -c 'mount -t overlay overlay -o lowerdir=layer2:layer1 merged && ls merged && cat merged/greeting'" | tee seen
+if grep -q doomed seen || ! grep -q "layer 2" seen; then fail "the layers are not what overlayfs understands"; fi
 
 echo "# The diff ID names the archive itself; the digest names what travels, often compressed."
 show sha256sum two.tar
 show "gzip -n -c two.tar | sha256sum"
-echo "# The same change packed again has the same name only if nothing in it differs, times included."
 [ "$(gzip -n -c two.tar | gzip -dc | sha256sum)" = "$(sha256sum <two.tar)" ] || fail "compressing has changed the archive"
+echo "# Packed again it is another layer if anything differs, be it a time."
+show "touch -d @0 two/greeting && tar -cf again.tar -C two ."
+show sha256sum again.tar
+! cmp -s two.tar again.tar || fail "a time makes no difference?"

@@ -30,9 +30,11 @@ case ${1-} in
 	for d in bin sbin lib lib64 usr; do
 		if [ -d "/$d" ] && [ ! -L "/$d" ]; then mount --bind "/$d" "$dir/merged/$d"; fi
 	done
+	echo "# two layers of an image:"; (cd "$dir" && find layer[12]/etc ! -type d -exec ls -l {} +)
+	echo "# the container:"
 	status=0
 	unshare --mount --uts --ipc --net --pid --fork sh "./$me" --root "$@" || status=$?
-	echo "# the container's own layer:"; (cd "$dir/upper" && find . ! -type d | sort)
+	echo "# its own layer:"; (cd "$dir" && find upper ! -type d -exec ls -l {} +)
 	[ "$(cat "$dir/layer2/etc/motd")" = "from layer 2" ] || fail "the image has changed"
 	exit "$status" ;;
 --root) # PID 1 of the container, still in the old root
@@ -50,7 +52,7 @@ case ${1-} in
 	exec chroot . sh -c 'umount -l /dev/old && rmdir /dev/old && exec "$@"' sh "$@" ;;
 *)
 	[ "$(id -u)" = 0 ] || { echo "$me: only root may mount an overlay: run it as root" >&2; exit 125; }
-	[ $# -gt 0 ] || set -- sh -c 'ls / /etc; cat /etc/motd; echo "from the container" >/etc/motd; echo new >/etc/new'
+	[ $# -gt 0 ] || set -- sh -c 'set -x; ls / /etc; cat /etc/motd; echo "from the container" >/etc/motd; echo new >/etc/new'
 	dir=$(mktemp -d "/tmp/go-docker-step.$$.XXXXXX"); export dir
 	trap 'rmdir "$dir"' EXIT
 	trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM

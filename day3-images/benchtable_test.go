@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Benchmarks run us and our peers in turns, in one run, so that a busy machine
+// is as slow for all of them; what counts is the ratio.
+
+// A benchRow is a command that is measured beside others, and how long its runs
+// took. Each run gets a name or directory of its own.
+type benchRow struct {
+	name      string
+	command   func(dir string) *exec.Cmd
+	took      []float64 // seconds
+	cpu       float64   // seconds of processor time, in the last run
+	kilobytes int64     // resident at most, of the command's processes the largest
+}
+
+func (r *benchRow) run(b *testing.B, dir string) {
+	if r.command == nil {
+		return // not installed
+	}
+	cmd := r.command(dir)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	started := time.Now()
+	if err := cmd.Run(); err != nil {
+		b.Fatalf("%s: %v: %s", r.name, err, said.String())
+	}
+	r.took = append(r.took, time.Since(started).Seconds())
+	r.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+}
+
+// measureMemory runs the command once more, for its memory alone. A new process
+// counts that of the one it was forked from as its own (exec_mmap in fs/exec.c),
+// and we are large. So a small shell forks it and leaves it to us, who have
+// been made a reaper of orphans by TestMain.
+func (r *benchRow) measureMemory(b *testing.B, dir string) {
+	b.Helper()
+	if r.command == nil {
+		return
+	}
+	cmd := r.command(dir)
+	shell := exec.Command("sh", append([]string{"-c", `"$@" >/dev/null 2>&1 & echo $!`, "sh"}, cmd.Args...)...)
+	shell.Env = cmd.Env
+	text, err := shell.Output()
+	if err != nil {
+		b.Fatalf("%s: %v", r.name, err)
+	}
+	var pid int
+	if _, err := fmt.Sscan(string(text), &pid); err != nil {
+		b.Fatal(err)
+	}
+	var usage syscall.Rusage
+	if _, err := syscall.Wait4(pid, nil, 0, &usage); err != nil {
+		b.Fatalf("%s: wait for it: %v", r.name, err)
+	}
+	r.kilobytes = usage.Maxrss
+}
+
+func (r *benchRow) median() float64 { return r.sorted()[len(r.took)/2] }
+
+func (r *benchRow) fastest() float64 { return r.sorted()[0] }
+
+func (r *benchRow) sorted() []float64 {
+	if len(r.took) == 0 {
+		return []float64{0}
+	}
+	return slices.Sorted(slices.Values(r.took))
+}
+
+func (r *benchRow) over(other *benchRow) string {
+	if r.median() == 0 || other.median() == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", r.median()/other.median())
+}
+
+// benchTable is a table of the rows, with ratios to others of them.
+func benchTable(rows []*benchRow, others ...*benchRow) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d rounds\n%-40s %10s %10s %8s %8s", len(rows[0].took), "", "median s", "fastest", "CPU s", "MB")
+	for _, other := range others {
+		fmt.Fprintf(&text, " %14.14s", "x "+other.name)
+	}
+	for _, r := range rows {
+		fmt.Fprintf(&text, "\n%-40s %10.4f %10.4f %8.3f %8.1f", r.name, r.median(), r.fastest(), r.cpu, float64(r.kilobytes)/1024)
+		for _, other := range others {
+			fmt.Fprintf(&text, " %14s", r.over(other))
+		}
+	}
+	return text.String()
+}
+
+const (
+	benchLayerCount = 5
+	benchBytes      = 200 << 20
+)
+
+// benchLayers makes the layers of an image of files of this machine.
+func benchLayers(b *testing.B, dir string) []string {
+	b.Helper()
+	var tars []string
+	for i, list := range fileLists(b) {
+		path := filepath.Join(dir, fmt.Sprintf("%d.tar", i))
+		cmd := exec.Command("tar", "--format=posix", "--xattrs", "--no-recursion", "-C", "/", "-cf", path, "--null", "-T", "-")
+		cmd.Stdin = strings.NewReader(strings.Join(list, "\x00"))
+		if text, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("tar: %v: %.500s", err, text)
+		}
+		tars = append(tars, path)
+	}
+	return tars
+}
+
+// fileLists picks files of /usr, programs, libraries and many small ones, for
+// each layer: every directory before what is in it.
+func fileLists(b *testing.B) (lists [][]string) {
+	for _, from := range []string{"usr/share", "usr/lib", "usr/bin", "usr/share/doc", "usr/lib"} {
+		size := int64(0)
+		picked := 0
+		list := []string{"usr", filepath.Dir(from)}
+		err := filepath.WalkDir("/"+from, func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			if d.Type().IsRegular() {
+				if info.Size() > 8<<20 {
+					return nil
+				}
+				// The second time in a directory, other files than the first.
+				if picked++; (picked%2 == 0) == (len(lists) < 3) && from == "usr/lib" {
+					return nil
+				}
+				size += info.Size()
+			}
+			if size > benchBytes/benchLayerCount {
+				return fs.SkipAll
+			}
+			list = append(list, path[1:])
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		lists = append(lists, list)
+	}
+	return lists
+}

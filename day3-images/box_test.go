@@ -1,0 +1,184 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The tests run in a mount namespace with an empty /run: the records there are
+// then of their own containers only, and nobody else sweeps them. go test tests
+// several packages at the same time.
+func init() {
+	if len(os.Args) > 2 && os.Args[1] == "payload" {
+		os.Exit(payload(os.Args[2], os.Args[3:]))
+	}
+	isProgram := os.Getenv("GO_DOCKER_BE_PROGRAM") == "1" || isInit(os.Args) || isCommand(os.Args)
+	if os.Geteuid() == 0 && !isProgram && !inBox() {
+		enterBox()
+	}
+}
+
+func inBox() bool { return os.Getenv("GO_DOCKER_TEST_BOX") != "" }
+
+// enterBox runs this program once more and exits as that does. It returns
+// where even root may not make a mount namespace; the tests then skip.
+func enterBox() {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), "GO_DOCKER_TEST_BOX=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	caught := make(chan os.Signal, 8)
+	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
+	if err := cmd.Start(); errors.Is(err, unix.EPERM) {
+		signal.Stop(caught)
+		return
+	} else if err != nil {
+		fmt.Fprintln(os.Stderr, "start the tests in a mount namespace:", err)
+		os.Exit(1)
+	}
+	go func() {
+		for sig := range caught {
+			_ = cmd.Process.Signal(sig)
+		}
+	}()
+	_ = cmd.Wait() // the status says it
+	os.Exit(statusOf(cmd.ProcessState.Sys().(syscall.WaitStatus)))
+}
+
+var furnishBox = sync.OnceValue(func() error {
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount a tmpfs on /run: %w", err)
+	}
+	// As systemd has it. On private mounts a leaked one would not show.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
+		return fmt.Errorf("make the mount tree shared: %w", err)
+	}
+	return nil
+})
+
+// testParent is the cgroup below which the tests' containers are made. So
+// theirs are known from everybody else's.
+var testParent = "go-docker-test." + strconv.Itoa(os.Getpid())
+
+// kernelTest begins a test that makes containers, and in the end checks that
+// nothing is left: no cgroup, record, mount. (Processes: see program.)
+func kernelTest(t testing.TB) {
+	t.Helper()
+	needRoot(t)
+	need(t, inBox(), "a mount namespace")
+	if err := furnishBox(); err != nil {
+		t.Fatal(err)
+	}
+	before := mountTable(t)
+	t.Cleanup(func() {
+		for _, path := range leftovers(t) {
+			t.Error("left behind:", path)
+		}
+		if after := mountTable(t); after != before {
+			t.Errorf("mounts before:\n%s\nafter:\n%s", before, after)
+		}
+		for _, dir := range cgroupMounts(t) { // for the tests that follow
+			if err := removeCgroup(filepath.Join(dir, testParent)); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := os.RemoveAll("/run/go-docker"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// contained is run with its cgroups below the tests' own.
+func contained(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	return program(t, append([]string{"run", "--cgroup-parent", testParent}, args...)...)
+}
+
+// refuses runs a command that must fail with one line that has these words.
+func refuses(t *testing.T, cmd *exec.Cmd, status int, words ...string) {
+	t.Helper()
+	got := finish(t, cmd)
+	if got.status != status {
+		t.Errorf("%q: exit status %d, want %d", cmd.Args, got.status, status)
+	}
+	for _, word := range words {
+		got.wantOneError(t, word)
+	}
+}
+
+// leftovers are the tests' cgroups and records that there are.
+func leftovers(t testing.TB) []string {
+	t.Helper()
+	paths := tree("/run/go-docker", false)
+	for _, dir := range cgroupMounts(t) {
+		paths = append(paths, tree(filepath.Join(dir, testParent), true)...)
+	}
+	return paths
+}
+
+func tree(root string, dirsOnly bool) (paths []string) {
+	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && (d.IsDir() || !dirsOnly) {
+			paths = append(paths, path)
+		}
+		return nil
+	})
+	return paths
+}
+
+// cgroupMounts are the mount points of all hierarchies.
+func cgroupMounts(t testing.TB) (dirs []string) {
+	t.Helper()
+	all, err := findHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range all {
+		dirs = append(dirs, h.mount)
+	}
+	return dirs
+}
+
+// controllers are those the program uses on this machine.
+func controllersHere(t testing.TB) (version int, byName map[string]hierarchy) {
+	t.Helper()
+	version, byName, err := findControllers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return version, byName
+}
+
+func mountTable(t testing.TB) string { return readFile(t, "/proc/self/mountinfo") }
+
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+var oneError = regexp.MustCompile(`^error: [^\n]+\n$`)
+
+// wantOneError fails the test unless stderr is one line with text in it.
+func (r outcome) wantOneError(t *testing.T, text string) {
+	t.Helper()
+	if r.stdout != "" || !oneError.MatchString(r.stderr) || !strings.Contains(r.stderr, text) {
+		t.Errorf("stdout %q, stderr %q; want one line with %q on stderr only", r.stdout, r.stderr, text)
+	}
+}

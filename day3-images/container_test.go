@@ -1,0 +1,273 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+const (
+	testPasswd = "root:x:0:0:root:/root:/bin/sh\nweb:x:1234:1235:web:/srv/web:/bin/sh\n"
+	testGroup  = "root:x:0:\nweb:x:1235:\nstaff:x:50:\nextra:x:77:web,other\n"
+)
+
+// applets are what the tests' images have of busybox.
+var applets = strings.Fields("cat chmod chown dd df echo env grep head hostname id kill ls mkdir mknod mount ps pwd readlink rm rmdir sed sh sleep sort stat test touch tr true tty umount wc")
+
+// busyboxFiles are a small root file system.
+func busyboxFiles(t testing.TB) []tarEntry {
+	t.Helper()
+	path, err := exec.LookPath("busybox")
+	need(t, err == nil, "busybox, statically linked")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := []tarEntry{
+		tarDir("bin"), tarFile("bin/busybox", string(content)).mode(0o755),
+		tarDir("etc"), tarFile("etc/passwd", testPasswd), tarFile("etc/group", testGroup),
+		tarDir("root").mode(0o700), tarDir("tmp").mode(0o1777),
+	}
+	for _, name := range applets {
+		files = append(files, tarSymlink("bin/"+name, "busybox"))
+	}
+	return files
+}
+
+// boxes makes a store for a test that runs containers, with an image called
+// busybox. More files make a second layer, and instructions a configuration.
+func boxes(t testing.TB, more []tarEntry, instructions ...string) *store {
+	t.Helper()
+	kernelTest(t)
+	s := emptyStore(t)
+	change, err := parseChanges(instructions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := func(file *v1.ConfigFile) { change(&file.Config) }
+	img, err := s.addLayer(nil, writeTar(t, busyboxFiles(t)...), config, "busybox")
+	if err == nil && len(more) > 0 {
+		_, err = s.addLayer(img, writeTar(t, more...), config, "busybox")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// run is the program's run command, with its cgroups below the tests' own.
+func (s *store) run(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	return program(t, append([]string{"--root", s.root, "run", "--cgroup-parent", testParent}, args...)...)
+}
+
+// says runs a shell in a container of the image busybox, and wants it to
+// succeed and to print just this.
+func (s *store) says(t testing.TB, want, script string, options ...string) {
+	t.Helper()
+	got := finish(t, s.run(t, append(append([]string{"--rm"}, options...), "busybox", "sh", "-c", script)...))
+	if got != (outcome{0, want, ""}) {
+		t.Errorf("%q %q:\ngot  %+q\nwant %q", options, script, got, want)
+	}
+}
+
+// kept lists the containers that are in the store.
+func (s *store) kept(t testing.TB) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(s.path("containers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestRunStatus(t *testing.T) {
+	s := boxes(t, []tarEntry{tarFile("bin/text", "no program").mode(0o755), tarFile("bin/closed", "#!/bin/sh\n")})
+	for _, test := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{[]string{"busybox", "sh", "-c", "exit 7"}, 7, ""},
+		{[]string{"busybox", "sh", "-c", "kill -9 $$"}, 137, ""},
+		{[]string{"--init=false", "busybox", "sh", "-c", "exit 7"}, 7, ""},
+		{[]string{"busybox", "nosuch"}, 127, "nosuch"},
+		{[]string{"busybox", "/bin/closed"}, 126, "permission denied"},
+		{[]string{"busybox", "/bin/text"}, 126, "exec format error"},
+		{[]string{"busybox"}, 125, "name one after the image"},
+		{[]string{"nosuch..name", "sh"}, 125, "invalid image name"},
+		{[]string{"-u", "nosuch", "busybox", "id"}, 125, `user "nosuch" in the container`},
+		{[]string{"-u", "1:nosuch", "busybox", "id"}, 125, "nosuch"},
+		{[]string{"-w", "relative", "busybox", "id"}, 125, "not an absolute path"},
+		{[]string{"-w", "/etc/passwd", "busybox", "id"}, 125, "not a directory"},
+		{[]string{"--name", "-x", "busybox", "id"}, 125, "invalid --name"},
+		{[]string{"-v", "x:/y", "busybox", "id"}, 125, "not an absolute path"},
+		{[]string{"-m", "1k", "busybox", "id"}, 125, "memory"},
+		{nil, 125, "run requires an image"},
+	} {
+		got := finish(t, s.run(t, test.args...))
+		if got.status != test.status || !strings.Contains(got.stderr, test.says) {
+			t.Errorf("%q: %+q, want %d and %q", test.args, got, test.status, test.says)
+		}
+		if lines := strings.Count(lastLines(got.stderr), "\n"); test.says != "" && lines != 1 || test.says == "" && lines != 0 {
+			t.Errorf("%q: stderr %q", test.args, got.stderr)
+		}
+	}
+	// What never ran is not kept.
+	if kept := s.kept(t); len(kept) != 3 {
+		t.Errorf("kept %q, want those that ran", kept)
+	}
+}
+
+// What the image's configuration says holds unless the command line says
+// something else.
+func TestImageConfig(t *testing.T) {
+	s := boxes(t, []tarEntry{tarDir("srv"), tarDir("srv/web").owned(1234, 1235)},
+		`ENTRYPOINT ["/bin/sh","-c"]`, `CMD ["id -un; pwd; env | grep -v TERM | sort"]`, "ENV A=1 B=2", "WORKDIR /srv/web", "USER web")
+	path := "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+	for _, test := range []struct {
+		options, args []string
+		want          string
+	}{
+		{nil, nil, "web\n/srv/web\nA=1\nB=2\nHOME=/srv/web\nHOSTNAME=h\n" + path + "PWD=/srv/web\nSHLVL=1\n"},
+		{nil, []string{"echo $0 $1", "a", "b"}, "a b\n"},
+		{[]string{"-u", "0", "-w", "/", "-e", "B=3", "-e", "C=4 5"}, []string{"id -un; pwd; echo $A $B $C $HOME"}, "root\n/\n1 3 4 5 /root\n"},
+		{[]string{"--entrypoint", "/bin/echo"}, nil, "\n"}, // the image's CMD was for its own
+		{[]string{"--entrypoint", "/bin/echo"}, []string{"-n", "x"}, "x"},
+		{[]string{"--entrypoint", ""}, []string{"echo", "y"}, "y\n"},
+		{[]string{"-w", "/made/for it"}, []string{"pwd"}, "/made/for it\n"},
+		{[]string{"-u", "web"}, []string{"id"}, "uid=1234(web) gid=1235(web) groups=77(extra),1235(web)\n"},
+		{[]string{"-u", "web:staff"}, []string{"id"}, "uid=1234(web) gid=50(staff) groups=50(staff)\n"},
+		{[]string{"-u", "4321"}, []string{"id; echo $HOME"}, "uid=4321 gid=0(root) groups=0(root)\n/\n"},
+		{[]string{"-u", "4321:77"}, []string{"id"}, "uid=4321 gid=77(extra) groups=77(extra)\n"},
+		{[]string{"-u", "web", "--init=false"}, []string{"id -u; id -g; echo $$"}, "1234\n1235\n1\n"},
+	} {
+		args := append([]string{"--rm", "--hostname", "h"}, test.options...)
+		got := finish(t, s.run(t, append(append(args, "busybox"), test.args...)...))
+		if got != (outcome{0, test.want, ""}) {
+			t.Errorf("%q %q:\ngot  %+q\nwant %q", test.options, test.args, got, test.want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	s := boxes(t, nil)
+	finish(t, s.run(t, "--name", "one", "busybox", "sh", "-c", "echo new >/new")).want(t, "")
+	refuses(t, s.run(t, "--name", "one", "busybox", "true"), 125, `the name "one" is in use by container`)
+	refuses(t, s.run(t, "-name", "one", "busybox", "true"), 125, "is in use") // the series' spelling
+	kept := s.kept(t)
+	if len(kept) != 1 {
+		t.Fatalf("kept %q", kept)
+	}
+	// An image that a container needs stays.
+	refused(t, s, "is in use by container "+kept[0], "rmi", "busybox")
+
+	refused(t, s, "there is "+kept[0]+" one", "rm", "two")
+	running := launch(t, s.run(t, "--name", "two", "busybox", "sh", "-c", "echo runs; sleep 1000"))
+	running.says("runs")
+	refused(t, s, "it is running", "rm", "two")
+	running.signal(syscall.SIGKILL)
+	<-running.ended
+	noProcesses(t)
+	two, err := s.findContainer("two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := ok(t, s, "rm", "one", two.ID[:8]), "one\n"+two.ID[:8]+"\n"; got != want {
+		t.Errorf("rm printed %q, want %q", got, want)
+	}
+	if kept := s.kept(t); len(kept) != 0 {
+		t.Errorf("kept %q", kept)
+	}
+	finish(t, s.run(t, "--rm", "busybox", "true")) // removes the killed one's cgroups
+	ok(t, s, "rmi", "busybox")
+}
+
+// --rm holds also for a container whose parent was killed: the next run does
+// it. Others stay, and so do those that are running.
+func TestRemoved(t *testing.T) {
+	s := boxes(t, nil)
+	s.says(t, "", "echo x >/x")
+	if kept := s.kept(t); len(kept) != 0 {
+		t.Errorf("--rm has left %q", kept)
+	}
+	stays := launch(t, s.run(t, "--name", "stays", "--rm", "busybox", "sh", "-c", "echo runs; sleep 1000"))
+	stays.says("runs")
+	for _, options := range [][]string{{"--rm"}, {"--name", "kept"}} {
+		killed := launch(t, onStore(s, slices.Concat([]string{"run", "--cgroup-parent", testParent}, options, []string{"busybox", "sh", "-c", "echo runs; sleep 1000"})...))
+		killed.says("runs")
+		killed.signal(syscall.SIGKILL)
+		<-killed.ended
+	}
+	// Making one was cut short, and a power cut came after making another.
+	for _, name := range []string{"half-made", "empty"} {
+		if err := os.MkdirAll(s.path("containers", name, "upper"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(s.path("containers", "empty", "container.json"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, "only one to be kept and one that runs", func() bool { // the killed ones may need a moment
+		got := finish(t, onStore(s, "run", "--rm", "--cgroup-parent", testParent, "busybox", "true"))
+		if got.status != 0 {
+			t.Fatalf("%+q", got)
+		}
+		return len(s.kept(t)) == 2
+	})
+	for _, name := range []string{"kept", "stays"} {
+		if _, err := s.findContainer(name); err != nil {
+			t.Error(err)
+		}
+	}
+	stays.signal(syscall.SIGTERM)
+	stays.signal(syscall.SIGKILL)
+	<-stays.ended
+	noProcesses(t)
+	ok(t, s, "rm", "kept")
+	finish(t, s.run(t, "--rm", "busybox", "true")) // removes the killed ones' cgroups
+}
+
+// A description that cannot be read is the user's to judge.
+func TestDamagedDescription(t *testing.T) {
+	s := boxes(t, nil)
+	finish(t, s.run(t, "--name", "one", "busybox", "true")).want(t, "")
+	path := filepath.Join(s.path("containers"), s.kept(t)[0], "container.json")
+	text := readFile(t, path)
+	if err := os.WriteFile(path, []byte(text[:len(text)/2]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, s.run(t, "busybox", "true"), 125, path)
+	refused(t, s, path, "rmi", "busybox")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil || !json.Valid([]byte(text)) {
+		t.Fatal(err)
+	}
+	ok(t, s, "rm", "one")
+}
+
+// Two containers of one image share its layers and nothing else.
+func TestContainersAreApart(t *testing.T) {
+	s := boxes(t, nil)
+	first := launch(t, s.run(t, "--rm", "busybox", "sh", "-c", "echo 1 >/mine; echo changed >/etc/group; rm /bin/wc; echo done; sleep 1000"))
+	first.says("done")
+	got := finish(t, onStore(s, "run", "--rm", "--cgroup-parent", testParent, "busybox", "sh", "-c", "ls /mine; grep -c . /etc/group; ls /bin/wc"))
+	if want := (outcome{0, "4\n/bin/wc\n", "ls: /mine: No such file or directory\n"}); got != want {
+		t.Errorf("got %+q", got)
+	}
+	first.signal(syscall.SIGTERM)
+	first.signal(syscall.SIGKILL)
+	<-first.ended
+	noProcesses(t)
+	finish(t, s.run(t, "--rm", "busybox", "true")) // removes the killed one's cgroups
+	sound(t, s)
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What a container finds around itself.
+func TestRoot(t *testing.T) {
+	s := boxes(t, nil)
+	s.says(t, "bin dev etc proc root sys tmp\n", "echo $(ls /)")
+	s.says(t, "core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero\n", "echo $(ls /dev)")
+	s.says(t, "1,3 1,7 1,8 666\n", `echo $(stat -c %t,%T /dev/null /dev/full /dev/random) $(stat -c %a /dev/null)`)
+	s.says(t, "1777 755\n", "echo $(stat -c %a /dev/shm) $(stat -c %a /)")
+	s.says(t, "127.0.0.1 h h\n", "grep localhost /etc/hosts | sed 's/\t.*//;q' | tr '\\n' ' '; hostname | tr '\\n' ' '; cat /etc/hostname", "--hostname", "h")
+	if resolv, err := os.ReadFile("/etc/resolv.conf"); err == nil {
+		s.says(t, string(resolv), "cat /etc/resolv.conf")
+	}
+	// Of the processes it sees only its own; PID 1 is our init.
+	s.says(t, "1 2\n", "cd /proc; set -- [0-9]*; echo $1 $#")
+	// The old root is gone: all that is mounted is below the new one, which is an overlay.
+	s.says(t, "overlay\n", `sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \/ .* - \([a-z]*\) .*/\1/p' /proc/self/mountinfo`)
+	s.says(t, "0 1 2 3\n", "cd /proc/self/fd; echo *") // 3 is what the shell reads the directory with
+	s.says(t, "bin/busybox\n", "cd /..; cd ../../..; ls bin/busybox")
+}
+
+// What the kernel shows of the host in /proc and /sys is hidden or locked.
+func TestMaskedPaths(t *testing.T) {
+	s := boxes(t, nil)
+	for _, path := range maskedPaths {
+		info, err := os.Stat(path)
+		switch {
+		case err != nil: // this kernel does not have it
+		case info.IsDir():
+			s.says(t, "", "ls -A "+path)
+		default:
+			s.says(t, "", "cat "+path)
+		}
+	}
+	for _, script := range []string{
+		"echo x >/proc/sys/kernel/core_pattern", "echo x >/proc/sys/kernel/hostname", "mkdir /sys/kernel/x",
+		"mount -t tmpfs tmpfs /tmp", "umount /proc", "mount -o remount,rw /sys", "hostname x", "mknod /tmp/sda b 8 0", "mknod /dev/sda b 8 0",
+	} {
+		got := finish(t, s.run(t, "--rm", "busybox", "sh", "-c", script))
+		if got.status == 0 || !strings.Contains(got.stderr, "Read-only") && !strings.Contains(got.stderr, "not permitted") && !strings.Contains(got.stderr, "ermission denied") {
+			t.Errorf("%s: %+q", script, got)
+		}
+	}
+	if _, err := os.Stat("/proc/sysrq-trigger"); err == nil {
+		if got := finish(t, s.run(t, "--rm", "busybox", "sh", "-c", "echo h >/proc/sysrq-trigger")); !strings.Contains(got.stderr, "Read-only") {
+			t.Errorf("%+q", got)
+		}
+	}
+	kept := "00000000" + fmt.Sprintf("%08x", bits(t))
+	s.says(t, kept+"\n"+kept+"\n0000000000000000\n", `sed -n 's/^Cap\(Eff\|Bnd\|Inh\):.//p' /proc/self/status | sort -r`)
+	s.says(t, "0000000000000000\n", `sed -n 's/^CapEff:.//p' /proc/self/status`, "-u", "1")
+}
+
+func bits(t testing.TB) (mask uint32) {
+	t.Helper()
+	for capability := range kept {
+		if capability > 31 {
+			t.Fatal(capability)
+		}
+		mask |= 1 << capability
+	}
+	return mask
+}
+
+// Devices that the image brings along do not open, and its setuid programs do
+// what they should.
+func TestImageDevices(t *testing.T) {
+	s := boxes(t, []tarEntry{tarNode("null", '3', 1, 3).mode(0o666), tarDir("dev"), tarFile("dev/of-the-image", "")})
+	got := finish(t, s.run(t, "--rm", "busybox", "cat", "/null"))
+	if got.status == 0 || !strings.Contains(got.stderr, "ermission denied") {
+		t.Errorf("%+q", got)
+	}
+	s.says(t, "", "ls /dev/of-the-image 2>/dev/null || true")
+}
+
+func TestReadOnly(t *testing.T) {
+	s := boxes(t, nil, "VOLUME /data")
+	got := finish(t, s.run(t, "--rm", "--read-only", "busybox", "touch", "/x"))
+	if got.status == 0 || !strings.Contains(got.stderr, "Read-only file system") {
+		t.Errorf("%+q", got)
+	}
+	s.says(t, "", "touch /data/x /dev/shm/x; cd /made", "--read-only", "-w", "/made")
+}
+
+// Images in which /proc, /sys, /dev or a place below them leads elsewhere
+// (CVE-2019-19921, CVE-2023-27561, CVE-2025-31133): nothing of the host changes.
+func TestHostileRoots(t *testing.T) {
+	kernelTest(t)
+	outside := t.TempDir()
+	for name, links := range map[string][]tarEntry{
+		"proc":        {tarSymlink("proc", outside)},
+		"proc in it":  {tarDir("evil"), tarSymlink("proc", "evil")},
+		"sys":         {tarSymlink("sys", "../../../../.."+outside)},
+		"dev":         {tarSymlink("dev", outside)},
+		"proc a file": {tarFile("proc", "")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := boxes(t, links)
+			got := finish(t, s.run(t, "busybox", "true"))
+			if got.status != 125 || !strings.Contains(got.stderr, "symbolic link: refused") && !strings.Contains(got.stderr, "not a directory") {
+				t.Errorf("%+q", got)
+			}
+		})
+	}
+	// A link in /etc is followed, but inside.
+	s := boxes(t, []tarEntry{tarDir("etc"), tarSymlink("etc/hosts", outside+"/hosts"), tarSymlink("etc/hostname", "/proc/1/root/x")})
+	got := finish(t, s.run(t, "--rm", "busybox", "sh", "-c", "grep -c localhost /etc/hosts"))
+	if got.status != 0 && !strings.Contains(got.stderr, "open in the container") {
+		t.Errorf("%+q", got)
+	}
+	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+// A layer that hides everything below hides it, although the kernel does not
+// ask the top directory; and an image may have more layers than their paths
+// would fit in a page.
+func TestStack(t *testing.T) {
+	s := boxes(t, nil)
+	img, err := s.resolve("busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]byte
+	for i := range 300 {
+		all = append(all, makeTar(t, tarFile("n", fmt.Sprint(i, "\n")), tarFile(fmt.Sprint("d", i%7), "")))
+	}
+	opaque := makeTar(t, append([]tarEntry{tarFile(opaqueMarker, "")}, busyboxFiles(t)...)...)
+	for name, layers := range map[string][][]byte{"deep": all, "hidden": {makeTar(t, tarFile("below", "")), opaque}} {
+		if name == "deep" {
+			layers = append([][]byte{makeTar(t, busyboxFiles(t)...)}, layers...)
+		}
+		archive := filepath.Join(t.TempDir(), "archive.tar")
+		if err := os.WriteFile(archive, tarOf(t, makeImage(t, layers...).dockerFiles(t, name+":1")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ok(t, s, "load", "-i", archive)
+	}
+	if got := finish(t, s.run(t, "--rm", "deep:1", "cat", "/n")); got != (outcome{0, "299\n", ""}) {
+		t.Errorf("%+q", got)
+	}
+	if got := finish(t, s.run(t, "--rm", "hidden:1", "ls", "/below")); got.status == 0 || !strings.Contains(got.stderr, "No such file") {
+		t.Errorf("%+q", got)
+	}
+	finish(t, s.run(t, "--name", "box", "hidden:1", "true")).want(t, "")
+	if names := exported(t, s, "box"); strings.Contains(strings.Join(names, " "), "below") {
+		t.Errorf("commit -o has what is hidden: %q", names)
+	}
+	if _, err := s.layerDirs(img); err != nil {
+		t.Error(err)
+	}
+}

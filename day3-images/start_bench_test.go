@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// BenchmarkStart starts a container that does nothing, with limits on memory and
+// processes, and removes it: ours from an image, and beside it runc and crun
+// with a root directory that is there already, and podman with the same image.
+// There are 40 ms between any two, because what one leaves for the kernel to do
+// the next one pays for: moving a process between version 1 cgroups waits for
+// a grace period, and soon after another move it does not.
+//
+//	go test -run '^$' -bench Start -benchtime 50x
+func BenchmarkStart(b *testing.B) {
+	needRoot(b)
+	dir, err := os.MkdirTemp("/tmp", "go-docker-test.") // podman wants short paths
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	rows := startRows(b, dir)
+	for i, r := range rows {
+		r.measureMemory(b, fmt.Sprint("memory", i))
+	}
+	n := 0
+	for b.Loop() {
+		for _, i := range rand.Perm(len(rows)) {
+			n++
+			time.Sleep(40 * time.Millisecond)
+			rows[i].run(b, fmt.Sprint("bench", n))
+		}
+	}
+	ours, runc, crun := rows[0], rows[3], rows[4]
+	b.Log(benchTable(rows, runc, crun))
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(1000*ours.median(), "ms")
+	b.ReportMetric(float64(ours.kilobytes)/1024, "MB")
+	for name, r := range map[string]*benchRow{"x-runc": runc, "x-crun": crun} {
+		if r.median() > 0 {
+			b.ReportMetric(ours.median()/r.median(), name)
+		}
+	}
+}
+
+func startRows(b *testing.B, dir string) []*benchRow {
+	b.Helper()
+	program := dir + "/day3-images"
+	toolOutput(b, "go", "build", "-o", program, ".")
+	bundle := dir + "/bundle"
+	if err := os.MkdirAll(bundle+"/rootfs", 0o755); err != nil {
+		b.Fatal(err)
+	}
+	files := makeTar(b, append(busyboxFiles(b), tarDir("proc"), tarDir("sys"), tarDir("dev"))...)
+	unpackInto(b, bundle+"/rootfs", files)
+	tar := dir + "/root.tar"
+	if err := os.WriteFile(tar, files, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	writeSpec(b, bundle)
+
+	ours := []string{program, "--root", dir + "/store"}
+	toolOutput(b, ours[0], append(ours[1:], "import", tar, "busybox")...)
+	podman := []string{"podman", "--root", dir + "/p", "--runroot", dir + "/pr", "--cgroup-manager", "cgroupfs", "--runtime", "runc"}
+	rows := []*benchRow{
+		{name: "ours", command: func(string) *exec.Cmd {
+			return exec.Command(ours[0], append(ours[1:], "run", "--rm", "-m", "64m", "--pids-limit", "64", "busybox", "/bin/true")...)
+		}},
+		{name: "ours, kept, no --rm", command: func(string) *exec.Cmd {
+			return exec.Command(ours[0], append(ours[1:], "run", "-m", "64m", "--pids-limit", "64", "busybox", "/bin/true")...)
+		}},
+	}
+	peers := []*benchRow{
+		{name: "podman", command: func(string) *exec.Cmd {
+			return exec.Command(podman[0], append(podman[1:], "run", "--rm", "--network", "none", "--memory", "64m", "--pids-limit", "64", "localhost/bench", "/bin/true")...)
+		}},
+	}
+	for _, runtime := range []string{"runc", "crun"} {
+		peers = append(peers, &benchRow{name: runtime, command: func(id string) *exec.Cmd {
+			return exec.Command(runtime, "--root", dir+"/"+runtime, "run", "--bundle", bundle, id)
+		}})
+	}
+	if _, err := exec.LookPath("podman"); err == nil {
+		if out, err := exec.Command(podman[0], append(podman[1:], "import", tar, "localhost/bench")...).CombinedOutput(); err != nil {
+			b.Logf("podman: %v: %s", err, out)
+		}
+	}
+	for _, r := range peers { // Debian's crun refuses a machine with both cgroup versions
+		if out, err := r.command("trial").CombinedOutput(); err != nil {
+			b.Logf("%s does not run here: %v: %.300s", r.name, err, out)
+			r.name, r.command = r.name+": does not run here", nil
+		}
+	}
+	return append(rows, peers...)
+}
+
+// writeSpec has runc write its default config.json and makes ours of it: no
+// terminal, the same limits, a writable root.
+func writeSpec(b *testing.B, bundle string) {
+	b.Helper()
+	if _, err := exec.LookPath("runc"); err != nil {
+		b.Skip("needs runc, also to write the specification for crun")
+	}
+	toolOutput(b, "runc", "spec", "--bundle", bundle)
+	path := filepath.Join(bundle, "config.json")
+	var spec map[string]any
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &spec)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	process := spec["process"].(map[string]any)
+	process["terminal"], process["args"] = false, []string{"/bin/true"}
+	spec["root"].(map[string]any)["readonly"] = false
+	spec["linux"].(map[string]any)["resources"] = map[string]any{
+		"memory": map[string]any{"limit": 64 << 20, "swap": 64 << 20},
+		"pids":   map[string]any{"limit": 64},
+	}
+	if err := os.WriteFile(path, asJSON(b, spec), 0o600); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestParseVolume(t *testing.T) {
+	for text, want := range map[string]volume{
+		"/a:/b":             {"/a", "/b", false},
+		"/a:/b:ro":          {"/a", "/b", true},
+		"/a:/b:rw":          {"/a", "/b", false},
+		"/a/../c/:/b//d/./": {"/c", "/b/d", false},
+		"/a b:/c":           {"/a b", "/c", false},
+	} {
+		if got, err := parseVolume(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"/a": "want SOURCE:TARGET", "": "want SOURCE:TARGET", "/a:/b:x": "want SOURCE:TARGET", "/a:/b:ro:ro": "want SOURCE:TARGET",
+		"a:/b": "named volumes", ":/b": "absolute", "/a:b": "target", "/a:": "target", "/a:/": "target", "/a:/x/..": "target",
+	} {
+		if got, err := parseVolume(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %+v, %v, want an error about %q", text, got, err, want)
+		}
+	}
+}
+
+func TestVolumes(t *testing.T) {
+	s, dir := boxes(t, nil), t.TempDir()
+	if err := os.WriteFile(dir+"/file", []byte("of the host\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.says(t, "of the host\n", "cat /data/file; echo 1 >/data/new; mkdir /data/sub", "-v", dir+":/data")
+	if text := readFile(t, dir+"/new"); text != "1" {
+		t.Errorf("%q", text)
+	}
+	s.says(t, "of the host\n", "cat /etc/some/file; echo changed >/etc/some/file", "--volume", dir+"/file:/etc/some/file")
+	if text := readFile(t, dir+"/file"); text != "changed" {
+		t.Errorf("%q", text)
+	}
+	for _, script := range []string{"echo 2 >/data/new", "touch /data/x", "rmdir /data/sub"} {
+		got := finish(t, s.run(t, "--rm", "-v", dir+":/data:ro", "busybox", "sh", "-c", script))
+		if got.status == 0 || !strings.Contains(got.stderr, "Read-only") {
+			t.Errorf("%s: %+q", script, got)
+		}
+	}
+	// Docker makes a source that is missing, and so do we, but we say so.
+	got := finish(t, s.run(t, "--rm", "-v", dir+"/made/here:/data", "busybox", "touch", "/data/x"))
+	if _, err := os.Stat(dir + "/made/here/x"); got.status != 0 || err != nil || got.stderr != "info: making "+dir+"/made/here for a volume\n" {
+		t.Errorf("%+q, %v", got, err)
+	}
+	// One on the other, and a read-only root below.
+	s.says(t, "", "touch /data/x /data/in/y", "--read-only", "-v", dir+":/data", "-v", dir+"/sub:/data/in")
+	if _, err := os.Stat(dir + "/sub/y"); err != nil {
+		t.Error(err)
+	}
+	// What is in a volume is not part of the container.
+	finish(t, s.run(t, "--name", "box", "-v", dir+":/data", "busybox", "touch", "/own")).want(t, "")
+	ok(t, s, "commit", "box", "changed")
+	img, err := s.resolve("changed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if layer := tarTypes(t, s, img.Manifest.Layers[1]); layer["own"] == 0 || layer["data/file"] != 0 {
+		t.Errorf("%q", layer)
+	}
+}
+
+// A volume of the image starts with what the image has there, is as new for
+// each container, and is no part of a commit.
+func TestImageVolumes(t *testing.T) {
+	s := boxes(t, []tarEntry{tarDir("data").owned(1234, 1235).mode(0o770), tarFile("data/seed", "seed\n")}, "VOLUME /data /new/one")
+	for range 2 {
+		s.says(t, "seed\n1234:1235 770\n", "cat /data/*; stat -c '%u:%g %a' /data; echo x >/data/x; echo y >/new/one/y; rm /data/seed")
+	}
+	finish(t, s.run(t, "--name", "box", "busybox", "sh", "-c", "echo x >/data/x; rm /data/seed; echo own >/own")).want(t, "")
+	ok(t, s, "commit", "box", "changed")
+	if got := finish(t, s.run(t, "--rm", "changed", "sh", "-c", "cat /own /data/*")); got != (outcome{0, "own\nseed\n", ""}) {
+		t.Errorf("%+q", got)
+	}
+	// -v comes over it.
+	dir := t.TempDir()
+	s.says(t, "", "ls -A /data", "-v", dir+":/data")
+}
+
+// Links in the image, and links that are put in the way while the container
+// starts, do not lead a volume out of it (CVE-2018-15664, CVE-2021-30465).
+func TestVolumeThroughLinks(t *testing.T) {
+	outside, inside, shared := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := os.WriteFile(inside+"/secret", []byte("of the volume\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := boxes(t, []tarEntry{tarSymlink("link", outside), tarSymlink("up", "../../../../../../.."+outside), tarSymlink("proc-link", "/proc/self/root/"+outside)})
+	s.says(t, "of the volume\n", "cat /link/x/secret", "-v", inside+":/link/x")
+	s.says(t, "of the volume\n", "cat /up/secret", "-v", inside+":/up")
+	got := finish(t, s.run(t, "--rm", "-v", inside+":/proc-link/x", "busybox", "true"))
+	if got.status != 125 {
+		t.Errorf("through /proc: %+q", got)
+	}
+
+	if err := os.Mkdir(shared+"/x", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, shared+"/y"); err != nil {
+		t.Fatal(err)
+	}
+	racer := exec.Command("/proc/self/exe", "payload", "exchange", shared+"/x", shared+"/y")
+	if err := racer.Start(); err != nil {
+		t.Fatal(err)
+	}
+	started := 0
+	for range 40 {
+		got := finish(t, onStore(s, "run", "--rm", "--cgroup-parent", testParent, "-v", shared+":/v", "-v", inside+":/v/x/deep", "busybox", "true"))
+		if got.status == 0 {
+			started++
+		}
+	}
+	racer.Process.Kill()
+	racer.Wait()
+	if started == 0 {
+		t.Error("no container has started")
+	}
+	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
+		t.Errorf("outside: %v, %v", entries, err)
+	}
+	if names, err := filepath.Glob(inside + "/*"); err != nil || len(names) != 1 {
+		t.Errorf("%q, %v", names, err)
+	}
+}
