@@ -165,5 +165,4 @@ func (p *process) close() {
 	if p.terminal != nil {
 		p.terminal.close()
 	}
-	p.signals.stop()
 }

@@ -173,7 +173,6 @@ func (p *process) abort() error {
 }
 
 func (p *process) close() error {
-	defer p.signals.stop() // last, or ^C now would leave the cgroup behind
 	if p.terminal != nil {
 		p.terminal.close()
 	}

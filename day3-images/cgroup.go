@@ -241,6 +241,9 @@ func (g *cgroup) remove() error {
 // killed stays in its cgroup until the kernel is through with it, and until
 // then rmdir says EBUSY.
 func removeCgroup(dir string) error {
+	if unix.Rmdir(dir) == nil { // most often nothing is left in it
+		return nil
+	}
 	giveUp := time.Now().Add(5 * time.Second)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		err := killAndRemove(dir)

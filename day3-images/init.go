@@ -17,9 +17,6 @@ func isInit(args []string) bool { return len(args) == 2 && args[1] == "init" }
 // containerInit is the first process of the container, PID 1 of its PID
 // namespace. It returns the status to exit with.
 func containerInit() int {
-	// PID 1 gets only the signals it has asked for, so ask before the parent
-	// can learn that we run. pid_namespaces(7)
-	signals := catchSignals()
 	logrus.SetFormatter(plainFormatter{})
 
 	report := os.NewFile(reportFD, "report")
@@ -35,6 +32,9 @@ func containerInit() int {
 	if err != nil {
 		return giveUp(report, err)
 	}
+	// PID 1 gets only the signals it has asked for, so ask before the parent
+	// can learn that we run. pid_namespaces(7)
+	signals := catchSignals()
 	report.Close() // the parent reads end of file: the command runs
 	go func() {
 		for sig := range signals.caught {

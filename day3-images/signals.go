@@ -18,8 +18,8 @@ var forwarded = []os.Signal{
 // it. Docker's client counts to three, too.
 const enough = 3
 
-// signals are caught from before anything is made until all of it is removed,
-// so none of them can end this program in between.
+// signals are caught from before anything is made, so none of them can end this
+// program before all of it is removed.
 type signals struct {
 	caught     chan os.Signal
 	interrupts int
@@ -34,8 +34,6 @@ func catchSignals() *signals {
 	}
 	return s
 }
-
-func (s *signals) stop() { signal.Stop(s.caught) }
 
 // forward passes a signal on to init.
 func (s *signals) forward(sig os.Signal, init *os.Process) {
