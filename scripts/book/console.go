@@ -13,7 +13,6 @@ type block struct {
 	kernel   string // "v1", "v2", or "" for both
 	terminal int    // 0 the first, 1 "second", 2 "third"
 	steps    []step
-	stays    bool // a later block goes on inside its last command
 }
 
 // A step is what is typed and what the terminal then shows.
@@ -47,7 +46,7 @@ func (s step) text() string {
 // blocks of a page, in order.
 func (p *page) blocks() ([]block, error) {
 	var blocks []block
-	last := map[int]int{} // terminal: index of its latest block, by kernel's choice of blocks
+	started := map[int]bool{}
 	for i, f := range p.fences {
 		if f.lang() != "console" {
 			continue
@@ -58,21 +57,11 @@ func (p *page) blocks() ([]block, error) {
 		}
 		b.index = i
 		if first := b.steps[0]; first.prompt != "$ " {
-			j, ok := last[b.terminal]
-			if !ok {
+			if !started[b.terminal] {
 				return nil, fmt.Errorf("%s:%d: no command before this: a block starts with `$ `", p.path, first.line)
 			}
-			for ; j >= 0; j-- { // all that may have been the one before, on either kernel
-				if blocks[j].terminal != b.terminal {
-					continue
-				}
-				blocks[j].stays = true
-				if blocks[j].kernel == "" || blocks[j].kernel == b.kernel {
-					break
-				}
-			}
 		}
-		last[b.terminal] = len(blocks)
+		started[b.terminal] = true
 		blocks = append(blocks, b)
 	}
 	return blocks, nil

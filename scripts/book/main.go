@@ -49,6 +49,18 @@ func newApp() *cli.App {
 			{Name: "check", Usage: "check code, translations, links and sections", Action: checkAction},
 			{Name: "fill", Usage: "take the code of the pages from the sources again", ArgsUsage: "[PAGE...]", Action: fillAction},
 			{
+				Name:   "site",
+				Usage:  "print the book as a web site, to be opened from its folder",
+				Flags:  []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "book-site", Usage: "write to `DIR`"}},
+				Action: siteAction,
+			},
+			{
+				Name:   "serve",
+				Usage:  "serve the web site to this machine; a page is printed anew each time",
+				Flags:  []cli.Flag{&cli.StringFlag{Name: "addr", Value: "127.0.0.1:8000", Usage: "listen on `ADDRESS`"}},
+				Action: serveAction,
+			},
+			{
 				Name:      "run",
 				Usage:     "run the console blocks of the pages, as root",
 				ArgsUsage: "[PAGE...]",

@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -156,6 +158,29 @@ func (p *pairing) pair(name, onPage, inRun string) bool {
 		return true
 	}
 	return run == b && page == a
+}
+
+// forgetDead lets go of what no longer exists, because the kernel gives its
+// number to the next: namespaces that end, mounts and devices that go.
+func (p *pairing) forgetDead() {
+	alive := map[string]bool{}
+	links, _ := filepath.Glob("/proc/[0-9]*/ns/*")
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil {
+			_, inode, _ := strings.Cut(strings.TrimSuffix(target, "]"), ":[")
+			alive["inode "+inode] = true
+		}
+	}
+	for page, run := range p.toRun {
+		name, _, _ := strings.Cut(run, " ")
+		switch name {
+		case "inode", "device", "mount": // the last two are forgotten in any case
+			if !alive[run] {
+				delete(p.toRun, page)
+				delete(p.toPage, run)
+			}
+		}
+	}
 }
 
 // sameLine compares a line of the page with one of the run.

@@ -76,7 +76,7 @@ func (r *runner) page(p *page) (failures []failure, changes []replacement, err e
 	for i := range blocks {
 		if b := &blocks[i]; b.kernel == "" || b.kernel == r.kernel {
 			s.logf("%s:%d\n", p.path, b.fence.line)
-			if !s.block(b, continues(blocks, i, r.kernel)) {
+			if !s.block(b, following(blocks, i, r.kernel)) {
 				break
 			}
 		}
@@ -97,15 +97,15 @@ func (r *runner) page(p *page) (failures []failure, changes []replacement, err e
 	return s.failures, s.changes, nil
 }
 
-// continues: does the next block that will run in the same terminal go on
-// inside the last command of this one?
-func continues(blocks []block, i int, kernel string) bool {
+// following is the first step of the next block that will run in the same
+// terminal.
+func following(blocks []block, i int, kernel string) *step {
 	for _, b := range blocks[i+1:] {
 		if b.terminal == blocks[i].terminal && (b.kernel == "" || b.kernel == kernel) {
-			return b.steps[0].prompt != "$ "
+			return &b.steps[0]
 		}
 	}
-	return false
+	return nil
 }
 
 // A session is a page being run.
@@ -158,22 +158,25 @@ func environment() []string {
 	return env
 }
 
-// block runs one block. It returns false when the page cannot go on.
-func (s *session) block(b *block, stays bool) bool {
+// block runs one block; after is the step that follows it in this terminal. It
+// returns false when the page cannot go on.
+func (s *session) block(b *block, after *step) bool {
 	t, err := s.terminal(b.terminal)
 	if err != nil {
 		s.fail(b.fence.line, "%v", err)
 		return false
 	}
 	for i := range b.steps {
-		st := &b.steps[i]
-		next := "" // the inner prompt at which this step has to end
-		open := stays && i == len(b.steps)-1
+		st, then := &b.steps[i], after
 		if i+1 < len(b.steps) {
-			if b.steps[i+1].prompt != "$ " {
-				next, open = b.steps[i+1].prompt, b.steps[i+1].prompt == ""
-			}
-		} else if n := len(st.output); open && n > 0 && isPrompt(st.output[n-1].text) {
+			then = &b.steps[i+1]
+		}
+		next := ""    // the inner prompt at which this step has to end
+		open := false // or else it goes on
+		if then != nil && then.prompt != "$ " {
+			next, open = then.prompt, true
+		}
+		if n := len(st.output); n > 0 && isPrompt(st.output[n-1].text) {
 			next = st.output[n-1].text + " "
 		}
 		if !s.step(b, t, st, next, open) {
@@ -202,6 +205,7 @@ func (s *session) step(b *block, t *terminal, st *step, next string, open bool) 
 	}
 	if st.prompt == "$ " {
 		s.command[n] = st.text()
+		s.pairing.forgetDead()
 	}
 	about := s.command[n] + "\n" + st.text()
 	want := st.output

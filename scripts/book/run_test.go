@@ -30,6 +30,7 @@ func TestRunFixture(t *testing.T) {
 		{"equal PIDs", console("$ echo $$ $$", "100 100"), nil},
 		{"PIDs that differ", console("$ echo $$ $$", "100 101"), []string{"5: the page: 100 101"}},
 		{"a PID over two commands", console("$ echo $$", "100", "$ echo $$", "101"), []string{"7: the page: 101"}},
+		{"a namespace that lives", console("$ readlink /proc/self/ns/net", "net:[100]", "$ readlink /proc/self/ns/net", "net:[101]"), []string{"7: the page: net:[101]"}},
 		{"dots", console("$ seq 5", "1", "...", "5"), nil},
 		{"an inner shell", console("$ sh", "# echo $PPID-", "# x=1", "# echo $x", "1", "# exit 3", "$ echo $?", "3"), []string{"5: nothing more"}},
 		{"more for an inner shell", console("$ sh", "# if true", "> then echo yes", "> fi", "yes", "# exit"), nil},
@@ -45,6 +46,9 @@ func TestRunFixture(t *testing.T) {
 		{"bash left", console("$ exit", "exit"), []string{"4: bash has ended", "4: has not ended"}},
 		{
 			"a second terminal", "```console\n$ sh\n# x=1\n# \n```\n\n```console second\n$ echo \"[$x]\"\n[]\n```\n\n```console\n# echo $x\n1\n# exit\n```\n", nil,
+		},
+		{
+			"an inner shell that stays, without its prompt", "```console\n$ sh\n# echo a\na\n```\n\n```console\n# exit\n```\n", nil,
 		},
 		{
 			"a command that goes on, and a key", "```console\n$ cat\n```\n\n```console second\n$ echo hello\nhello\n```\n\n```console\n^C\n$ echo $?\n130\n```\n", nil,
