@@ -71,7 +71,11 @@ func demo(ctx *cli.Context) (err error) {
 	if status != 0 {
 		return statusError{1, fmt.Errorf("the container exited with %d", status)}
 	}
-	stack, err := lookAtLayers(append(c.Root.Overlay.Layers, c.Root.Overlay.Upper))
+	layers, err := s.layerDirs(img)
+	if err != nil {
+		return err
+	}
+	stack, err := lookAtLayers(append(layers, c.Root.Overlay.Upper))
 	if err != nil {
 		return err
 	}
@@ -114,8 +118,6 @@ func lookAtLayers(dirs []string) ([]demoLayer, error) {
 				return err
 			}
 			switch {
-			case isMountPoint(name):
-				return nil
 			case info.Mode()&os.ModeCharDevice != 0:
 				layer.Changes = append(layer.Changes, change{"deleted", name})
 			case seen[name]:
@@ -132,12 +134,6 @@ func lookAtLayers(dirs []string) ([]demoLayer, error) {
 		stack = append(stack, layer)
 	}
 	return stack, nil
-}
-
-// isMountPoint tells the files that exist only for something to be mounted on
-// them, as under Docker.
-func isMountPoint(name string) bool {
-	return slices.Contains([]string{"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}, name)
 }
 
 // printStack draws the layers as they lie on each other.
