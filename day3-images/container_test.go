@@ -271,3 +271,18 @@ func TestContainersAreApart(t *testing.T) {
 	finish(t, s.run(t, "--rm", "busybox", "true")) // removes the killed one's cgroups
 	sound(t, s)
 }
+
+// Whoever is not root gets one line, and nothing is made.
+func TestNotRoot(t *testing.T) {
+	s := boxes(t, nil)
+	before := contents(t, s)
+	for _, args := range [][]string{{"images"}, {"run", "busybox", "true"}, {"pull", "busybox"}, {"import", "/etc", "x"}, {"load", "-i", "/dev/null"}, {"commit", "x"}, {"rmi", "busybox"}, {}} {
+		cmd := program(t, append([]string{"--root", s.root}, args...)...)
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		refuses(t, cmd, 125, "run as root")
+	}
+	if after := contents(t, s); !slices.Equal(before, after) {
+		t.Errorf("%q", after)
+	}
+}

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"archive/tar"
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +13,6 @@ import (
 	"time"
 
 	"github.com/docker/go-units"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v2"
 )
 
@@ -75,7 +71,11 @@ func demo(ctx *cli.Context) (err error) {
 	if status != 0 {
 		return statusError{1, fmt.Errorf("the container exited with %d", status)}
 	}
-	stack, err := lookAtLayers(append(c.Root.Overlay.Layers, c.Root.Overlay.Upper))
+	layers, err := s.layerDirs(img)
+	if err != nil {
+		return err
+	}
+	stack, err := lookAtLayers(append(layers, c.Root.Overlay.Upper))
 	if err != nil {
 		return err
 	}
@@ -98,97 +98,6 @@ var payloadCommand = &cli.Command{
 	},
 }
 
-// buildDemoImage makes three layers: the second changes a file of the first,
-// and the third deletes one and adds one.
-func buildDemoImage(s *store) (*image, error) {
-	needed, err := ownFiles()
-	if err != nil {
-		return nil, err
-	}
-	layers := []func(*tar.Writer) error{
-		func(w *tar.Writer) error {
-			for target, source := range needed {
-				if err := addFile(w, target, source); err != nil {
-					return err
-				}
-			}
-			return errors.Join(addText(w, "notes/greeting", "from layer 1\n"),
-				addText(w, "notes/doomed", "from layer 1\n"), addText(w, "notes/old", "from layer 1\n"))
-		},
-		func(w *tar.Writer) error { return addText(w, "notes/greeting", "from layer 2\n") },
-		func(w *tar.Writer) error {
-			return errors.Join(addText(w, "notes/.wh.old", ""), addText(w, "notes/extra", "from layer 3\n"))
-		},
-	}
-	var img *image
-	for _, layer := range layers {
-		img, err = s.addLayer(img, func(out io.Writer) error {
-			w := tar.NewWriter(out)
-			return errors.Join(layer(w), w.Close())
-		}, func(config *v1.ConfigFile) {
-			config.Config.Entrypoint = []string{"/bin/day3-images", "payload"}
-		}, "demo")
-		if err != nil {
-			return nil, fmt.Errorf("build the demo's image: %w", err)
-		}
-	}
-	return img, nil
-}
-
-// ownFiles lists what this program needs to run: itself and, where cgo linked
-// it dynamically, the loader and the libraries, which are all mapped in our own
-// memory right now. proc_pid_maps(5)
-func ownFiles() (map[string]string, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	files := map[string]string{"bin/day3-images": "/proc/self/exe"}
-	text, err := os.ReadFile("/proc/self/maps")
-	if err != nil {
-		return nil, err
-	}
-	for scanner := bufio.NewScanner(bytes.NewReader(text)); scanner.Scan(); {
-		f := strings.Fields(scanner.Text())
-		if len(f) == 6 && strings.Contains(f[5], ".so") && f[5] != exe {
-			files[f[5][1:]] = f[5]
-		}
-	}
-	loader, err := interpreter("/proc/self/exe")
-	if err != nil {
-		return nil, err
-	}
-	if loader != "" {
-		files[loader[1:]] = loader
-	}
-	return files, nil
-}
-
-func addFile(w *tar.Writer, target, source string) error {
-	file, err := os.Open(source)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	if err := w.WriteHeader(&tar.Header{Name: target, Mode: 0o755, Size: info.Size(), ModTime: info.ModTime()}); err != nil {
-		return err
-	}
-	_, err = io.Copy(w, file)
-	return err
-}
-
-func addText(w *tar.Writer, name, text string) error {
-	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), ModTime: time.Now()}); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, text)
-	return err
-}
-
 // lookAtLayers tells from the directories alone, lowest first, what each layer
 // does. A whiteout is a character device 0, 0.
 func lookAtLayers(dirs []string) ([]demoLayer, error) {
@@ -209,8 +118,6 @@ func lookAtLayers(dirs []string) ([]demoLayer, error) {
 				return err
 			}
 			switch {
-			case isMountPoint(name):
-				return nil
 			case info.Mode()&os.ModeCharDevice != 0:
 				layer.Changes = append(layer.Changes, change{"deleted", name})
 			case seen[name]:
@@ -227,12 +134,6 @@ func lookAtLayers(dirs []string) ([]demoLayer, error) {
 		stack = append(stack, layer)
 	}
 	return stack, nil
-}
-
-// isMountPoint tells the files that exist only for something to be mounted on
-// them, as under Docker.
-func isMountPoint(name string) bool {
-	return slices.Contains([]string{"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}, name)
 }
 
 // printStack draws the layers as they lie on each other.

@@ -68,6 +68,11 @@ func (s *store) runContainer(c *Container, d *containerDir, img *image, volumes 
 	if len(layers) == 0 {
 		return 0, errors.New("the image has no layers, and so no program to run")
 	}
+	skeleton, err := s.skeleton()
+	if err != nil {
+		return 0, fmt.Errorf("make the mount points: %w", err)
+	}
+	layers = append([]string{skeleton}, layers...)
 	if err := s.createContainerDir(d); err != nil {
 		return 0, err
 	}

@@ -3,18 +3,14 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
-	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v2"
 )
@@ -144,104 +140,6 @@ func (s *store) layerSize(diffID v1.Hash) (sum int64, err error) {
 		return nil
 	})
 	return sum, err
-}
-
-var historyCommand = &cli.Command{
-	Name:      "history",
-	Usage:     "show how an image was made",
-	ArgsUsage: "IMAGE",
-	Flags: []cli.Flag{
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show IDs only", DisableDefaultText: true},
-		noTruncFlag(),
-		formatFlag(),
-	},
-	Action: func(ctx *cli.Context) error {
-		if ctx.NArg() != 1 {
-			return errors.New("history requires an image: see history --help")
-		}
-		asJSON, err := wantsJSON(ctx)
-		if err != nil {
-			return err
-		}
-		s, err := openStore(ctx.String("root"))
-		if err != nil {
-			return err
-		}
-		img, err := s.resolve(ctx.Args().First())
-		if err != nil {
-			return err
-		}
-		rows, err := s.history(img)
-		switch {
-		case err != nil:
-			return err
-		case asJSON:
-			return printJSONLines(os.Stdout, rows)
-		}
-		return printHistory(os.Stdout, rows, ctx.Bool("no-trunc"), ctx.Bool("quiet"))
-	},
-}
-
-// A historyRow is one step in the making of an image. Steps that only changed
-// the configuration have no layer.
-type historyRow struct {
-	ID        string    `json:"id"`
-	Created   time.Time `json:"created"`
-	CreatedBy string    `json:"created_by"`
-	Size      int64     `json:"size_bytes"`
-	Comment   string    `json:"comment"`
-	Layer     string    `json:"layer,omitempty"` // its diff ID
-}
-
-// history returns the last step first. Only the image itself has an ID: the
-// steps before may never have been images here.
-func (s *store) history(img *image) (rows []historyRow, err error) {
-	layers := img.Config.RootFS.DiffIDs
-	for _, h := range img.Config.History {
-		row := historyRow{ID: "<missing>", Created: h.Created.Time, CreatedBy: h.CreatedBy, Comment: h.Comment}
-		if !h.EmptyLayer && len(layers) > 0 {
-			row.Layer = layers[0].String()
-			if row.Size, err = s.layerSize(layers[0]); err != nil {
-				return nil, err
-			}
-			layers = layers[1:]
-		}
-		rows = append(rows, row)
-	}
-	for _, diffID := range layers { // of tools that keep no history
-		size, err := s.layerSize(diffID)
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, historyRow{ID: "<missing>", Size: size, Layer: diffID.String()})
-	}
-	slices.Reverse(rows)
-	if len(rows) > 0 {
-		rows[0].ID = img.ID
-	}
-	return rows, nil
-}
-
-func printHistory(w io.Writer, rows []historyRow, full, quiet bool) error {
-	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	if !quiet {
-		fmt.Fprintln(table, "IMAGE\tCREATED\tCREATED BY\tSIZE\tCOMMENT")
-	}
-	for _, r := range rows {
-		id, by := r.ID, strings.Join(strings.Fields(r.CreatedBy), " ")
-		if strings.HasPrefix(id, "sha256:") {
-			id = idFor(id, full)
-		}
-		if !full && len(by) > 45 {
-			by = by[:44] + "…"
-		}
-		if quiet {
-			fmt.Fprintln(table, id)
-			continue
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", id, ago(r.Created), by, units.HumanSizeWithPrecision(float64(r.Size), 3), r.Comment)
-	}
-	return table.Flush()
 }
 
 func inodeOf(info fs.FileInfo) (inode, links uint64) {

@@ -15,6 +15,7 @@ import (
 //	index.json            the images: names, and the digests of their manifests
 //	blobs/sha256/...      manifests, configurations and packed layers, named by their digest
 //	layers/sha256/...     unpacked layers, named by their diff ID, for overlayfs
+//	skeleton/             mount points, below the layers of every container
 //	containers/...        what containers have changed
 //	tmp/                  work in progress, see job
 //	boot                  of which boot the last image is, see durable.go
@@ -44,6 +45,9 @@ func openStore(root string) (*store, error) {
 	_, err = os.Stat(s.path("oci-layout"))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = s.create()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: run as root, or name a directory of your own with --root", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the image store: %w", err)
@@ -86,7 +90,7 @@ func (s *store) checkRoot() error {
 	if err != nil {
 		return err
 	}
-	ours := []string{"oci-layout.new", "boot", "blobs", "layers", "containers", "tmp", "lock", "containers.lock"}
+	ours := []string{"oci-layout.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock", "containers.lock"}
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) {
 			return fmt.Errorf("%s is not empty and not a store (it has %q): name another directory with --root", s.root, e.Name())

@@ -101,7 +101,7 @@ func TestUnpackAsUmoci(t *testing.T) {
 				dirs = append(dirs, dir)
 			}
 			want := facts(t, theirs)
-			if len(want) < 200 {
+			if len(want) < 200 && name != "real" || len(want) < 10 { // a guest has few files
 				t.Fatalf("umoci unpacked %d files", len(want))
 			}
 			got := facts(t, mountOverlay(t, "", dirs...))
@@ -126,9 +126,10 @@ var notInRealLayer = []string{"dev", "usr", "usr/share", "var"}
 
 func withoutTimes(all map[string]fact, names ...string) {
 	for _, name := range names {
-		f := all[name]
-		f.mtime = 0
-		all[name] = f
+		if f, there := all[name]; there {
+			f.mtime = 0
+			all[name] = f
+		}
 	}
 }
 

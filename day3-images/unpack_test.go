@@ -30,16 +30,17 @@ const aclForUser = "\x02\x00\x00\x00" +
 func digestOf(content string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(content))) }
 
 func TestUnpackMetadata(t *testing.T) {
+	// Attributes are trusted.*: tmpfs has no user.* before Linux 6.6.
 	needRoot(t)
 	then := time.Date(2001, 2, 3, 4, 5, 6, 789_012_345, time.UTC)
 	old := time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC)
 	entries := []tarEntry{
 		tarDir("./").mode(0o711).owned(1, 2).at(then),
-		tarDir("a/").mode(0o1777).owned(3, 4).at(then).xattr("user.x", "y"),
+		tarDir("a/").mode(0o1777).owned(3, 4).at(then).xattr("trusted.x", "y"),
 		tarFile("a/setuid", "x").mode(0o4755).owned(5, 6).at(then),
 		tarFile("a/setgid", "x").mode(0o2755).owned(5, 6).at(old),
 		tarFile("a/none", "").mode(0).owned(4_000_000_000, 70_000).at(then),
-		tarFile("a/ping", "x").mode(0o755).owned(1000, 1000).at(then).xattr("security.capability", capNetRaw).xattr("user.empty", ""),
+		tarFile("a/ping", "x").mode(0o755).owned(1000, 1000).at(then).xattr("security.capability", capNetRaw).xattr("trusted.empty", ""),
 		tarSymlink("a/link", "no/where").owned(7, 8).at(then).xattr("trusted.x", "on the link"),
 		tarNode("a/null", tar.TypeChar, 1, 3).mode(0o666).at(then),
 		tarNode("a/disk", tar.TypeBlock, 259, 65_537).mode(0o660).owned(0, 6).at(then).xattr("trusted.x", "on the device"),
@@ -58,10 +59,10 @@ func TestUnpackMetadata(t *testing.T) {
 		tarDir("acl").at(then).xattr("system.posix_acl_default", aclForUser),
 		tarFile("acl/file", "x").mode(0o640).at(then),
 		tarFile("acl/implied/file", "x").mode(0o640).at(then),
-		tarFile("again", "x").at(then).xattr("user.x", "y"),
+		tarFile("again", "x").at(then).xattr("trusted.x", "y"),
 		tarFile("again", "x").at(then),
-		tarDir("again too").at(then).xattr("user.x", "y"),
-		tarDir("again too").at(then).xattr("user.z", "y"),
+		tarDir("again too").at(then).xattr("trusted.x", "y"),
+		tarDir("again too").at(then).xattr("trusted.z", "y"),
 	}
 	for _, umask := range []int{0o022, 0o077, 0} {
 		t.Run(fmt.Sprintf("umask %o", umask), func(t *testing.T) {
@@ -69,12 +70,12 @@ func TestUnpackMetadata(t *testing.T) {
 			dir := unpackTo(t, t.TempDir(), makeTar(t, entries...))
 			x, n := digestOf("x"), then.UnixNano()
 			sameFacts(t, facts(t, dir), map[string]fact{
-				"a":                   {kind: os.ModeDir, mode: 0o1777, owner: "3:4", mtime: n, xattrs: `user.x="y"`},
+				"a":                   {kind: os.ModeDir, mode: 0o1777, owner: "3:4", mtime: n, xattrs: `trusted.x="y"`},
 				"a/setuid":            {mode: 0o4755, owner: "5:6", mtime: n, size: 1, content: x, link: "a/setuid"},
 				"a/setuid too":        {mode: 0o4755, owner: "5:6", mtime: n, size: 1, content: x, link: "a/setuid"},
 				"a/setgid":            {mode: 0o2755, owner: "5:6", mtime: old.UnixNano(), size: 1, content: x},
 				"a/none":              {owner: "4000000000:70000", mtime: n, content: digestOf("")},
-				"a/ping":              {mode: 0o755, owner: "1000:1000", mtime: n, size: 1, content: x, xattrs: fmt.Sprintf(`security.capability=%q user.empty=""`, capNetRaw)},
+				"a/ping":              {mode: 0o755, owner: "1000:1000", mtime: n, size: 1, content: x, xattrs: fmt.Sprintf(`security.capability=%q trusted.empty=""`, capNetRaw)},
 				"a/link":              {kind: os.ModeSymlink, mode: 0o777, owner: "7:8", mtime: n, target: "no/where", xattrs: `trusted.x="on the link"`, link: "a/link"},
 				"a/link too":          {kind: os.ModeSymlink, mode: 0o777, owner: "7:8", mtime: n, target: "no/where", xattrs: `trusted.x="on the link"`, link: "a/link"},
 				"a/null":              {kind: os.ModeDevice | os.ModeCharDevice, mode: 0o666, owner: "0:0", mtime: n, device: "1:3"},
@@ -97,7 +98,7 @@ func TestUnpackMetadata(t *testing.T) {
 				"acl/implied":         {kind: os.ModeDir, mode: 0o755, owner: "0:0"},
 				"acl/implied/file":    {mode: 0o640, owner: "0:0", mtime: n, size: 1, content: x},
 				"again":               {mode: 0o644, owner: "0:0", mtime: n, size: 1, content: x},
-				"again too":           {kind: os.ModeDir, mode: 0o755, owner: "0:0", mtime: n, xattrs: `user.z="y"`},
+				"again too":           {kind: os.ModeDir, mode: 0o755, owner: "0:0", mtime: n, xattrs: `trusted.z="y"`},
 			})
 			var top unix.Stat_t
 			if err := unix.Lstat(dir, &top); err != nil {

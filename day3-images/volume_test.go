@@ -66,7 +66,7 @@ func TestVolumes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if layer := tarTypes(t, s, img.Manifest.Layers[1]); layer["own"] == 0 || layer["data/file"] != 0 {
+	if layer := tarTypes(t, s, img.Manifest.Layers[1]); layer["own"] == 0 || layer["data/file"] != 0 || layer["etc"] != 0 {
 		t.Errorf("%q", layer)
 	}
 }
