@@ -43,12 +43,17 @@ func (r *report) print(w io.Writer) {
 	if r.Output != "" {
 		fmt.Fprintf(w, "  | %s\n", strings.ReplaceAll(strings.TrimSuffix(r.Output, "\n"), "\n", "\n  | "))
 	}
+	look := ""
 	for _, f := range r.Findings {
 		if f.OK {
 			fmt.Fprintf(w, "ok    %s: %s\n", f.What, f.Found)
 			continue
 		}
-		fmt.Fprintf(w, "FAIL  %s\n      found   %s\n      wanted  %s\n      look    %s\n", f.What, f.Found, f.Wanted, f.Look)
+		fmt.Fprintf(w, "FAIL  %s\n      found   %s\n      wanted  %s\n", f.What, f.Found, f.Wanted)
+		if f.Look != look { // once is enough
+			fmt.Fprintf(w, "      look    %s\n", f.Look)
+		}
+		look = f.Look
 	}
 	if r.passed() {
 		fmt.Fprintln(w, "passed")
@@ -109,9 +114,8 @@ func (b *bench) equal(what string, found, wanted any, look string) bool {
 	return b.want(what, found == wanted, found, wanted, look)
 }
 
-// start starts the learner's program in an empty directory and waits until a
-// process named comm has come of it, or nothing can come any more.
-func (b *bench) start(comm string, extra ...string) (pid int) {
+// launch starts the learner's program in an empty directory.
+func (b *bench) launch(extra ...string) {
 	b.output = must(os.Create(filepath.Join(b.Top, "output")))
 	b.script = exec.Command(b.Program)
 	if strings.HasSuffix(b.Program, ".sh") {
@@ -123,6 +127,12 @@ func (b *bench) start(comm string, extra ...string) (pid int) {
 	do(b.script.Start())
 	b.ended = make(chan struct{})
 	go func() { _ = b.script.Wait(); close(b.ended) }()
+}
+
+// start launches it and waits until a process named comm has come of it, or
+// nothing can come any more.
+func (b *bench) start(comm string, extra ...string) (pid int) {
+	b.launch(extra...)
 	until(30*time.Second, func() bool {
 		pid = b.find(comm)
 		return pid != 0 || b.over()
@@ -311,7 +321,11 @@ func (b *bench) answers(facts []fact) {
 	}
 	for _, f := range facts {
 		answer := given[f.name]
-		b.want(f.name, answer == f.value, "you say "+answer, "what the kernel has just done, and it is something else", f.try)
+		found := answer
+		if answer == "" || answer == "?" {
+			found = "no answer"
+		}
+		b.want(f.name, answer == f.value, found, "what the kernel has just done", f.try)
 	}
 }
 

@@ -8,5 +8,6 @@ exec unshare --mount sh -euc '
 	cd "$ROOT"
 	pivot_root . old
 	cd /
+	mount -t proc proc /proc
 	umount -l /old
 	exec sleep 60'
