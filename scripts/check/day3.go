@@ -169,7 +169,7 @@ func (b *bench) pivoted(root string, extra ...string) (int, bool) {
 			old = append(old, m.Mountpoint)
 		}
 	}
-	ok = b.want("mounts of the old root that it sees", len(old) == 0, fmt.Sprintf("%d, such as %s", len(old), strings.Join(old[:min(1, len(old))], "")), 0,
+	ok = b.want("mounts of the old root that it sees", len(old) == 0, append(old, "none")[0], "none",
 		"/proc/PID/mountinfo; umount(8), --lazy")
 	root1 := b.mountAt(pid, "/")
 	ok = b.want("its root is a mount", root1 != nil, root1 != nil, "true; chroot alone changes where paths start and not the mounts", "/proc/PID/mountinfo: a line with / in field 5") && ok
