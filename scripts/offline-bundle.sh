@@ -54,10 +54,10 @@ GOPROXY=$(go env GOPROXY)
 [ ! -d "$cache" ] || GOPROXY="file://$cache,$GOPROXY"
 export GOPROXY
 cd "$b/repository"
-for module in day[0-9]-*/ scripts/ scripts/tools/; do
+for module in day[0-9]-*/ scripts/; do
 	GOWORK=off go -C "$module" mod download
 	GOWORK=off go -C "$module" mod tidy -diff >/dev/null || die "$module: go mod tidy"
-	GOWORK=off go -C "$module" list -deps -test ./... >/dev/null
+	GOWORK=off go -C "$module" list -deps -test ./... tool >/dev/null
 done
 go list -deps -test work >/dev/null
 GOWORK=off go -C scripts/tools list -deps tool >/dev/null
