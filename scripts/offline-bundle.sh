@@ -57,10 +57,10 @@ cd "$b/repository"
 for module in day[0-9]-*/ scripts/; do
 	GOWORK=off go -C "$module" mod download
 	GOWORK=off go -C "$module" mod tidy -diff >/dev/null || die "$module: go mod tidy"
-	GOWORK=off go -C "$module" list -deps -test ./... tool >/dev/null
+	GOWORK=off go -C "$module" list -deps -test ./... tool >/dev/null 2>&1 || die "$module: go list"
 done
 go list -deps -test work >/dev/null
-GOWORK=off go -C scripts/tools list -deps tool >/dev/null
+GOWORK=off go -C scripts/tools list -deps tool >/dev/null 2>&1 || die "scripts/tools: go list"
 mv "$GOMODCACHE/cache/download" "$b/modules"
 rm -rf "$b/modules/sumdb" # go.sum has the sums
 find "$b/modules" -name '*.lock' -delete
