@@ -142,7 +142,11 @@ if [ ! -e .git ] && command -v git >/dev/null; then
 	git init -q -b main && git add -A
 	git -c user.name=bundle -c user.email=bundle@localhost commit -q -m "as in the bundle"
 fi
-command -v go >/dev/null || echo "enter: no Go here: repository/scripts/vm/provision.sh --offline $bundle" >&2
+if ! command -v go >/dev/null; then
+	echo "enter: no Go here: repository/scripts/vm/provision.sh --offline $bundle" >&2
+elif [ ! -d "$GOMODCACHE" ]; then # the first time: unpack the modules, so that doctor finds all of them
+	for module in day[0-9]-*/ scripts/; do GOWORK=off go -C "$module" mod download; done
+fi
 if [ $# = 0 ]; then set -- "${SHELL:-/bin/sh}"; fi
 exec "$@"
 END
