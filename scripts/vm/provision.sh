@@ -1,5 +1,5 @@
 #!/bin/sh
-# provision.sh [--offline BUNDLE] [--go FILE]: make a machine ready for the chapters.
+# provision.sh [--tests] [--offline BUNDLE] [--go FILE]: make a machine ready for the chapters.
 #
 # A plain Debian, Ubuntu or Fedora, best a virtual one. Run it as root, as often as you like:
 # what is there already is left alone. It says what it does, and changes nothing else:
@@ -9,6 +9,7 @@
 #              in /usr/local/go, linked from /usr/local/bin, where sudo(8) finds it, too
 #   modules    what `go run` would fetch, fetched now (if the repository is here)
 #
+#   --tests           also the packages that only scripts/test.sh wants (podman and others, 150 MB)
 #   --go FILE         take Go from this go1.X.Y.linux-ARCH.tar.gz. Its checksum is asked of
 #                     FILE.sha256 beside it, or of go.dev
 #   --offline BUNDLE  use no network: Go and modules come from the directory of an unpacked
@@ -22,7 +23,7 @@ export LC_ALL
 
 GO_WANTED=25 # 1.25, as in go.work
 GO_DL=${GO_DL:-https://go.dev/dl}
-bundle='' archive=''
+bundle='' archive='' tests=''
 usage() { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0"; exit "$1"; }
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -31,6 +32,7 @@ while [ $# -gt 0 ]; do
 		[ "$1" = --go ] && archive=$2 || bundle=$2
 		shift 2
 		;;
+	--tests) tests=1 && shift ;;
 	-h | --help) usage 0 ;;
 	*) usage 125 >&2 ;;
 	esac
@@ -60,6 +62,16 @@ getfattr attr attr
 xz xz-utils xz
 man man-db man-db
 '
+[ -z "$tests" ] || wanted="$wanted
+setcap libcap2-bin libcap
+zstd zstd zstd
+strace strace strace
+umoci umoci umoci
+skopeo skopeo skopeo
+buildah buildah buildah
+podman podman podman
+docker-registry docker-registry docker-distribution
+"
 if have apt-get; then column=2; elif have dnf; then column=3; else fail "neither apt-get nor dnf is here: this is for Debian, Ubuntu and Fedora"; fi
 missing=$(echo "$wanted" | while read -r command debian fedora; do
 	[ -z "$command" ] || have "$command" || { [ $column = 2 ] && echo "$debian" || echo "$fedora"; }
@@ -144,7 +156,8 @@ install_go() {
 			go=$2
 			return
 		fi
-		found=$(listed | grep "\.linux-$arch\.tar\.gz " | head -n 1) || fail "cannot read the list of releases at $GO_DL; fetch an archive elsewhere and use --go FILE"
+		found=$(listed | grep "\.linux-$arch\.tar\.gz " | head -n 1)
+		[ -n "$found" ] || fail "cannot read the list of releases at $GO_DL; fetch an archive elsewhere and use --go FILE"
 		archive=$(mktemp -d)/${found% *}
 		say "Go: fetching $GO_DL/${found% *}"
 		curl -fsSL -o "$archive" "$GO_DL/${found% *}"
