@@ -6,7 +6,8 @@
 #   /run/go-docker/ID.json    record of a container; its parent holds flock(2) on it
 #   go-docker-ID              the container's cgroups, in any hierarchy
 #   /tmp/go-docker-ID*        its temporary files
-#   go-docker-step.PID        cgroups, or a v1 hierarchy, of a shell step; PID is its shell
+#   go-docker-step.PID        cgroups, or a v1 hierarchy, of a shell step; PID is its shell,
+#                             or scripts/check, which names its own in the same way
 #   /tmp/go-docker-step.PID.* the step's temporary directory
 #   go-docker-demo-memory     the cgroup of day 2's step 5, which never removes it
 #
@@ -26,7 +27,7 @@
 #   is the judge: rmdir of a cgroup with a process in it is EBUSY.
 #
 # PIDs are used again, IDs are not. A step counts as alive while its PID runs a
-# shell or a shell script: rather a leftover too many than a victim. A record's
+# shell, a shell script or the checker of the exercises: rather a leftover too many than a victim. A record's
 # PID is never used; who belongs to a container is asked of its cgroups.
 #
 # Exit status: 0 everything is clean, 1 something could not be removed (it says
@@ -95,7 +96,7 @@ dead_steps() { # their PIDs
 step_alive() { # PID
 	for word in $(tr '\000' '\n' <"/proc/$1/cmdline"); do
 		word=${word##*/}
-		case ${word#-} in *.sh | sh | ash | dash | bash | busybox | ksh | zsh) return 0 ;; esac
+		case ${word#-} in *.sh | sh | ash | dash | bash | busybox | ksh | zsh | check | check.test) return 0 ;; esac
 	done 2>/dev/null
 	return 1
 }

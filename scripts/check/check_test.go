@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"example.com/go-docker/scripts/internal/box"
+)
+
+func TestMain(m *testing.M) {
+	if status, is := internal(os.Args); is {
+		os.Exit(status)
+	}
+	os.Exit(m.Run())
+}
+
+func all(t *testing.T) []*exercise {
+	t.Helper()
+	root, err := repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := exercises(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != len(checks) {
+		t.Errorf("%d exercises and %d checks", len(all), len(checks))
+	}
+	return all
+}
+
+// The starting state must fail because of what the kernel says, and the solution
+// must pass.
+func TestExercises(t *testing.T) {
+	box.NeedRoot(t)
+	for _, e := range all(t) {
+		for _, state := range []string{"start", "solution"} {
+			t.Run(fmt.Sprintf("%s/%s", filepath.Base(e.dir), state), func(t *testing.T) {
+				r, err := check(e, filepath.Join(e.dir, state))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var text strings.Builder
+				r.print(&text)
+				t.Log(text.String())
+				if len(r.Findings) == 0 {
+					t.Error("the check has looked at nothing")
+				}
+				if r.passed() != (state == "solution") {
+					t.Errorf("passed: %v", r.passed())
+				}
+			})
+		}
+	}
+}
+
+// A page has what --list and --hint take from it, and both languages have it.
+func TestPages(t *testing.T) {
+	count := map[int]int{}
+	for _, e := range all(t) {
+		count[e.day]++
+		if !regexp.MustCompile("^(Predict|Change|Break|Repair|Extend)$").MatchString(e.kind) {
+			t.Errorf("%s: kind %q", e.dir, e.kind)
+		}
+		command := fmt.Sprintf("`go run ./scripts/check day%d %d`", e.day, e.number)
+		hints := map[string]int{}
+		for _, name := range []string{"README.md", "README.zh-TW.md"} {
+			page := text(filepath.Join(e.dir, name))
+			hints[name] = strings.Count(page, "<details><summary>")
+			if hints[name] < 2 || !strings.Contains(page, command) {
+				t.Errorf("%s/%s: %d hints, or the command is missing", e.dir, name, hints[name])
+			}
+		}
+		if hints["README.md"] != hints["README.zh-TW.md"] {
+			t.Errorf("%s: not as many hints in both languages", e.dir)
+		}
+		for _, lang := range []string{"en", "zh-TW"} {
+			page := text(filepath.Join(e.root, "docs", lang, "exercises.md"))
+			link := strings.TrimPrefix(e.dir, e.root+"/")
+			if !strings.Contains(page, "../../"+link+"/README") {
+				t.Errorf("docs/%s/exercises.md: no link to %s", lang, link)
+			}
+		}
+	}
+	for day, n := range count {
+		if n < 5 || n > 8 {
+			t.Errorf("day %d has %d exercises", day, n)
+		}
+	}
+}
+
+// Nothing that checks or begins again may touch what the learner has written.
+func TestWorkIsKept(t *testing.T) {
+	e := *all(t)[0]
+	e.root = t.TempDir()
+	if err := e.begin(); err != nil {
+		t.Fatal(err)
+	}
+	mine := filepath.Join(e.work(), e.file)
+	if text(mine) != text(filepath.Join(e.dir, "start", e.file)) {
+		t.Error("the work does not begin as the starting state")
+	}
+	write(mine, "mine")
+	if err := e.begin(); err != nil {
+		t.Fatal(err)
+	}
+	if text(mine) != "mine" {
+		t.Error("a second begin has overwritten the work")
+	}
+	for n := 1; n <= 2; n++ {
+		write(mine, fmt.Sprint("mine ", n))
+		if err := e.reset(); err != nil {
+			t.Fatal(err)
+		}
+		if got := text(filepath.Join(fmt.Sprintf("%s.%d", e.work(), n), e.file)); got != fmt.Sprint("mine ", n) {
+			t.Errorf("reset %d has kept %q", n, got)
+		}
+	}
+	if text(mine) == "mine 2" {
+		t.Error("reset has not begun again")
+	}
+}
+
+func TestArguments(t *testing.T) {
+	list := all(t)
+	for _, test := range []struct {
+		words string
+		want  int
+	}{{"day2 3", 1}, {"day2", 6}, {"2 3", 1}, {"day9", 0}, {"day2 99", 0}, {"day2 x", 0}, {"day2 3 4", 0}, {"two", 0}} {
+		chosen, err := choose(list, strings.Fields(test.words))
+		if len(chosen) != test.want || (err != nil) != (test.want == 0) {
+			t.Errorf("%s: %d exercises, %v", test.words, len(chosen), err)
+		}
+	}
+	// An exercise that cannot be checked is no exercise that has failed.
+	if _, err := run([]string{"day1", "--hint", "99", "1"}); err == nil {
+		t.Error("a hint that is not there")
+	}
+}
