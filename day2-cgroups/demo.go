@@ -179,11 +179,11 @@ func (r *result) sample(g *cgroup, show view, stop chan struct{}) error {
 var files = map[int]map[string]string{
 	1: {
 		"limit": "memory.limit_in_bytes", "swap": "memory.memsw.limit_in_bytes", "peak": "memory.max_usage_in_bytes",
-		"hits": "memory.failcnt + memory.memsw.failcnt", "kills": "memory.oom_control",
+		"swapped": "memory.stat, total_swap", "hits": "memory.failcnt + memory.memsw.failcnt", "kills": "memory.oom_control",
 	},
 	2: {
 		"limit": "memory.max", "swap": "memory.swap.max", "peak": "memory.peak",
-		"hits": "memory.events, max", "kills": "memory.events, oom_kill",
+		"swapped": "memory.swap.current", "hits": "memory.events, max", "kills": "memory.events, oom_kill",
 	},
 }
 
@@ -202,14 +202,14 @@ func (r *result) print(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "  limit\t%s\t%s\n", units.BytesSize(float64(r.LimitBytes)), file["limit"])
 	fmt.Fprintf(table, "  swap on top\t%s\t%s\n", swap, file["swap"])
-	fmt.Fprintf(table, "  asked for\t%s\t\n", units.BytesSize(float64(r.AskedBytes)))
+	fmt.Fprintf(table, "  asked for\t%s\ttwice the limit\n", units.BytesSize(float64(r.AskedBytes)))
 	fmt.Fprintf(table, "  peak\t%s\t%s\n", units.BytesSize(float64(r.PeakBytes)), file["peak"])
 	if r.SwapPeak > 0 {
-		fmt.Fprintf(table, "  peak of swap\t%s\t\n", units.BytesSize(float64(r.SwapPeak)))
+		fmt.Fprintf(table, "  peak of swap\t%s\t%s\n", units.BytesSize(float64(r.SwapPeak)), file["swapped"])
 	}
 	fmt.Fprintf(table, "  times at the limit\t%s\t%s\n", r.hits(), file["hits"])
 	fmt.Fprintf(table, "  OOM kills\t%d\t%s\n", r.OOMKills, file["kills"])
-	fmt.Fprintf(table, "  exit status\t%s\t\n", status)
+	fmt.Fprintf(table, "  exit status\t%s\twait4(2)\n", status)
 	if err := table.Flush(); err != nil {
 		return err
 	}

@@ -24,6 +24,19 @@ func TestBadLimitMakesNothing(t *testing.T) {
 	}
 }
 
+// Init's thread that forks the command is in its cgroup, in version 1.
+func TestPidsLimitOfOne(t *testing.T) {
+	kernelTest(t)
+	if version, _ := controllersHere(t); version == 1 {
+		refuses(t, contained(t, "--pids-limit", "1", "true"), exitRuntimeError, "--pids-limit 1", "--init=false")
+	} else if r := finish(t, contained(t, "--pids-limit", "1", "true")); r.status != 0 {
+		t.Errorf("%+v", r)
+	}
+	if r := finish(t, contained(t, "--pids-limit", "1", "--init=false", "true")); r.status != 0 {
+		t.Errorf("--init=false: %+v", r)
+	}
+}
+
 // ownCgroup makes a cgroup below the tests' own, for the test to play with.
 func ownCgroup(t *testing.T, controller, name string) string {
 	t.Helper()

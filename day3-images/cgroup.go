@@ -77,6 +77,9 @@ func planCgroup(c *Container) (*cgroup, []setting, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if version == 1 && c.Init && c.Limits.Pids == 1 {
+		return nil, nil, errors.New("invalid --pids-limit 1: in cgroup v1 init's thread that starts the command is one itself: 2, or --init=false")
+	}
 	settings := c.Limits.settings(version)
 	controllers, err := wanted(settings, version, hierarchies)
 	if err != nil {
