@@ -4,13 +4,14 @@
 #   scripts/test.sh          on this machine: format, vet, staticcheck, shellcheck,
 #                            all tests with -race, all steps, the demos, nothing left behind
 #   scripts/test.sh --all    the same, and then the chapters again in virtual machines with
-#                            cgroup v2, v1 and both: scripts/vm/suite (what CI runs)
+#                            cgroup v2, v1 and both: scripts/vm/suite (what CI runs); before
+#                            that, the web site of the book in a browser
 #
 # As root it installs what is missing (Debian, Ubuntu, Fedora). Without root, the tests
 # that need root are skipped and say so. With CI=true a skip is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case ${1-} in '' | --all) ;; *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 125 ;; esac
+case ${1-} in '' | --all) ;; *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 125 ;; esac
 all=${1-}
 if [ "${CI-}" = true ] || [ "$all" ]; then export GO_DOCKER_MUST_RUN=1; fi
 
@@ -29,6 +30,10 @@ want stress stress
 want ip iproute2
 want unshare util-linux
 want ps procps
+if [ "$all" ]; then # scripts/tools/booksite: a browser, and npm for axe-core
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+	want npm npm
+fi
 if [ ${#missing[@]} -gt 0 ]; then
 	[ "$(id -u)" = 0 ] || fail "not installed: ${missing[*]}: install these, or run this as root"
 	if command -v apt-get >/dev/null; then
@@ -93,6 +98,9 @@ else
 fi
 
 if [ "$all" ]; then
+	step "the book's web site, in a browser"
+	GOWORK=off go -C scripts/tools test -count=1 ./booksite
+
 	step "virtual machines: cgroup v2, v1, hybrid"
 	scripts/vm/suite
 fi
