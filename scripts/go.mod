@@ -3,6 +3,7 @@ module example.com/go-docker/scripts
 go 1.25
 
 require (
+	github.com/alecthomas/chroma/v2 v2.27.0
 	github.com/campoy/embedmd v1.0.0
 	github.com/creack/pty v1.1.24
 	github.com/hinshun/vt10x v0.0.0-20220301184237-5011da428d02
@@ -14,7 +15,6 @@ require (
 )
 
 require (
-	github.com/alecthomas/chroma/v2 v2.27.0 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/dlclark/regexp2/v2 v2.2.1 // indirect
 	github.com/pmezard/go-difflib v1.0.0 // indirect

@@ -5,13 +5,14 @@
 #                            all tests with -race, all steps, the demos, nothing left behind
 #   scripts/test.sh --all    the same, and then the chapters again in virtual machines with
 #                            cgroup v2, v1 and both, with swap, without root, in a container:
-#                            scripts/vm/suite (what CI runs)
+#                            scripts/vm/suite; before that, the book's web site in a browser.
+#                            This is what CI runs
 #
 # As root it installs what is missing (Debian, Ubuntu, Fedora). Without root, the tests
 # that need root are skipped and say so. With CI=true a skip is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case ${1-} in '' | --all) ;; *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 125 ;; esac
+case ${1-} in '' | --all) ;; *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 125 ;; esac
 all=${1-}
 if [ "${CI-}" = true ] || [ "$all" ]; then export GO_DOCKER_MUST_RUN=1; fi
 
@@ -41,6 +42,10 @@ want skopeo skopeo
 want buildah buildah
 want podman podman
 command -v registry >/dev/null || want docker-registry docker-registry # Fedora's, Debian's
+if [ "$all" ]; then # scripts/tools/booksite: a browser, and npm for axe-core
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+	want npm npm
+fi
 if [ ${#missing[@]} -gt 0 ]; then
 	[ "$(id -u)" = 0 ] || fail "not installed: ${missing[*]}: install these, or run this as root"
 	if command -v apt-get >/dev/null; then
@@ -108,6 +113,9 @@ else
 fi
 
 if [ "$all" ]; then
+	step "the book's web site, in a browser"
+	GOWORK=off go -C scripts/tools test -count=1 ./booksite
+
 	step "virtual machines: cgroup v2, v1, hybrid"
 	# The README's promise: a machine that has the program and nothing else.
 	CGO_ENABLED=0 go build -o "$bin/alone/day2" ./day2-cgroups

@@ -86,26 +86,32 @@ func (s state) addMachine() error {
 }
 
 // leftovers of a page: our own orphans, which are killed, and what is there
-// now, was not before, and does not go away.
+// now, was not before, and does not go away. What others make meanwhile and
+// remove again is not meant.
 func (r *runner) leftovers(before state) []string {
 	left := orphans()
 	var more []string
+	first := true
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(200 * time.Millisecond) {
 		now, err := r.snapshot()
 		if err != nil {
 			return append(left, err.Error())
 		}
-		more = nil
+		var found []string
 		for name := range now {
 			if !before[name] {
-				more = append(more, name)
+				found = append(found, name)
 			}
 		}
 		for name := range before {
 			if !now[name] && strings.HasPrefix(name, "file ") {
-				more = append(more, name+" (gone or changed)")
+				found = append(found, name+" (gone or changed)")
 			}
 		}
+		if !first {
+			found = slices.DeleteFunc(found, func(name string) bool { return !slices.Contains(more, name) })
+		}
+		more, first = found, false
 		if len(more) == 0 || time.Now().After(deadline) {
 			break
 		}

@@ -61,6 +61,12 @@ func newApp() *cli.App {
 				Action: serveAction,
 			},
 			{
+				Name:   "record",
+				Usage:  "record the day-2 demo on a terminal as a moving picture, as root",
+				Flags:  []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "docs/images/day2-demo.svg", Usage: "write to `FILE`"}},
+				Action: recordAction,
+			},
+			{
 				Name:      "run",
 				Usage:     "run the console blocks of the pages, as root",
 				ArgsUsage: "[PAGE...]",

@@ -41,7 +41,8 @@ func (s *site) render(p *page, language int, other *page) (string, error) {
 	m := markdown(goldmark.WithRendererOptions(html.WithUnsafe(),
 		renderer.WithNodeRenderers(util.Prioritized(r, 100))))
 	err := m.Renderer().Render(&out, p.source, p.root)
-	return out.String(), err
+	// A corner without a text heads nothing.
+	return strings.ReplaceAll(out.String(), "<th></th>", "<td></td>"), err
 }
 
 func (r *printer) RegisterFuncs(register renderer.NodeRendererFuncRegisterer) {

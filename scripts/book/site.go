@@ -311,6 +311,8 @@ func styleSheet() ([]byte, error) {
 	sheet = sheet[:start] +
 		"@media screen and (prefers-color-scheme: dark) {\n:root:not([data-theme=light]) {" + vars + "}\n}\n" +
 		"@media screen {\n:root[data-theme=dark] {" + vars + "}\n}\n" + sheet[end+len("/* end */"):]
+	// What only the light scheme colors must not stay that in the dark.
+	dark = ".chroma span { color: inherit }\n" + dark
 	return []byte(sheet + light +
 		"@media screen and (prefers-color-scheme: dark) {\n" + scope(dark, ":root:not([data-theme=light]) ") + "}\n" +
 		"@media screen {\n" + scope(dark, ":root[data-theme=dark] ") + "}\n"), nil

@@ -171,14 +171,16 @@ const open = () => { if (!dialog.open) dialog.showModal(); input.select(); index
 $("[data-search]").onclick = open;
 input.oninput = search;
 input.onkeydown = event => {
+	if (event.isComposing) return; // a word of Chinese is not finished
 	const options = $$("a", results), at = options.findIndex(a => a.getAttribute("aria-selected") === "true");
 	switch (event.key) {
 	case "ArrowDown": choose(options[Math.min(at + 1, options.length - 1)]); break;
 	case "ArrowUp": choose(options[Math.max(at - 1, 0)]); break;
-	case "Enter": if (!event.isComposing) options[at]?.click(); break; // composing: a word of Chinese is not finished
+	case "Escape": dialog.close(); break; // or else it only empties the field
+	case "Enter": options[at]?.click(); break;
 	default: return;
 	}
-	if (!event.isComposing) event.preventDefault();
+	event.preventDefault();
 };
 dialog.onclick = event => { if (event.target === dialog) dialog.close(); };
 addEventListener("keydown", event => {
