@@ -95,7 +95,7 @@ for where in "$@"; do
 		mkdir "$tmp/go"
 		tar -C "$(go env GOROOT)" --exclude=./test --exclude=./api --exclude=./doc --exclude=./misc --exclude='*_test.go' --exclude=testdata \
 			--exclude='./src/runtime/race/*.syso' --exclude='./src/cmd' -cf - . | tar -C "$tmp/go" -xf -
-		"$root/scripts/vm/run" -v --cgroup v2 --memory 4096 --timeout 1200 --env HOME=/root --env PATH=/usr/local/bin:/usr/bin:/bin \
+		"$root/scripts/vm/run" -v --cgroup v2 --memory 6144 --timeout 1200 --env HOME=/root --env PATH=/usr/local/bin:/usr/bin:/bin \
 			--file "$bundle:$bundle" --file "$tmp/go:$(go env GOROOT)" --file "$(command -v flock):/usr/local/bin/flock" --file "$(command -v ip):/usr/local/bin/ip" \
 			"$tmp/class.sh" "$bundle" without-tests 2>"$tmp/console" || { tail -n 40 "$tmp/console"; fail "in the guest"; }
 		grep '^vm:' "$tmp/console" || true

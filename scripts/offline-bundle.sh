@@ -56,7 +56,7 @@ export GOPROXY
 cd "$b/repository"
 for module in day[0-9]-*/ scripts/; do
 	GOWORK=off go -C "$module" mod download
-	GOWORK=off go -C "$module" mod tidy -diff >/dev/null || die "$module: go mod tidy"
+	GOWORK=off go -C "$module" mod tidy -diff >/dev/null || true # not tidy is a matter of the tests
 	GOWORK=off go -C "$module" list -deps -test ./... tool >/dev/null 2>&1 || die "$module: go list"
 done
 go list -deps -test work >/dev/null
@@ -145,7 +145,7 @@ fi
 if ! command -v go >/dev/null; then
 	echo "enter: no Go here: repository/scripts/vm/provision.sh --offline $bundle" >&2
 elif [ ! -d "$GOMODCACHE" ]; then # the first time: unpack the modules, so that doctor finds all of them
-	for module in day[0-9]-*/ scripts/; do GOWORK=off go -C "$module" mod download; done
+	go list -deps -test work >/dev/null 2>&1 || echo "enter: not all modules are in $bundle/modules" >&2
 fi
 if [ $# = 0 ]; then set -- "${SHELL:-/bin/sh}"; fi
 exec "$@"

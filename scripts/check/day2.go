@@ -44,36 +44,40 @@ func (b *bench) in(box string, args ...string) *exec.Cmd {
 	return exec.Command("sh", append([]string{"-c", script, box}, args...)...)
 }
 
-// whoDies: what a memory limit of 100 MiB does to four programs.
+// whoDies: what a memory limit of 200 MiB does to four programs.
 func whoDies(b *bench) {
 	box := filepath.Join(b.Cgroups["memory"], "box")
 	do(os.Mkdir(box, 0o755))
-	b.limitMemory(box, "100M")
+	b.limitMemory(box, "200M")
 	try := "mkdir $MEMORY/box, set the limit, sh -c 'echo $$ >$MEMORY/box/cgroup.procs; exec ...'; step 4 of the chapter does it"
 	facts := []fact{
-		{"writes to 50 MiB", exitStatus(b.in(box, b.hog(), "50", "end")), try},
-		{"writes to 200 MiB", exitStatus(b.in(box, b.hog(), "200", "end")), "128 + the number of the signal, signal(7); " + try},
-		{"asks for 200 MiB and writes to none", exitStatus(b.in(box, b.hog(), "200", "untouched")), "memory is charged when a page is first written to; " + try},
+		{"writes to 100 MiB", exitStatus(b.in(box, b.hog(), "100", "end")), try},
+		{"writes to 400 MiB", exitStatus(b.in(box, b.hog(), "400", "end")), "128 + the number of the signal, signal(7); " + try},
+		{"asks for 400 MiB and writes to none", exitStatus(b.in(box, b.hog(), "400", "untouched")), "memory is charged when a page is first written to; " + try},
 	}
 	child := filepath.Join(box, "child")
 	if b.Version == 2 {
 		do(enable(box, "memory"))
 	}
 	do(os.Mkdir(child, 0o755))
-	facts = append(facts, fact{"writes to 200 MiB in a child cgroup without a limit", exitStatus(b.in(child, b.hog(), "200", "end")),
+	facts = append(facts, fact{"writes to 400 MiB in a child cgroup without a limit", exitStatus(b.in(child, b.hog(), "400", "end")),
 		"Documentation/admin-guide/cgroup-v2.rst: limits hold for the whole subtree"})
 
 	// Two that fit one at a time. In the child: v2 wants processes in leaves only.
 	counts := func() int64 { return b.oomKills(child) } // in the victim's cgroup; v2 also above it
 	before := counts()
-	first := b.in(child, b.hog(), "60")
+	first := b.in(child, b.hog(), "120")
 	do(first.Start())
 	if !until(60*time.Second, func() bool { return b.find("fed-hog") != 0 }) {
 		do(fmt.Errorf("the first hog did not get its memory"))
 	}
-	_ = b.in(child, b.hog(), "60", "end").Run() // either may be the victim
-	kills := counts() - before
-	facts = append(facts, fact{"two write to 60 MiB each: how many are killed", fmt.Sprint(kills),
+	_ = b.in(child, b.hog(), "120", "end").Run() // either may be the victim
+	// One victim is enough, but on a busy machine its memory comes back so late that both go.
+	live := "yes"
+	if counts() > before {
+		live = "no"
+	}
+	facts = append(facts, fact{"two write to 120 MiB each: do both live (yes, no)", live,
 		"oom_kill in memory.events (v2) or memory.oom_control (v1), before and after"})
 	_ = first.Process.Kill()
 	_ = first.Wait()

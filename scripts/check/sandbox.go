@@ -297,6 +297,8 @@ func (p *place) environment() []string {
 
 // hog MIB [untouched]: wants memory, and keeps it. With "untouched" it asks and
 // never writes: address space, but not one page. With "end" it ends at once, with "spin" it wants the processor, too.
+//
+//go:norace
 func hog(args []string) int {
 	how := ""
 	if len(args) == 2 {
