@@ -59,12 +59,37 @@ func (s *store) unpackImage(ctx context.Context, m *v1.Manifest, config *v1.Conf
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(layersAtOnce)
 	quota := newQuota()
+	known, err := s.knownLayers()
+	if err != nil {
+		return err
+	}
 	for i, diffID := range config.RootFS.DiffIDs {
-		if !s.hasLayer(diffID) {
-			group.Go(func() error { return s.unpackBlob(ctx, m.Layers[i], diffID, quota) })
+		if blob := m.Layers[i]; !s.hasLayer(diffID) || !known[knownLayer{blob.Digest, diffID}] {
+			group.Go(func() error { return s.unpackBlob(ctx, blob, diffID, quota) })
 		}
 	}
 	return group.Wait()
+}
+
+// A knownLayer is a blob, and what it was found to unpack to.
+type knownLayer struct{ blob, diffID v1.Hash }
+
+// knownLayers are those of all images here. That blob and layer are both there
+// does not make them one: a manifest could name the blob of one layer and its
+// configuration another one, and the image would not be the same to us and to
+// those who get it from us.
+func (s *store) knownLayers() (map[knownLayer]bool, error) {
+	all, err := s.images()
+	if err != nil {
+		return nil, err
+	}
+	known := map[knownLayer]bool{}
+	for _, img := range all {
+		for i, blob := range img.Manifest.Layers {
+			known[knownLayer{blob.Digest, img.Config.RootFS.DiffIDs[i]}] = true
+		}
+	}
+	return known, nil
 }
 
 func (s *store) unpackBlob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash, q *quota) error {
@@ -85,28 +110,37 @@ func (s *store) unpack(ctx context.Context, r io.Reader, diffID v1.Hash, q *quot
 		return err
 	}
 	defer func() { err = errors.Join(err, j.end()) }()
-	if s.hasLayer(diffID) { // another command was unpacking it
-		_, err := io.Copy(io.Discard, r)
-		return err
+	if s.hasLayer(diffID) { // but is this the layer?
+		err := readVerified(r, diffID, func(tar io.Reader) error {
+			_, err := io.Copy(io.Discard, meteredReader{tar, q})
+			return err
+		})
+		if err != nil {
+			return explainUnpack(err, r)
+		}
+		return nil
 	}
 	dir := j.path("layer")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	if err := unpackVerified(r, dir, diffID, q); err != nil {
+	err = readVerified(r, diffID, func(tar io.Reader) error { return unpackLayer(tar, dir, q) })
+	if err != nil {
 		return explainUnpack(err, r)
 	}
 	return os.Rename(dir, s.layerPath(diffID))
 }
 
-func unpackVerified(r io.Reader, dir string, diffID v1.Hash, q *quota) error {
+// readVerified has read read a layer's tar to its end, and fails if it was not
+// the layer that it should be.
+func readVerified(r io.Reader, diffID v1.Hash, read func(tar io.Reader) error) error {
 	uncompressed, err := decompress(r)
 	if err != nil {
 		return fmt.Errorf("layer %s: %w", diffID, err)
 	}
 	defer uncompressed.Close()
 	tar := verify(uncompressed, "unpacked layer", diffID, anySize)
-	if err := unpackLayer(tar, dir, q); err != nil {
+	if err := read(tar); err != nil {
 		return fmt.Errorf("layer %s: %w", diffID, err)
 	}
 	// What follows the end of the compressed stream belongs to the blob too.

@@ -21,6 +21,7 @@ type pull struct {
 	registry *registry
 	progress *progress
 	quota    *quota
+	known    map[knownLayer]bool
 }
 
 // pulled is what came of it.
@@ -148,6 +149,11 @@ func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(layersAtOnce)
 	p.quota = newQuota()
+	known, err := p.store.knownLayers()
+	if err != nil {
+		return err
+	}
+	p.known = known
 	for i, blob := range m.Layers {
 		group.Go(func() error { return p.layer(ctx, blob, config.RootFS.DiffIDs[i]) })
 	}
@@ -163,7 +169,7 @@ func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (e
 	}
 	defer func() { err = errors.Join(err, j.end()) }()
 	if s.hasBlob(blob) {
-		if !s.hasLayer(diffID) {
+		if !s.hasLayer(diffID) || !p.known[knownLayer{blob.Digest, diffID}] {
 			err = s.unpackBlob(ctx, blob, diffID, p.quota)
 		}
 		if err == nil {
@@ -179,12 +185,7 @@ func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (e
 	}
 	defer file.Close()
 	content := io.TeeReader(body, io.MultiWriter(file, bar))
-	if s.hasLayer(diffID) {
-		_, err = io.Copy(io.Discard, content)
-	} else {
-		err = s.unpack(ctx, content, diffID, p.quota)
-	}
-	if err != nil {
+	if err := s.unpack(ctx, content, diffID, p.quota); err != nil {
 		return err
 	}
 	if err := s.adoptBlob(file.Name(), blob); err != nil {

@@ -576,3 +576,22 @@ func TestPullRedirected(t *testing.T) {
 	}
 	refused(t, s, "192.0.2.1 speaks plain http", "pull", registry.name("1"))
 }
+
+// A blob and a layer that are both there, and not the same.
+func TestPullMixedUp(t *testing.T) {
+	needRoot(t)
+	f, s, p := newRegistry(t), emptyStore(t), smallImage(t)
+	f.push(t, "1", p)
+	ok(t, s, "pull", "-q", f.name("1"))
+	mixed := makeImage(t, p.layers...)
+	ids := mixed.config.RootFS.DiffIDs
+	ids[1], ids[2] = ids[2], ids[1]
+	f.push(t, "2", mixed)
+	refused(t, s, "unpacked layer", "pull", "-q", f.name("2"))
+	// A blob that is new, of a layer that is not.
+	other := makeImage(t, zstded(t, makeTar(t, tarFile("other", ""))))
+	other.config.RootFS.DiffIDs[0] = ids[0]
+	f.push(t, "3", other)
+	refused(t, s, "unpacked layer", "pull", "-q", f.name("3"))
+	sound(t, s)
+}

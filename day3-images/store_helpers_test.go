@@ -229,14 +229,18 @@ func (f *fakeRegistry) name(tag string) string {
 func (f *fakeRegistry) push(t testing.TB, tag string, p *imageParts) (digest string) {
 	t.Helper()
 	config, manifest := p.documents(t)
+	f.mu.Lock()
 	for _, blob := range append([][]byte{config}, p.layers...) {
 		f.blobs[sha256Of(blob).String()] = blob
 	}
+	f.mu.Unlock()
 	return f.pushManifest(tag, string(p.manifest.MediaType), manifest)
 }
 
 func (f *fakeRegistry) pushManifest(tag, kind string, text []byte) (digest string) {
 	digest = sha256Of(text).String()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, id := range []string{tag, digest} {
 		f.manifests[id], f.kinds[id] = text, kind
 	}
@@ -247,22 +251,23 @@ func (f *fakeRegistry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.asked[r.URL.Path]++
 	n := f.asked[r.URL.Path]
+	path, id := filepath.Split(r.URL.Path)
+	text, blob, kind := f.manifests[id], f.blobs[id], f.kinds[id]
 	f.mu.Unlock()
 	if f.fault != nil && f.fault(w, r, n) {
 		return
 	}
-	path, id := filepath.Split(r.URL.Path)
 	switch path {
 	case "/v2/":
 		return
 	case "/v2/some/app/manifests/":
-		if text, ok := f.manifests[id]; ok {
-			w.Header().Set("Content-Type", f.kinds[id])
+		if text != nil {
+			w.Header().Set("Content-Type", kind)
 			w.Write(text)
 			return
 		}
 	case "/v2/some/app/blobs/":
-		if blob, ok := f.blobs[id]; ok {
+		if blob != nil {
 			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(blob))
 			return
 		}
