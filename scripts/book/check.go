@@ -182,6 +182,7 @@ func (p *page) compareLinks(first *page, dir string, fail func(int, string, ...a
 		for _, l := range languages { // each may link to the other
 			target = strings.Replace(target, "../"+l.Dir+"/", "../*/", 1)
 		}
+		target = strings.Replace(target, "."+dir+".md", ".md", 1) // as pictures: a twin beside it
 		target, _, _ = strings.Cut(target, "#") // an anchor is a heading's, checked by itself
 		return target
 	}
