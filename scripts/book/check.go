@@ -183,7 +183,7 @@ func (p *page) compareLinks(first *page, dir string, fail func(int, string, ...a
 			target = strings.Replace(target, "../"+l.Dir+"/", "../*/", 1)
 		}
 		target = strings.Replace(target, "."+dir+".md", ".md", 1) // as pictures: a twin beside it
-		target, _, _ = strings.Cut(target, "#") // an anchor is a heading's, checked by itself
+		target, _, _ = strings.Cut(target, "#")                   // an anchor is a heading's, checked by itself
 		return target
 	}
 	missing := map[string][]link{}

@@ -62,6 +62,9 @@ func makeSite(b *book, root string) (map[string][]byte, error) {
 		if err := s.addLanguage(i); err != nil {
 			return nil, err
 		}
+		if err := s.addSlides(i); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.addSources(); err != nil {
 		return nil, err
