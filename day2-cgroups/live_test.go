@@ -13,6 +13,22 @@ import (
 	"testing"
 )
 
+// contained is run with its cgroups below the tests' own.
+func contained(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	return program(t, append([]string{"run", "--cgroup-parent", testParent}, args...)...)
+}
+
+// controllersHere are those the program uses on this machine.
+func controllersHere(t testing.TB) (version int, byName map[string]hierarchy) {
+	t.Helper()
+	version, byName, err := findControllers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return version, byName
+}
+
 // A live container, with what its record tells everybody.
 type live struct {
 	*launched

@@ -143,7 +143,7 @@ func startFrom(base *image) (*v1.Manifest, *v1.ConfigFile) {
 		m.Layers = append(m.Layers, layer)
 	}
 	c := base.Config.DeepCopy()
-	c.Container, c.DockerVersion = "", "" // of the container that the base was made from
+	c.Container = "" // the one that the base was made from
 	return m, c
 }
 

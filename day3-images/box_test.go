@@ -101,12 +101,6 @@ func kernelTest(t testing.TB) {
 	})
 }
 
-// contained is run with its cgroups below the tests' own.
-func contained(t testing.TB, args ...string) *exec.Cmd {
-	t.Helper()
-	return program(t, append([]string{"run", "--cgroup-parent", testParent}, args...)...)
-}
-
 // refuses runs a command that must fail with one line that has these words.
 func refuses(t *testing.T, cmd *exec.Cmd, status int, words ...string) {
 	t.Helper()
@@ -150,16 +144,6 @@ func cgroupMounts(t testing.TB) (dirs []string) {
 		dirs = append(dirs, h.mount)
 	}
 	return dirs
-}
-
-// controllers are those the program uses on this machine.
-func controllersHere(t testing.TB) (version int, byName map[string]hierarchy) {
-	t.Helper()
-	version, byName, err := findControllers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return version, byName
 }
 
 func mountTable(t testing.TB) string { return readFile(t, "/proc/self/mountinfo") }

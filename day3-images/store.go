@@ -29,8 +29,6 @@ type store struct {
 	root string // absolute
 }
 
-const defaultRoot = "/var/lib/go-docker"
-
 // storeDirs are closed to everybody else: image layers have setuid programs,
 // and in the container's world those are somebody else's (CVE-2021-41091).
 var storeDirs = []string{"blobs/sha256", "layers/sha256", "containers", "tmp"}

@@ -36,7 +36,7 @@ type place struct {
 // the checker. Cgroups have no such end, so they are made and removed here.
 func check(e *exercise, work string) (r *report, err error) {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("only root may make cgroups and mounts: sudo env \"PATH=$PATH\" go run ./scripts/check ...")
+		return nil, errors.New("only root may make cgroups and mounts: sudo env \"PATH=$PATH\" go run ./scripts/check")
 	}
 	signals := make(chan os.Signal, 1) // ^C must not keep us from removing things
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
