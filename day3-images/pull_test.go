@@ -168,7 +168,7 @@ func TestPullSurvives(t *testing.T) {
 			t.Parallel()
 			s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
 			registry.push(t, "1", app)
-			registry.fault = fault
+			registry.setFault(fault)
 			ok(t, s, "pull", registry.name("1"))
 			sound(t, s)
 		})
@@ -186,9 +186,8 @@ func TestPullResumes(t *testing.T) {
 			registry.push(t, "1", app)
 			var mu sync.Mutex
 			var asked []string
-			registry.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
-				blob := registry.blobs[filepath.Base(r.URL.Path)]
-				if len(blob) < 100_000 { // not the layer
+			registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
+				if filepath.Base(r.URL.Path) != sha256Of(app.layers[0]).String() {
 					return false
 				}
 				mu.Lock()
@@ -200,15 +199,17 @@ func TestPullResumes(t *testing.T) {
 				if n > 3 {
 					return false
 				}
-				http.ServeContent(&cutter{w, 100_000}, r, "", time.Time{}, bytes.NewReader(blob))
+				http.ServeContent(&cutter{w, 100_000}, r, "", time.Time{}, bytes.NewReader(app.layers[0]))
 				return true
-			}
+			})
 			ok(t, s, "pull", registry.name("1"))
 			sound(t, s)
 			want := []string{"", "bytes=100000-", "bytes=200000-", "bytes=300000-"}
 			if !ranges { // each time from the start, and no further than the first time
 				want = []string{"", "bytes=100000-", "bytes=100000-", "bytes=100000-"}
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(asked, want) {
 				t.Errorf("asked for %q, want %q", asked, want)
 			}
@@ -244,27 +245,27 @@ func TestPullRefuses(t *testing.T) {
 			f.push(t, "1", p)
 			broken := bytes.Clone(p.layers[0])
 			broken[len(broken)/2] ^= 1
-			f.blobs[sha256Of(p.layers[0]).String()] = broken
+			f.setBlob(sha256Of(p.layers[0]).String(), broken)
 		}, "is damaged: its digest is"},
 		"a layer that is another tar": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
 			other := makeTar(t, tarFile("etc/c", "4"))
-			f.blobs[sha256Of(p.layers[2]).String()] = append(other, make([]byte, len(p.layers[2])-len(other))...)
+			f.setBlob(sha256Of(p.layers[2]).String(), append(other, make([]byte, len(p.layers[2])-len(other))...))
 		}, "is damaged: its digest is"},
 		"a layer that is too long": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
-			f.blobs[sha256Of(p.layers[0]).String()] = append(bytes.Clone(p.layers[0]), 0)
+			f.setBlob(sha256Of(p.layers[0]).String(), append(bytes.Clone(p.layers[0]), 0))
 		}, "is longer than"},
 		"a size that is too great": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.manifest.Layers[2].Size++
 			f.push(t, "1", p)
-			f.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+			f.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 				if r.Header.Get("Range") != "" { // there is nothing more
 					http.Error(w, "", http.StatusRequestedRangeNotSatisfiable)
 					return true
 				}
 				return false
-			}
+			})
 		}, "416"},
 		"a size that is too small": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.manifest.Layers[2].Size--
@@ -276,7 +277,7 @@ func TestPullRefuses(t *testing.T) {
 		}, "unpacked layer"},
 		"a layer without end": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
-			f.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+			f.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 				if !strings.HasSuffix(r.URL.Path, sha256Of(p.layers[0]).Hex) {
 					return false
 				}
@@ -285,10 +286,10 @@ func TestPullRefuses(t *testing.T) {
 						return true
 					}
 				}
-			}
+			})
 		}, "is longer than"},
 		"a manifest without end": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
-			f.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+			f.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 				if !strings.Contains(r.URL.Path, "manifests") {
 					return false
 				}
@@ -297,17 +298,17 @@ func TestPullRefuses(t *testing.T) {
 						return true
 					}
 				}
-			}
+			})
 		}, "longer than 4194304 bytes"},
 		"an error without end": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
-			f.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+			f.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 				w.WriteHeader(http.StatusNotFound)
 				for {
 					if _, err := w.Write(bytes.Repeat([]byte("no\n"), 1000)); err != nil {
 						return true
 					}
 				}
-			}
+			})
 		}, "404"},
 		"a configuration that is too long": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.config.Author = strings.Repeat("x", maxDocument)
@@ -315,15 +316,14 @@ func TestPullRefuses(t *testing.T) {
 		}, "longer than 4194304 bytes"},
 		"a configuration that was changed": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
-			config := bytes.Replace(f.blobs[p.manifest.Config.Digest.String()], []byte("/bin/sh"), []byte("/bin/ls"), 1)
-			f.blobs[p.manifest.Config.Digest.String()] = config
+			config, _ := p.documents(t)
+			f.setBlob(sha256Of(config).String(), bytes.Replace(config, []byte("/bin/sh"), []byte("/bin/ls"), 1))
 		}, "is damaged"},
 		"a manifest that is not the digest's": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
-			f.push(t, "2", p)
-			other := aDigest
 			list := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{{Platform: ptr(hostPlatform()), Size: 1}}}
-			list.Manifests[0].Digest, _ = v1.NewHash(other)
-			f.manifests[other], f.kinds[other] = f.manifests["2"], f.kinds["2"]
+			list.Manifests[0].Digest, _ = v1.NewHash(aDigest)
+			_, manifest := p.documents(t)
+			f.setManifest(aDigest, string(p.manifest.MediaType), manifest)
 			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, list))
 		}, "sent something else"},
 		"a manifest that is an index, too": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
@@ -353,15 +353,15 @@ func TestPullRefuses(t *testing.T) {
 		}, ".."},
 		"a server that always fails": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
-			f.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+			f.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 				w.WriteHeader(http.StatusBadGateway)
 				return true
-			}
+			})
 		}, "502"},
 		"nothing there": {func(t *testing.T, f *fakeRegistry, p *imageParts) {}, "does not have it"},
 		"a missing layer": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
-			delete(f.blobs, sha256Of(p.layers[1]).String())
+			f.setBlob(sha256Of(p.layers[1]).String(), nil)
 		}, "no such thing"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -399,7 +399,7 @@ func TestPullEveryByte(t *testing.T) {
 	for i := range app.layers[0] {
 		broken := bytes.Clone(app.layers[0])
 		broken[i] ^= 1 << (i % 8)
-		registry.blobs[digest] = broken
+		registry.setBlob(digest, broken)
 		p := &pull{store: s, ref: ref, platform: hostPlatform(), progress: newProgress(os.Stderr, true)}
 		_, err := p.run(t.Context(), nil)
 		p.progress.close()
@@ -418,18 +418,17 @@ func TestPullAgain(t *testing.T) {
 	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
 	registry.push(t, "1", app)
 	last := sha256Of(app.layers[2]).String()
-	kept := registry.blobs[last]
-	delete(registry.blobs, last)
-	registry.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+	registry.setBlob(last, nil)
+	registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if filepath.Base(r.URL.Path) == last {
 			time.Sleep(300 * time.Millisecond) // the others are through
 		}
 		return false
-	}
+	})
 	if got := finish(t, onStore(s, "pull", registry.name("1"))); got.status != exitRuntimeError {
 		t.Fatalf("%+q", got)
 	}
-	registry.blobs[last] = kept
+	registry.setBlob(last, app.layers[2])
 	ok(t, s, "pull", registry.name("1"))
 	if counts := registry.blobRequests(app); !slices.Equal(counts, []int{1, 1, 2}) {
 		t.Errorf("layers were asked for %v times", counts)
@@ -478,7 +477,7 @@ func TestPullInterrupted(t *testing.T) {
 	registry.push(t, "1", app)
 	reached, leave := make(chan bool), make(chan bool)
 	defer close(leave)
-	registry.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+	registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if filepath.Base(r.URL.Path) != sha256Of(app.layers[0]).String() {
 			return false
 		}
@@ -487,7 +486,7 @@ func TestPullInterrupted(t *testing.T) {
 		reached <- true
 		<-leave
 		return true
-	}
+	})
 	p := launch(t, onStore(s, "pull", registry.name("1")))
 	<-reached
 	p.signal(2)
@@ -504,14 +503,14 @@ func TestPullWithPassword(t *testing.T) {
 	needRoot(t)
 	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
 	registry.push(t, "1", app)
-	registry.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+	registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if user, password, _ := r.BasicAuth(); user == "me" && password == "secret" {
 			return false
 		}
 		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
 		w.WriteHeader(http.StatusUnauthorized)
 		return true
-	}
+	})
 	for _, test := range []struct {
 		login string
 		works bool
@@ -567,13 +566,13 @@ func TestPullRedirected(t *testing.T) {
 	needRoot(t)
 	s, registry := emptyStore(t), newRegistry(t)
 	registry.push(t, "1", smallImage(t))
-	registry.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+	registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if !strings.Contains(r.URL.Path, "blobs") {
 			return false
 		}
 		http.Redirect(w, r, "http://192.0.2.1/blob", http.StatusTemporaryRedirect)
 		return true
-	}
+	})
 	refused(t, s, "192.0.2.1 speaks plain http", "pull", registry.name("1"))
 }
 

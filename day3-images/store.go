@@ -88,7 +88,8 @@ func (s *store) checkRoot() error {
 	if err != nil {
 		return err
 	}
-	ours := []string{"oci-layout.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock", "containers.lock"}
+	// oci-layout: another command may just have made the store.
+	ours := []string{"oci-layout", "oci-layout.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock", "containers.lock"}
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) {
 			return fmt.Errorf("%s is not empty and not a store (it has %q): name another directory with --root", s.root, e.Name())

@@ -205,9 +205,7 @@ type fakeRegistry struct {
 	kinds     map[string]string // their Content-Type
 	blobs     map[string][]byte // by digest
 	asked     map[string]int    // how often for each path
-
-	// fault may answer the nth request for a path, and says whether it did.
-	fault func(w http.ResponseWriter, r *http.Request, n int) bool
+	fault     func(w http.ResponseWriter, r *http.Request, n int) bool
 }
 
 func newRegistry(t testing.TB) *fakeRegistry {
@@ -239,12 +237,29 @@ func (f *fakeRegistry) push(t testing.TB, tag string, p *imageParts) (digest str
 
 func (f *fakeRegistry) pushManifest(tag, kind string, text []byte) (digest string) {
 	digest = sha256Of(text).String()
+	f.setManifest(tag, kind, text)
+	f.setManifest(digest, kind, text)
+	return digest
+}
+
+func (f *fakeRegistry) setManifest(id, kind string, text []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, id := range []string{tag, digest} {
-		f.manifests[id], f.kinds[id] = text, kind
-	}
-	return digest
+	f.manifests[id], f.kinds[id] = text, kind
+}
+
+// setBlob says what is sent for a digest; nil is nothing.
+func (f *fakeRegistry) setBlob(digest string, blob []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.blobs[digest] = blob
+}
+
+// setFault has fault answer the nth request for a path, if it returns true.
+func (f *fakeRegistry) setFault(fault func(w http.ResponseWriter, r *http.Request, n int) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = fault
 }
 
 func (f *fakeRegistry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -252,9 +267,9 @@ func (f *fakeRegistry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.asked[r.URL.Path]++
 	n := f.asked[r.URL.Path]
 	path, id := filepath.Split(r.URL.Path)
-	text, blob, kind := f.manifests[id], f.blobs[id], f.kinds[id]
+	text, blob, kind, fault := f.manifests[id], f.blobs[id], f.kinds[id], f.fault
 	f.mu.Unlock()
-	if f.fault != nil && f.fault(w, r, n) {
+	if fault != nil && fault(w, r, n) {
 		return
 	}
 	switch path {
