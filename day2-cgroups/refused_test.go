@@ -24,16 +24,20 @@ func TestBadLimitMakesNothing(t *testing.T) {
 	}
 }
 
-// Init's thread that forks the command is in its cgroup, in version 1.
-func TestPidsLimitOfOne(t *testing.T) {
+// A limit that this program's own threads would meet is refused, and no other.
+func TestSmallPidsLimit(t *testing.T) {
 	kernelTest(t)
-	if version, _ := controllersHere(t); version == 1 {
-		refuses(t, contained(t, "--pids-limit", "1", "true"), exitRuntimeError, "--pids-limit 1", "--init=false")
-	} else if r := finish(t, contained(t, "--pids-limit", "1", "true")); r.status != 0 {
-		t.Errorf("%+v", r)
-	}
-	if r := finish(t, contained(t, "--pids-limit", "1", "--init=false", "true")); r.status != 0 {
-		t.Errorf("--init=false: %+v", r)
+	version, _ := controllersHere(t)
+	for _, test := range []struct {
+		limit, init string
+		refusedIn   int
+	}{{"1", "true", 1}, {"2", "true", 0}, {"1", "false", 2}, {"15", "false", 2}, {"16", "false", 0}} {
+		cmd := contained(t, "--pids-limit", test.limit, "--init="+test.init, "true")
+		if test.refusedIn == version {
+			refuses(t, cmd, exitRuntimeError, "--pids-limit "+test.limit, "init")
+		} else if got := finish(t, cmd); got.status != 0 {
+			t.Errorf("--pids-limit %s --init=%s: %+v", test.limit, test.init, got)
+		}
 	}
 }
 

@@ -77,8 +77,8 @@ func planCgroup(c *Container) (*cgroup, []setting, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if version == 1 && c.Init && c.Limits.Pids == 1 {
-		return nil, nil, errors.New("invalid --pids-limit 1: in cgroup v1 init's thread that starts the command is one itself: 2, or --init=false")
+	if err := checkPids(c, version); err != nil {
+		return nil, nil, err
 	}
 	settings := c.Limits.settings(version)
 	controllers, err := wanted(settings, version, hierarchies)
@@ -100,6 +100,22 @@ func planCgroup(c *Container) (*cgroup, []setting, error) {
 	}
 	r.Parents, err = ours(r.Parents)
 	return &cgroup{record: r, controllers: controllers}, settings, err
+}
+
+// ownThreads is more than the Go runtime starts before init becomes the command.
+const ownThreads = 16
+
+// checkPids refuses limits that would hit us and not the command, see place and
+// forkExec: the kernel counts threads of ours until the command runs.
+func checkPids(c *Container, version int) error {
+	pids := c.Limits.Pids
+	switch {
+	case version == 1 && c.Init && pids == 1:
+		return errors.New("invalid --pids-limit 1: in cgroup v1 init's thread that starts the command is one itself: 2, or --init=false")
+	case version == 2 && !c.Init && pids > 0 && pids < ownThreads:
+		return fmt.Errorf("invalid --pids-limit %d: in cgroup v2 with --init=false the threads of this program count until it becomes the command: %d, or leave --init on", pids, ownThreads)
+	}
+	return nil
 }
 
 // ours returns those of the parents that go with the container: those that are
