@@ -52,14 +52,7 @@ func repository(t *testing.T) string {
 
 func docs(t *testing.T) string {
 	t.Helper()
-	dir := relative(filepath.Join(repository(t), "docs"))
-	if _, err := os.Stat(filepath.Join(dir, languages[0].Dir)); err != nil {
-		if os.Getenv("GO_DOCKER_MUST_RUN") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip("the pages are not written yet")
-	}
-	return dir
+	return relative(filepath.Join(repository(t), "docs"))
 }
 
 func runPage(t *testing.T, root string, p *page) []failure {
