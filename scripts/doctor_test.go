@@ -534,7 +534,7 @@ func here(t *testing.T, s shell) (cmd *exec.Cmd, dirs []string) {
 	if os.Getenv("GO_DOCKER_VM") != "" { // a test guest has no Go: all else can be checked
 		bin := t.TempDir()
 		must(t, os.WriteFile(bin+"/go", []byte("#!/bin/sh\ncase $1 in version) echo go version go1.25 linux/amd64 ;; esac\n"), 0o755))
-		cmd.Env = append(cmd.Env, "PATH="+s.path+":"+bin)
+		cmd.Env = append(cmd.Env, "PATH="+bin+":"+s.path) // before the go that runs the book
 		return cmd, dirs
 	}
 	cache, err := exec.Command("go", "env", "GOMODCACHE").Output()
