@@ -75,6 +75,9 @@ func TestPages(t *testing.T) {
 			if hints[name] < 2 || !strings.Contains(page, command) {
 				t.Errorf("%s/%s: %d hints, or the command is missing", e.dir, name, hints[name])
 			}
+			if file, err := filepath.Rel(e.root, filepath.Join(e.work(), e.file)); err != nil || !strings.Contains(page, "`"+file+"`") {
+				t.Errorf("%s/%s: does not say that the file to change is %s", e.dir, name, file)
+			}
 		}
 		if hints["README.md"] != hints["README.zh-TW.md"] {
 			t.Errorf("%s: not as many hints in both languages", e.dir)
