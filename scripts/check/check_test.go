@@ -84,9 +84,14 @@ func TestPages(t *testing.T) {
 		}
 		for _, lang := range []string{"en", "zh-TW"} {
 			page := text(filepath.Join(e.root, "docs", lang, "exercises.md"))
-			link := strings.TrimPrefix(e.dir, e.root+"/")
-			if !strings.Contains(page, "../../"+link+"/README") {
-				t.Errorf("docs/%s/exercises.md: no link to %s", lang, link)
+			name := map[string]string{"en": "README.md", "zh-TW": "README.zh-TW.md"}[lang]
+			head := strings.Split(text(filepath.Join(e.dir, name)), "\n")
+			kind := strings.Split(head[2], " · ") // Repair · 20 minutes · ...
+			minutes, _, _ := strings.Cut(kind[1], " ")
+			row := fmt.Sprintf("| %d | %d | [%s](../../%s/%s) | %s | %s |", e.day, e.number,
+				strings.TrimPrefix(head[0], "# "), strings.TrimPrefix(e.dir, e.root+"/"), name, kind[0], minutes)
+			if !strings.Contains(page, row+"\n") {
+				t.Errorf("docs/%s/exercises.md lacks the row %s", lang, row)
 			}
 		}
 	}
@@ -94,6 +99,51 @@ func TestPages(t *testing.T) {
 		if n < 5 || n > 8 {
 			t.Errorf("day %d has %d exercises", day, n)
 		}
+	}
+}
+
+// The timetables add up, are the same in both languages, and name exercises
+// and scripts that exist.
+func TestTimetable(t *testing.T) {
+	list := all(t)
+	row := regexp.MustCompile(`^\|( [12] \|)? (\d):(\d\d) \| (\d+) \| (.*)`)
+	named := regexp.MustCompile(`day([123]) (\d)`)
+	file := regexp.MustCompile("`\\.?/?(day[123][^` ]*|scripts/[^` ]*\\.sh)`")
+	times := map[string][]string{}
+	for _, lang := range []string{"en", "zh-TW"} {
+		next := 0
+		for line := range strings.Lines(text(filepath.Join(list[0].root, "docs", lang, "workshop.md"))) {
+			for _, m := range file.FindAllStringSubmatch(line, -1) {
+				if !exists(filepath.Join(list[0].root, m[1])) {
+					t.Errorf("docs/%s/workshop.md: there is no %s", lang, m[1])
+				}
+			}
+			for _, m := range named.FindAllString(line, -1) {
+				if _, err := choose(list, strings.Fields(m)); err != nil {
+					t.Errorf("docs/%s/workshop.md: %v", lang, err)
+				}
+			}
+			m := row.FindStringSubmatch(line)
+			if m == nil {
+				continue
+			}
+			var hour, minute, length int
+			if _, err := fmt.Sscan(strings.Join(m[2:5], " "), &hour, &minute, &length); err != nil {
+				t.Fatal(err)
+			}
+			from := 60*hour + minute
+			if from != next && (from != 0 || next != 210) { // half a day has 210 minutes
+				t.Errorf("docs/%s/workshop.md: something begins at %s:%s, and the one before ends at minute %d", lang, m[2], m[3], next)
+			}
+			next = from + length
+			times[lang] = append(times[lang], m[1]+m[2]+":"+m[3]+" "+m[4]+strings.Join(named.FindAllString(m[5], -1), ","))
+		}
+		if next != 210 || len(times[lang]) < 20 {
+			t.Errorf("docs/%s/workshop.md: %d rows, and the last ends at minute %d", lang, len(times[lang]), next)
+		}
+	}
+	if en, zh := strings.Join(times["en"], "\n"), strings.Join(times["zh-TW"], "\n"); en != zh {
+		t.Errorf("the timetables differ:\n%s\n\n%s", en, zh)
 	}
 }
 
