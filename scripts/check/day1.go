@@ -65,14 +65,14 @@ func whoShares(b *bench) {
 	b.answers(facts)
 }
 
-// hostName: a UTS namespace and nothing else.
+// hostName: a UTS namespace and nothing else. Which one it takes is for the
+// learner to find, so that is only looked at when the names are right.
 func hostName(b *bench) {
 	pid := b.start("sleep")
-	if pid == 0 {
+	if pid == 0 || !b.hostNames(pid) {
 		return
 	}
 	b.ownNamespaces(pid, "uts")
-	b.hostNames(pid)
 }
 
 // ownNamespaces wants these kinds to be the process's own, and all others shared.
@@ -92,12 +92,13 @@ func (b *bench) ownNamespaces(pid int, own ...string) {
 	}
 }
 
-func (b *bench) hostNames(pid int) {
+func (b *bench) hostNames(pid int) bool {
 	name := ""
 	do(b.inside(pid, "uts", unix.CLONE_NEWUTS, func() (err error) { name, err = os.Hostname(); return err }))
-	b.equal("the host name there", name, "box", "nsenter -t PID -u hostname; hostname(1) must run inside")
+	there := b.equal("the host name there", name, "box", "nsenter -t PID -u hostname; hostname(1) must run inside")
 	outside := must(os.Hostname())
-	b.equal("the host name here", outside, "vm", "did hostname(1) run before the namespace was made?")
+	here := b.equal("the host name here", outside, "vm", "which namespace do sleep and everybody else share? namespaces(7)")
+	return there && here
 }
 
 func inNamespace(path string, flag int, f func() error) error {
