@@ -29,6 +29,7 @@ second=$!
 tar -C "$tmp" -xzf "$tmp/bundle.tar.gz"
 bundle=$tmp/go-docker-bundle
 (cd "$bundle" && sha256sum --quiet -c SHA256SUMS)
+for page in en/workshop en/show zh-TW/workshop zh-TW/show; do [ -s "$bundle/book/$page.html" ] || fail "there is no $page.html in the bundle's book"; done
 
 # What a reader types, in the order of a class. It runs here and in the guest.
 cat >"$tmp/class.sh" <<'END'
