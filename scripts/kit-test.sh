@@ -54,7 +54,7 @@ step "doctor"
 
 step "the demos"
 ./enter go run ./day1-namespaces --format json >day1.out || { cat day1.out; fail "day 1"; }
-[ "$(grep -o '"namespace":' day1.out | wc -l)" = 7 ] || { cat day1.out; fail "day 1: not seven namespaces"; }
+[ "$(grep -o '"container":{' day1.out | wc -l)" = 7 ] || { cat day1.out; fail "day 1: not seven namespaces"; }
 ./enter go run ./day2-cgroups --format json >day2.out || { cat day2.out; fail "day 2"; }
 grep -q '"oom_kills": *1' day2.out || { cat day2.out; fail "day 2: no OOM kill"; }
 ./enter go run ./day3-images --format json >day3.out || { cat day3.out; fail "day 3"; }
