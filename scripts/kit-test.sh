@@ -81,7 +81,7 @@ done
 step "between two groups, as workshop.md has it"
 sed -n '/^## Between two groups/,$p' repository/docs/en/workshop.md | sed -n '/^```sh/,/^```/{/^```/!p;}' >reset.sh
 grep -q cleanup reset.sh || fail "workshop.md has no commands for it"
-./enter sh -eux reset.sh >reset.out 2>&1 || { cat reset.out; fail "the commands of workshop.md"; }
+./enter sh -eux ../reset.sh >reset.out 2>&1 || { cat reset.out; fail "the commands of workshop.md"; }
 [ ! -e store ] && [ ! -e repository/work ] && ls "$HOME"/work.*/day2/03-escape/run.sh >/dev/null || fail "something of the last group is left, or lost"
 ./enter go run ./scripts/check day2 3 >check.out 2>&1 && fail "day2 3 passes for the next group"
 grep -q '^not yet' check.out || { cat check.out; fail "day2 3 cannot be checked by the next group"; }
