@@ -31,19 +31,21 @@ bundle=$tmp/go-docker-bundle
 (cd "$bundle" && sha256sum --quiet -c SHA256SUMS)
 for page in en/workshop en/show zh-TW/workshop zh-TW/show; do [ -s "$bundle/book/$page.html" ] || fail "there is no $page.html in the bundle's book"; done
 
-# What a reader types, in the order of a class. It runs here and in the guest.
-cat >"$tmp/class.sh" <<'END'
-#!/bin/sh
-# class.sh BUNDLE WITH-TESTS
+# The head of both scripts below.
+cat >"$tmp/head.sh" <<'END'
 set -eu
-bundle=$1 tests=$2
+bundle=$1
 fail() { echo "kit-test: $*" >&2; exit 1; }
 cd "$bundle"
 read -r began _ </proc/uptime
 step() { read -r now _ </proc/uptime; echo "   $* ($((${now%.*} - ${began%.*})))"; }
 PATH=$PATH:/usr/local/go/bin
-GO_DOCKER_ROOT=$bundle/store; export GO_DOCKER_ROOT
+# The guest has no C compiler, and must find in the cache what was built here.
+export GO_DOCKER_ROOT="$bundle/store" CGO_ENABLED=0
+END
 
+# What a reader types, in the order of a class. It runs here and in the guest.
+cat "$tmp/head.sh" - >"$tmp/class.sh" <<'END'
 step "there is no network"
 [ "$(tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ')" = lo ] || fail "there are other devices than lo: $(cat /proc/net/dev)"
 [ "$(wc -l </proc/net/route)" -le 1 ] || fail "there is a route: $(cat /proc/net/route)"
@@ -76,8 +78,10 @@ for exercise in 'day1 2 host-name' 'day2 3 escape' 'day3 4 pivot'; do
 	./enter go run ./scripts/check "$1" "$2" >check.out 2>&1 || { cat check.out; fail "$1 $2: the solution"; }
 	grep -q '^passed' check.out || fail "$1 $2: no word of it"
 done
+END
 
-[ "$tests" = with-tests ] || exit 0
+# What comes after the class, here only: it needs git, or takes long.
+cat "$tmp/head.sh" - >"$tmp/after.sh" <<'END'
 step "between two groups, as workshop.md has it"
 sed -n '/^## Between two groups/,$p' repository/docs/en/workshop.md | sed -n '/^```sh/,/^```/{/^```/!p;}' >reset.sh
 grep -q cleanup reset.sh || fail "workshop.md has no commands for it"
@@ -91,32 +95,38 @@ step "every package that scripts/test.sh builds, and every module it asks for"
 GOWORK=off ./enter go -C scripts/tools list -deps tool >/dev/null
 for module in day1-namespaces day2-cgroups day3-images; do GOWORK=off ./enter go -C $module mod tidy -diff; done
 END
-chmod +x "$tmp/class.sh"
 
-# here WITH-TESTS. Warnings may be about this machine, such as a container's; the guest has none.
+# here SCRIPT. Warnings may be about this machine, such as a container's; the guest has none.
 here() {
 	mkdir -p "$tmp/home"
-	unshare --net env -i WARN_OK=1 CI="${CI-}" HOME="$tmp/home" PATH="$PATH" TERM=dumb "$tmp/class.sh" "$bundle" "$1"
+	unshare --net env -i WARN_OK=1 HOME="$tmp/home" PATH="$PATH" TERM=dumb sh "$tmp/$1" "$bundle"
+}
+class_here() {
+	step "here, in a network namespace with nothing but lo, and with empty caches"
+	here class.sh
+	cp -al "$bundle/cache" "$tmp/cache" # for the guest
 }
 
 for where in "$@"; do
 	case $where in
 	here)
-		step "here, in a network namespace with nothing but lo, and with empty caches"
-		here with-tests
+		class_here
+		here after.sh
 		;;
 	guest)
-		[ -d "$bundle/cache/build" ] || { step "here first, for the build cache" && here without-tests; }
+		[ -d "$tmp/cache" ] || class_here
 		step "in a guest with cgroup v2"
 		# The same path as here, or the build cache does not know the sources again. The race detector's
 		# libraries and Go's own tests stay away.
-		rm -rf "$bundle/store" "$bundle/repository/work" "$bundle/repository/.git" "$bundle/modules" "$bundle/book"
+		rm -rf "$bundle/store" "$bundle/repository/work" "$bundle/repository/.git" "$bundle/modules" "$bundle/book" "$bundle/cache"
+		mv "$tmp/cache" "$bundle/cache"
+		find "$bundle/cache/mod/cache/download" -name '*.zip' -delete
 		mkdir "$tmp/go"
 		tar -C "$(go env GOROOT)" --exclude=./test --exclude=./api --exclude=./doc --exclude=./misc --exclude='*_test.go' --exclude=testdata \
 			--exclude='./src/runtime/race/*.syso' --exclude='./src/cmd' -cf - . | tar -C "$tmp/go" -xf -
 		scripts/vm/run -v --cgroup v2 --memory 6144 --timeout 1200 --env HOME=/root --env PATH=/usr/local/bin:/usr/bin:/bin \
-			--file "$bundle:$bundle" --file "$tmp/go:$(go env GOROOT)" --file "$(command -v flock):/usr/local/bin/flock" --file "$(command -v ip):/usr/local/bin/ip" \
-			"$tmp/class.sh" "$bundle" without-tests 2>"$tmp/console" || { tail -n 40 "$tmp/console"; fail "in the guest"; }
+			--file "$bundle:$bundle" --file "$tmp/class.sh:$tmp/class.sh" --file "$tmp/go:$(go env GOROOT)" --file "$(command -v flock):/usr/local/bin/flock" --file "$(command -v ip):/usr/local/bin/ip" \
+			sh "$tmp/class.sh" "$bundle" 2>"$tmp/console" || { tail -n 40 "$tmp/console"; fail "in the guest"; }
 		grep '^vm:' "$tmp/console" || true
 		;;
 	*) fail "$where: want here or guest" ;;
