@@ -54,6 +54,12 @@ func TestExercises(t *testing.T) {
 				if r.passed() != (state == "solution") {
 					t.Errorf("passed: %v", r.passed())
 				}
+				// What does not even start has not been looked at.
+				for _, f := range r.Findings {
+					if f.What == "it compiles" || strings.Contains(f.Found, "no such process") {
+						t.Errorf("%s: %s", f.What, f.Found)
+					}
+				}
 			})
 		}
 	}

@@ -138,7 +138,7 @@ func mountLeak(b *bench) {
 		found = "one that was mounted in the container"
 	}
 	b.want("/proc outside", ok, found, "one that was mounted in the container",
-		"/proc/self/mountinfo, the field shared:N; unshare(1), --propagation; mount_namespaces(7), SHARED SUBTREES")
+		"/proc/self/mountinfo, the field shared:N; mount_namespaces(7), SHARED SUBTREES")
 	if ok {
 		_, err := os.Readlink("/proc/self")
 		b.want("/proc/self outside", err != nil, fmt.Sprint(err), "an error: the new /proc does not know us",
@@ -158,7 +158,7 @@ func keepNamespace(b *bench) {
 	}
 	m := b.mountAt(checker, b.dir()+"/kept")
 	if !b.want("a mount on the file kept", m != nil, m != nil, true,
-		"findmnt -t nsfs; unshare(1), --net=FILE; namespaces(7): a bind mount keeps a namespace alive") {
+		"findmnt -t nsfs; namespaces(7), Namespace lifetime") {
 		return
 	}
 	b.want("what is mounted", m.FSType == "nsfs" && strings.HasPrefix(m.Root, "net:["), m.FSType+" "+m.Root, "nsfs net:[...]",
@@ -233,16 +233,16 @@ func container(b *bench) {
 	b.hostNames(pid)
 	first := b.mountAt(pid, "/proc")
 	b.want("/proc in it", first != nil && first.ID != 0 && exists(b.root(pid, "/proc/1/comm")) && !exists(b.root(pid, "/proc/"+fmt.Sprint(pid))),
-		"knows processes: "+strings.Join(names(b.root(pid, "/proc")), " "), "a new one, which knows the container's processes only", "unshare(1), --mount-proc; proc(5)")
+		"knows processes: "+strings.Join(names(b.root(pid, "/proc")), " "), "a new one, which knows the container's processes only", "ls /proc, inside; what a /proc shows was decided when it was mounted")
 	up := false
 	do(b.inside(pid, "net", unix.CLONE_NEWNET, func() (err error) { up, err = loopbackUp(); return err }))
 	b.equal("lo in it is up", up, true, "ip link set lo up, inside")
 	b.want("root in it is", strings.Join(strings.Fields(text(b.proc(pid, "uid_map"))), " ") == "0 0 1", text(b.proc(pid, "uid_map")), "0 0 1: root and nobody else",
-		"/proc/PID/uid_map; user_namespaces(7); unshare(1), --map-root-user")
+		"/proc/PID/uid_map; user_namespaces(7)")
 	b.equal("mounts outside, more than before", len(b.mounts(checker))-before, 0, "diff of /proc/self/mountinfo, before and after")
 	_ = b.script.Process.Kill()
 	gone := until(5*time.Second, func() bool { return b.find("sleep") == 0 })
-	b.want("sleep ends when your program is killed", gone, gone, true, "unshare(1), --kill-child; prctl(2), PR_SET_PDEATHSIG")
+	b.want("sleep ends when your program is killed", gone, gone, true, "who tells a process that its parent has died? prctl(2)")
 }
 
 func names(dir string) (numbers []string) {
