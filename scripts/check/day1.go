@@ -105,6 +105,11 @@ func (b *bench) hostNames(pid int) bool {
 	return there && here
 }
 
+// The first thread stays with the main goroutine. /proc/PID/ns shows this thread's
+// namespaces, and inNamespace would else take it now and then into others: it
+// could not end like any other thread, and the checker would look as if it were there.
+func init() { runtime.LockOSThread() }
+
 func inNamespace(path string, flag int, f func() error) error {
 	result := make(chan error)
 	go func() {
