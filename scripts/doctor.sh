@@ -544,7 +544,7 @@ check_go() {
 	scratch="$scratch $gotmp"
 	mkdir -p "$gotmp/go/telemetry" && echo off >"$gotmp/go/telemetry/mode"
 
-	fix="https://go.dev/dl/: sudo rm -rf /usr/local/go; sudo tar -C /usr/local -xzf go1.*.linux-*.tar.gz; export PATH=\$PATH:/usr/local/go/bin"
+	fix="sudo $REPO/scripts/vm/provision.sh (no network: --offline BUNDLE); or unpack https://go.dev/dl/'s archive into /usr/local"
 	if ! have go; then
 		for g in /usr/local/go/bin/go /usr/lib/go/bin/go /usr/lib/go-1.*/bin/go /snap/bin/go /home/"${SUDO_USER:-nobody}"/sdk/go*/bin/go; do
 			[ -x "$R$g" ] || continue

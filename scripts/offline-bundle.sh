@@ -2,7 +2,8 @@
 # offline-bundle.sh [OPTIONS] [FILE.tar.gz]: all that a class needs, in one file, for no network.
 #
 # In it: the repository as last committed, the Go modules of the chapters and of the tests, an
-# image for day 3, the book as a web site, and `enter`, which sets the environment for them.
+# image for day 3 (of this machine's busybox, so for its kind of processor only), the book as a
+# web site, and `enter`, which sets the environment for them.
 # Default FILE: go-docker-bundle.tar.gz here. The same commit makes the same bytes.
 #
 #   --go FILE    also this go1.X.Y.linux-ARCH.tar.gz, with its FILE.sha256; may be repeated
@@ -145,7 +146,8 @@ fi
 if ! command -v go >/dev/null; then
 	echo "enter: no Go here: repository/scripts/vm/provision.sh --offline $bundle" >&2
 elif [ ! -d "$GOMODCACHE" ]; then # the first time: unpack the modules, so that doctor finds all of them
-	go list -deps -test work >/dev/null 2>&1 || echo "enter: not all modules are in $bundle/modules" >&2
+	said=$(go list -deps -test work 2>&1 >/dev/null) || echo "enter: $(echo "$said" | head -n 1)
+enter: if it asks for a newer Go: repository/scripts/vm/provision.sh --offline $bundle" >&2
 fi
 if [ $# = 0 ]; then set -- "${SHELL:-/bin/sh}"; fi
 exec "$@"

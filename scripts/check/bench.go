@@ -141,7 +141,7 @@ func (b *bench) start(comm string, extra ...string) (pid int) {
 		pid = b.find(comm) // left by a program that has ended
 	}
 	if pid == 0 {
-		b.want("a process named "+comm+" runs in the end", false, "none", comm, "what your program says, above")
+		b.want("a process named "+comm+" runs in the end", false, "none", comm, "what your program says, above, if anything; or has the kernel killed it?")
 	}
 	return pid
 }

@@ -54,6 +54,12 @@ func TestExercises(t *testing.T) {
 				if r.passed() != (state == "solution") {
 					t.Errorf("passed: %v", r.passed())
 				}
+				// What does not even start has not been looked at.
+				for _, f := range r.Findings {
+					if f.What == "it compiles" || strings.Contains(f.Found, "no such process") {
+						t.Errorf("%s: %s", f.What, f.Found)
+					}
+				}
 			})
 		}
 	}
@@ -75,15 +81,23 @@ func TestPages(t *testing.T) {
 			if hints[name] < 2 || !strings.Contains(page, command) {
 				t.Errorf("%s/%s: %d hints, or the command is missing", e.dir, name, hints[name])
 			}
+			if file, err := filepath.Rel(e.root, filepath.Join(e.work(), e.file)); err != nil || !strings.Contains(page, "`"+file+"`") {
+				t.Errorf("%s/%s: does not say that the file to change is %s", e.dir, name, file)
+			}
 		}
 		if hints["README.md"] != hints["README.zh-TW.md"] {
 			t.Errorf("%s: not as many hints in both languages", e.dir)
 		}
 		for _, lang := range []string{"en", "zh-TW"} {
 			page := text(filepath.Join(e.root, "docs", lang, "exercises.md"))
-			link := strings.TrimPrefix(e.dir, e.root+"/")
-			if !strings.Contains(page, "../../"+link+"/README") {
-				t.Errorf("docs/%s/exercises.md: no link to %s", lang, link)
+			name := map[string]string{"en": "README.md", "zh-TW": "README.zh-TW.md"}[lang]
+			head := strings.Split(text(filepath.Join(e.dir, name)), "\n")
+			kind := strings.Split(head[2], " · ") // Repair · 20 minutes · ...
+			minutes, _, _ := strings.Cut(kind[1], " ")
+			row := fmt.Sprintf("| %d | %d | [%s](../../%s/%s) | %s | %s |", e.day, e.number,
+				strings.TrimPrefix(head[0], "# "), strings.TrimPrefix(e.dir, e.root+"/"), name, kind[0], minutes)
+			if !strings.Contains(page, row+"\n") {
+				t.Errorf("docs/%s/exercises.md lacks the row %s", lang, row)
 			}
 		}
 	}
@@ -91,6 +105,51 @@ func TestPages(t *testing.T) {
 		if n < 5 || n > 8 {
 			t.Errorf("day %d has %d exercises", day, n)
 		}
+	}
+}
+
+// The timetables add up, are the same in both languages, and name exercises
+// and scripts that exist.
+func TestTimetable(t *testing.T) {
+	list := all(t)
+	row := regexp.MustCompile(`^\|( [12] \|)? (\d):(\d\d) \| (\d+) \| (.*)`)
+	named := regexp.MustCompile(`day([123]) (\d)`)
+	file := regexp.MustCompile("`\\.?/?(day[123][^` ]*|scripts/[^` ]*\\.sh)`")
+	times := map[string][]string{}
+	for _, lang := range []string{"en", "zh-TW"} {
+		next := 0
+		for line := range strings.Lines(text(filepath.Join(list[0].root, "docs", lang, "workshop.md"))) {
+			for _, m := range file.FindAllStringSubmatch(line, -1) {
+				if !exists(filepath.Join(list[0].root, m[1])) {
+					t.Errorf("docs/%s/workshop.md: there is no %s", lang, m[1])
+				}
+			}
+			for _, m := range named.FindAllString(line, -1) {
+				if _, err := choose(list, strings.Fields(m)); err != nil {
+					t.Errorf("docs/%s/workshop.md: %v", lang, err)
+				}
+			}
+			m := row.FindStringSubmatch(line)
+			if m == nil {
+				continue
+			}
+			var hour, minute, length int
+			if _, err := fmt.Sscan(strings.Join(m[2:5], " "), &hour, &minute, &length); err != nil {
+				t.Fatal(err)
+			}
+			from := 60*hour + minute
+			if from != next && (from != 0 || next != 210) { // half a day has 210 minutes
+				t.Errorf("docs/%s/workshop.md: something begins at %s:%s, and the one before ends at minute %d", lang, m[2], m[3], next)
+			}
+			next = from + length
+			times[lang] = append(times[lang], m[1]+m[2]+":"+m[3]+" "+m[4]+strings.Join(named.FindAllString(m[5], -1), ","))
+		}
+		if next != 210 || len(times[lang]) < 20 {
+			t.Errorf("docs/%s/workshop.md: %d rows, and the last ends at minute %d", lang, len(times[lang]), next)
+		}
+	}
+	if en, zh := strings.Join(times["en"], "\n"), strings.Join(times["zh-TW"], "\n"); en != zh {
+		t.Errorf("the timetables differ:\n%s\n\n%s", en, zh)
 	}
 }
 
