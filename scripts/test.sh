@@ -5,14 +5,14 @@
 #                            all tests with -race, all steps, the demos, nothing left behind
 #   scripts/test.sh --all    the same, and then the chapters again in virtual machines with
 #                            cgroup v2, v1 and both, with swap, without root, in a container:
-#                            scripts/vm/suite; before that, the book's web site in a browser.
-#                            This is what CI runs
+#                            scripts/vm/suite; before that, the book's web site in a browser,
+#                            and the workshop kit. This is what CI runs
 #
 # As root it installs what is missing (Debian, Ubuntu, Fedora). Without root, the tests
 # that need root are skipped and say so. With CI=true a skip is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case ${1-} in '' | --all) ;; *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 125 ;; esac
+case ${1-} in '' | --all) ;; *) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 125 ;; esac
 all=${1-}
 if [ "${CI-}" = true ] || [ "$all" ]; then export GO_DOCKER_MUST_RUN=1; fi
 
@@ -115,6 +115,10 @@ fi
 if [ "$all" ]; then
 	step "the book's web site, in a browser"
 	GOWORK=off go -C scripts/tools test -count=1 ./booksite
+
+	step "the workshop kit: a fresh Debian, and the bundle without a network"
+	scripts/vm/provision-test
+	scripts/kit-test.sh
 
 	step "virtual machines: cgroup v2, v1, hybrid"
 	# The README's promise: a machine that has the program and nothing else.
