@@ -31,7 +31,7 @@ func points() []point {
 		{"it has a /proc", "mount", []int{2}, true},
 		{"it has a host name", "sethostname", []int{1}, true},
 		{"its loopback is up", "ioctl", []int{1}, true},
-		{"the command runs", "wait4", []int{1}, true},
+		{"the command has ended, and init knows", "wait4", []int{1}, true},
 		{"the parent waits for init", "waitid", []int{3, 2, 1}, false},
 		{"all has ended but the parent itself", "exit_group", []int{1}, false},
 	}

@@ -61,7 +61,7 @@ func points() []point {
 		{"it has a host name", "sethostname", []int{1}, true},
 		{"its loopback is up", "ioctl", []int{1}, true},
 		{"the thread that starts the command has lost its capabilities", "capset", []int{1}, true},
-		{"the command runs", "wait4", []int{1}, true},
+		{"the command has ended, and init knows", "wait4", []int{1}, true},
 		{"the parent waits for init", "waitid", []int{3, 2, 1}, false},
 		{"the counters are read, no cgroup is removed", "unlinkat", []int{1}, false},
 		{"a cgroup is removed, its parent is not", "unlinkat", []int{1 + c}, false},
