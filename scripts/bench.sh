@@ -2,8 +2,8 @@
 # Measure this repository's programs beside others that do the same, in turns, and write
 # the tables and the picture of docs/*/figures.md.
 #
-#   scripts/bench.sh             about ten minutes, as root, on a machine that does nothing else
-#   scripts/bench.sh --short     a look, in two: writes nothing into docs
+#   scripts/bench.sh             about five minutes, as root, on a machine that does nothing else
+#   scripts/bench.sh --short     a look, in one: writes nothing into docs
 #
 # What is installed of runc, crun, bubblewrap, podman, umoci, skopeo and docker-registry
 # takes part (Debian: apt install them by these names). On a machine that has cgroup v2

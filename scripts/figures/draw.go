@@ -33,7 +33,7 @@ var languages = []words{
 		about:  "每個程式所需時間的中位數：啟動一個容器、解開一個映像檔、拉取一個映像檔，以及同時啟動兩百個容器。數字見頁面上的表格。",
 		sections: map[string]string{
 			"start": "啟動並移除一個容器", "at once 200": "同時啟動 200 個容器",
-			"unpack": "解開五層的映像檔", "pull": "從 registry 拉取",
+			"unpack": "解開五層的映像檔", "pull": "從登錄伺服器拉取",
 		},
 	},
 }
