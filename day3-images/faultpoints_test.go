@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -175,7 +174,7 @@ func TestStoreCommandsAreInterrupted(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := launch(t, cmd)
-			if _, err := io.WriteString(in, string(archive[:len(archive)/2])); err != nil {
+			if _, err := in.Write(archive[:len(archive)/2]); err != nil {
 				t.Fatal(err)
 			}
 			poll(t, "it has begun", func() bool { return len(tree(s.path("tmp"), false)) > 1 })
