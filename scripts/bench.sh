@@ -17,7 +17,7 @@ short=${1-}
 if [ -z "${GO_DOCKER_BENCH-}" ] && [ -d /sys/fs/cgroup/unified ] && [ -d /sys/fs/cgroup/memory ]; then
 	export GO_DOCKER_BENCH=started
 	exec unshare --mount --propagation private sh -c \
-		'mount -t tmpfs -o ro tmpfs /sys/fs/cgroup/unified && exec "$@"' sh "$0" "$@"
+		'mount -t tmpfs tmpfs /sys/fs/cgroup/unified && exec "$@"' sh "$0" "$@"
 fi
 
 dir=$(mktemp -d)
