@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -49,34 +50,30 @@ func TestProgramIsNotOverwritten(t *testing.T) {
 		(exec 9>>/program) 2>/dev/null && echo written /program
 		echo ready
 		while :; do (echo x >>/program) 2>/dev/null && echo written later; done`
-	for _, init := range []string{"--init=true", "--init=false"} {
-		for _, end := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-			cmd := s.run(t, "--rm", init, "-v", copied+":/program", "busybox", "sh", "-c", attack)
-			cmd.Path = copied // the tests themselves run the other file
-			c := launch(t, cmd)
-			c.says("ready\n")
-			if _, err := os.OpenFile(copied, os.O_WRONLY, 0); !errors.Is(err, unix.ETXTBSY) {
-				t.Errorf("%s: even outside, and as root: %v, want ETXTBSY", init, err)
-			}
-			for range enough { // PID 1 itself does not listen to the first two
-				c.signal(end)
-				if end == unix.SIGKILL {
-					break
-				}
-			}
-			got := c.wait()
-			// With --init=false the command is PID 1, and /proc/1/exe is its shell.
-			said := strings.NewReplacer("ready\n", "", "read /proc/1/exe\n", "", "read /proc/1/root/proc/1/exe\n", "").Replace(got.stdout)
-			if init == "--init=true" {
-				said = strings.TrimSuffix(got.stdout, "ready\n")
-			}
-			if said != "" {
-				t.Errorf("%s, %v: %q", init, end, got.stdout)
-			}
-			noProcesses(t)
-			if now, err := os.ReadFile(copied); err != nil || sha256.Sum256(now) != sha256.Sum256(self) {
-				t.Fatalf("%s, %v: the program has been changed: %v", init, end, err)
-			}
+	for _, test := range []struct {
+		init string
+		end  syscall.Signal
+		said string
+	}{
+		{"--init=true", syscall.SIGTERM, "ready\n"},
+		{"--init=true", syscall.SIGKILL, "ready\n"},
+		// The command is PID 1 itself, and /proc/1/exe is its shell.
+		{"--init=false", syscall.SIGKILL, "read /proc/1/exe\nread /proc/1/root/proc/1/exe\nready\n"},
+	} {
+		cmd := s.run(t, "--rm", test.init, "-v", copied+":/program", "busybox", "sh", "-c", attack)
+		cmd.Path = copied // the tests themselves run the other file
+		c := launch(t, cmd)
+		c.says("ready\n")
+		if _, err := os.OpenFile(copied, os.O_WRONLY, 0); !errors.Is(err, unix.ETXTBSY) {
+			t.Errorf("%+v: even outside, and as root: %v, want ETXTBSY", test, err)
+		}
+		c.signal(test.end)
+		if got := c.wait(); got.stdout != test.said {
+			t.Errorf("%+v: %q", test, got.stdout)
+		}
+		noProcesses(t)
+		if now, err := os.ReadFile(copied); err != nil || sha256.Sum256(now) != sha256.Sum256(self) {
+			t.Fatalf("%+v: the program has been changed: %v", test, err)
 		}
 	}
 	finish(t, s.run(t, "--rm", "busybox", "true")) // removes the killed ones' cgroups
