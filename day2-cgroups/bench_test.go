@@ -188,8 +188,10 @@ func cgroupsNamed(b *testing.B, name string) []string {
 // /bin/true, which all of us run, and the libraries it needs.
 func makeBundle(dir, id string) error {
 	root := filepath.Join(dir, "rootfs")
-	if err := os.MkdirAll(filepath.Join(root, "proc"), 0o755); err != nil {
-		return err
+	for _, place := range []string{"proc", "dev"} { // crun looks for /dev
+		if err := os.MkdirAll(filepath.Join(root, place), 0o755); err != nil {
+			return err
+		}
 	}
 	libraries, err := exec.Command("ldd", "/bin/true").Output()
 	if err != nil {

@@ -20,7 +20,7 @@ func recordBench(b *testing.B, section string, rows []*benchRow) {
 	}
 	defer file.Close()
 	for _, r := range rows {
-		measured := map[string]any{"section": section, "row": r.name, "seconds": r.took, "kilobytes": r.kilobytes}
+		measured := map[string]any{"section": section, "row": r.name, "seconds": r.took, "cpu": r.cpu, "kilobytes": r.kilobytes}
 		if err := json.NewEncoder(file).Encode(measured); err != nil {
 			b.Fatal(err)
 		}

@@ -36,7 +36,7 @@ type point struct {
 	done  string // before
 	call  string
 	which []int
-	init  bool // a call of init's: that stops there while its parent is killed
+	init  bool // a call of init's: that is held there while its parent is killed
 }
 
 // longForm tells whether to do the long form: 1,000 runs in all chapters together.
@@ -83,13 +83,14 @@ func TestKilledAtEveryStep(t *testing.T) {
 func (s subject) kill(p point, which int) bool {
 	s.t.Helper()
 	what := fmt.Sprintf("SIGKILL after %q, at call %d of %s", p.done, which, p.call)
-	// Init is held for a while when it returns from the call. (A SIGSTOP would do
-	// that, too, but strace 6.1 loses threads that are stopped and killed at once.)
-	injection := fmt.Sprintf("signal=KILL:when=%d", which)
+	command, injection := []string{"true"}, fmt.Sprintf("signal=KILL:when=%d", which)
 	if p.init {
-		injection = fmt.Sprintf("delay_exit=%d:when=%d", held.Microseconds(), which)
+		// Init is held for a while before the call. (A SIGSTOP would do that, too,
+		// but strace 6.1 loses threads that are stopped and killed at once.) What
+		// it starts later, if nobody stops it, stays.
+		command, injection = []string{"sleep", "1000"}, fmt.Sprintf("delay_enter=%d:when=%d", held.Microseconds(), which)
 	}
-	l := s.inject(s.run("true"), p.call, injection)
+	l := s.inject(s.run(command...), p.call, injection)
 	if p.init {
 		l.killParentOfHeld()
 	}

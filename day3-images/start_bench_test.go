@@ -83,7 +83,7 @@ func startRows(b *testing.B, dir string) []*benchRow {
 	}
 	peers := []*benchRow{
 		{name: "podman", command: func(string) *exec.Cmd {
-			return exec.Command(podman[0], append(podman[1:], "run", "--rm", "--network", "none", "--memory", "64m", "--pids-limit", "64", "localhost/bench", "/bin/true")...)
+			return exec.Command(podman[0], append(podman[1:], "run", "--rm", "--network", "none", "--ulimit", "host", "--memory", "64m", "--pids-limit", "64", "localhost/bench", "/bin/true")...)
 		}},
 	}
 	for _, runtime := range []string{"runc", "crun"} {

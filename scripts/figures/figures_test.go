@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-const measured = `{"section":"start","row":"ours","seconds":[0.010,0.020,0.012],"kilobytes":2048}
+const measured = `{"section":"start","row":"ours","seconds":[0.010,0.020,0.012],"cpu":0.005,"kilobytes":2048}
 {"section":"start","row":"runc","seconds":[0.040,0.040,0.060],"kilobytes":10240}
 {"section":"start","row":"crun: does not run here","seconds":null}
 `
@@ -18,10 +18,10 @@ func TestFill(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := "a\n\n<!-- figures: start -->\nold\n<!-- /figures -->\n\nz\n"
-	want := "a\n\n<!-- figures: start -->\n\n" + `| 3 rounds | median | p10–p90 | MB at most | ÷ runc |
-|---|--:|--:|--:|--:|
-| **ours** | 12.0 ms | 10.0 ms–20.0 ms | 2.0 | 0.25 (0.20–0.50) |
-| runc | 40.0 ms | 40.0 ms–60.0 ms | 10.0 | 1 |
+	want := "a\n\n<!-- figures: start -->\n\n" + `| 3 rounds | median | p10–p90 | CPU | MB at most | ÷ runc |
+|---|--:|--:|--:|--:|--:|
+| **ours** | 12.0 ms | 10.0 ms–20.0 ms | 5.00 ms | 2.0 | 0.25 (0.20–0.50) |
+| runc | 40.0 ms | 40.0 ms–60.0 ms |  | 10.0 | 1 |
 ` + "\n<!-- /figures -->\n\nz\n"
 	for range 2 { // what is there is replaced
 		if page, err = fill(page, sections, languages[0]); err != nil || page != want {

@@ -37,6 +37,7 @@ type row struct {
 	Section   string    `json:"section"`
 	Name      string    `json:"row"`
 	Seconds   []float64 `json:"seconds"`
+	CPU       float64   `json:"cpu"` // seconds of processor time, in one of the rounds
 	Kilobytes int64     `json:"kilobytes"`
 }
 
@@ -125,15 +126,18 @@ func table(rows []row, w words) string {
 		}
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "| %s | %s | p10–p90 | %s |", w.rounds(len(rows[0].Seconds)), w.median, w.memory)
-	line := "\n|---|--:|--:|--:|"
+	fmt.Fprintf(&text, "| %s | %s | p10–p90 | CPU | %s |", w.rounds(len(rows[0].Seconds)), w.median, w.memory)
+	line := "\n|---|--:|--:|--:|--:|"
 	for _, other := range others {
 		fmt.Fprintf(&text, " ÷ %s |", strings.SplitN(other.Name, ",", 2)[0])
 		line += "--:|"
 	}
 	text.WriteString(line + "\n")
 	for _, r := range rows {
-		memory := ""
+		memory, cpu := "", ""
+		if r.CPU > 0 {
+			cpu = duration(r.CPU)
+		}
 		if r.Kilobytes > 0 {
 			memory = fmt.Sprintf("%.1f", float64(r.Kilobytes)/1024)
 		}
@@ -141,7 +145,7 @@ func table(rows []row, w words) string {
 		if isOurs(r) {
 			name = "**" + name + "**"
 		}
-		fmt.Fprintf(&text, "| %s | %s | %s–%s | %s |", name, duration(quantile(r.Seconds, 0.5)), duration(quantile(r.Seconds, 0.1)), duration(quantile(r.Seconds, 0.9)), memory)
+		fmt.Fprintf(&text, "| %s | %s | %s–%s | %s | %s |", name, duration(quantile(r.Seconds, 0.5)), duration(quantile(r.Seconds, 0.1)), duration(quantile(r.Seconds, 0.9)), cpu, memory)
 		for _, other := range others {
 			if other.Name == r.Name {
 				text.WriteString(" 1 |")
