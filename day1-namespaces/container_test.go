@@ -34,17 +34,6 @@ func container(t testing.TB, args ...string) *exec.Cmd {
 	return program(t, append([]string{"run"}, args...)...)
 }
 
-// throughShell has a shell script start cmd, which it finds as "$@".
-func throughShell(cmd *exec.Cmd, script string) *exec.Cmd {
-	self, err := os.Executable() // in the shell, /proc/self/exe would be the shell
-	if err != nil {
-		panic(err)
-	}
-	cmd.Args = append([]string{"sh", "-c", script, "sh", self}, cmd.Args[1:]...)
-	cmd.Path, cmd.Err = exec.LookPath("sh")
-	return cmd
-}
-
 // command is the process id, on this side, of the container's command, which
 // has to be running already. With --init=false that is the first process.
 func (l *launched) command() int {

@@ -50,7 +50,7 @@ func TestMountsStayInside(t *testing.T) {
 // shareAllMounts gives the test's thread, and so what it starts, mounts of its
 // own, and makes them shared as systemd does. Private first: they have to be
 // shared with each other, not with the machine's.
-func shareAllMounts(t *testing.T) {
+func shareAllMounts(t testing.TB) {
 	t.Helper()
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
@@ -63,7 +63,7 @@ func shareAllMounts(t *testing.T) {
 	}
 }
 
-func mountInfo(t *testing.T) string {
+func mountInfo(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile("/proc/thread-self/mountinfo")
 	if err != nil {

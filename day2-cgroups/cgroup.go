@@ -122,6 +122,9 @@ func checkPids(c *Container, version int) error {
 // not there yet, and those another container has made. The last one removes
 // them.
 func ours(parents []string) ([]string, error) {
+	if len(parents) == 0 { // as without --cgroup-parent: spare reading all records
+		return nil, nil
+	}
 	var made []string
 	for _, dir := range parents {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -29,7 +28,9 @@ type containerDir struct {
 	lock *os.File // held while the container runs
 }
 
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}$`)
+// A regular expression is compiled when it is needed: what a package does to
+// start, both we and init do each time.
+func validName(name string) bool { return matches(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}$`, name) }
 
 // createContainerDir makes the directory. Two containers cannot get the same
 // name, because making one and looking at all of them happen under one lock.
@@ -75,8 +76,11 @@ func (s *store) createContainerDir(c *containerDir) (err error) {
 }
 
 func (s *store) checkName(name string) error {
+	if name == "" {
+		return nil
+	}
 	all, err := s.containerDirs()
-	if err != nil || name == "" {
+	if err != nil {
 		return err
 	}
 	for _, other := range all {

@@ -28,7 +28,7 @@ func runImage(ctx *cli.Context) error {
 		return err
 	}
 	name := ctx.String("name")
-	if name != "" && !validName.MatchString(name) {
+	if name != "" && !validName(name) {
 		return fmt.Errorf("invalid --name %q: want two or more of a-z A-Z 0-9 _ . -, the first a letter or digit", name)
 	}
 	if os.Geteuid() != 0 {

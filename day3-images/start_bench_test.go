@@ -40,6 +40,7 @@ func BenchmarkStart(b *testing.B) {
 	}
 	ours, runc, crun := rows[0], rows[3], rows[4]
 	b.Log(benchTable(rows, runc, crun))
+	recordBench(b, "start", rows)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(1000*ours.median(), "ms")
 	b.ReportMetric(float64(ours.kilobytes)/1024, "MB")
@@ -82,7 +83,7 @@ func startRows(b *testing.B, dir string) []*benchRow {
 	}
 	peers := []*benchRow{
 		{name: "podman", command: func(string) *exec.Cmd {
-			return exec.Command(podman[0], append(podman[1:], "run", "--rm", "--network", "none", "--memory", "64m", "--pids-limit", "64", "localhost/bench", "/bin/true")...)
+			return exec.Command(podman[0], append(podman[1:], "run", "--rm", "--network", "none", "--ulimit", "host", "--memory", "64m", "--pids-limit", "64", "localhost/bench", "/bin/true")...)
 		}},
 	}
 	for _, runtime := range []string{"runc", "crun"} {
@@ -90,6 +91,10 @@ func startRows(b *testing.B, dir string) []*benchRow {
 			return exec.Command(runtime, "--root", dir+"/"+runtime, "run", "--bundle", bundle, id)
 		}})
 	}
+	// Bubblewrap makes namespaces and mounts, and no cgroup.
+	peers = append(peers, &benchRow{name: "bubblewrap, without limits", command: func(string) *exec.Cmd {
+		return exec.Command("bwrap", "--unshare-all", "--bind", bundle+"/rootfs", "/", "--proc", "/proc", "--dev", "/dev", "/bin/true")
+	}})
 	if _, err := exec.LookPath("podman"); err == nil {
 		if out, err := exec.Command(podman[0], append(podman[1:], "import", tar, "localhost/bench")...).CombinedOutput(); err != nil {
 			b.Logf("podman: %v: %s", err, out)

@@ -32,7 +32,7 @@ type language struct {
 // pageNames are the pages of the book, in reading order.
 var pageNames = []string{
 	"README.md", "requirements.md", "day1-namespaces.md", "day2-cgroups.md", "day3-images.md",
-	"exercises.md", "troubleshooting.md", "glossary.md", "reading.md", "workshop.md", "slides.md",
+	"exercises.md", "troubleshooting.md", "glossary.md", "figures.md", "reading.md", "workshop.md", "slides.md",
 }
 
 // A page is one Markdown file.

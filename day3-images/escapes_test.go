@@ -1,0 +1,199 @@
+package main
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Ways out of a container that real runtimes had. Each test says which code
+// fails it. More of them are where their subject is: mounts that leak
+// (kernelTest compares the mounts of a shared tree), places that lead elsewhere
+// (TestHostileRoots), places that are exchanged while the container starts
+// (TestVolumeThroughLinks), a container that outlives its parent
+// (TestKilledAtEveryStep), names in layers (TestUnpackHostile).
+
+// CVE-2019-5736: a container opened /proc/1/exe, which was runc before it had
+// become the command, waited until nobody ran it, and wrote to it. Here the
+// container looks for the program by its links, and even gets its file as a
+// volume, and tries as long as it lives, also while its parent is killed.
+//
+// Naive code: init with the command's capabilities, which may then look at
+// /proc/1/exe (init.go without dropCapabilities), or a parent that leaves
+// before its container does, so that at some time nobody runs the file. What
+// is left is the kernel's promise not to write what is being run, ETXTBSY,
+// which Linux 6.11 and the first of 6.12 did not keep. runc makes itself a
+// sealed copy.
+func TestProgramIsNotOverwritten(t *testing.T) {
+	s := boxes(t, nil)
+	copied := filepath.Join(t.TempDir(), "go-docker")
+	self, err := os.ReadFile("/proc/self/exe")
+	if err == nil {
+		err = os.WriteFile(copied, self, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	const attack = `
+		for exe in /proc/1/exe /proc/$$/root/proc/1/exe; do
+			(exec 9<$exe) 2>/dev/null && echo read $exe
+			(exec 9>>$exe) 2>/dev/null && echo written $exe
+		done
+		(exec 9>>/program) 2>/dev/null && echo written /program
+		echo ready
+		while :; do (echo x >>/program) 2>/dev/null && echo written later; done`
+	for _, test := range []struct {
+		init string
+		end  syscall.Signal
+		said string
+	}{
+		{"--init=true", syscall.SIGTERM, "ready\n"},
+		{"--init=true", syscall.SIGKILL, "ready\n"},
+		// The command is PID 1 itself, and /proc/1/exe is its shell.
+		{"--init=false", syscall.SIGKILL, "read /proc/1/exe\nread /proc/1/root/proc/1/exe\nready\n"},
+	} {
+		cmd := s.run(t, "--rm", test.init, "-v", copied+":/program", "busybox", "sh", "-c", attack)
+		cmd.Path = copied // the tests themselves run the other file
+		c := launch(t, cmd)
+		c.says("ready\n")
+		if _, err := os.OpenFile(copied, os.O_WRONLY, 0); !errors.Is(err, unix.ETXTBSY) {
+			t.Errorf("%+v: even outside, and as root: %v, want ETXTBSY", test, err)
+		}
+		c.signal(test.end)
+		if got := c.wait(); got.stdout != test.said {
+			t.Errorf("%+v: %q", test, got.stdout)
+		}
+		noProcesses(t)
+		if now, err := os.ReadFile(copied); err != nil || sha256.Sum256(now) != sha256.Sum256(self) {
+			t.Fatalf("%+v: the program has been changed: %v", test, err)
+		}
+	}
+	finish(t, s.run(t, "--rm", "busybox", "true")) // removes the killed ones' cgroups
+}
+
+// CVE-2024-21626: a directory of the host, still open in the runtime, was the
+// image's working directory by the name /proc/self/fd/7.
+//
+// Naive code: start without hideDescriptors. Two more locks are behind that one,
+// so it fails only when these are gone, too: makeWorkdir follows no magic link,
+// and enterWorkdir asks where it is.
+func TestDescriptorsOfTheHost(t *testing.T) {
+	numbers := []int{3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 50, 100}
+	if longForm() {
+		numbers = nil
+		for n := 3; n <= 100; n++ {
+			numbers = append(numbers, n)
+		}
+	}
+	s := boxes(t, nil)
+	host, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	leaking := func(cmd *exec.Cmd) *exec.Cmd {
+		for range 98 {
+			cmd.ExtraFiles = append(cmd.ExtraFiles, host)
+		}
+		return cmd
+	}
+	for _, init := range []string{"--init=true", "--init=false"} {
+		// 3 is what the shell reads the directory with.
+		finish(t, leaking(s.run(t, "--rm", init, "busybox", "sh", "-c", "cd /proc/self/fd; echo *"))).want(t, "0 1 2 3\n")
+	}
+	for _, n := range numbers {
+		for _, process := range []string{"self", "1", "thread-self"} {
+			dir := fmt.Sprintf("/proc/%s/fd/%d", process, n)
+			if n > 12 && process != "self" {
+				continue
+			}
+			for _, options := range [][]string{{"-w", dir}, {"-w", dir + "/../../.."}} {
+				got := finish(t, leaking(s.run(t, append(append([]string{"--rm"}, options...), "busybox", "pwd")...)))
+				if got.status != exitRuntimeError || got.stdout != "" {
+					t.Errorf("%q: %+q", options, got)
+				}
+			}
+		}
+	}
+	// The image says it.
+	image := boxes(t, nil, "WORKDIR /proc/self/fd/7")
+	if got := finish(t, leaking(image.run(t, "--rm", "busybox", "pwd"))); got.status != exitRuntimeError || got.stdout != "" {
+		t.Errorf("the image's: %+q", got)
+	}
+}
+
+// CVE-2025-31133, -52565, -52881: the image's /dev/null, /dev/console or
+// /dev/pts was a link to core_pattern; the runtime bound it over what it meant
+// to mask, or wrote to it what it meant to write to a file of /proc.
+//
+// Naive code: a bind mount of /dev/null by its path after the image's /dev is
+// in place (maskProc with dir.resolve("/dev/null")), a /dev that is the
+// image's own (no mountDev).
+func TestMaskIsTheHosts(t *testing.T) {
+	const pattern = "/proc/sys/kernel/core_pattern"
+	before := readFile(t, pattern)
+	var links []tarEntry
+	for _, name := range []string{"null", "console", "pts", "zero", "tty", "ptmx", "shm", "mqueue", "fd"} {
+		links = append(links, tarSymlink("dev/"+name, pattern))
+	}
+	s := boxes(t, append([]tarEntry{tarDir("dev")}, links...))
+	for _, path := range maskedPaths {
+		info, err := os.Stat(path)
+		if err != nil || info.IsDir() {
+			continue // this kernel does not have it; or it is an empty tmpfs, see TestMaskedPaths
+		}
+		s.says(t, "1,3\n", "stat -c %t,%T "+path)
+	}
+	s.says(t, "1,3\n", "stat -c %t,%T /dev/null; echo '|/evil' >/dev/null; echo '|/evil' >/dev/console 2>/dev/null; rm -f /dev/console")
+	for _, path := range readOnlyPaths {
+		got := finish(t, s.run(t, "--rm", "busybox", "sh", "-c", "! find "+path+" -type f -exec sh -c 'echo x >$0' {} \\; 2>/dev/null; touch "+path+"/x"))
+		if got.status == 0 || !strings.Contains(got.stderr, "Read-only") && !strings.Contains(got.stderr, "No such file") && !strings.Contains(got.stderr, "not permitted") && !strings.Contains(got.stderr, "Not a directory") {
+			t.Errorf("%s: %+q", path, got)
+		}
+	}
+	if after := readFile(t, pattern); after != before {
+		t.Errorf("core_pattern was %q and is %q", before, after)
+	}
+}
+
+// A root that is itself exchanged for a link while a container starts leads
+// nowhere: what is mounted is a descriptor's. (CVE-2021-30465 by way of the
+// store, which only root can enter: a second lock behind that one.)
+//
+// Naive code: mount(2) on filepath.Join(merged, target).
+func TestRootIsADescriptor(t *testing.T) {
+	kernelTest(t)
+	outside, dir := t.TempDir(), t.TempDir()
+	if err := errors.Join(os.Mkdir(dir+"/root", 0o755), os.Symlink(outside, dir+"/link")); err != nil {
+		t.Fatal(err)
+	}
+	root, err := openRoot(dir + "/root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := unix.Renameat2(unix.AT_FDCWD, dir+"/root", unix.AT_FDCWD, dir+"/link", unix.RENAME_EXCHANGE); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"/a/b", "/../../x", "/proc/1/root/x"} {
+		place, err := root.make(target, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		place.Close()
+	}
+	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
+		t.Errorf("made outside: %v, %v", entries, err)
+	}
+	if made := tree(dir+"/link", true); len(made) != 8 {
+		t.Errorf("made inside: %q", made)
+	}
+}

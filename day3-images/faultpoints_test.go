@@ -1,0 +1,209 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+)
+
+func newSubject(t testing.TB) subject {
+	s := boxes(t, nil) // shared mounts, an empty /run
+	finish(t, s.run(t, "--rm", "busybox", "true")).want(t, "")
+	return s.subject(t, func(command ...string) *exec.Cmd {
+		return s.run(t, append([]string{"--rm", "-m", "100m", "--pids-limit", "50", "busybox"}, command...)...)
+	})
+}
+
+// subject takes what there is now for what is to be there.
+func (s *store) subject(t testing.TB, run func(command ...string) *exec.Cmd) subject {
+	before := append(strings.Split(mountTable(t), "\n"), tree(s.root, false)...)
+	return subject{t: t, run: run, made: func() []string {
+		now := append(strings.Split(mountTable(t), "\n"), tree(s.root, false)...)
+		return append(minus(now, before), leftovers(t)...)
+	}}
+}
+
+func points() []point {
+	c := cgroupsOfOne()
+	return []point{
+		{"the image is found", "flock", []int{1}, false},
+		{"the store is locked", "mkdirat", []int{1}, false},
+		{"the image is to be held", "flock", []int{2}, false},
+		{"the image is held", "flock", []int{3}, false},
+		{"the container is to get its directory", "mkdirat", []int{2}, false},
+		{"the directory is there, and empty", "mkdirat", []int{3}, false},
+		{"the directory is full, and not locked", "flock", []int{4}, false},
+		{"the directory is locked, without a description", "renameat", []int{1}, false},
+		{"the container is described", "fchownat", []int{1}, false},
+		{"all that is on disk is made", "close_range", []int{1}, false},
+		{"the record is there, but has no name", "linkat", []int{1}, false},
+		{"the record has its name, there is no cgroup", "mkdirat", []int{8}, false},
+		{"there are cgroups, but not all", "mkdirat", []int{7 + 2*c}, false},
+		{"a limit is to be set", "write", []int{6}, false},
+		{"a limit is set, others are not", "write", []int{7}, false},
+		{"the cgroup is ready, a first pipe is there", "pipe2", []int{2}, false},
+		{"init is in namespaces, and not yet this program", "setsid", []int{1}, true},
+		{"it is this program, and has its container", "mount", []int{1}, true},
+		{"its mounts are private, there is no overlay", "mount", []int{2}, true},
+		{"there is an overlay and nothing in it", "move_mount", []int{1}, true},
+		{"/proc is mounted", "move_mount", []int{2}, true},
+		{"/sys is mounted", "move_mount", []int{3}, true},
+		{"/dev is complete", "open_tree", []int{1}, true},
+		{"/proc is masked, not locked", "mount_setattr", []int{1}, true},
+		{"the root is ready, and not entered", "pivot_root", []int{1}, true},
+		{"the old root lies over the new one", "umount2", []int{1}, true},
+		{"the old root is gone", "sethostname", []int{1}, true},
+		{"it has a host name", "ioctl", []int{1}, true},
+		{"the thread that starts the command is in the cgroup", "capset", []int{1}, true},
+		{"the command runs", "wait4", []int{1}, true},
+		{"the parent waits for init", "waitid", []int{3, 2, 1}, false},
+		{"the counters are read, no cgroup is removed", "unlinkat", []int{1}, false},
+		{"a cgroup is removed, its parent is not", "unlinkat", []int{1 + c}, false},
+		{"the cgroups are removed, the record is not", "unlinkat", []int{1 + 2*c}, false},
+		{"the container's cgroups are gone, its directory is not", "unlinkat", []int{3 + 2*c}, false},
+		{"the container is described no more", "unlinkat", []int{6 + 2*c}, false},
+		{"the container's directory is half removed", "unlinkat", []int{20 + 2*c, 14 + 2*c}, false},
+		{"all has ended but the parent itself", "exit_group", []int{1}, false},
+	}
+}
+
+// The store is on a disk that is full, or has a little room, until it has
+// enough.
+func TestRunOnFullDisk(t *testing.T) {
+	kernelTest(t)
+	mount := t.TempDir()
+	if err := unix.Mount("full", mount, "tmpfs", 0, "size=16m,nr_inodes=2000"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Unmount(mount, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	s, err := openStore(mount + "/store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.addLayer(nil, writeTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) {}, "busybox"); err != nil {
+		t.Fatal(err)
+	}
+	run := func() *exec.Cmd { return s.run(t, "--rm", "busybox", "sh", "-c", "echo alive >x; cat x") }
+	finish(t, run()).want(t, "alive\n")
+	var fs unix.Statfs_t
+	if err := unix.Statfs(mount, &fs); err != nil {
+		t.Fatal(err)
+	}
+	subject := s.subject(t, func(command ...string) *exec.Cmd {
+		// Somebody makes room.
+		if err := unix.Mount("full", mount, "tmpfs", unix.MS_REMOUNT, "size=16m,nr_inodes=2000"); err != nil {
+			t.Fatal(err)
+		}
+		return s.run(t, append([]string{"--rm", "busybox"}, command...)...)
+	})
+	for _, what := range []string{"nr_inodes", "nr_blocks"} {
+		failed := 0
+		for room := uint64(0); ; room++ {
+			used := map[string]uint64{"nr_inodes": fs.Files - fs.Ffree, "nr_blocks": fs.Blocks - fs.Bfree}[what]
+			if err := unix.Mount("full", mount, "tmpfs", unix.MS_REMOUNT, fmt.Sprintf("%s=%d", what, used+room)); err != nil {
+				t.Fatal(err)
+			}
+			got := finish(t, run())
+			subject.survives(fmt.Sprintf("%s, room for %d: %+v", what, room, got))
+			if got == (outcome{0, "alive\n", ""}) {
+				break
+			}
+			failed++
+			if !strings.Contains(strings.ToLower(got.stderr), "no space left on device") || strings.Count(got.stderr, "error: ") > 1 {
+				t.Errorf("%s, room for %d: %+v", what, room, got)
+			}
+		}
+		if failed < 3 {
+			t.Errorf("%s: failed only %d times", what, failed)
+		}
+	}
+}
+
+// A store on a read-only file system can be looked at. A container needs a
+// place for what it changes.
+func TestReadOnlyStore(t *testing.T) {
+	s := boxes(t, nil)
+	readOnly := func(args ...string) *exec.Cmd {
+		cmd := throughShell(program(t, append([]string{"--root", s.root}, args...)...),
+			fmt.Sprintf(`mount --bind %q %[1]q && mount -o remount,bind,ro %[1]q && exec "$@"`, s.root))
+		cmd.Args = append([]string{"unshare", "--mount"}, cmd.Args...)
+		cmd.Path, cmd.Err = exec.LookPath("unshare")
+		return cmd
+	}
+	for _, args := range [][]string{
+		{"run", "--cgroup-parent", testParent, "busybox", "true"}, {"import", "/etc/passwd", "x"}, {"rmi", "busybox"}, {"tag", "busybox", "x"},
+	} {
+		refuses(t, readOnly(args...), exitRuntimeError, "read-only file system")
+	}
+	s.says(t, "alive\n", "echo alive")
+	sound(t, s)
+}
+
+// Results that nobody gets are an error, and no result.
+func TestResultsAreLost(t *testing.T) {
+	s := boxes(t, nil)
+	for _, args := range [][]string{{"images"}, {"inspect", "busybox"}, {"history", "busybox"}, {"save", "busybox"}} {
+		cmd := throughShell(onStore(s, args...), `exec "$@" >/dev/full`)
+		got := finish(t, cmd)
+		if got.status != exitRuntimeError || !strings.Contains(got.stderr, "no space left on device") || strings.Count(got.stderr, "error: ") != 1 {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+}
+
+// Ended by ^C, by two of them, by SIGTERM, the long commands leave nothing but
+// what is complete. (What SIGKILL does to them: see crash_test.go.)
+func TestStoreCommandsAreInterrupted(t *testing.T) {
+	s := boxes(t, nil)
+	before := ok(t, s, "images", "-q")
+	archive := tarOf(t, makeImage(t, makeTar(t, tarFile("x", string(text(200_000))))).dockerFiles(t, "new:1"))
+	for _, signals := range [][]syscall.Signal{{syscall.SIGINT}, {syscall.SIGINT, syscall.SIGINT}, {syscall.SIGTERM}} {
+		for _, args := range [][]string{{"load"}, {"import", "-", "new"}} {
+			cmd := onStore(s, args...)
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := launch(t, cmd)
+			if _, err := in.Write(archive[:len(archive)/2]); err != nil {
+				t.Fatal(err)
+			}
+			poll(t, "it has begun", func() bool { return len(tree(s.path("tmp"), false)) > 1 })
+			for _, sig := range signals {
+				send(t, sig, cmd.Process.Pid)
+				time.Sleep(time.Millisecond) // two at once are one
+			}
+			in.Close() // it notices at its next read
+			if got := c.wait(); got.status != 128+int(signals[0]) && !(len(signals) > 1 && got.status == -1) {
+				t.Errorf("%q %v: %+v", args, signals, got)
+			}
+			if after := ok(t, s, "images", "-q"); after != before {
+				t.Errorf("%q %v: %q", args, signals, after)
+			}
+			sound(t, s)
+		}
+	}
+}
+
+// cgroupsOfOne is in how many hierarchies a container has a cgroup here.
+func cgroupsOfOne() int {
+	version, controllers, err := findControllers()
+	if err != nil {
+		return 0 // the test fails for it, see newSubject
+	}
+	mounts := map[string]bool{}
+	for _, name := range counted[version] {
+		mounts[controllers[name].mount] = true
+	}
+	return len(mounts)
+}

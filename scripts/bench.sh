@@ -1,0 +1,41 @@
+#!/bin/bash
+# Measure this repository's programs beside others that do the same, in turns, and write
+# the tables and the picture of docs/*/figures.md.
+#
+#   scripts/bench.sh             about five minutes, as root, on a machine that does nothing else
+#   scripts/bench.sh --short     a look, in one: writes nothing into docs
+#
+# What is installed of runc, crun, bubblewrap, podman, umoci, skopeo and docker-registry
+# takes part (Debian: apt install them by these names). On a machine that has cgroup v2
+# beside v1, crun refuses to run; so the benchmarks have a mount namespace in which
+# v2 is covered, as on a machine with v1 alone.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+case ${1-} in '' | --short) ;; *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 125 ;; esac
+short=${1-}
+[ "$(id -u)" = 0 ] || { echo "bench.sh: run it as root" >&2; exit 125; }
+if [ -z "${GO_DOCKER_BENCH-}" ] && [ -d /sys/fs/cgroup/unified ] && [ -d /sys/fs/cgroup/memory ]; then
+	export GO_DOCKER_BENCH=started
+	exec unshare --mount --propagation private sh -c \
+		'mount -t tmpfs tmpfs /sys/fs/cgroup/unified && exec "$@"' sh "$0" "$@"
+fi
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+export GO_DOCKER_BENCH=$dir/measured.jsonl
+bench() { # DIRECTORY BENCHMARK ROUNDS
+	rounds=$3
+	[ -z "$short" ] || rounds=2
+	go -C "$1" test -run '^$' -bench "^Benchmark$2\$" -benchtime "${rounds}x" -timeout 30m ${short:+-short} .
+}
+bench day2-cgroups Start 30
+bench day3-images Start 40
+bench day3-images AtOnce 7
+bench day3-images Unpack 7
+bench day3-images Pull 7
+
+[ -z "$short" ] || exit 0
+go run ./scripts/figures "$GO_DOCKER_BENCH"
+go run ./scripts/book check
