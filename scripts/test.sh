@@ -6,7 +6,7 @@
 #   scripts/test.sh --all    the same, and then the chapters again in virtual machines with
 #                            cgroup v2, v1 and both, with swap, without root, in a container:
 #                            scripts/vm/suite; before that, the book's web site in a browser,
-#                            and the workshop kit. This is what CI runs
+#                            and the workshop kit. An hour, where machines are emulated
 #
 # As root it installs what is missing (Debian, Ubuntu, Fedora). Without root, the tests
 # that need root are skipped and say so. With CI=true a skip is a failure.
