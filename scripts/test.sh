@@ -121,9 +121,7 @@ if [ "$all" ]; then
 	scripts/kit-test.sh
 
 	step "virtual machines: cgroup v2, v1, hybrid"
-	# The README's promise: a machine that has the program and nothing else.
-	CGO_ENABLED=0 go build -o "$bin/alone/day2" ./day2-cgroups
-	scripts/vm/run --cgroup v2 "$bin/alone/day2"
+	scripts/vm/promise
 	modes=(v2 hybrid v2-swap v1-swap v2-user v2-nested v2-6.12)
 	# Where version 1 has the memory controller, all of the above has just run on it.
 	[ -d /sys/fs/cgroup/memory ] || modes+=(v1)
