@@ -75,7 +75,7 @@ func BenchmarkStart(b *testing.B) {
 		round()
 	}
 	printTable(b, starters)
-	recordBench(b, starters)
+	recordBench(b, measurements(starters))
 }
 
 // A starter is one row of the table: a command and how long its runs took.
@@ -274,29 +274,16 @@ func printTable(b *testing.B, starters []*starter) {
 	}
 }
 
-// recordBench adds what was measured to the file that GO_DOCKER_BENCH names, a JSON
-// object for each row. scripts/bench.sh makes the tables of the book of it.
-func recordBench(b *testing.B, starters []*starter) {
-	b.Helper()
-	path := os.Getenv("GO_DOCKER_BENCH")
-	if path == "" {
-		return
-	}
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer file.Close()
+// measurements are the starters as rows of the book.
+func measurements(starters []*starter) (rows []measurement) {
 	for _, s := range starters {
-		seconds := []float64{}
+		row := measurement{Section: "day 2 start", Row: s.name}
 		for _, took := range s.took {
-			seconds = append(seconds, took.Seconds())
+			row.Seconds = append(row.Seconds, took.Seconds())
 		}
-		measured := map[string]any{"section": "day 2 start", "row": s.name, "seconds": seconds, "kilobytes": 0}
-		if err := json.NewEncoder(file).Encode(measured); err != nil {
-			b.Fatal(err)
-		}
+		rows = append(rows, row)
 	}
+	return rows
 }
 
 // percentile is in milliseconds.

@@ -146,6 +146,19 @@ func cgroupMounts(t testing.TB) (dirs []string) {
 	return dirs
 }
 
+// cgroupsOfOne is in how many hierarchies a container has a cgroup here.
+func cgroupsOfOne() int {
+	version, controllers, err := findControllers()
+	if err != nil {
+		return 0 // the test fails for it, see newSubject
+	}
+	mounts := map[string]bool{}
+	for _, name := range counted[version] {
+		mounts[controllers[name].mount] = true
+	}
+	return len(mounts)
+}
+
 func mountTable(t testing.TB) string { return readFile(t, "/proc/self/mountinfo") }
 
 func readFile(t testing.TB, path string) string {

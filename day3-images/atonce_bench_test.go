@@ -40,7 +40,7 @@ func BenchmarkAtOnce(b *testing.B) {
 			b.Log(benchTable(rows, rows[1], rows[2]))
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(1000*rows[0].median()/float64(count), "ms/container")
-			recordBench(b, fmt.Sprintf("at once %03d", count), rows)
+			recordBench(b, measurements(fmt.Sprintf("at once %03d", count), rows))
 		})
 	}
 }

@@ -86,6 +86,14 @@ func (r *benchRow) over(other *benchRow) string {
 	return fmt.Sprintf("%.2f", r.median()/other.median())
 }
 
+// measurements are the rows as those of a section of the book.
+func measurements(section string, rows []*benchRow) (all []measurement) {
+	for _, r := range rows {
+		all = append(all, measurement{section, r.name, r.took, r.cpu, r.kilobytes})
+	}
+	return all
+}
+
 // benchTable is a table of the rows, with ratios to others of them.
 func benchTable(rows []*benchRow, others ...*benchRow) string {
 	var text strings.Builder

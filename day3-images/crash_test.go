@@ -146,7 +146,7 @@ func TestKilledAtSyscall(t *testing.T) {
 // fewInGuests is only the first of the calls with -short, and in a guest, which
 // takes twenty times as long and has the same file systems.
 func fewInGuests(calls ...string) []string {
-	if testing.Short() || os.Getenv("GO_DOCKER_VM") != "" {
+	if testing.Short() || inGuest() {
 		return calls[:1]
 	}
 	return calls

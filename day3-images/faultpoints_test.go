@@ -77,8 +77,9 @@ func points() []point {
 // enough.
 func TestRunOnFullDisk(t *testing.T) {
 	kernelTest(t)
+	const roomy = "size=16m,nr_inodes=2000"
 	mount := t.TempDir()
-	if err := unix.Mount("full", mount, "tmpfs", 0, "size=16m,nr_inodes=2000"); err != nil {
+	if err := unix.Mount("full", mount, "tmpfs", 0, roomy); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
@@ -101,7 +102,7 @@ func TestRunOnFullDisk(t *testing.T) {
 	}
 	subject := s.subject(t, func(command ...string) *exec.Cmd {
 		// Somebody makes room.
-		if err := unix.Mount("full", mount, "tmpfs", unix.MS_REMOUNT, "size=16m,nr_inodes=2000"); err != nil {
+		if err := unix.Mount("full", mount, "tmpfs", unix.MS_REMOUNT, roomy); err != nil {
 			t.Fatal(err)
 		}
 		return s.run(t, append([]string{"--rm", "busybox"}, command...)...)
@@ -136,8 +137,7 @@ func TestReadOnlyStore(t *testing.T) {
 	readOnly := func(args ...string) *exec.Cmd {
 		cmd := throughShell(program(t, append([]string{"--root", s.root}, args...)...),
 			fmt.Sprintf(`mount --bind %q %[1]q && mount -o remount,bind,ro %[1]q && exec "$@"`, s.root))
-		cmd.Args = append([]string{"unshare", "--mount"}, cmd.Args...)
-		cmd.Path, cmd.Err = exec.LookPath("unshare")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
 		return cmd
 	}
 	for _, args := range [][]string{
@@ -193,17 +193,4 @@ func TestStoreCommandsAreInterrupted(t *testing.T) {
 			sound(t, s)
 		}
 	}
-}
-
-// cgroupsOfOne is in how many hierarchies a container has a cgroup here.
-func cgroupsOfOne() int {
-	version, controllers, err := findControllers()
-	if err != nil {
-		return 0 // the test fails for it, see newSubject
-	}
-	mounts := map[string]bool{}
-	for _, name := range counted[version] {
-		mounts[controllers[name].mount] = true
-	}
-	return len(mounts)
 }

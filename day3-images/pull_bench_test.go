@@ -69,7 +69,7 @@ func BenchmarkPull(b *testing.B) {
 		}
 	}
 	b.Log(benchTable(rows, rows[1], rows[2]))
-	recordBench(b, "pull", rows)
+	recordBench(b, measurements("pull", rows))
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(rows[0].median(), "s")
 	b.ReportMetric(rows[0].median()/rows[1].median(), "x-skopeo-copy")

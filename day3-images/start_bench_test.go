@@ -40,7 +40,7 @@ func BenchmarkStart(b *testing.B) {
 	}
 	ours, runc, crun := rows[0], rows[3], rows[4]
 	b.Log(benchTable(rows, runc, crun))
-	recordBench(b, "start", rows)
+	recordBench(b, measurements("start", rows))
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(1000*ours.median(), "ms")
 	b.ReportMetric(float64(ours.kilobytes)/1024, "MB")

@@ -227,11 +227,9 @@ func (f *fakeRegistry) name(tag string) string {
 func (f *fakeRegistry) push(t testing.TB, tag string, p *imageParts) (digest string) {
 	t.Helper()
 	config, manifest := p.documents(t)
-	f.mu.Lock()
 	for _, blob := range append([][]byte{config}, p.layers...) {
-		f.blobs[sha256Of(blob).String()] = blob
+		f.setBlob(sha256Of(blob).String(), blob)
 	}
-	f.mu.Unlock()
 	return f.pushManifest(tag, string(p.manifest.MediaType), manifest)
 }
 

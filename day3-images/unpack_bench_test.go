@@ -47,7 +47,7 @@ func BenchmarkUnpack(b *testing.B) {
 	}
 	tar, umoci := rows[0], rows[1]
 	b.Log(benchTable(rows, tar, umoci))
-	recordBench(b, "unpack", rows)
+	recordBench(b, measurements("unpack", rows))
 	b.ReportMetric(0, "ns/op") // a round's length says nothing; 0 hides it
 	ours, memory := rows[2], int64(0)
 	for _, r := range rows[2:] {
