@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -17,11 +16,7 @@ import (
 //	go test -run '^$' -bench AtOnce -benchtime 5x
 func BenchmarkAtOnce(b *testing.B) {
 	needRoot(b)
-	dir, err := os.MkdirTemp("/tmp", "go-docker-test.")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
+	dir := benchDir(b)
 	all := startRows(b, dir)
 	n := 0
 	for _, count := range []int{1, 10, 50, 200} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Benchmarks run us and our peers in turns, in one run, so that a busy machine
@@ -84,6 +87,35 @@ func (r *benchRow) over(other *benchRow) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.2f", r.median()/other.median())
+}
+
+// benchDir makes a directory for the programs of a benchmark. podman wants short paths.
+func benchDir(b *testing.B) string {
+	b.Helper()
+	dir, err := os.MkdirTemp("/tmp", "go-docker-test.")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		unmountBelow(b, dir)
+		if err := os.RemoveAll(dir); err != nil {
+			b.Error(err)
+		}
+	})
+	return dir
+}
+
+// unmountBelow takes away the mount that skopeo and podman leave in each store,
+// before the directory goes. containers/storage, drivers/overlay
+func unmountBelow(b *testing.B, dir string) {
+	b.Helper()
+	for line := range strings.Lines(mountTable(b)) {
+		if at := strings.Fields(line)[4]; strings.HasPrefix(at, dir+"/") {
+			if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
+				b.Error(err)
+			}
+		}
+	}
 }
 
 // measurements are the rows as those of a section of the book.

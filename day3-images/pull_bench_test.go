@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -21,17 +20,7 @@ import (
 //	go test -run '^$' -bench Pull -benchtime 3x
 func BenchmarkPull(b *testing.B) {
 	p := newPeers(b, "docker-registry", "skopeo")
-	// skopeo and podman leave a mount in each store, containers/storage's
-	// drivers/overlay: it goes before the directory does.
-	b.Cleanup(func() {
-		for line := range strings.Lines(mountTable(b)) {
-			if at := strings.Fields(line)[4]; strings.HasPrefix(at, p.dir) {
-				if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
-					b.Error(err)
-				}
-			}
-		}
-	})
+	b.Cleanup(func() { unmountBelow(b, p.dir) })
 	program := p.dir + "/day3-images"
 	toolOutput(b, "go", "build", "-o", program, ".")
 	tag := pushBenchImage(b, p)

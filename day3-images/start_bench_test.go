@@ -21,11 +21,7 @@ import (
 //	go test -run '^$' -bench Start -benchtime 50x
 func BenchmarkStart(b *testing.B) {
 	needRoot(b)
-	dir, err := os.MkdirTemp("/tmp", "go-docker-test.") // podman wants short paths
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
+	dir := benchDir(b)
 	rows := startRows(b, dir)
 	for i, r := range rows {
 		r.measureMemory(b, fmt.Sprint("memory", i))
