@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -194,6 +196,30 @@ func TestRemovedRecordIsNotAbandoned(t *testing.T) {
 	ended.file.Close()
 	if err := os.Remove(recordDir()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The last container to end removes the directory, just as another begins.
+func TestRecordDirectoryGoesAway(t *testing.T) {
+	kernelTest(t)
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for range 500 {
+				r := &record{ID: fmt.Sprintf("0123456789a%d", i)}
+				if err := r.write(); err != nil {
+					t.Error(err)
+					return
+				}
+				if err := r.cleanUp(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if _, err := os.Stat(recordDir()); !os.IsNotExist(err) {
+		t.Errorf("%s: %v", recordDir(), err)
 	}
 }
 

@@ -46,16 +46,18 @@ func (r *record) path() string { return filepath.Join(recordDir(), r.ID+".json")
 // write makes the record's file. It must not be seen before it is locked, so
 // it gets its name last: open(2), O_TMPFILE.
 func (r *record) write() error {
-	for range 10 {
-		if err := os.MkdirAll(recordDir(), 0o700); err != nil {
+	var err error
+	for range 1000 {
+		if err = os.Mkdir(recordDir(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		err := r.writeIn(recordDir())
-		if !errors.Is(err, fs.ErrNotExist) { // the last container to end removes the directory
+		err = r.writeIn(recordDir())
+		// The last container to end removes the directory. ext4 then says EPERM for O_TMPFILE, and others ENOENT.
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EPERM) {
 			return err
 		}
 	}
-	return fmt.Errorf("%s does not stay", recordDir())
+	return err
 }
 
 func (r *record) writeIn(dir string) error {

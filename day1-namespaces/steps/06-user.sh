@@ -14,7 +14,6 @@ fail() { echo "$me: $*" >&2; exit 1; }
 cannot() { echo "$me: $*" >&2; exit 125; }
 
 if [ "$at" = inside ]; then
-	cd "$dir"
 	show id -u
 	[ "$(id -u)" = 0 ] || fail "not root inside"
 	show cat /proc/self/uid_map
@@ -41,7 +40,7 @@ trap '' HUP INT TERM # until the name to clean up is known
 dir=$(mktemp -d "/tmp/go-docker-step.$$.XXXXXX"); holder=''; export dir
 trap 'cleanup 2>/dev/null' EXIT
 trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
-chown "$uid" "$dir"
+cp "$me" "$dir"; chown -R "$uid" "$dir"; cd "$dir" # where we are may be closed to him, as /root is
 outside=$(readlink /proc/self/ns/user)
 show readlink /proc/self/ns/user
 holder=yes; unshare --user sleep 600 &
@@ -54,6 +53,5 @@ show "echo '0 $uid 1' > /proc/$!/uid_map"
 show "echo deny > /proc/$!/setgroups"
 show "echo '0 $gid 1' > /proc/$!/gid_map"
 show "$enter --target $! sh $me inside"
-cd "$dir"
 show "stat -c '%n belongs to %u' file"
 [ "$(stat -c %u file)" = "$uid" ] || fail "the file does not belong to uid $uid outside"
