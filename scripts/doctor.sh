@@ -629,7 +629,7 @@ check_tools() {
 	for t in unshare ip flock; do
 		if have $t; then there="$there $t"; else needed="$needed $t"; fi
 	done
-	for t in stress runc crun; do
+	for t in busybox stress runc crun; do
 		if have $t; then there="$there $t"; else wished="$wished $t"; fi
 	done
 	if [ -n "$needed" ]; then
