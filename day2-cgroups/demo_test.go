@@ -90,7 +90,7 @@ func TestDemoText(t *testing.T) {
 	}
 	version, _ := controllersHere(t)
 	for _, words := range []string{
-		`(?m)^ +0\.0 s +\d+ MiB \|#* *\|$`, `(?m)^ +0\.\d s +\d+ MiB \|#+ *\|$`,
+		`(?m)^ +0\.\d s +\d+ MiB \|#* *\|$`, `(?m)^ +\d\.\d s +\d+ MiB \|#+ *\|$`,
 		`limit +100MiB +` + files[version]["limit"], `swap on top +0B`, `asked for +200MiB`,
 		`OOM kills +1 `, `exit status +137 = 128 \+ 9, SIGKILL`, `The kernel killed the hog`,
 	} {
