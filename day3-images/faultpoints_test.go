@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -181,9 +182,14 @@ func TestStoreCommandsAreInterrupted(t *testing.T) {
 			poll(t, "it has begun", func() bool { return len(tree(s.path("tmp"), false)) > 1 })
 			for _, sig := range signals {
 				send(t, sig, cmd.Process.Pid)
-				time.Sleep(time.Millisecond) // two at once are one
 			}
-			in.Close() // it notices at its next read
+			for chunk := range slices.Chunk(archive[len(archive)/2:], 1000) { // it notices at its next read
+				if _, err := in.Write(chunk); err != nil {
+					break
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			in.Close()
 			if got := c.wait(); got.status != 128+int(signals[0]) && !(len(signals) > 1 && got.status == -1) {
 				t.Errorf("%q %v: %+v", args, signals, got)
 			}
