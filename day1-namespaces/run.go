@@ -24,6 +24,7 @@ func run(c *Container) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	defer p.close()
 	return p.wait()
 }
 
@@ -134,7 +135,6 @@ func (p *process) untilRunning(pipes *pipes) error {
 
 // wait forwards signals until the container has ended.
 func (p *process) wait() (int, error) {
-	defer p.close()
 	ended := make(chan error, 1)
 	go func() { ended <- p.cmd.Wait() }()
 	for {

@@ -138,15 +138,17 @@ func runDemo(c *Container, show view) (*result, error) {
 	go func() { sampled <- r.sample(p.cgroup, show, stop) }()
 	r.ExitStatus, err = p.wait()
 	close(stop)
-	if err = errors.Join(err, <-sampled); err != nil {
+	err = errors.Join(err, <-sampled)
+	usage, errUsage := readUsage(p.cgroup.record.Version, p.cgroup.record.Dirs) // of a container that has ended, whose cgroup is still there
+	if err = errors.Join(err, errUsage, p.close()); err != nil {
 		return nil, err
 	}
-	r.PeakBytes = p.usage.MemoryPeak
-	r.LimitHits = p.usage.LimitHits
-	r.OOMKills = p.usage.OOMKills
+	r.PeakBytes = usage.MemoryPeak
+	r.LimitHits = usage.LimitHits
+	r.OOMKills = usage.OOMKills
 	for _, s := range r.samples {
 		r.SwapPeak = max(r.SwapPeak, s.swap)
-		if p.usage.MemoryPeak == 0 { // memory.peak is missing before Linux 5.19
+		if usage.MemoryPeak == 0 { // memory.peak is missing before Linux 5.19
 			r.PeakBytes = max(r.PeakBytes, s.memory)
 		}
 	}
@@ -158,7 +160,7 @@ func (r *result) sample(g *cgroup, show view, stop chan struct{}) error {
 	ticker := time.NewTicker(sampleTime)
 	defer ticker.Stop()
 	for {
-		usage, err := g.usage()
+		usage, err := readUsage(g.record.Version, g.record.Dirs)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // the container has ended
 		}

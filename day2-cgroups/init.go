@@ -19,6 +19,11 @@ func isInit(args []string) bool { return len(args) == 2 && args[1] == "init" }
 func containerInit() int {
 	logrus.SetFormatter(plainFormatter{})
 
+	// PID 1 gets only the signals it has asked for, pid_namespaces(7). To ask
+	// takes Go a millisecond, so it happens beside setUp, which takes longer.
+	asked := make(chan *signals, 1)
+	go func() { asked <- catchSignals() }()
+
 	report := os.NewFile(reportFD, "report")
 	c, err := receive(os.NewFile(configFD, "config"))
 	if err != nil {
@@ -32,10 +37,8 @@ func containerInit() int {
 	if err != nil {
 		return giveUp(report, err)
 	}
-	// PID 1 gets only the signals it has asked for, so ask before the parent
-	// can learn that we run. pid_namespaces(7)
-	signals := catchSignals()
-	report.Close() // the parent reads end of file: the command runs
+	signals := <-asked // before the parent can learn that we run
+	report.Close()     // the parent reads end of file: the command runs
 	go func() {
 		for sig := range signals.caught {
 			_ = syscall.Kill(command, sig.(syscall.Signal)) // fails only when it has just ended

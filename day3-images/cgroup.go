@@ -249,8 +249,6 @@ func explain(err error) error {
 	return fmt.Errorf("%s: %w: %s", at.Path, at.Err, why)
 }
 
-func (g *cgroup) usage() (Usage, error) { return readUsage(g.record.Version, g.record.Dirs) }
-
 // remove kills what still runs in the cgroup and removes all that was made.
 func (g *cgroup) remove() error {
 	for _, file := range g.handed {

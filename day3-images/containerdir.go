@@ -52,7 +52,7 @@ func (s *store) createContainerDir(c *containerDir) (err error) {
 			err = errors.Join(err, os.RemoveAll(c.Dir))
 		}
 	}()
-	for _, name := range []string{"upper", "work", "merged", "volumes"} {
+	for _, name := range []string{"upper", "work", "merged"} {
 		if err := os.MkdirAll(filepath.Join(c.Dir, name), 0o755); err != nil {
 			return err
 		}

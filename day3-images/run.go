@@ -17,7 +17,6 @@ type process struct {
 	signals  *signals
 	terminal *terminal // nil without -t
 	cgroup   *cgroup
-	usage    Usage // the last counters, once the container has ended
 }
 
 // run runs the container to its end and returns its command's exit status.
@@ -26,7 +25,8 @@ func run(c *Container) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return p.wait()
+	status, err := p.wait()
+	return status, errors.Join(err, p.close())
 }
 
 // start returns as soon as the container's command is running. When it returns
@@ -142,8 +142,7 @@ func (p *process) untilRunning(pipes *pipes) error {
 }
 
 // wait forwards signals until the container has ended.
-func (p *process) wait() (status int, err error) {
-	defer func() { err = errors.Join(err, p.close()) }()
+func (p *process) wait() (int, error) {
 	ended := make(chan error, 1)
 	go func() { ended <- p.cmd.Wait() }()
 	for {
@@ -154,9 +153,6 @@ func (p *process) wait() (status int, err error) {
 			var exited *exec.ExitError
 			if err != nil && !errors.As(err, &exited) {
 				return 0, fmt.Errorf("wait for the container's init: %w", err)
-			}
-			if p.usage, err = p.cgroup.usage(); err != nil {
-				return 0, fmt.Errorf("read the container's counters: %w", err)
 			}
 			return statusOf(p.cmd.ProcessState.Sys().(syscall.WaitStatus)), nil
 		}
