@@ -64,7 +64,7 @@ func points() []point {
 		{"the thread that starts the command is in the cgroup", "capset", []int{1}, true},
 		{"the command runs", "wait4", []int{1}, true},
 		{"the parent waits for init", "waitid", []int{3, 2, 1}, false},
-		{"the counters are read, no cgroup is removed", "unlinkat", []int{1}, false},
+		{"init has ended, no cgroup is removed", "unlinkat", []int{1}, false},
 		{"a cgroup is removed, its parent is not", "unlinkat", []int{1 + c}, false},
 		{"the cgroups are removed, the record is not", "unlinkat", []int{1 + 2*c}, false},
 		{"the container's cgroups are gone, its directory is not", "unlinkat", []int{3 + 2*c}, false},
