@@ -25,6 +25,7 @@ trap 'rm -rf "$dir"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 export GO_DOCKER_BENCH=$dir/measured.jsonl
+export CGO_ENABLED=0 # static programs: without the dynamic linker, which takes its time in each start
 bench() { # DIRECTORY BENCHMARK ROUNDS
 	rounds=$3
 	[ -z "$short" ] || rounds=2
