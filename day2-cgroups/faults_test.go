@@ -88,7 +88,7 @@ func (s subject) kill(p point, which int) bool {
 		// Init is held for a while before the call. (A SIGSTOP would do that, too,
 		// but strace 6.1 loses threads that are stopped and killed at once.) What
 		// it starts later, if nobody stops it, stays.
-		command, injection = []string{"sleep", "1000"}, fmt.Sprintf("delay_enter=%d:when=%d", held.Microseconds(), which)
+		command, injection = []string{"sleep", "1000"}, fmt.Sprintf("delay_enter=%d:when=%d", held().Microseconds(), which)
 	}
 	l := s.inject(s.run(command...), p.call, injection)
 	if p.init {
@@ -104,7 +104,12 @@ func (s subject) kill(p point, which int) bool {
 }
 
 // held is how long init is held.
-const held = 300 * time.Millisecond
+func held() time.Duration {
+	if inGuest() { // which has to see it in time
+		return 2 * time.Second
+	}
+	return 300 * time.Millisecond
+}
 
 // killParentOfHeld kills strace's child when its own child, init, is held: when
 // a thread of it has been stopped for longer than strace takes for a look.
