@@ -2,8 +2,8 @@
 # Measure this repository's programs beside others that do the same, in turns, and write
 # the tables and the picture of docs/*/figures.md.
 #
-#   scripts/bench.sh             about five minutes, as root, on a machine that does nothing else
-#   scripts/bench.sh --short     a look, in one: writes nothing into docs
+#   scripts/bench.sh             about ten minutes, as root, on a machine that does nothing else
+#   scripts/bench.sh --short     a look, in two: writes nothing into docs
 #
 # What is installed of runc, crun, bubblewrap, podman, umoci, skopeo and docker-registry
 # takes part (Debian: apt install them by these names). On a machine that has cgroup v2
@@ -36,6 +36,19 @@ bench day3-images Start 40
 bench day3-images AtOnce 7
 bench day3-images Unpack 7
 bench day3-images Pull 7
+
+# Day 2 again on cgroup v2, in a virtual machine. If that is emulated, its milliseconds say little.
+mkdir "$dir/bin"
+go build -o "$dir/bin/" ./day2-cgroups
+go -C day2-cgroups test -c -o "$dir/bin/bench.test"
+peers=()
+for tool in runc crun; do
+	path=$(command -v $tool) && peers+=(--file "$path:/usr/local/bin/$tool")
+done
+scripts/vm/run --cgroup v2 --cpus 2 --timeout 1200 --file "$dir/bin:/work/bin" "${peers[@]}" \
+	--env STEPS_BIN=/work/bin --env GO_DOCKER_BENCH=/dev/stdout \
+	"$dir/bin/bench.test" -test.run '^$' -test.bench '^BenchmarkStart$' -test.benchtime 15x ${short:+-test.short} | tee "$dir/v2"
+sed -n '/^{/s/"day 2 start"/"day 2 start, v2"/p' "$dir/v2" >>"$GO_DOCKER_BENCH"
 
 [ -z "$short" ] || exit 0
 go run ./scripts/figures "$GO_DOCKER_BENCH"
