@@ -17,6 +17,11 @@ import (
 
 // FuzzUnpackLayer unpacks anything, and looks whether something changed next to
 // it. What was unpacked must pack and unpack to the same.
+//
+//	go test -run '^$' -fuzz '^FuzzUnpackLayer$' -fuzzminimizetime 10x ./day3-images
+//
+// Without -fuzzminimizetime it spends minutes on making smaller what it finds
+// interesting.
 func FuzzUnpackLayer(f *testing.F) {
 	needRoot(f)
 	for _, c := range hostileLayers(f) {
