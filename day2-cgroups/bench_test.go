@@ -111,13 +111,14 @@ func (s *starter) run() error {
 
 // ownStarters builds our program, if it is not there yet, and returns the ways to run it.
 func ownStarters(b *testing.B) []*starter {
-	binary := filepath.Join(os.Getenv("STEPS_BIN"), "day2-cgroups") // in a virtual machine without Go
-	if os.Getenv("STEPS_BIN") == "" {
-		binary = filepath.Join(b.TempDir(), "day2-cgroups")
-		if output, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	dir := os.Getenv("STEPS_BIN") // of a virtual machine without Go
+	if dir == "" {
+		dir = b.TempDir()
+		if output, err := exec.Command("go", "build", "-o", dir, ".").CombinedOutput(); err != nil {
 			b.Fatalf("go build: %v: %s", err, output)
 		}
 	}
+	binary := filepath.Join(dir, "day2-cgroups")
 	own := func(name, unit string, flags ...string) *starter {
 		args := slices.Concat([]string{binary, "run", "-m", fmt.Sprint(benchBytes), "--pids-limit", fmt.Sprint(benchPids)}, flags, []string{"/bin/true"})
 		return &starter{name: name, unit: unit, args: args}
@@ -196,9 +197,9 @@ func makeBundle(dir, id string) error {
 			return err
 		}
 	}
-	libraries, err := exec.Command("ldd", "/bin/true").CombinedOutput()
+	libraries, err := exec.Command("ldd", "/bin/true").Output()
 	if err != nil && !errors.Is(err, exec.ErrNotFound) { // a machine of busybox alone has none, and needs none
-		return fmt.Errorf("ldd /bin/true: %w: %s", err, libraries)
+		return fmt.Errorf("ldd /bin/true: %w", err)
 	}
 	for _, word := range append(strings.Fields(string(libraries)), "/bin/true") {
 		if !filepath.IsAbs(word) { // libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f0e...)

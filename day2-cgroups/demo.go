@@ -139,7 +139,7 @@ func runDemo(c *Container, show view) (*result, error) {
 	r.ExitStatus, err = p.wait()
 	close(stop)
 	err = errors.Join(err, <-sampled)
-	usage, errUsage := readUsage(p.cgroup.record.Version, p.cgroup.record.Dirs) // of a container that has ended, whose cgroup is still there
+	usage, errUsage := p.cgroup.record.usage() // its cgroup is there until close
 	if err = errors.Join(err, errUsage, p.close()); err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (r *result) sample(g *cgroup, show view, stop chan struct{}) error {
 	ticker := time.NewTicker(sampleTime)
 	defer ticker.Stop()
 	for {
-		usage, err := readUsage(g.record.Version, g.record.Dirs)
+		usage, err := g.record.usage()
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // the container has ended
 		}

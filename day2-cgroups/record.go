@@ -48,7 +48,7 @@ func (r *record) path() string { return filepath.Join(recordDir(), r.ID+".json")
 func (r *record) write() error {
 	var err error
 	for range 1000 {
-		if err = os.Mkdir(recordDir(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err = os.MkdirAll(recordDir(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 		err = r.writeIn(recordDir())

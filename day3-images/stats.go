@@ -94,7 +94,7 @@ func readAll(ids []string) ([]reading, error) {
 	}
 	var readings []reading
 	for _, r := range running {
-		usage, err := readUsage(r.Version, r.Dirs)
+		usage, err := r.usage()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it has just ended
 		}

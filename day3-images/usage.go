@@ -23,6 +23,9 @@ type Usage struct {
 	Pids        int64 // processes and threads now
 }
 
+// usage reads the counters of the container.
+func (r *record) usage() (Usage, error) { return readUsage(r.Version, r.Dirs) }
+
 // readUsage reads the counters of a cgroup, given the directory of each of its
 // controllers.
 func readUsage(version int, dirs map[string]string) (Usage, error) {

@@ -26,10 +26,9 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 export GO_DOCKER_BENCH=$dir/measured.jsonl
 export CGO_ENABLED=0 # static programs: without the dynamic linker, which takes its time in each start
+iterations() { if [ -z "$short" ]; then echo "$1x"; else echo 2x; fi; }
 bench() { # DIRECTORY BENCHMARK ROUNDS
-	rounds=$3
-	[ -z "$short" ] || rounds=2
-	go -C "$1" test -run '^$' -bench "^Benchmark$2\$" -benchtime "${rounds}x" -timeout 30m ${short:+-short} .
+	go -C "$1" test -run '^$' -bench "^Benchmark$2\$" -benchtime "$(iterations "$3")" -timeout 30m ${short:+-short} .
 }
 bench day2-cgroups Start 30
 bench day3-images Start 40
@@ -47,7 +46,7 @@ for tool in runc crun; do
 done
 scripts/vm/run --cgroup v2 --cpus 2 --timeout 1200 --file "$dir/bin:/work/bin" "${peers[@]}" \
 	--env STEPS_BIN=/work/bin --env GO_DOCKER_BENCH=/dev/stdout \
-	"$dir/bin/bench.test" -test.run '^$' -test.bench '^BenchmarkStart$' -test.benchtime 15x ${short:+-test.short} | tee "$dir/v2"
+	"$dir/bin/bench.test" -test.run '^$' -test.bench '^BenchmarkStart$' -test.benchtime "$(iterations 30)" ${short:+-test.short} | tee "$dir/v2"
 sed -n '/^{/s/"day 2 start"/"day 2 start, v2"/p' "$dir/v2" >>"$GO_DOCKER_BENCH"
 
 [ -z "$short" ] || exit 0

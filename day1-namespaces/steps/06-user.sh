@@ -37,7 +37,7 @@ uid=65534 gid=65534 enter='nsenter --user'
 
 cleanup() { trap '' HUP INT TERM; set +eu; [ -z "$holder" ] || kill -KILL "$!"; rm -rf "$dir"; }
 trap '' HUP INT TERM # until the name to clean up is known
-dir=$(mktemp -d "/tmp/go-docker-step.$$.XXXXXX"); holder=''; export dir
+dir=$(mktemp -d "/tmp/go-docker-step.$$.XXXXXX"); holder=''
 trap 'cleanup 2>/dev/null' EXIT
 trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 cp "$me" "$dir"; chown -R "$uid" "$dir"; cd "$dir" # where we are may be closed to him, as /root is
