@@ -3,7 +3,7 @@
 # the tables and the picture of docs/*/figures.md.
 #
 #   scripts/bench.sh             about ten minutes, as root, on a machine that does nothing else
-#   scripts/bench.sh --short     a look, in two: writes nothing into docs
+#   scripts/bench.sh --short     a look, in three: writes nothing into docs
 #
 # What is installed of runc, crun, bubblewrap, podman, umoci, skopeo and docker-registry
 # takes part (Debian: apt install them by these names). On a machine that has cgroup v2
