@@ -78,6 +78,38 @@ func TestKilledAtEveryStep(t *testing.T) {
 	t.Logf("%d points, %d runs", len(points), runs)
 }
 
+// ^C at every step of the parent's, and nothing is left as soon as it has ended:
+// not only after the next run.
+func TestInterruptedAtEveryStep(t *testing.T) {
+	s := newSubject(t)
+	needStrace(t)
+	s.survives("nothing at all")
+	started, interrupted := time.Now(), 0
+	for _, p := range points() {
+		for _, which := range p.which {
+			if p.init || inGuest() && time.Since(started) > 20*time.Second {
+				continue
+			}
+			what := fmt.Sprintf("^C after %q, at call %d of %s", p.done, which, p.call)
+			got := s.inject(s.run("true"), p.call, fmt.Sprintf("signal=INT:when=%d", which)).wait()
+			if !slices.Contains([]int{0, 130, -1}, got.status) || strings.Contains(got.stderr, "error") { // strace ends as the program did
+				t.Errorf("%s: %+v", what, got)
+			}
+			if got.status != 0 {
+				interrupted++
+			}
+			noProcesses(t)
+			if left := s.made(); len(left) > 0 {
+				t.Errorf("%s: there is left: %q", what, left)
+			}
+			s.survives(what)
+		}
+	}
+	if interrupted == 0 {
+		t.Error("nothing was interrupted")
+	}
+}
+
 // kill starts a container and kills its parent at this point. It reports
 // whether the point was reached.
 func (s subject) kill(p point, which int) bool {

@@ -39,6 +39,8 @@ type Container struct {
 
 	// Stdout and Stderr are the parent's own when nil.
 	Stdout, Stderr *os.File `json:"-"`
+
+	signals *signals // caught from before its directory was made
 }
 
 func (c *Container) has(namespace uintptr) bool { return c.Namespaces&namespace != 0 }

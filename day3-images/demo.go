@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 )
 
 const demoMemory = 64 << 20
@@ -37,7 +39,7 @@ type demoLayer struct {
 // demo builds an image of three layers out of this very program, runs it, and
 // looks into the layers' directories at what came from where. It needs no
 // network and leaves nothing: its store is a temporary directory.
-func demo(ctx *cli.Context) (err error) {
+func demo(ctx *cli.Context) error {
 	format := ctx.String("format")
 	if format != "text" && format != "json" {
 		return fmt.Errorf("invalid --format %q: want text or json", format)
@@ -45,19 +47,25 @@ func demo(ctx *cli.Context) (err error) {
 	if os.Geteuid() != 0 {
 		return errors.New("only root may mount layers and keep their owners: run as root")
 	}
-	id, err := newID()
+	return interruptible(func(ctx context.Context) error { return demoUntil(ctx, format) })
+}
+
+func demoUntil(ctx context.Context, format string) (err error) {
+	id, j, err := beginDemo(os.TempDir())
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(os.TempDir(), "go-docker-"+id)
-	s, err := openStore(dir)
+	defer func() { err = errors.Join(err, j.end()) }()
+	s, err := openStore(j.path("store"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	img, err := buildDemoImage(s)
+	img, err := buildDemoImage(ctx, s)
 	if err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	d := &containerDir{ID: id, Image: img.ID, Created: time.Now().UTC()}
 	c := &Container{
@@ -83,6 +91,42 @@ func demo(ctx *cli.Context) (err error) {
 		return json.NewEncoder(os.Stdout).Encode(map[string]any{"image": img.ID, "layers": stack, "exit_status": status, "limit_bytes": demoMemory})
 	}
 	return printStack(os.Stdout, stack)
+}
+
+// beginDemo makes a demo's directory, which is a job: what a killed demo has
+// left, the next one removes.
+func beginDemo(tmp string) (id string, j *job, err error) {
+	const prefix = "go-docker-"
+	dirs, err := filepath.Glob(filepath.Join(tmp, prefix+strings.Repeat("[0-9a-f]", 12)))
+	if err != nil {
+		return "", nil, err
+	}
+	for _, dir := range dirs {
+		var st unix.Stat_t
+		if unix.Lstat(dir, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {
+			continue // in /tmp anybody may use this name
+		}
+		left, err := lockJob(dir)
+		if err == nil && left != nil {
+			err = left.end()
+		}
+		if err != nil {
+			return "", nil, fmt.Errorf("remove what a killed demo left: %w", err)
+		}
+	}
+	for {
+		if id, err = newID(); err != nil {
+			return "", nil, err
+		}
+		dir := filepath.Join(tmp, prefix+id)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return "", nil, err
+		}
+		// None: another demo has locked, and so removed, what we have just made.
+		if j, err = lockJob(dir); j != nil || err != nil {
+			return id, j, err
+		}
+	}
 }
 
 // payloadCommand is what the demo's container runs: it adds, changes and

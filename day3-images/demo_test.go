@@ -2,11 +2,16 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func demoLeftovers(t *testing.T) []string {
@@ -73,4 +78,109 @@ func TestDemoRefuses(t *testing.T) {
 	refuses(t, program(t, "--format", "xml"), 125, "invalid --format")
 	refuses(t, program(t, "nosuch"), 125, "unknown command")
 	refuses(t, program(t, "--log-level", "loud"), 125, "invalid --log-level")
+}
+
+// ^C and SIGKILL while the image is built, while it runs, while all is removed.
+func TestDemoInterrupted(t *testing.T) {
+	kernelTest(t)
+	needStrace(t)
+	tmp := t.TempDir()
+	s := subject{t: t}
+	demo := func() *exec.Cmd {
+		cmd := program(t)
+		cmd.Env = append(cmd.Env, "TMPDIR="+tmp)
+		return cmd
+	}
+	run := func(call string, n int, signal string, statuses ...int) (left bool) {
+		var got outcome
+		if signal == "INT" {
+			got = s.interruptedAt(demo(), call, n)
+		} else {
+			got = s.inject(demo(), call, fmt.Sprintf("signal=%s:when=%d", signal, n)).wait()
+		}
+		if !slices.Contains(statuses, got.status) || strings.Contains(got.stderr, "error") {
+			t.Errorf("%s at call %d of %s: %+v", signal, n, call, got)
+		}
+		noProcesses(t)
+		if inCgroups := leftovers(t); signal == "INT" && len(inCgroups) > 0 {
+			t.Errorf("%s at call %d of %s left %q", signal, n, call, inCgroups)
+		}
+		entries, err := os.ReadDir(tmp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries) > 0
+	}
+	started := time.Now()
+	for _, n := range []int{1, 5, 25} {
+		for _, call := range []string{"mkdirat", "renameat", "unlinkat"} {
+			if inGuest() && time.Since(started) > 20*time.Second {
+				continue
+			}
+			if run(call, n, "INT", 0, 130, -1) { // -1: strace ends as the program did
+				t.Errorf("^C at call %d of %s: there is something in %s", n, call, tmp)
+			}
+		}
+	}
+	if !run("mkdirat", 8, "KILL", -1) {
+		t.Error("a demo that was killed has left nothing: too early")
+	}
+	if got := finish(t, demo()); got.status != 0 {
+		t.Errorf("the next demo: %+v", got)
+	}
+	if left := demoNames(t, tmp); len(left) > 0 {
+		t.Errorf("after the next demo there is %q", left)
+	}
+}
+
+// What another demo uses stays, and so does what is not ours.
+func TestDemoSweepsNothingElse(t *testing.T) {
+	tmp := t.TempDir()
+	_, running, err := beginDemo(tmp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"go-docker-step.12", "go-docker-0123456789abc", "go-docker-0123456789aB"} {
+		if err := os.Mkdir(filepath.Join(tmp, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(tmp, "go-docker-0123456789ab"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	foreign := filepath.Join(tmp, "go-docker-aaaaaaaaaaaa")
+	if err := errors.Join(os.Mkdir(foreign, 0o755), os.Mkdir(filepath.Join(tmp, "go-docker-bbbbbbbbbbbb"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	kernelTest(t) // to give one to somebody else
+	if err := os.Chown(foreign, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	before := demoNames(t, tmp)
+	_, second, err := beginDemo(tmp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.end(); err != nil {
+		t.Fatal(err)
+	}
+	want := slices.DeleteFunc(before, func(name string) bool { return name == "go-docker-bbbbbbbbbbbb" })
+	if after := demoNames(t, tmp); !slices.Equal(after, want) {
+		t.Errorf("got  %q\nwant %q", after, want)
+	}
+	if err := running.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+func demoNames(t *testing.T, tmp string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(tmp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"context"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 
 // buildDemoImage makes three layers: the second changes a file of the first,
 // and the third deletes one and adds one.
-func buildDemoImage(s *store) (*image, error) {
+func buildDemoImage(ctx context.Context, s *store) (*image, error) {
 	needed, err := ownFiles()
 	if err != nil {
 		return nil, err
@@ -39,7 +40,7 @@ func buildDemoImage(s *store) (*image, error) {
 	}
 	var img *image
 	for _, layer := range layers {
-		img, err = s.addLayer(img, func(out io.Writer) error {
+		img, err = s.addLayerUntil(ctx, img, func(out io.Writer) error {
 			w := tar.NewWriter(out)
 			return errors.Join(layer(w), w.Close())
 		}, func(config *v1.ConfigFile) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -56,6 +57,7 @@ func runImage(ctx *cli.Context) error {
 // runContainer makes the container's directory, runs the container and lets go
 // of the directory.
 func (s *store) runContainer(c *Container, d *containerDir, img *image, volumes []volume, readOnly bool) (status int, err error) {
+	c.signals = catchSignals() // from here on there is something to remove
 	release, err := s.hold(img, c.ID)
 	if err != nil {
 		return 0, err
@@ -204,19 +206,24 @@ var rmCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		for _, ref := range ctx.Args().Slice() {
-			c, err := s.findContainer(ref)
-			if err != nil {
-				return err
+		return interruptible(func(until context.Context) error {
+			for _, ref := range ctx.Args().Slice() { // one that has begun is removed to the end
+				if until.Err() != nil {
+					return context.Cause(until)
+				}
+				c, err := s.findContainer(ref)
+				if err != nil {
+					return err
+				}
+				if err := c.tryLock(); err != nil {
+					return fmt.Errorf("remove container %s: %w", c.ID, err)
+				}
+				if err := c.remove(); err != nil {
+					return err
+				}
+				fmt.Println(strings.TrimSpace(ref))
 			}
-			if err := c.tryLock(); err != nil {
-				return fmt.Errorf("remove container %s: %w", c.ID, err)
-			}
-			if err := c.remove(); err != nil {
-				return err
-			}
-			fmt.Println(strings.TrimSpace(ref))
-		}
-		return nil
+			return nil
+		})
 	},
 }

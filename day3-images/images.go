@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -209,7 +210,7 @@ var tagCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		return s.tag(ctx.Args().First(), name)
+		return interruptible(func(context.Context) error { return s.tag(ctx.Args().First(), name) })
 	},
 }
 
@@ -230,17 +231,21 @@ var rmiCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		var failed error
-		for _, ref := range ctx.Args().Slice() {
-			done, err := s.removeImage(ref, ctx.Bool("force"))
-			for _, line := range done {
-				fmt.Println(line)
+		return interruptible(func(until context.Context) (failed error) {
+			for _, ref := range ctx.Args().Slice() { // one that has begun is removed to the end
+				if until.Err() != nil {
+					return context.Cause(until)
+				}
+				done, err := s.removeImage(ref, ctx.Bool("force"))
+				for _, line := range done {
+					fmt.Println(line)
+				}
+				if ctx.Bool("force") && errors.Is(err, errNoImage) {
+					continue
+				}
+				failed = errors.Join(failed, err)
 			}
-			if ctx.Bool("force") && errors.Is(err, errNoImage) {
-				continue
-			}
-			failed = errors.Join(failed, err)
-		}
-		return failed
+			return failed
+		})
 	},
 }

@@ -50,7 +50,7 @@ var importCommand = &cli.Command{
 			change(&c.Config)
 		}
 		return interruptible(func(until context.Context) error {
-			img, err := s.addLayerUntil(until, nil, func(w io.Writer) error { return copyRootFS(w, source) }, config, ctx.Args().Get(1))
+			img, err := s.addLayerUntil(until, nil, func(w io.Writer) error { return copyRootFS(until, w, source) }, config, ctx.Args().Get(1))
 			if err != nil {
 				return fmt.Errorf("import %s: %w", source, err)
 			}
@@ -62,7 +62,7 @@ var importCommand = &cli.Command{
 
 // copyRootFS writes the tar that source is, or that it makes if it is a
 // directory.
-func copyRootFS(w io.Writer, source string) error {
+func copyRootFS(ctx context.Context, w io.Writer, source string) error {
 	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
 		return errors.New("fetch it first: a URL alone does not say what must come from there")
 	}
@@ -74,7 +74,7 @@ func copyRootFS(w io.Writer, source string) error {
 		return err
 	}
 	defer file.Close()
-	tar, err := decompress(file)
+	tar, err := decompress(waitUntil(ctx, file))
 	if err != nil {
 		return err
 	}

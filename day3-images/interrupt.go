@@ -53,6 +53,18 @@ func (u untilReader) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
+// waitUntil is readUntil for what may keep us waiting, as standard input does. Its
+// goroutine is left in read(2), until the program ends.
+func waitUntil(ctx context.Context, r io.Reader) io.Reader {
+	out, in := io.Pipe()
+	context.AfterFunc(ctx, func() { in.CloseWithError(context.Cause(ctx)) })
+	go func() {
+		_, err := io.Copy(in, r)
+		in.CloseWithError(err) // nil is the end of the file
+	}()
+	return out
+}
+
 // writeUntil is w as long as nobody interrupts us.
 func writeUntil(ctx context.Context, w io.Writer) io.Writer { return untilWriter{ctx, w} }
 

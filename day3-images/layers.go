@@ -48,7 +48,8 @@ func (s *store) layerDirs(img *image) ([]string, error) {
 	if complete {
 		return dirs, nil
 	}
-	if err := s.unpackImage(context.Background(), img.Manifest, img.Config); err != nil {
+	err := interruptible(func(ctx context.Context) error { return s.unpackImage(ctx, img.Manifest, img.Config) })
+	if err != nil {
 		return nil, err
 	}
 	return dirs, s.sync()

@@ -68,7 +68,7 @@ func (s *store) load(ctx context.Context, r io.Reader, platform v1.Platform) (do
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, j.end()) }()
-	files, err := spoolArchive(readUntil(ctx, r), j.dir)
+	files, err := spoolArchive(waitUntil(ctx, r), j.dir)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func run(c *Container) (int, error) {
 // start returns as soon as the container's command is running. When it returns
 // an error, nothing of the container is left.
 func start(c *Container) (_ *process, err error) {
-	p := &process{signals: catchSignals()}
+	p := &process{signals: c.signals}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.abort())

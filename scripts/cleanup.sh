@@ -5,7 +5,7 @@
 #
 #   /run/go-docker/ID.json    record of a container; its parent holds flock(2) on it
 #   go-docker-ID              the container's cgroups, in any hierarchy
-#   /tmp/go-docker-ID*        its temporary files
+#   /tmp/go-docker-ID*        its temporary files; day 3's demo holds flock(2) on its directory
 #   go-docker-step.PID        cgroups, or a v1 hierarchy, of a shell step; PID is its shell,
 #                             or scripts/check, which names its own in the same way
 #   /tmp/go-docker-step.PID.* the step's temporary directory
@@ -196,9 +196,18 @@ remove_named() {
 	for f in "/tmp/go-docker-$1"*; do remove_file "$f"; done
 }
 
+in_use() { # PATH...: by a demo, which holds flock(2) on its directory
+	for f in "$@"; do
+		[ -d "$f" ] && ! flock -n 9 9<"$f" && return 0
+	done
+	return 1
+}
+
 remove_orphan() { # ID: without a record, so nothing is killed
 	busy=$(processes_in $(cgroups_named "go-docker-$1") | tr '\n' ' ')
-	if [ -n "$busy" ]; then
+	if in_use "/tmp/go-docker-$1"*; then
+		: # day 3's demo makes its image before it starts the container
+	elif [ -n "$busy" ]; then
 		said=yes
 		echo "kept go-docker-$1: it has no record here, but processes: $busy"
 	else

@@ -325,12 +325,18 @@ func TestCleanupWithoutRecord(t *testing.T) {
 	eachShell(t, func(t *testing.T, s shell) {
 		h := box.Hierarchies(t)[0]
 		const empty, busy, late, born, file = "00000000000e", "00000000000b", "00000000001a", "00000000000a", "00000000000f"
+		const demo, killed = "00000000000d", "00000000001d" // of day 3, which makes an image before there is a record
 		for _, id := range []string{empty, busy, late, born} {
 			must(t, os.Mkdir(h+"/go-docker-"+id, 0o755))
 		}
 		process := start(t, h+"/go-docker-"+busy)
 		must(t, os.WriteFile("/tmp/go-docker-"+file+"123", nil, 0o600))
 		must(t, os.WriteFile("/tmp/go-docker-"+busy, nil, 0o600))
+		must(t, os.MkdirAll("/tmp/go-docker-"+killed+"/store", 0o700))
+		must(t, os.MkdirAll("/tmp/go-docker-"+demo+"/store", 0o700))
+		job, err := os.Open("/tmp/go-docker-" + demo)
+		must(t, err)
+		must(t, unix.Flock(int(job.Fd()), unix.LOCK_EX))
 		began := time.Now()
 		var out string
 		var status int
@@ -351,8 +357,8 @@ func TestCleanupWithoutRecord(t *testing.T) {
 		if took := time.Since(began); took < 3*time.Second {
 			t.Errorf("the second look came after %v, want 3 seconds at least", took)
 		}
-		gone(t, h+"/go-docker-"+empty, "/tmp/go-docker-"+file+"123")
-		exists(t, h+"/go-docker-"+busy, h+"/go-docker-"+late, h+"/go-docker-"+born, "/tmp/go-docker-"+busy)
+		gone(t, h+"/go-docker-"+empty, "/tmp/go-docker-"+file+"123", "/tmp/go-docker-"+killed)
+		exists(t, h+"/go-docker-"+busy, h+"/go-docker-"+late, h+"/go-docker-"+born, "/tmp/go-docker-"+busy, "/tmp/go-docker-"+demo+"/store")
 		alive(t, process, second)
 
 		// so that "once more" finds nothing
@@ -362,6 +368,8 @@ func TestCleanupWithoutRecord(t *testing.T) {
 			waitFor(t, func() bool { return os.Remove(h+"/go-docker-"+id) == nil })
 		}
 		must(t, os.Remove("/tmp/go-docker-"+busy))
+		must(t, job.Close())
+		must(t, os.RemoveAll("/tmp/go-docker-"+demo))
 	})
 }
 
