@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -92,7 +94,7 @@ func (r *benchRow) over(other *benchRow) string {
 // benchDir makes a directory for the programs of a benchmark. podman wants short paths.
 func benchDir(b *testing.B) string {
 	b.Helper()
-	dir, err := os.MkdirTemp("/tmp", "go-docker-test.")
+	dir, err := os.MkdirTemp(shortTemp(), "go-docker-test.")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -114,6 +116,45 @@ func unmountBelow(b *testing.B, dir string) {
 			if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
 				b.Error(err)
 			}
+		}
+	}
+}
+
+// settle puts on the disk, and out of memory, what earlier runs have made, and
+// has in memory what the next one reads: the programs, and the files of dir
+// itself, the layers. Memory that was just given back is good for something
+// else: a virtual machine gets its memory from the host page by page, when it
+// first touches it, and that can take longer than all the rest.
+func settle(b *testing.B, dir string) {
+	b.Helper()
+	unix.Sync()
+	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("1"), 0); err != nil {
+		b.Log(err)
+	}
+	var files []string
+	for _, pattern := range []string{"*", "layout/blobs/*/*", "127.0.0.1:*/docker/registry/v2/blobs/*/*/*/data"} { // umoci's, the registry's
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			b.Fatal(err)
+		}
+		files = append(files, found...)
+	}
+	for _, tool := range []string{"sh", "tar", "gzip", "umoci", "skopeo", "podman"} {
+		if path, err := exec.LookPath(tool); err == nil {
+			files = append(files, path)
+		}
+	}
+	for _, path := range files {
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, file)
+		if err := errors.Join(err, file.Close()); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -78,8 +78,8 @@ func TestKilledAtEveryStep(t *testing.T) {
 	t.Logf("%d points, %d runs", len(points), runs)
 }
 
-// ^C at every step of the parent's, and nothing is left as soon as it has ended:
-// not only after the next run.
+// ^C at every step of the parent's, ^C again and again, and SIGTERM: nothing is
+// left as soon as it has ended, not only after the next run.
 func TestInterruptedAtEveryStep(t *testing.T) {
 	s := newSubject(t)
 	needStrace(t)
@@ -87,22 +87,25 @@ func TestInterruptedAtEveryStep(t *testing.T) {
 	started, interrupted := time.Now(), 0
 	for _, p := range points() {
 		for _, which := range p.which {
-			if p.init || inGuest() && time.Since(started) > 20*time.Second {
-				continue
+			for _, signal := range []string{"INT:when=%d", "INT:when=%d+", "TERM:when=%d"} {
+				if p.init || inGuest() && time.Since(started) > 20*time.Second {
+					continue
+				}
+				what := fmt.Sprintf("after %q, %s of %s", p.done, fmt.Sprintf(signal, which), p.call)
+				got := s.inject(s.run("true"), p.call, "signal="+fmt.Sprintf(signal, which)).wait()
+				// -1: strace ends as the program did. 137: interrupted until it was killed.
+				if !slices.Contains([]int{0, 130, 137, 143, -1}, got.status) || strings.Contains(got.stderr, "error") {
+					t.Errorf("%s: %+v", what, got)
+				}
+				if got.status != 0 {
+					interrupted++
+				}
+				noProcesses(t)
+				if left := s.made(); len(left) > 0 {
+					t.Errorf("%s: there is left: %q", what, left)
+				}
+				s.survives(what)
 			}
-			what := fmt.Sprintf("^C after %q, at call %d of %s", p.done, which, p.call)
-			got := s.inject(s.run("true"), p.call, fmt.Sprintf("signal=INT:when=%d", which)).wait()
-			if !slices.Contains([]int{0, 130, -1}, got.status) || strings.Contains(got.stderr, "error") { // strace ends as the program did
-				t.Errorf("%s: %+v", what, got)
-			}
-			if got.status != 0 {
-				interrupted++
-			}
-			noProcesses(t)
-			if left := s.made(); len(left) > 0 {
-				t.Errorf("%s: there is left: %q", what, left)
-			}
-			s.survives(what)
 		}
 	}
 	if interrupted == 0 {

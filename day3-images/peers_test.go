@@ -44,7 +44,7 @@ func newPeers(t testing.TB, tools ...string) *peers {
 // runroot.
 func shortDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "go-docker-test.")
+	dir, err := os.MkdirTemp(shortTemp(), "go-docker-test.")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +54,14 @@ func shortDir(t testing.TB) string {
 		}
 	})
 	return dir
+}
+
+// shortTemp is /tmp, unless the benchmarks have a disk of their own.
+func shortTemp() string {
+	if tmp := os.TempDir(); len(tmp) <= len("/tmp/b.XXXX") {
+		return tmp
+	}
+	return "/tmp"
 }
 
 // run runs a tool and returns what it prints.

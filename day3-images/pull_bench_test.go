@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 )
 
 // BenchmarkPull gets an image of five layers, some 200 MB unpacked, from a
@@ -53,7 +52,7 @@ func BenchmarkPull(b *testing.B) {
 	for b.Loop() {
 		for _, i := range rand.Perm(len(rows)) {
 			n++
-			unix.Sync() // what earlier runs wrote
+			settle(b, p.dir)
 			rows[i].run(b, fmt.Sprint(p.dir, "/", n))
 		}
 	}

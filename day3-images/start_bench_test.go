@@ -47,6 +47,45 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
+// BenchmarkGoStart takes the time that a program takes to start and do nothing. We
+// do so twice for each container.
+func BenchmarkGoStart(b *testing.B) {
+	dir := benchDir(b)
+	if err := os.WriteFile(dir+"/nothing.go", []byte("package main\n\nfunc main() {}\n"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	toolOutput(b, "go", "build", "-o", dir+"/nothing", dir+"/nothing.go")
+	toolOutput(b, "go", "build", "-o", dir+"/static", ".")
+	toolOutput(b, "go", "build", "-tags=", "-o", dir+"/docs", ".")
+	plain := exec.Command("go", "build", "-tags=", "-o", dir+"/plain", ".")
+	plain.Env = append(os.Environ(), "CGO_ENABLED=1")
+	out, err := plain.CombinedOutput()
+	need(b, err == nil, "a C compiler: "+string(out))
+	row := func(name string, args ...string) *benchRow {
+		return &benchRow{name: name, command: func(string) *exec.Cmd { return exec.Command(args[0], args[1:]...) }}
+	}
+	rows := []*benchRow{
+		row("busybox true, in C", "busybox", "true"),
+		row("nothing, in Go", dir+"/nothing"),
+		row("ours, run --help", dir+"/static", "run", "--help"),
+		row("ours, run --help, with the manual page", dir+"/docs", "run", "--help"),
+		row("ours, run --help, with that and C's library", dir+"/plain", "run", "--help"),
+	}
+	for _, r := range rows {
+		r.measureMemory(b, "")
+	}
+	for b.Loop() {
+		for _, i := range rand.Perm(len(rows)) {
+			time.Sleep(10 * time.Millisecond)
+			rows[i].run(b, "")
+		}
+	}
+	b.Log(benchTable(rows, rows[1]))
+	recordBench(b, measurements("go start", rows))
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(1000*rows[2].median(), "ms")
+}
+
 func startRows(b *testing.B, dir string) []*benchRow {
 	b.Helper()
 	program, err := exec.LookPath("day3-images") // a guest has no Go

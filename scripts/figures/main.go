@@ -114,7 +114,7 @@ func fill(page string, sections map[string][]row, w words) (string, error) {
 }
 
 // peers are those that the others are compared with: the start of the name.
-var peers = []string{"runc", "crun", "umoci", "tar", "podman", "skopeo to containers-storage"}
+var peers = []string{"runc", "crun", "umoci", "tar", "podman", "skopeo to containers-storage", "nothing, in Go"}
 
 func table(rows []row, w words) string {
 	var others []row
