@@ -50,6 +50,8 @@ func BenchmarkStart(b *testing.B) {
 // BenchmarkGoStart takes the time that a program takes to start and do nothing. We
 // do so twice for each container.
 func BenchmarkGoStart(b *testing.B) {
+	_, err := exec.LookPath("busybox")
+	need(b, err == nil, "busybox")
 	dir := benchDir(b)
 	if err := os.WriteFile(dir+"/nothing.go", []byte("package main\n\nfunc main() {}\n"), 0o600); err != nil {
 		b.Fatal(err)

@@ -37,6 +37,8 @@ want setfattr attr
 want setcap libcap2-bin
 want zstd zstd
 want strace strace
+want runc runc
+want bwrap bubblewrap
 want umoci umoci
 want skopeo skopeo
 want buildah buildah
@@ -85,6 +87,11 @@ leakcheck() { "$bin/leakcheck" --ignore "$bin" --ignore '^temp .*/(go-build|go-l
 
 step "tests" # one package at a time: they look at the whole machine
 leakcheck -- go test -p 1 -race -timeout 20m work
+
+if [ "$(id -u)" = 0 ]; then
+	step "benchmarks, one round: that they run" # scripts/bench.sh is for the figures
+	leakcheck -- go test -p 1 -run '^$' -bench . -benchtime 1x -short ./day2-cgroups ./day3-images
+fi
 
 step "steps, in order"
 for script in "${chapters[@]/%//steps/*.sh}"; do
