@@ -252,7 +252,7 @@ func TestForkFails(t *testing.T) {
 	}()
 	_, err := os.Stat(dir + "/pids.max")
 	need(t, err == nil, "the pids controller")
-	said := 0
+	said, rounds := 0, 1
 	for max := 1; ; max++ {
 		if err := os.WriteFile(dir+"/pids.max", []byte(fmt.Sprint(max)), 0o644); err != nil {
 			t.Fatal(err)
@@ -266,7 +266,12 @@ func TestForkFails(t *testing.T) {
 		}
 		s.survives(what)
 		if got == (outcome{0, "alive\n", ""}) {
-			break
+			// Who is in need of the thread that there is not, the program or the
+			// runtime, is chance where both are at work.
+			if said > 0 || rounds == 5 {
+				break
+			}
+			rounds, max = rounds+1, 0
 		}
 	}
 	if said == 0 {
