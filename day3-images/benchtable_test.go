@@ -91,19 +91,11 @@ func (r *benchRow) over(other *benchRow) string {
 	return fmt.Sprintf("%.2f", r.median()/other.median())
 }
 
-// benchDir makes a directory for the programs of a benchmark. podman wants short paths.
+// benchDir makes a directory for the programs of a benchmark, and what they mount.
 func benchDir(b *testing.B) string {
 	b.Helper()
-	dir, err := os.MkdirTemp(shortTemp(), "go-docker-test.")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		unmountBelow(b, dir)
-		if err := os.RemoveAll(dir); err != nil {
-			b.Error(err)
-		}
-	})
+	dir := shortDir(b)
+	b.Cleanup(func() { unmountBelow(b, dir) }) // before shortDir's own
 	return dir
 }
 

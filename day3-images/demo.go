@@ -106,11 +106,7 @@ func beginDemo(tmp string) (id string, j *job, err error) {
 		if unix.Lstat(dir, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {
 			continue // in /tmp anybody may use this name
 		}
-		left, err := lockJob(dir)
-		if err == nil && left != nil {
-			err = left.end()
-		}
-		if err != nil {
+		if err := removeLeftover(dir); err != nil {
 			return "", nil, fmt.Errorf("remove what a killed demo left: %w", err)
 		}
 	}

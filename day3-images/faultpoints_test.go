@@ -244,23 +244,6 @@ func TestStoreCommandsInterruptedAtEveryStep(t *testing.T) {
 func (s subject) interruptedAt(cmd *exec.Cmd, call string, n int) outcome {
 	s.t.Helper()
 	l := s.inject(cmd, call, fmt.Sprintf("delay_enter=%d:when=%d", held().Microseconds(), n))
-	stopped := 0
-	poll(s.t, "the program is held", func() bool {
-		select {
-		case <-l.ended:
-			return true
-		default:
-		}
-		for _, pid := range children(l.cmd.Process.Pid) {
-			if stopped++; !isHeld(pid) {
-				stopped = 0
-			}
-			if stopped > 10 {
-				send(s.t, syscall.SIGINT, pid)
-				return true
-			}
-		}
-		return false
-	})
+	l.signalHeld(syscall.SIGINT, func(program int) []int { return []int{program} })
 	return l.wait()
 }

@@ -135,7 +135,7 @@ func (s subject) kill(p point, which int) bool {
 	}
 	l := s.inject(s.run(command...), p.call, injection)
 	if p.init {
-		l.killParentOfHeld()
+		l.signalHeld(syscall.SIGKILL, children)
 	}
 	got := l.wait()
 	killed := got.status == -1 // strace ends as the program did
@@ -154,23 +154,24 @@ func held() time.Duration {
 	return 300 * time.Millisecond
 }
 
-// killParentOfHeld kills strace's child when its own child, init, is held: when
-// a thread of it has been stopped for longer than strace takes for a look.
-func (l *launched) killParentOfHeld() {
+// signalHeld sends the program, strace's child, one signal when one of these
+// processes of it is held: when a thread has been stopped for longer than strace
+// takes for a look.
+func (l *launched) signalHeld(sig syscall.Signal, these func(program int) []int) {
 	stopped := 0
-	poll(l.t, "init is held", func() bool {
+	poll(l.t, "a process is held", func() bool {
 		select {
 		case <-l.ended:
 			return true
 		default:
 		}
-		for _, parent := range children(l.cmd.Process.Pid) {
-			for _, init := range children(parent) {
-				if stopped++; !isHeld(init) {
+		for _, program := range children(l.cmd.Process.Pid) {
+			for _, pid := range these(program) {
+				if stopped++; !isHeld(pid) {
 					stopped = 0
 				}
 				if stopped > 10 {
-					send(l.t, syscall.SIGKILL, parent)
+					send(l.t, sig, program)
 					return true
 				}
 			}

@@ -120,6 +120,15 @@ func (j *job) end() error {
 	return errors.Join(os.RemoveAll(j.dir), j.lock.Close())
 }
 
+// removeLeftover removes a job's directory if its owner is dead.
+func removeLeftover(dir string) error {
+	j, err := lockJob(dir)
+	if j == nil || err != nil {
+		return err
+	}
+	return j.end()
+}
+
 // sweep removes the jobs of dead owners.
 func (s *store) sweep() error {
 	entries, err := os.ReadDir(s.path("tmp"))
@@ -127,11 +136,7 @@ func (s *store) sweep() error {
 		return fmt.Errorf("open the image store: %w", err)
 	}
 	for _, e := range entries {
-		j, err := lockJob(s.path("tmp", e.Name()))
-		if err == nil && j != nil {
-			err = j.end()
-		}
-		if err != nil {
+		if err := removeLeftover(s.path("tmp", e.Name())); err != nil {
 			return fmt.Errorf("remove what a killed command left: %w", err)
 		}
 	}

@@ -22,10 +22,12 @@ fi
 
 dir=$(mktemp -d)
 disk=$(mktemp -d /tmp/b.XXXX) # podman wants short paths
+loop=''
 release_disk() {
 	umount -l "$disk" 2>/dev/null || true
-	[ ! -s "$dir/loop" ] || losetup --detach "$(cat "$dir/loop")" || true
-	rm -f "$dir/ext4" "$dir/loop"
+	[ -z "$loop" ] || losetup --detach "$loop" || true
+	loop=''
+	rm -f "$dir/ext4"
 }
 trap 'release_disk; rm -rf "$dir"; rmdir "$disk"' EXIT
 trap 'exit 130' INT
@@ -44,7 +46,7 @@ fresh_disk() {
 	truncate -s 40G "$dir/ext4"
 	mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$dir/ext4"
 	# Direct: what is written does not go through the page cache a second time.
-	losetup --find --show --direct-io=on "$dir/ext4" >"$dir/loop" && mount "$(cat "$dir/loop")" "$disk" ||
+	loop=$(losetup --find --show --direct-io=on "$dir/ext4") && mount "$loop" "$disk" ||
 		echo "bench.sh: no loop device: measuring on the disk of /tmp" >&2
 }
 bench() { # DIRECTORY BENCHMARK ROUNDS
