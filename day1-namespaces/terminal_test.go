@@ -135,7 +135,7 @@ func TestTerminalOfItsOwn(t *testing.T) {
 
 func TestInteractiveOnly(t *testing.T) {
 	c := onConsole(t, container(t, "-i", "sh", "-c", "tty; cat"))
-	c.shows(c.terminal.Name())
+	c.shows(c.terminal.Name() + "\r\n") // the line whole, or the echo comes into it
 	c.types("echoed\n\x04")
 	c.shows("echoed\r\nechoed")
 	c.wantStatus(0)

@@ -133,6 +133,7 @@ func startRows(b *testing.B, dir string) []*benchRow {
 		return exec.Command("bwrap", "--unshare-all", "--bind", bundle+"/rootfs", "/", "--proc", "/proc", "--dev", "/dev", "/bin/true")
 	}})
 	if _, err := exec.LookPath("podman"); err == nil {
+		removeLibpodParent(b)
 		if out, err := exec.Command(podman[0], append(podman[1:], "import", tar, "localhost/bench")...).CombinedOutput(); err != nil {
 			b.Logf("podman: %v: %s", err, out)
 		}
@@ -144,6 +145,32 @@ func startRows(b *testing.B, dir string) []*benchRow {
 		}
 	}
 	return append(rows, peers...)
+}
+
+// removeLibpodParent removes, at the end, the cgroup that podman run makes for
+// all its containers, and keeps.
+func removeLibpodParent(b *testing.B) {
+	b.Helper()
+	find := func(below string) (found []string) {
+		for _, pattern := range []string{"/sys/fs/cgroup/libpod_parent", "/sys/fs/cgroup/*/libpod_parent"} {
+			dirs, err := filepath.Glob(pattern + below)
+			if err != nil {
+				b.Fatal(err)
+			}
+			found = append(found, dirs...)
+		}
+		return found
+	}
+	if len(find("")) > 0 {
+		return // somebody else's
+	}
+	b.Cleanup(func() {
+		for _, dir := range append(find("/conmon"), find("")...) {
+			if err := os.Remove(dir); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }
 
 // writeSpec has runc write its default config.json and makes ours of it: no

@@ -2,7 +2,7 @@
 # Everything that must hold before a change lands.
 #
 #   scripts/test.sh          on this machine: format, vet, staticcheck, shellcheck,
-#                            all tests, those of the chapters with -race as well, all steps,
+#                            all tests, the chapters' with -race as well, all steps,
 #                            the demos, nothing left behind
 #   scripts/test.sh --all    the same, the book's web site in a browser, the workshop kit, and
 #                            virtual machines: everything with the version of cgroups that
@@ -92,14 +92,14 @@ leakcheck -- go test -p 1 -timeout 20m work
 
 step "the chapters' tests, with the race detector"
 # A start takes four times as long with it. So without those that start hundreds of containers to see what a kill
-# or a full disk leaves behind, and those that unpack gigabytes: that is the same with it.
+# or a full disk leaves behind, and those that unpack gigabytes: that stays the same.
 many='Killed|Failing|InterruptedAt|StoreCommandsInterrupted|DemoInterrupted|ManyRuns|ForkFails|FullDisk|RunOnFullDisk|EveryExit|WithoutRoot'
 big='UnpackBombs|DecompressBomb|DescriptorsOfTheHost|VolumeThroughLinks'
 leakcheck -- go test -p 1 -race -timeout 20m -skip "^Test($many|$big)" "${chapters[@]/#/./}"
 
 if [ "$(id -u)" = 0 ]; then
-	step "benchmarks, one round: that they run" # scripts/bench.sh is for the figures; podman leaves a cgroup, so no leakcheck
-	go test -p 1 -run '^$' -bench . -benchtime 1x -short ./day2-cgroups ./day3-images
+	step "benchmarks, one round: that they run" # scripts/bench.sh is for the figures
+	leakcheck -- go test -p 1 -run '^$' -bench . -benchtime 1x -short ./day2-cgroups ./day3-images
 fi
 
 step "steps, in order"
