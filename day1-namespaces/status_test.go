@@ -107,6 +107,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"run", "--hostname", "box", "--pid", "true"}, "add --uts"},
 		{[]string{"run", "-w", "relative", "true"}, "not an absolute path"},
 		{[]string{"run", "-w", "/no/such/directory", "true"}, "/no/such/directory"},
+		{[]string{"run", "-w", "/no/\x1b[31mcolour\n\u009bplease", "true"}, "/no/ [31mcolour  please: no such"},
 		{[]string{"run", "-w", file, "true"}, "not a directory"},
 		{[]string{"run", "-e", "=value", "true"}, "want NAME=VALUE"},
 		{[]string{"run", "-e", "", "true"}, "want NAME=VALUE"},
@@ -119,7 +120,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-var oneError = regexp.MustCompile(`^error: [^\n]+\n$`)
+var oneError = regexp.MustCompile(`^error: [^\x00-\x1f\x7f]+\n$`)
 
 // wantOneError fails the test unless stderr is one line with text in it.
 func (r outcome) wantOneError(t *testing.T, text string) {

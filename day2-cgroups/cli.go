@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
@@ -42,8 +43,18 @@ func usageError(_ *cli.Context, err error, _ bool) error {
 type plainFormatter struct{}
 
 func (plainFormatter) Format(e *logrus.Entry) ([]byte, error) {
-	line := strings.ReplaceAll(strings.TrimSpace(e.Message), "\n", " ")
-	return fmt.Appendf(nil, "%s: %s\n", e.Level, line), nil
+	return fmt.Appendf(nil, "%s: %s\n", e.Level, printable(strings.TrimSpace(e.Message))), nil
+}
+
+// printable replaces control characters: what a message quotes may come from
+// anywhere, and must not move the cursor or set the terminal's title.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 // exitStatus prints what went wrong and returns the status to exit with.

@@ -170,7 +170,7 @@ func readFile(t testing.TB, path string) string {
 	return strings.TrimSpace(string(text))
 }
 
-var oneError = regexp.MustCompile(`^error: [^\n]+\n$`)
+var oneError = regexp.MustCompile(`^error: [^\x00-\x1f\x7f]+\n$`)
 
 // wantOneError fails the test unless stderr is one line with text in it.
 func (r outcome) wantOneError(t *testing.T, text string) {

@@ -96,18 +96,20 @@ func printHistory(w io.Writer, rows []historyRow, full, quiet bool) error {
 		fmt.Fprintln(table, "IMAGE\tCREATED\tCREATED BY\tSIZE\tCOMMENT")
 	}
 	for _, r := range rows {
-		id, by := r.ID, strings.Join(strings.Fields(r.CreatedBy), " ")
+		id, by := r.ID, []rune(oneLine(r.CreatedBy))
 		if strings.HasPrefix(id, "sha256:") {
 			id = idFor(id, full)
 		}
 		if !full && len(by) > 45 {
-			by = by[:44] + "…"
+			by = append(by[:44], '…')
 		}
 		if quiet {
 			fmt.Fprintln(table, id)
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", id, ago(r.Created), by, units.HumanSizeWithPrecision(float64(r.Size), 3), r.Comment)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", id, ago(r.Created), string(by), units.HumanSizeWithPrecision(float64(r.Size), 3), oneLine(r.Comment))
 	}
 	return table.Flush()
 }
+
+func oneLine(s string) string { return strings.Join(strings.Fields(printable(s)), " ") }

@@ -229,6 +229,18 @@ func TestInspectAndHistory(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[0]), &row); err != nil || len(lines) != 2 || row.CreatedBy != "make b" || row.Size != 2 || row.Layer != img.Config.RootFS.DiffIDs[1].String() {
 		t.Errorf("%q: %+v, %v", lines, row, err)
 	}
+	// What is in an image does not reach the terminal.
+	_, err = s.addLayer(img, writeTar(t, tarFile("x", "")), func(c *v1.ConfigFile) {
+		last := &c.History[len(c.History)-1]
+		last.CreatedBy, last.Comment = "\x1b]0;title\x07 "+strings.Repeat("層", 50), "two\nlines\r\u009b31m"
+	}, "evil")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := strings.Split(ok(t, s, "history", "evil"), "\n")
+	if want := "]0;title " + strings.Repeat("層", 35) + "…"; len(shown) != 5 || !strings.Contains(shown[1], want) || !strings.HasSuffix(shown[1], "two lines 31m") {
+		t.Errorf("%q, want %q", shown, want)
+	}
 	refused(t, s, "no such image: no", "inspect", "base", "no")
 	refused(t, s, "requires an image", "history")
 }
