@@ -203,6 +203,8 @@ func TestLoadRefuses(t *testing.T) {
 		"cut off":        {func(p *imageParts) []byte { return tarOf(t, p.ociFiles(t, nil))[:5000] }, "read the archive"},
 		"gzip cut off":   {func(p *imageParts) []byte { return gzipped(t, tarOf(t, p.ociFiles(t, nil)))[:5000] }, "read the archive"},
 		"xz":             {func(p *imageParts) []byte { return []byte("\xfd7zXZ\x00abcdefg") }, "unxz"},
+		"a long name":    {func(p *imageParts) []byte { return makeTar(t, tarFile(strings.Repeat("long", 150), "")) }, "a name of 600 bytes"},
+		"a long link":    {func(p *imageParts) []byte { return makeTar(t, tarSymlink("a", strings.Repeat("n/", 300))) }, "a name of 601 bytes"},
 		"a file twice":   {func(p *imageParts) []byte { return makeTar(t, tarFile("index.json", ""), tarFile("./index.json", "")) }, "twice"},
 		"a changed blob": {func(p *imageParts) []byte { f := p.ociFiles(t, nil); return edit(f, blob(p, 2), "3", "4") }, "is not in the archive, or"},
 		"a missing blob": {func(p *imageParts) []byte { f := p.ociFiles(t, nil); delete(f, blob(p, 1)); return tarOf(t, f) }, "is not in the archive"},

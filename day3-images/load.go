@@ -201,7 +201,7 @@ func archivedName(d v1.Descriptor) string {
 // dockerImages reads manifest.json. It has no manifests: we write them.
 func (a *spool) dockerImages(text []byte) (all []archivedImage, err error) {
 	var entries []dockerImage
-	if err := json.Unmarshal(text, &entries); err != nil {
+	if err := parseJSON(text, &entries); err != nil {
 		return nil, fmt.Errorf("manifest.json: %w", err)
 	}
 	for _, e := range entries {

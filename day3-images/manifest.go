@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ func parseManifest(text []byte) (*v1.Manifest, error) {
 		return nil, err
 	}
 	m := new(v1.Manifest)
-	if err := json.Unmarshal(text, m); err != nil {
+	if err := parseJSON(text, m); err != nil {
 		return nil, fmt.Errorf("image manifest: %w", err)
 	}
 	if !m.Config.MediaType.IsConfig() {
@@ -49,6 +50,18 @@ func parseManifest(text []byte) (*v1.Manifest, error) {
 	return m, nil
 }
 
+// maxCommas is how many values a document may have, more or less. Four
+// megabytes of 0,0,0 as a list of layers would take hundreds in memory.
+const maxCommas = 1 << 17
+
+// parseJSON reads a document from outside, of at most maxDocument bytes.
+func parseJSON(text []byte, into any) error {
+	if n := bytes.Count(text, []byte(",")); n > maxCommas {
+		return fmt.Errorf("%d commas: no image needs so many", n)
+	}
+	return json.Unmarshal(text, into)
+}
+
 // mediaTypeOf returns the type of a manifest. OCI's may leave it out.
 func mediaTypeOf(m *v1.Manifest) types.MediaType {
 	if m.MediaType == "" {
@@ -64,7 +77,7 @@ func parseIndex(text []byte) (*v1.IndexManifest, error) {
 		return nil, err
 	}
 	index := new(v1.IndexManifest)
-	if err := json.Unmarshal(text, index); err != nil {
+	if err := parseJSON(text, index); err != nil {
 		return nil, fmt.Errorf("image index: %w", err)
 	}
 	for _, d := range index.Manifests {
@@ -84,7 +97,7 @@ func checkKind(text []byte, isKind func(types.MediaType) bool) error {
 		MediaType                           types.MediaType
 		Manifests, Layers, Config, FSLayers json.RawMessage
 	}
-	if err := json.Unmarshal(text, &d); err != nil {
+	if err := parseJSON(text, &d); err != nil {
 		return fmt.Errorf("not a manifest: %w", err)
 	}
 	isImage, isIndex := d.Layers != nil || d.Config != nil, d.Manifests != nil
@@ -130,7 +143,7 @@ func checkDescriptor(d v1.Descriptor) error {
 // parseConfig reads the configuration that belongs to a manifest.
 func parseConfig(text []byte, m *v1.Manifest) (*v1.ConfigFile, error) {
 	c := new(v1.ConfigFile)
-	if err := json.Unmarshal(text, c); err != nil {
+	if err := parseJSON(text, c); err != nil {
 		return nil, fmt.Errorf("image configuration: %w", err)
 	}
 	if c.RootFS.Type != "layers" {

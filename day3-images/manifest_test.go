@@ -68,6 +68,31 @@ func TestParseManifestRefuses(t *testing.T) {
 	}
 }
 
+// A document as long as may be takes no more memory than unpacking a layer.
+func TestDocumentsInMemory(t *testing.T) {
+	long := func(before, part, after string) []byte {
+		n := (maxDocument - len(before) - len(after) - 1) / (len(part) + 1)
+		return []byte(before + strings.Repeat(part+",", n) + part + after)
+	}
+	manifest := "{" + ociManifest + "," + ociConfig + `,"layers":[`
+	index := "{" + ociIndex + `,"manifests":[`
+	m := &v1.Manifest{Layers: make([]v1.Descriptor, 1)}
+	for _, part := range []string{"0", "{}", "null", `""`, `{"digest":"` + aDigest + `"}`} {
+		for name, parse := range map[string]func() error{
+			"layers":    func() error { _, err := parseManifest(long(manifest, part, "]}")); return err },
+			"manifests": func() error { _, err := parseIndex(long(index, part, "]}")); return err },
+			"history":   func() error { _, err := parseConfig(long(`{"history":[`, part, "]}"), m); return err },
+			"diff IDs":  func() error { _, err := parseConfig(long(`{"rootfs":{"diff_ids":[`, part, "]}}"), m); return err },
+			"archive":   func() error { _, err := (&spool{}).dockerImages(long("[", part, "]")); return err },
+		} {
+			var err error
+			if peak := peakHeap(func() { err = parse() }); peak > 64<<20 {
+				t.Errorf("%s of %s: error %v, %d MiB of memory", name, part, err, peak>>20)
+			}
+		}
+	}
+}
+
 // What a document is announced to be must be what it is.
 func TestIsIndex(t *testing.T) {
 	manifest := "{" + ociManifest + "," + ociConfig + `,"layers":[]}`

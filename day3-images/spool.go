@@ -32,7 +32,11 @@ type spooled struct {
 	start  []byte
 }
 
-const maxArchiveEntries = 1 << 16
+// All names of an archive are held in memory, and one could have a megabyte.
+const (
+	maxArchiveEntries = 1 << 16
+	maxArchiveName    = 512 // of an entry and of what it links to, together
+)
 
 // spoolArchive unpacks a tar, compressed or not, into dir. The tar's names are
 // not used for files: they are numbered.
@@ -54,6 +58,9 @@ func spoolArchive(r io.Reader, dir string) (*spool, error) {
 		}
 		if n == maxArchiveEntries {
 			return nil, fmt.Errorf("the archive has more than %d files: no image archive has", maxArchiveEntries)
+		}
+		if n := len(header.Name) + len(header.Linkname); n > maxArchiveName {
+			return nil, fmt.Errorf("the archive has a name of %d bytes: no image archive has", n)
 		}
 		name := path.Clean("/" + header.Name)[1:]
 		switch header.Typeflag {
