@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,6 +126,7 @@ func volumesFromFlags(ctx *cli.Context) ([]volume, error) {
 		}
 		volumes = append(volumes, v)
 	}
+	slices.SortStableFunc(volumes, func(a, b volume) int { return strings.Compare(a.Target, b.Target) }) // /a before /a/b
 	return volumes, nil
 }
 
@@ -161,8 +163,7 @@ func (d *containerDir) root(c *Container, config v1.Config, layers []string) (*r
 		}
 		r.Files["/etc/"+name] = in(name)
 	}
-	i := 0
-	for target := range config.Volumes {
+	for i, target := range slices.Sorted(maps.Keys(config.Volumes)) { // /a before /a/b
 		v := imageVolume{Target: target, Upper: in("volumes", fmt.Sprint(i), "upper"), Work: in("volumes", fmt.Sprint(i), "work")}
 		for _, dir := range []string{v.Upper, v.Work} {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -170,7 +171,6 @@ func (d *containerDir) root(c *Container, config v1.Config, layers []string) (*r
 			}
 		}
 		r.ImageVolumes = append(r.ImageVolumes, v)
-		i++
 	}
 	// The overlay's root has the upper directory's owner and mode.
 	return r, copyRootMode(layers, r.Overlay.Upper)

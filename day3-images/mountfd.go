@@ -79,7 +79,7 @@ func openRoot(dir string) (rootDir, error) {
 // resolve opens what is at path in the container, as the container will see
 // it: links are followed, but the root is the container's root. openat2(2)
 func (r rootDir) resolve(path string, extra uint64) (*os.File, error) {
-	fd, err := unix.Openat2(int(r.Fd()), path, &unix.OpenHow{
+	fd, err := openat2(int(r.Fd()), path, &unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | extra,
 	})
@@ -123,6 +123,24 @@ func (r rootDir) make(target string, isDir bool) (*os.File, error) {
 		}
 	}
 	return nil, &fs.PathError{Op: "make in the container", Path: target, Err: unix.ELOOP}
+}
+
+// place is make for a mount. On the root itself, where a link of the image may
+// lead, there is no place for one: pivot would go below it.
+func (r rootDir) place(target string, isDir bool) (*os.File, error) {
+	place, err := r.make(target, isDir)
+	if err != nil {
+		return nil, err
+	}
+	root, err1 := r.Stat()
+	at, err2 := place.Stat()
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	if os.SameFile(root, at) {
+		return nil, fmt.Errorf("%s is the container's root: nothing can be mounted there", target)
+	}
+	return place, nil
 }
 
 // attach moves a mount to its place and closes both descriptors.

@@ -61,22 +61,19 @@ func (o overlay) mount() error {
 	if err := unix.Mount("overlay", o.Merged, "overlay", unix.MS_NODEV, options); err != nil {
 		return fmt.Errorf("mount an overlay of %d layers on %s: %w", n, o.Merged, explainOverlay(err))
 	}
-	return o.checkWritable()
+	return nil
 }
 
 // checkWritable makes sure that changes have a place to go. When the kernel
 // cannot make its own directories in Work, as on a full disk, it says so in its
 // log only and mounts the overlay read-only. ovl_get_workdir in fs/overlayfs/super.c
-func (o overlay) checkWritable() error {
-	if o.Upper == "" {
-		return nil
-	}
+func (o overlay) checkWritable(at *os.File) error {
 	var mounted unix.Statfs_t
-	if err := unix.Statfs(o.Merged, &mounted); err != nil {
-		return &os.PathError{Op: "statfs", Path: o.Merged, Err: err}
+	if err := unix.Fstatfs(int(at.Fd()), &mounted); err != nil {
+		return &os.PathError{Op: "statfs", Path: at.Name(), Err: err}
 	}
 	if mounted.Flags&unix.ST_RDONLY != 0 {
-		return fmt.Errorf("the overlay on %s came up read-only: the kernel could not write to %s: dmesg says why; is there no space left on device?", o.Merged, o.Work)
+		return fmt.Errorf("the overlay on %s came up read-only: the kernel could not write to %s: dmesg says why; is there no space left on device?", at.Name(), o.Work)
 	}
 	return nil
 }

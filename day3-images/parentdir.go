@@ -66,15 +66,19 @@ func (u *unpacker) leave() error {
 // openInRoot opens a directory as a process would whose root is the layer:
 // neither .. nor an absolute link leads out.
 func openInRoot(root int, dir string) (int, error) {
-	const maxTries = 1000
-	how := &unix.OpenHow{
+	return openat2(root, dir, &unix.OpenHow{
 		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	}
-	// EAGAIN: something was renamed meanwhile, anywhere on this machine, and the
-	// kernel cannot be sure that .. stayed inside.
+	})
+}
+
+// openat2 tries again after EAGAIN: then something was renamed or mounted
+// meanwhile, anywhere on this machine, and the kernel cannot be sure that ..
+// stayed inside.
+func openat2(dirfd int, path string, how *unix.OpenHow) (int, error) {
+	const maxTries = 1000
 	for try := 0; ; try++ {
-		fd, err := unix.Openat2(root, dir, how)
+		fd, err := unix.Openat2(dirfd, path, how)
 		if err != unix.EAGAIN && err != unix.EINTR || try == maxTries {
 			return fd, err
 		}

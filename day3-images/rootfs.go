@@ -31,8 +31,11 @@ func (r *root) enter() error {
 		return err
 	}
 	defer dir.Close()
+	if err := r.Overlay.checkWritable(dir.File); err != nil {
+		return err
+	}
 	steps := []func(rootDir) error{
-		mountKernel, mountDev, r.mountConsole, maskProc, r.mountFiles, r.mountImageVolumes, r.mountVolumes, r.makeWorkdir, pivot,
+		r.openImageVolumes, mountKernel, mountDev, r.mountConsole, maskProc, r.mountFiles, r.mountImageVolumes, r.mountVolumes, r.makeWorkdir, pivot,
 	}
 	for _, step := range steps {
 		if err := step(dir); err != nil {

@@ -396,13 +396,27 @@ func TestUnpackTo(t *testing.T) {
 // is renamed.
 func TestUnpackWhileOthersRename(t *testing.T) {
 	needRoot(t)
+	rename(t)
+	const files = 1000
+	entries := []tarEntry{tarDir("a"), tarDir("b"), tarSymlink("a/up", strings.Repeat("../", 100)+"b")}
+	for i := range files {
+		entries = append(entries, tarFile(fmt.Sprintf("a/up/%d", i), ""), tarFile(fmt.Sprintf("a/%d", i), ""))
+	}
+	dir := unpackTo(t, t.TempDir(), makeTar(t, entries...))
+	if names, err := os.ReadDir(filepath.Join(dir, "b")); err != nil || len(names) != files {
+		t.Errorf("%d files, %v", len(names), err)
+	}
+}
+
+// rename renames something elsewhere until the test ends.
+func rename(t *testing.T) {
 	elsewhere := t.TempDir()
 	stop := make(chan struct{})
 	var renamer sync.WaitGroup
-	defer func() {
+	t.Cleanup(func() {
 		close(stop)
 		renamer.Wait()
-	}()
+	})
 	renamer.Go(func() {
 		from, to := elsewhere+"/a", elsewhere+"/b"
 		if err := os.Mkdir(from, 0o700); err != nil {
@@ -421,15 +435,6 @@ func TestUnpackWhileOthersRename(t *testing.T) {
 			}
 		}
 	})
-	const files = 1000
-	entries := []tarEntry{tarDir("a"), tarDir("b"), tarSymlink("a/up", strings.Repeat("../", 100)+"b")}
-	for i := range files {
-		entries = append(entries, tarFile(fmt.Sprintf("a/up/%d", i), ""), tarFile(fmt.Sprintf("a/%d", i), ""))
-	}
-	dir := unpackTo(t, t.TempDir(), makeTar(t, entries...))
-	if names, err := os.ReadDir(filepath.Join(dir, "b")); err != nil || len(names) != files {
-		t.Errorf("%d files, %v", len(names), err)
-	}
 }
 
 // Nothing stays open, whether it works or not.

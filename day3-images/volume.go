@@ -69,7 +69,7 @@ func bind(dir rootDir, source, target string, attributes uint64) error {
 	if err != nil {
 		return err
 	}
-	place, err := dir.make(target, directory)
+	place, err := dir.place(target, directory)
 	if err != nil {
 		return err
 	}
@@ -81,6 +81,24 @@ func bind(dir rootDir, source, target string, attributes uint64) error {
 type imageVolume struct {
 	Target      string
 	Upper, Work string
+
+	image *os.File // the image's own directory there
+}
+
+// openImageVolumes takes hold of what the image has where its volumes go, before
+// anything is mounted there. An overlay of /sys would show the host's, without
+// our masks, to whoever writes VOLUME /sys; many images with systemd write
+// VOLUME /sys/fs/cgroup. And of a volume in a volume it would be the third one
+// on top of another: the kernel has two at most.
+func (r *root) openImageVolumes(dir rootDir) error {
+	for i, v := range r.ImageVolumes {
+		image, err := dir.make(v.Target, true)
+		if err != nil {
+			return fmt.Errorf("the image's volume %s: %w", v.Target, err)
+		}
+		r.ImageVolumes[i].image = image
+	}
+	return nil
 }
 
 // mountImageVolumes lays a second overlay over each of them: it starts with
@@ -95,19 +113,28 @@ func (r *root) mountImageVolumes(dir rootDir) error {
 }
 
 func (v imageVolume) mount(dir rootDir) error {
-	place, err := dir.make(v.Target, true)
-	if err != nil {
-		return err
-	}
-	defer place.Close()
+	defer v.image.Close()
 	var stat unix.Stat_t
-	if err := unix.Fstat(int(place.Fd()), &stat); err != nil {
+	if err := unix.Fstat(int(v.image.Fd()), &stat); err != nil {
 		return err
 	}
 	// The upper directory becomes the volume's own: it must look as the image's.
 	if err := errors.Join(os.Chown(v.Upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(v.Upper, stat.Mode&0o7777)); err != nil {
 		return err
 	}
-	self := fdPath(int(place.Fd()))
-	return overlay{Layers: []string{self}, Upper: v.Upper, Work: v.Work, Merged: self}.mount()
+	place, err := dir.place(v.Target, true)
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	o := overlay{Layers: []string{fdPath(int(v.image.Fd()))}, Upper: v.Upper, Work: v.Work, Merged: fdPath(int(place.Fd()))}
+	if err := o.mount(); err != nil {
+		return err
+	}
+	mounted, err := dir.resolve(v.Target, 0)
+	if err != nil {
+		return err
+	}
+	defer mounted.Close()
+	return o.checkWritable(mounted)
 }

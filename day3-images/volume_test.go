@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,10 +55,14 @@ func TestVolumes(t *testing.T) {
 	if _, err := os.Stat(dir + "/made/here/x"); got.status != 0 || err != nil || got.stderr != "info: making "+dir+"/made/here for a volume\n" {
 		t.Errorf("%+q, %v", got, err)
 	}
-	// One on the other, and a read-only root below.
-	s.says(t, "", "touch /data/x /data/in/y", "--read-only", "-v", dir+":/data", "-v", dir+"/sub:/data/in")
-	if _, err := os.Stat(dir + "/sub/y"); err != nil {
-		t.Error(err)
+	// One on the other, in whatever order they are named, and a read-only root below.
+	below, above := dir+":/data", dir+"/sub:/data/in"
+	s.says(t, "", "touch /data/x /data/in/y", "--read-only", "-v", below, "-v", above)
+	s.says(t, "", "touch /data/in/z", "-v", above, "-v", below)
+	for _, name := range []string{"y", "z"} {
+		if _, err := os.Stat(dir + "/sub/" + name); err != nil {
+			t.Error(err)
+		}
 	}
 	// What is in a volume is not part of the container.
 	finish(t, s.run(t, "--name", "box", "-v", dir+":/data", "busybox", "touch", "/own")).want(t, "")
@@ -86,6 +91,61 @@ func TestImageVolumes(t *testing.T) {
 	// -v comes over it.
 	dir := t.TempDir()
 	s.says(t, "", "ls -A /data", "-v", dir+":/data")
+	// One on the other: the upper one is there to be seen.
+	nested := boxes(t, []tarEntry{tarDir("a/b"), tarFile("a/b/seed", "seed\n")}, "VOLUME /a/b /a /a/b/c")
+	for range 5 { // the image has them in no order
+		nested.says(t, "seed\n3\n", "cat /a/b/seed; stat -c %d /a /a/b /a/b/c | sort -u | wc -l")
+	}
+}
+
+// An image's volume on what the kernel shows has what the image has there.
+//
+// Naive code: an overlay of the place itself. Of /sys that is one without masks.
+func TestImageVolumesOfTheKernel(t *testing.T) {
+	s := boxes(t, []tarEntry{tarDir("sys"), tarFile("sys/of-the-image", ""), tarDir("dev"), tarDir("dev/shm").mode(0o700)},
+		"VOLUME /sys /sys/fs/cgroup /dev/shm /dev/pts /proc")
+	s.says(t, "fs of-the-image 700\n", "touch /sys/fs/cgroup/x /dev/shm/x /proc/x; echo $(ls -A /sys /dev/pts | grep -v : | grep .) $(stat -c %a /dev/shm)")
+	s = boxes(t, []tarEntry{tarSymlink("firmware", "/sys/firmware"), tarSymlink("all", "sys/.")}, "VOLUME /firmware /all/devices/virtual")
+	s.says(t, "", "ls -A /sys/firmware /sys/devices/virtual | grep -v : | grep . || true")
+}
+
+// Nothing is mounted on the root itself, where a link may lead: the container
+// would run below the mount, and meet it as /.. only.
+func TestVolumeOnRoot(t *testing.T) {
+	dir := t.TempDir()
+	links := []tarEntry{tarDir("usr"), tarSymlink("usr/up", ".."), tarSymlink("top", "/"), tarSymlink("twice", "usr/up")}
+	s := boxes(t, links)
+	for _, target := range []string{"/top", "/usr/up", "/twice/"} {
+		refuses(t, s.run(t, "--rm", "-v", dir+":"+target, "busybox", "true"), 125, "volume "+dir, "the container's root")
+	}
+	s.says(t, "", "ls -A /data", "-v", dir+":/top/data") // which is just /data
+	for _, target := range []string{"/", "/top", "/usr/.."} {
+		image := boxes(t, links, "VOLUME "+target)
+		refuses(t, image.run(t, "--rm", "busybox", "true"), 125, "the image's volume "+target, "the container's root")
+	}
+}
+
+// What others rename and mount meanwhile, anywhere, does not keep us from
+// following a link with .. in it: openat2 gives up with EAGAIN, and we try again.
+func TestPlaceWhileOthersRename(t *testing.T) {
+	needRoot(t)
+	rename(t)
+	dir := t.TempDir()
+	if err := errors.Join(os.MkdirAll(dir+"/a/b", 0o755), os.Symlink(strings.Repeat("../", 100)+"a/b", dir+"/a/link")); err != nil {
+		t.Fatal(err)
+	}
+	root, err := openRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for range 1000 {
+		place, err := root.place("/a/link", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		place.Close()
+	}
 }
 
 // Links in the image, and links that are put in the way while the container
