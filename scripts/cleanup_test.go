@@ -560,13 +560,13 @@ func must(t *testing.T, err error) {
 
 func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
-	for range 500 {
+	for range 3000 {
 		if done() {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatal("it did not happen within 5 seconds")
+	t.Fatal("it did not happen within 30 seconds")
 }
 
 // A process is one that we wait for in the background: a zombie would keep its
