@@ -154,7 +154,7 @@ func lock(dir rootDir, name string) error {
 	if err != nil {
 		return err
 	}
-	mount, err := cloneMount(fmt.Sprintf("/proc/self/fd/%d", at.Fd()))
+	mount, err := cloneMount(fdPath(int(at.Fd())))
 	if err != nil {
 		return err
 	}

@@ -131,7 +131,7 @@ func (v imageVolume) mount(dir rootDir) error {
 	if err := o.mount(); err != nil {
 		return err
 	}
-	mounted, err := dir.resolve(v.Target, 0)
+	mounted, err := dir.resolve(v.Target, 0) // place is still what the mount covers
 	if err != nil {
 		return err
 	}
