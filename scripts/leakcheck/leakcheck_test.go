@@ -241,7 +241,7 @@ func TestCgroupLeakOnTheMachine(t *testing.T) {
 	args := []string{"--", "mkdir"}
 	var want []string
 	for _, h := range box.Hierarchies(t) {
-		dir := filepath.Join(h, fmt.Sprintf("go-docker-leaktest-%dx", os.Getpid())) // no process id: its owner would live
+		dir := filepath.Join(h, fmt.Sprintf("go-docker-leaktest-%d", os.Getpid()))
 		args = append(args, dir)
 		want = append(want, "cgroup "+dir+"\n")
 	}

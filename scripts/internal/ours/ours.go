@@ -15,7 +15,7 @@ import (
 
 var (
 	named    = regexp.MustCompile(`(?:^|[/=])(go-docker[^/]*)`)
-	pidIn    = regexp.MustCompile(`[.-](\d+)(?:\.|$)`)
+	pidIn    = regexp.MustCompile(`\.(\d+)(?:\.|$)`)
 	pidField = regexp.MustCompile(`"pid": *(\d+)`)
 	idIn     = regexp.MustCompile(`^go-docker-([0-9a-f]{12})`)
 )
