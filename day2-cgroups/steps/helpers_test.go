@@ -167,6 +167,8 @@ func (r result) clean(t testing.TB) {
 	}
 }
 
+var running = map[int]bool{} // the rungs that tests have started and not waited for
+
 // A process is a rung that is running.
 type process struct {
 	*exec.Cmd
@@ -196,6 +198,7 @@ func start(t testing.TB, cmd *exec.Cmd) *process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	running[cmd.Process.Pid] = true
 	p.timer = time.AfterFunc(patience(), func() { _ = cmd.Process.Kill() })
 	return p
 }
@@ -227,6 +230,7 @@ func (p *process) text(t testing.TB) string {
 func (p *process) wait(t testing.TB) result {
 	t.Helper()
 	_ = p.Wait() // the status says it
+	delete(running, p.Process.Pid)
 	if !p.timer.Stop() {
 		t.Errorf("%q has not ended after %v", p.Args, patience())
 	}
@@ -261,12 +265,14 @@ func mountTable(t testing.TB) string {
 	return string(text)
 }
 
-// orphans are the processes that are our children now although we have not started them, or have waited for
-// the parent that did. They are killed: after a moment, in which they may be ending on their own.
+// orphans are the processes that are our children now because the parent that started them has ended. They are killed: after a moment, in which they may be ending on their own.
 func orphans() (left []string) {
 	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		alive := 0
 		for _, pid := range children(os.Getpid()) {
+			if running[pid] {
+				continue
+			}
 			if found, _ := unix.Wait4(pid, nil, unix.WNOHANG, nil); found == pid {
 				continue
 			}

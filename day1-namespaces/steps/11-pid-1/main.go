@@ -1,6 +1,6 @@
 // Step 11. New: a process 1 that does its duties: it forwards signals, reaps orphans, passes the status on.
 // Run: go build -o box ./day1-namespaces/steps/11-pid-1 && ./box sh -c 'exit 7'; echo $? (go run makes it 1)
-// Still wrong: ^C arrives three times: from the terminal, from process 1, and from our parent through it.
+// Still wrong: ^C arrives up to three times: from the terminal, from process 1, and from our parent through it.
 package main
 
 import (
