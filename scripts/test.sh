@@ -103,7 +103,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 step "steps, in order"
-for script in "${chapters[@]/%//steps/*.sh}"; do
+for script in "${chapters[@]/%//steps/[0-9]*.sh}"; do
 	for file in $script; do
 		echo "-- $file"
 		if ! leakcheck -- "./$file" >"$bin/out" 2>&1; then

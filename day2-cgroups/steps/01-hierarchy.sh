@@ -1,7 +1,7 @@
 #!/bin/sh
 # Step 1. New: a hierarchy: a tree of cgroups that is mounted like a file system. cgroups(7), cgroup-v1/cgroups.rst
 # Run: sh day2-cgroups/steps/01-hierarchy.sh, as root
-# Still wrong: it has a name and no controller, so it limits nobody (step 3); and nobody but its root is in it (step 2).
+# Still wrong: it has one cgroup, with everybody in it (step 2), and no controller: it limits nobody (step 3).
 . "$(dirname "$0")/lib.sh"
 private
 workdir

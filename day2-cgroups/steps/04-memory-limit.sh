@@ -1,7 +1,7 @@
 #!/bin/sh
 # Step 4. New: a memory limit by mkdir and echo alone. cgroup-v1/memory.rst, cgroup-v2.rst
 # Run: sh day2-cgroups/steps/04-memory-limit.sh, as root
-# Still wrong: what moves in is limited from then on, with what it forks from then on. Who moves it in time? (Step 5.)
+# Still wrong: a process is limited from when it moves in, and so are its later children. Who is in time? (Step 5)
 . "$(dirname "$0")/lib.sh"
 needroot
 root=$(awk '$(NF-2) == "cgroup" && $NF ~ /(^|,)memory(,|$)/ { print $5; exit }' /proc/self/mountinfo)

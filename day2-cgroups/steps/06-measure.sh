@@ -1,7 +1,7 @@
 #!/bin/sh
 # Step 6. New: the article's program, measured: its four faults. Then step 7, which has none of them.
 # Run: sh day2-cgroups/steps/06-measure.sh, as root
-# Still wrong: a race can also be won: should all five runs keep to the limit here, that is luck and proves nothing.
+# Still wrong: a race can also be won. If all five runs keep to the limit here, that is luck and proves nothing.
 . "$(dirname "$0")/lib.sh"
 needroot
 cg=/sys/fs/cgroup/memory/go-docker-demo-memory peak=memory.max_usage_in_bytes

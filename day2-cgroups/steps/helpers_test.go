@@ -265,7 +265,8 @@ func mountTable(t testing.TB) string {
 	return string(text)
 }
 
-// orphans are the processes that are our children now because the parent that started them has ended. They are killed: after a moment, in which they may be ending on their own.
+// orphans are the processes that are our children now because the parent that started them has ended. They are
+// killed: after a moment, in which they may be ending on their own.
 func orphans() (left []string) {
 	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		alive := 0
