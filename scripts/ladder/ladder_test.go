@@ -5,10 +5,13 @@ package ladder_test
 import (
 	"bytes"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,7 +37,6 @@ type rung struct {
 	dir, name string // day1-namespaces, 08-new-names
 	number    int
 	text      string
-	parent    string // the file it is compared with; "" if it starts anew
 }
 
 func (r rung) program() bool { return !strings.HasSuffix(r.name, ".sh") }
@@ -96,6 +98,22 @@ func changed(t *testing.T, from, to string) int {
 	return bytes.Count(out, []byte("\n> ")) + bytes.Count(out, []byte("\n>\n"))
 }
 
+func imports(t *testing.T, r rung) (paths []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), r.name, r.text, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range file.Imports {
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}
+
 func TestSizes(t *testing.T) {
 	for day, rungs := range ladders(t) {
 		sum, before := 0, ""
@@ -107,19 +125,27 @@ func TestSizes(t *testing.T) {
 				continue
 			}
 			for _, line := range strings.Split(strings.TrimSpace(m[0]), "\n") {
-				if len(line) > 115 {
-					t.Errorf("%s: longer than 115 characters: %s", path, line)
+				if len(line) > 120 {
+					t.Errorf("%s: longer than 120 characters: %s", path, line)
 				}
 			}
 			if !r.program() {
+				if !strings.Contains(r.text, `/lib.sh"`+"\n") {
+					t.Errorf("%s: does not begin with lib.sh", path)
+				}
 				if n := r.lines(); n < shellLeast || n > shellMost {
 					t.Errorf("%s: %d lines, not %d to %d", path, n, shellLeast, shellMost)
 				}
 				continue
 			}
 			path += "/main.go"
+			for _, name := range imports(t, r) {
+				if strings.Contains(name, ".") && !strings.HasPrefix(name, "golang.org/x/sys/") {
+					t.Errorf("%s: imports %s: steps need the standard library and x/sys, nothing else", path, name)
+				}
+			}
 			most := mostLines
-			if i == len(rungs)-1 {
+			if !slices.ContainsFunc(rungs[i+1:], rung.program) {
 				most = lastLines
 			}
 			if r.lines() > most {
