@@ -72,7 +72,7 @@ func TestChildren(t *testing.T) {
 		}
 	}
 	if v2(t) {
-		got.has(t, `subtree_control\n/bin/echo: .*busy$`, `leaf/cgroup.procs.*\n\$ /bin/echo .*cgroup.procs\n/bin/echo: .*busy$`)
+		got.has(t, `subtree_control\n.*echo: .*busy$`, `leaf/cgroup.procs.*\n\$ /bin/echo .*cgroup.procs\n.*echo: .*busy$`)
 	}
 }
 
@@ -368,8 +368,7 @@ func TestMoreLimits(t *testing.T) {
 
 	// A busy machine may give it no more than its quota by itself, for a while.
 	for try := 0; ; try++ {
-		got = run(t, rung(t, name, "-cpus", "0.05", "sh", "-c", "i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done"))
-		got.ends(t, 0)
+		got = run(t, rung(t, name, "-cpus", "0.05", "timeout", "1", "sh", "-c", "while :; do :; done"))
 		if regexp.MustCompile(`nr_throttled [1-9]`).MatchString(got.out) {
 			break
 		}
