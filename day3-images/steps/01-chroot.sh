@@ -1,7 +1,7 @@
 #!/bin/sh
-# Step 1. New: a root directory of one's own, made of one program; chroot(2), and what pivot_root(2) does better.
-# Run: sh day3-images/steps/01-chroot.sh, or with a new directory such as /tmp/root: makes the root there, and no more
-# Still wrong: what is changed in it stays changed, for everybody who has this directory as root.
+# Step 1. New: a root directory made of one program; chroot(2), and what pivot_root(2) does better.
+# Run: sh day3-images/steps/01-chroot.sh; or, to make the root and nothing more, ... 01-chroot.sh /tmp/root
+# Still wrong: a change to it stays, for everybody who has this directory as root.
 . "$(dirname "$0")/lib.sh"
 [ "$(id -u)" = 0 ] || cannot "only root may chroot and mount: run it as root"
 busybox=$(command -v busybox) || cannot "there is no busybox: install the package busybox-static"

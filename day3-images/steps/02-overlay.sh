@@ -1,5 +1,5 @@
 #!/bin/sh
-# Step 2. New: one tree made of two directories: overlayfs. kernel.org, Documentation/filesystems/overlayfs.rst
+# Step 2. New: one tree made of two directories: overlayfs. Documentation/filesystems/overlayfs.rst
 # Run: sh day3-images/steps/02-overlay.sh
 # Still wrong: an image must be copied to every machine. Directories do not travel; archives do.
 . "$(dirname "$0")/lib.sh"

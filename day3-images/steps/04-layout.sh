@@ -1,6 +1,6 @@
 #!/bin/sh
-# Step 4. New: an image by hand: files named by their SHA-256, and each names the next. OCI image-spec, image-layout.md
-# Run: sh day3-images/steps/04-layout.sh, or with a new directory such as /tmp/layout: makes the image there
+# Step 4. New: an image by hand: files named by their SHA-256, and each names the next. OCI image-layout.md
+# Run: sh day3-images/steps/04-layout.sh; or, to keep the image, sh day3-images/steps/04-layout.sh /tmp/oci
 # Still wrong: only a program can follow the digests, check them all, and unpack the layers: steps 8 and 9.
 # shellcheck disable=SC2016 # what show gets is run
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Step 12. New: the programs joined: an image runs, what its box has changed is an image again, and tars stay inside.
+# Step 12. New: the programs joined: an image runs, its changes are an image again, and tars stay inside.
 # Run: sh day3-images/steps/12-together.sh
 # Still wrong: no limits, no /dev, no names for images, nothing cleaned up: go run ./day3-images does all that.
 # shellcheck disable=SC2016 # what show gets is run
@@ -8,6 +8,9 @@
 private # and with it a /run of its own, for step 8 will write there
 here=$(cd "$(dirname "$0")" && pwd)
 workdir
+mount -t tmpfs tmpfs "$tmp" # if this machine is a container, /tmp is on an overlay, and no upper can be on one
+cd "$tmp"
+later "cd /; umount '$tmp'"
 if [ -z "${STEPS_BIN-}" ]; then
 	STEPS_BIN=$tmp/bin
 	(cd "$here" && go build -o "$STEPS_BIN/" ./07-overlay ./08-whiteouts ./09-image ./10-commit ./11-hostile)

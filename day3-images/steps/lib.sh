@@ -7,6 +7,7 @@
 #   workdir              goes to a new directory, which is removed at the end
 #   private              goes on in a mount namespace of its own: what is mounted there ends with the script
 #   remove_cgroup DIR    kills what is in DIR and removes it
+#   unmount DIR NAME     unmounts the named hierarchy, which is then gone
 #   needroot             stops if this is not root
 #   cannot TEXT          stops because this machine does not have what the step is about: exit status 125
 # shellcheck disable=SC2034,SC2016 # the steps use these; the strings are code for eval
@@ -59,5 +60,16 @@ remove_cgroup() {
 		rmdir "$1" 2>/dev/null && return
 		while read -r pid; do kill -KILL "$pid" || true; done <"$1/cgroup.procs"
 		sleep 0.1
+	done
+}
+
+unmount() {
+	cd /
+	for _ in $(seq 50); do # The kernel frees a removed cgroup a moment later. A hierarchy that is unmounted
+		sleep 0.1          # before that lives on without a mount: then mount it once more.
+		umount "$1"
+		sleep 0.1
+		grep -q "name=$2:" /proc/self/cgroup || return 0
+		mount -t cgroup -o "none,name=$2" "$2" "$1"
 	done
 }
