@@ -28,11 +28,13 @@ END
 # place of the old root, which moves to old; and without old, there is no way back.
 inside "unshare --mount --pid --fork" <<'END'
 mount --bind . .
+# The mount is on the directory that we are in. Enter it once more, and we are in the mount.
 cd "$PWD"
 pivot_root . old
 # This shell has a new root, too, and so other programs. Setting PATH makes it forget where they were.
 PATH=/bin
 mount -t proc proc /proc
+# -l: although it is in use, for this shell is a program of the old root.
 umount -l /old
 cut -d ' ' -f 5 /proc/self/mountinfo
 chroot /proc/1/root ls -x /

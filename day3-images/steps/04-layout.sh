@@ -17,19 +17,22 @@ show 'tar -cf layer2.tar -C two . && gzip -n -k layer2.tar'
 # Each file gets its SHA-256 for a name, so whoever has the name can tell whether the file is the right one.
 mkdir -p blobs/sha256
 digest() { sha256sum <"$1" | cut -d ' ' -f 1; }
-blob() { # FILE TYPE: moves it there, and prints how others refer to it
+blob() { # FILE TYPE: gives FILE its name, and prints how others refer to it
 	sha=$(digest "$1") size=$(wc -c <"$1")
-	echo '{"mediaType":"application/vnd.oci.image.'"$2"'","digest":"sha256:'"$sha"'","size":'"$size"'}'
+	echo "{'mediaType':'application/vnd.oci.image.$2','digest':'sha256:$sha','size':$size}" | tr "'" '"'
 	mv "$1" "blobs/sha256/$sha"
 }
 # The configuration says what to run, and the diff IDs: the digests of the layers as tar, lowest first.
 arch=$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
-echo '{"architecture":"'"$arch"'","os":"linux","config":{"Cmd":["sh"],"Env":["PATH=/bin"]},"rootfs":{"type":"layers",
-"diff_ids":["sha256:'"$(digest layer1.tar)"'","sha256:'"$(digest layer2.tar)"'"]}}' >config
+cat >config <<END
+{"architecture":"$arch","os":"linux","config":{"Cmd":["sh"],"Env":["PATH=/bin"]},
+"rootfs":{"type":"layers","diff_ids":["sha256:$(digest layer1.tar)","sha256:$(digest layer2.tar)"]}}
+END
 # The manifest names the configuration and the layers as they travel; index.json names the manifest.
-echo '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",
-"config":'"$(blob config config.v1+json)"',
-"layers":['"$(blob layer1.tar layer.v1.tar),$(blob layer2.tar.gz layer.v1.tar+gzip)"']}' >manifest
+cat >manifest <<END
+{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":$(blob config config.v1+json),
+"layers":[$(blob layer1.tar layer.v1.tar),$(blob layer2.tar.gz layer.v1.tar+gzip)]}
+END
 echo '{"schemaVersion":2,"manifests":['"$(blob manifest manifest.v1+json)"']}' >index.json
 echo '{"imageLayoutVersion":"1.0.0"}' >oci-layout
 rm -r one two layer2.tar

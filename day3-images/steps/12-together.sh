@@ -5,7 +5,7 @@
 # shellcheck disable=SC2016 # what show gets is run
 . "$(dirname "$0")/lib.sh"
 [ "$(id -u)" = 0 ] || cannot "only root may mount: run it as root"
-private # and with it a /run of its own, for step 8 will write there
+private # mounts of its own, so that it may have another /run: step 8 will write there
 here=$(cd "$(dirname "$0")" && pwd)
 workdir
 mount -t tmpfs tmpfs "$tmp" # if this machine is a container, /tmp is on an overlay, and no upper can be on one

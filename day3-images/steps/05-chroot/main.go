@@ -1,6 +1,6 @@
 // Step 5, from day 1's step 9. New: the box gets a root directory, by chroot(2).
 // Run: sh day3-images/steps/01-chroot.sh /tmp/root && go run ./day3-images/steps/05-chroot /tmp/root sh
-// Still wrong: nsenter -t 1 -m ls -x / lists the machine's files: its root is hidden, and still there.
+// Still wrong: in there, nsenter -t 1 -m ls -x / lists the machine's files. Its root is hidden, not gone.
 package main
 
 import (
@@ -37,6 +37,8 @@ func inside(root string, command []string) {
 	check(syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
 	// Now every path that starts with / starts at root. The current directory stays where it was,
 	// out on the machine, and from there .. leads to the machine's root: so leave it. chroot(2)
+	// But the mount namespace has the same root as before, and who enters a mount namespace gets
+	// that one, even who is in it already: this is what nsenter(1) does.
 	check(syscall.Chroot(root))
 	check(os.Chdir("/"))
 	// A /proc shows the PID namespace of the process that mounts it. pid_namespaces(7)

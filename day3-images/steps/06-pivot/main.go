@@ -1,5 +1,5 @@
 // Step 6. New: pivot_root(2): the mount namespace gets another root, and the old one is let go of.
-// Run: go run ./day3-images/steps/06-pivot /tmp/root sh, then nsenter -t 1 -m ls -x /
+// Run: go run ./day3-images/steps/06-pivot /tmp/root sh, then in there nsenter -t 1 -m ls -x /
 // Still wrong: what one box writes stays in ROOT, and is there in every other box that runs on it.
 package main
 

@@ -43,6 +43,7 @@ func inside(layers, box string, command []string) {
 	// kernel copies it to upper first; to delete one, it leaves a mark there: 02-overlay.sh. In
 	// work it prepares what must appear in upper all at once. redirect_dir=off: a directory that
 	// is renamed is copied too, or its files would be in no layer of ours. overlayfs.rst
+	// If BOX is on an overlay itself, as / is in a container, this is an "invalid argument".
 	check(syscall.Mount("overlay", root, "overlay", 0,
 		"lowerdir="+layers+",upperdir="+upper+",workdir="+work+",redirect_dir=off"))
 	check(os.Chdir(root))

@@ -1,5 +1,5 @@
 // Step 8, from nothing. New: a layer is a tar, unpacked for overlayfs: .wh.NAME becomes a whiteout of NAME.
-// Run: go run ./day3-images/steps/08-whiteouts DIR <LAYER.tar, then ls -lR DIR
+// Run: touch /tmp/.wh.x; tar -cC /tmp .wh.x | go run ./day3-images/steps/08-whiteouts /tmp/l; ls -l /tmp/l
 // Still wrong: it believes the tar. If var/run is a link to /run, then var/run/x goes to the machine's /run.
 package main
 
@@ -28,11 +28,11 @@ func unpack(layer io.Reader, dir string) {
 		path := filepath.Join(dir, h.Name)
 		parent, name := filepath.Dir(path), filepath.Base(path)
 		check(os.MkdirAll(parent, 0o755)) // not every tar names the directories above a file
-		deleted, isMark := strings.CutPrefix(name, ".wh.")
+		deleted, isWhiteout := strings.CutPrefix(name, ".wh.")
 		switch {
-		case name == ".wh..wh..opq": // parent replaces the one below. overlayfs.rst, opaque directories
+		case name == ".wh..wh..opq": // nothing below shows through in parent: opaque, in overlayfs.rst
 			check(syscall.Setxattr(parent, "trusted.overlay.opaque", []byte("y"), 0))
-		case isMark: // overlayfs shows nothing where a layer has the device 0, 0
+		case isWhiteout: // overlayfs shows nothing where a layer has the device 0, 0
 			check(syscall.Mknod(filepath.Join(parent, deleted), syscall.S_IFCHR, 0))
 		case h.Typeflag == tar.TypeLink: // one more name for a file that came before
 			check(os.Link(filepath.Join(dir, h.Linkname), path))
@@ -49,10 +49,10 @@ func unpack(layer io.Reader, dir string) {
 		default:
 			check(fmt.Errorf("%s: no file, directory or link, but a %q", h.Name, h.Typeflag))
 		}
-		if !isMark && h.Typeflag != tar.TypeLink {
+		if !isWhiteout && h.Typeflag != tar.TypeLink {
 			check(os.Lchown(path, h.Uid, h.Gid))
 		}
-		if !isMark && (h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeDir) {
+		if !isWhiteout && (h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeDir) {
 			check(syscall.Chmod(path, uint32(h.Mode))) // after chown(2), which takes away set-user-ID
 		}
 	}

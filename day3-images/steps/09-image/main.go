@@ -1,6 +1,6 @@
 // Step 9. New: from index.json to the layers by digests, and every digest is checked. OCI image-layout.md
 // Run: sh day3-images/steps/04-layout.sh /tmp/oci; go run ./day3-images/steps/09-image /tmp/oci /tmp/layers
-// Still wrong: it runs images and makes none. What a box has changed cannot travel.
+// Still wrong: it unpacks as step 8 does; and it makes no image, so what a box has changed cannot travel.
 package main
 
 import (
@@ -16,14 +16,14 @@ import (
 	"syscall"
 )
 
-type blob struct{ Digest, MediaType string } // a file; its digest is the SHA-256 of what is in it, and its name
+type blob struct{ Digest, MediaType string } // sha256:12ab is the file blobs/sha256/12ab, and the hash of its content
 
 func main() {
 	if len(os.Args) != 3 {
 		check(fmt.Errorf("usage: %s LAYOUT DIR", os.Args[0]))
 	}
 	layout, dir := os.Args[1], os.Args[2]
-	var index struct{ Manifests []blob }
+	var index struct{ Manifests []blob } // in the file it is manifests: encoding/json does not mind
 	var manifest struct {
 		Config blob
 		Layers []blob
@@ -50,7 +50,7 @@ func main() {
 	fmt.Println(strings.Join(dirs, ":"))
 }
 
-// open returns what is in the blob, after all of it has been read and is what the digest says.
+// open returns what is in the blob, decompressed, after reading all of it to see whether the digest is right.
 func (b blob) open(layout string) io.Reader {
 	file, err := os.Open(filepath.Join(layout, "blobs", strings.Replace(b.Digest, ":", "/", 1)))
 	check(err)
@@ -82,11 +82,11 @@ func unpack(layer io.Reader, dir string) {
 		path := filepath.Join(dir, h.Name)
 		parent, name := filepath.Dir(path), filepath.Base(path)
 		check(os.MkdirAll(parent, 0o755)) // not every tar names the directories above a file
-		deleted, isMark := strings.CutPrefix(name, ".wh.")
+		deleted, isWhiteout := strings.CutPrefix(name, ".wh.")
 		switch {
-		case name == ".wh..wh..opq": // parent replaces the one below. overlayfs.rst, opaque directories
+		case name == ".wh..wh..opq": // nothing below shows through in parent: opaque, in overlayfs.rst
 			check(syscall.Setxattr(parent, "trusted.overlay.opaque", []byte("y"), 0))
-		case isMark: // overlayfs shows nothing where a layer has the device 0, 0
+		case isWhiteout: // overlayfs shows nothing where a layer has the device 0, 0
 			check(syscall.Mknod(filepath.Join(parent, deleted), syscall.S_IFCHR, 0))
 		case h.Typeflag == tar.TypeLink: // one more name for a file that came before
 			check(os.Link(filepath.Join(dir, h.Linkname), path))
@@ -103,10 +103,10 @@ func unpack(layer io.Reader, dir string) {
 		default:
 			check(fmt.Errorf("%s: no file, directory or link, but a %q", h.Name, h.Typeflag))
 		}
-		if !isMark && h.Typeflag != tar.TypeLink {
+		if !isWhiteout && h.Typeflag != tar.TypeLink {
 			check(os.Lchown(path, h.Uid, h.Gid))
 		}
-		if !isMark && (h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeDir) {
+		if !isWhiteout && (h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeDir) {
 			check(syscall.Chmod(path, uint32(h.Mode))) // after chown(2), which takes away set-user-ID
 		}
 	}

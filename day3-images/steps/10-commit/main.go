@@ -1,6 +1,6 @@
 // Step 10. New: what a box has changed becomes one more layer, and the image with it a new image.
 // Run: go run ./day3-images/steps/10-commit /tmp/oci /tmp/box mine; skopeo inspect oci:/tmp/oci:mine
-// Still wrong: a file with two names becomes two files, and the whole layer has to fit into memory.
+// Still wrong: it takes the newest image for the one of the box, and a file with two names becomes two files.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"syscall"
 )
 
-type object = map[string]any // and no struct: it keeps also what this program knows nothing of
+type object = map[string]any // not a struct, which would lose all that we know nothing of
 
 func main() {
 	if len(os.Args) != 4 {
@@ -31,7 +31,7 @@ func main() {
 	if len(manifests) == 0 {
 		check(fmt.Errorf("no image in %s", layout))
 	}
-	check(json.Unmarshal(read(layout, manifests[len(manifests)-1]), &manifest)) // the newest: the box's, we hope
+	check(json.Unmarshal(read(layout, manifests[len(manifests)-1]), &manifest)) // the newest
 	check(json.Unmarshal(read(layout, manifest["config"]), &config))
 	// From the layer to the index, as each has the digest of the one before in it.
 	layer := write(layout, "layer.v1.tar", pack(upper)) // not compressed: its digest is its diff ID, too
@@ -59,7 +59,7 @@ func pack(upper string) []byte {
 		h, err := tar.FileInfoHeader(info, link)
 		check(err)
 		h.Name = "." + strings.TrimPrefix(path, upper)
-		h.Uname, h.Gname = "", "" // the names that the numbers have here
+		h.Uname, h.Gname = "", "" // what this machine calls them; in the box only numbers count
 		if info.Mode()&fs.ModeCharDevice != 0 && info.Sys().(*syscall.Stat_t).Rdev == 0 {
 			h = &tar.Header{Name: filepath.Join(filepath.Dir(h.Name), ".wh."+entry.Name())}
 		}
@@ -70,7 +70,7 @@ func pack(upper string) []byte {
 			_, err = archive.Write(content)
 			check(err)
 		}
-		if size, _ := syscall.Getxattr(path, "trusted.overlay.opaque", nil); size == 1 {
+		if size, _ := syscall.Getxattr(path, "trusted.overlay.opaque", nil); info.IsDir() && size == 1 {
 			check(archive.WriteHeader(&tar.Header{Name: filepath.Join(h.Name, ".wh..wh..opq")}))
 		}
 		return nil

@@ -1,5 +1,5 @@
 // Step 11, from step 8. New: whatever the tar says, all of it stays in DIR: openat2(2), RESOLVE_IN_ROOT.
-// Run: go run ./day3-images/steps/11-hostile DIR <LAYER.tar, then ls -lR DIR
+// Run: go run ./day3-images/steps/11-hostile DIR <LAYER.tar; step 12 has two LAYERs for it
 // Still wrong: times, extended attributes and devices are missing, and a small tar can fill the whole disk.
 package main
 
@@ -29,24 +29,24 @@ func unpack(layer io.Reader, dir string) {
 	archive := tar.NewReader(layer)
 	for h, err := archive.Next(); err != io.EOF; h, err = archive.Next() {
 		check(err)
-		// Only the way to a file can lead out: .. and links. So the kernel opens the directory that
-		// the file is to be in, within top; and there we use a name without a slash, and no link.
+		// What leads out is the way to a file: a link in it, or "..". So the kernel goes that way for
+		// us, and stays in top. In the directory where it ends we make a name without a slash.
 		above, name := split(h.Name)
 		if name == "" {
 			continue // dir itself
 		}
 		parent := open(top, above)
-		deleted, isMark := strings.CutPrefix(name, ".wh.")
+		deleted, isWhiteout := strings.CutPrefix(name, ".wh.")
 		// What has this name already may be a link. To write to it is to write where it leads.
 		err = unix.Unlinkat(parent, name, 0)
 		if err != unix.ENOENT && (err != unix.EISDIR || h.Typeflag != tar.TypeDir) {
 			check(err)
 		}
 		switch {
-		case name == ".wh..wh..opq": // parent replaces the one below. overlayfs.rst, opaque directories
+		case name == ".wh..wh..opq": // nothing below shows through in parent: opaque, in overlayfs.rst
 			fd := fmt.Sprintf("/proc/self/fd/%d", parent)
 			check(unix.Setxattr(fd, "trusted.overlay.opaque", []byte("y"), 0))
-		case isMark: // overlayfs shows nothing where a layer has the device 0, 0
+		case isWhiteout: // overlayfs shows nothing where a layer has the device 0, 0
 			check(unix.Mknodat(parent, deleted, unix.S_IFCHR, 0))
 		case h.Typeflag == tar.TypeLink: // one more name for a file that came before
 			above, old := split(h.Linkname)
@@ -69,10 +69,10 @@ func unpack(layer io.Reader, dir string) {
 		default:
 			check(fmt.Errorf("%s: no file, directory or link, but a %q", h.Name, h.Typeflag))
 		}
-		if !isMark && h.Typeflag != tar.TypeLink {
+		if !isWhiteout && h.Typeflag != tar.TypeLink {
 			check(unix.Fchownat(parent, name, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW))
 		}
-		if !isMark && (h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeDir) {
+		if !isWhiteout && (h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeDir) {
 			fd, err := unix.Openat(parent, name, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
 			check(err)
 			check(unix.Fchmod(fd, uint32(h.Mode))) // after chown(2), which takes away set-user-ID
@@ -82,7 +82,7 @@ func unpack(layer io.Reader, dir string) {
 	}
 }
 
-// split takes a name of the tar apart, after all .. in it have been used up.
+// split makes of a/../b/c the directory /b/ and the name c.
 func split(name string) (above, last string) { return path.Split(path.Clean("/" + name)) }
 
 // open opens a directory in top, and makes it if there is none. For the kernel top is / meanwhile:
@@ -99,7 +99,7 @@ func open(top int, name string) int {
 			parent := open(top, above)
 			check(unix.Mkdirat(parent, last, 0o755))
 			check(unix.Close(parent))
-		case err != unix.EAGAIN: // that is: something was renamed or mounted, and .. may have moved
+		case err != unix.EAGAIN: // something on this machine was renamed or mounted: .. is uncertain, try again
 			check(fmt.Errorf("%s: %w", name, err))
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"syscall"
 )
 
-type object = map[string]any // and no struct: it keeps also what this program knows nothing of
+type object = map[string]any // not a struct, which would lose all that we know nothing of
 
 func main() {
 	layout, upper, name := "oci", "box/upper", "mine"
@@ -26,7 +26,7 @@ func main() {
 	if len(manifests) == 0 {
 		check(fmt.Errorf("no image in %s", layout))
 	}
-	check(json.Unmarshal(read(layout, manifests[len(manifests)-1]), &manifest)) // the newest: the box's, we hope
+	check(json.Unmarshal(read(layout, manifests[len(manifests)-1]), &manifest)) // the newest
 	check(json.Unmarshal(read(layout, manifest["config"]), &config))
 	// From the layer to the index, as each has the digest of the one before in it.
 	layer := write(layout, "layer.v1.tar", pack(upper)) // not compressed: its digest is its diff ID, too
@@ -54,7 +54,7 @@ func pack(upper string) []byte {
 		h, err := tar.FileInfoHeader(info, link)
 		check(err)
 		h.Name = "." + strings.TrimPrefix(path, upper)
-		h.Uname, h.Gname = "", "" // the names that the numbers have here
+		h.Uname, h.Gname = "", "" // what this machine calls them; in the box only numbers count
 		if info.Mode()&fs.ModeCharDevice != 0 && info.Sys().(*syscall.Stat_t).Rdev == 0 {
 			h = &tar.Header{Name: filepath.Join(filepath.Dir(h.Name), ".wh."+entry.Name())}
 		}
@@ -65,7 +65,7 @@ func pack(upper string) []byte {
 			_, err = archive.Write(content)
 			check(err)
 		}
-		if size, _ := syscall.Getxattr(path, "trusted.overlay.opaque", nil); size == 1 {
+		if size, _ := syscall.Getxattr(path, "trusted.overlay.opaque", nil); info.IsDir() && size == 1 {
 			check(archive.WriteHeader(&tar.Header{Name: filepath.Join(h.Name, ".wh..wh..opq")}))
 		}
 		return nil
