@@ -11,12 +11,13 @@ import (
 	"strings"
 )
 
-// A section is one that every chapter page has, in this order.
+// A section is one that a page of a day has, in this order.
 type section struct {
 	titles   [2]string // by language
 	optional bool
 }
 
+// The sections of a day that is still one page.
 var sections = []section{
 	{titles: [2]string{"What you will build", "這一章要做什麼"}},
 	{titles: [2]string{"The idea", "概念"}},
@@ -27,6 +28,29 @@ var sections = []section{
 	{titles: [2]string{"What Docker really does", "Docker 實際上怎麼做"}},
 	{titles: [2]string{"Exercises", "練習"}},
 }
+
+// The sections of the three pages of a day. The one in Go has a section for
+// each rung, and no more than that is asked of it.
+var byHand = []section{
+	{titles: [2]string{"You are here", "目前進度"}},
+	{titles: [2]string{"What you will build", "這一章要做什麼"}},
+	{titles: [2]string{"The idea", "概念"}},
+	{titles: [2]string{"Try it by hand", "動手試試"}},
+}
+
+var forReal = []section{
+	{titles: [2]string{"What goes wrong", "哪裡會出錯"}},
+	{titles: [2]string{"What the program adds", "完整的程式多了什麼"}},
+	{titles: [2]string{"cgroup v1 beside v2", "cgroup v1 與 v2 對照"}, optional: true},
+	{titles: [2]string{"What Docker really does", "Docker 實際上怎麼做"}},
+	{titles: [2]string{"Exercises", "練習"}},
+	{titles: [2]string{"What you know now", "重點回顧"}},
+	{titles: [2]string{"Three questions", "三個問題"}},
+	{titles: [2]string{"The day on one page", "一頁總結"}},
+}
+
+// maxLines of a page of a day that has three.
+const maxLines = 450
 
 // A book is all pages, in each language, below a docs directory.
 type book struct {
@@ -55,13 +79,26 @@ func readBook(docs string) (*book, []failure, error) {
 			pages[name] = p
 		}
 		for _, name := range pageNames {
-			if pages[name] == nil {
+			if pages[name] == nil && threePages(docs, name) {
 				failures = append(failures, failure{filepath.Join(docs, l.Dir, name), 1, "the page is missing"})
 			}
 		}
 		b.pages = append(b.pages, pages)
 	}
 	return b, failures, nil
+}
+
+// threePages says whether the day of the page has its three pages, in any
+// language; other pages are always there.
+func threePages(docs, name string) bool {
+	day, topic, _ := strings.Cut(name, "-")
+	if !strings.HasPrefix(day, "day") || topic != "go.md" && topic != "real.md" {
+		return true
+	}
+	found, _ := filepath.Glob(filepath.Join(docs, "*", day+"-[gr]*.md"))
+	return slices.ContainsFunc(found, func(path string) bool {
+		return strings.HasSuffix(path, "-go.md") || strings.HasSuffix(path, "-real.md")
+	})
 }
 
 // check finds all that is wrong with the pages themselves.
@@ -83,7 +120,7 @@ func (b *book) check() (failures []failure) {
 				failures = append(failures, failure{path, line, rest})
 			}
 			if strings.HasPrefix(name, "day") {
-				failures = append(failures, p.checkSections(i)...)
+				failures = append(failures, p.checkDay(i, name, pages)...)
 			}
 			if first := b.pages[0][name]; i > 0 && first != nil {
 				failures = append(failures, p.checkTranslation(first, languages[i].Dir)...)
@@ -93,7 +130,25 @@ func (b *book) check() (failures []failure) {
 	return failures
 }
 
-func (p *page) checkSections(language int) (failures []failure) {
+// checkDay holds a page of a day to its form.
+func (p *page) checkDay(language int, name string, pages map[string]*page) (failures []failure) {
+	day, topic, _ := strings.Cut(name, "-")
+	if pages[day+"-go.md"] == nil && pages[day+"-real.md"] == nil {
+		return p.checkSections(language, sections)
+	}
+	if n := p.lineAt(len(p.source)) - 1; n > maxLines {
+		failures = append(failures, failure{p.path, maxLines, fmt.Sprintf("%d lines: a page has at most %d", n, maxLines)})
+	}
+	switch topic {
+	case "go.md":
+		return append(failures, p.checkLadder(day)...)
+	case "real.md":
+		return append(failures, p.checkSections(language, forReal)...)
+	}
+	return append(failures, p.checkSections(language, byHand)...)
+}
+
+func (p *page) checkSections(language int, sections []section) (failures []failure) {
 	next := 0
 	for _, h := range p.headings {
 		if h.level != 2 {

@@ -98,10 +98,10 @@ func TestSections(t *testing.T) {
 		all = append(all, "## "+s.titles[0]+"\n")
 	}
 	page := func(parts ...string) *page { return fixture(t, "# Day\n"+strings.Join(parts, "")) }
-	expect(t, page(all...).checkSections(0))
-	expect(t, page(append(all[:5:5], all[6:]...)...).checkSections(0)) // v1 beside v2 is optional
-	expect(t, page(all[1:]...).checkSections(0), `2: "What you will build" is missing`)
-	expect(t, page(all[:7]...).checkSections(0), `9: "Exercises" is missing`)
-	expect(t, page(append([]string{"## Other\n"}, all...)...).checkSections(0), `2: "Other" is not a section`)
-	expect(t, page(append(all, all[1])...).checkSections(0), `10: "The idea" is out of order`)
+	expect(t, page(all...).checkSections(0, sections))
+	expect(t, page(append(all[:5:5], all[6:]...)...).checkSections(0, sections)) // v1 beside v2 is optional
+	expect(t, page(all[1:]...).checkSections(0, sections), `2: "What you will build" is missing`)
+	expect(t, page(all[:7]...).checkSections(0, sections), `9: "Exercises" is missing`)
+	expect(t, page(append([]string{"## Other\n"}, all...)...).checkSections(0, sections), `2: "Other" is not a section`)
+	expect(t, page(append(all, all[1])...).checkSections(0, sections), `10: "The idea" is out of order`)
 }
