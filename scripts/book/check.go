@@ -52,14 +52,39 @@ var forReal = []section{
 // maxLines of a page of a day that has three.
 const maxLines = 450
 
-// A book is all pages, in each language, below a docs directory.
+// A book is all pages, in each language, below a docs directory, and the
+// exercises beside the chapters.
 type book struct {
 	docs  string
+	names []string           // of the pages, in reading order
 	pages []map[string]*page // by language, by name
 }
 
+// isExercise tells day1-exercise-3.md, the name that README.md of
+// day1-TOPIC/exercises/03-NAME has in the book.
+func isExercise(name string) bool { return strings.Contains(name, "-exercise-") }
+
+// addExercises reads the tasks of the exercises, in each language.
+func (b *book) addExercises() error {
+	dirs, _ := filepath.Glob(filepath.Join(b.docs, "..", "day[0-9]-*", "exercises", "[0-9][0-9]-*"))
+	for _, dir := range dirs {
+		day, _, _ := strings.Cut(filepath.Base(filepath.Dir(filepath.Dir(dir))), "-")
+		name := fmt.Sprintf("%s-exercise-%s.md", day, strings.TrimPrefix(filepath.Base(dir)[:2], "0"))
+		b.names = append(b.names, name)
+		for i, l := range languages {
+			file := map[bool]string{true: "README.md", false: "README." + l.Dir + ".md"}[i == 0]
+			p, err := readPage(filepath.Join(dir, file))
+			if err != nil {
+				return err
+			}
+			b.pages[i][name] = p
+		}
+	}
+	return nil
+}
+
 func readBook(docs string) (*book, []failure, error) {
-	b := &book{docs: docs}
+	b := &book{docs: docs, names: slices.Clone(pageNames)}
 	var failures []failure
 	for _, l := range languages {
 		pages := map[string]*page{}
@@ -85,7 +110,7 @@ func readBook(docs string) (*book, []failure, error) {
 		}
 		b.pages = append(b.pages, pages)
 	}
-	return b, failures, nil
+	return b, failures, b.addExercises()
 }
 
 // threePages says whether the day of the page has its three pages, in any
@@ -104,13 +129,14 @@ func threePages(docs, name string) bool {
 // check finds all that is wrong with the pages themselves.
 func (b *book) check() (failures []failure) {
 	for i, pages := range b.pages {
-		for _, name := range pageNames {
+		for _, name := range b.names {
 			p := pages[name]
 			if p == nil {
 				continue
 			}
 			failures = append(failures, p.checkCode()...)
 			failures = append(failures, p.checkLinks()...)
+			failures = append(failures, p.checkVersions()...)
 			if _, err := p.blocks(); err != nil {
 				path, rest, _ := strings.Cut(err.Error(), ":")
 				var line int
@@ -119,7 +145,7 @@ func (b *book) check() (failures []failure) {
 				}
 				failures = append(failures, failure{path, line, rest})
 			}
-			if strings.HasPrefix(name, "day") {
+			if strings.HasPrefix(name, "day") && !isExercise(name) {
 				failures = append(failures, p.checkDay(i, name, pages)...)
 			}
 			if first := b.pages[0][name]; i > 0 && first != nil {
@@ -151,15 +177,15 @@ func (p *page) checkDay(language int, name string, pages map[string]*page) (fail
 func (p *page) checkSections(language int, sections []section) (failures []failure) {
 	next := 0
 	for _, h := range p.headings {
-		if h.level != 2 {
+		if h.Level != 2 {
 			continue
 		}
-		at := slices.IndexFunc(sections, func(s section) bool { return s.titles[language] == h.text })
+		at := slices.IndexFunc(sections, func(s section) bool { return s.titles[language] == h.Text })
 		switch {
 		case at < 0:
-			failures = append(failures, failure{p.path, h.line, fmt.Sprintf("%q is not a section of a chapter: docs/STYLE.md has them", h.text)})
+			failures = append(failures, failure{p.path, h.line, fmt.Sprintf("%q is not a section of a chapter: docs/STYLE.md has them", h.Text)})
 		case at < next:
-			failures = append(failures, failure{p.path, h.line, fmt.Sprintf("%q is out of order", h.text)})
+			failures = append(failures, failure{p.path, h.line, fmt.Sprintf("%q is out of order", h.Text)})
 		default:
 			for ; next < at; next++ {
 				if !sections[next].optional {
@@ -183,11 +209,11 @@ func (p *page) checkTranslation(first *page, dir string) (failures []failure) {
 	end := p.lineAt(len(p.source))
 	for i, h := range first.headings {
 		if i >= len(p.headings) {
-			fail(end, "the heading %q (%s:%d) is missing", h.text, first.path, h.line)
+			fail(end, "the heading %q (%s:%d) is missing", h.Text, first.path, h.line)
 			break
 		}
-		if p.headings[i].level != h.level {
-			fail(p.headings[i].line, "a heading of level %d, where %s:%d has %q of level %d", p.headings[i].level, first.path, h.line, h.text, h.level)
+		if p.headings[i].Level != h.Level {
+			fail(p.headings[i].line, "a heading of level %d, where %s:%d has %q of level %d", p.headings[i].Level, first.path, h.line, h.Text, h.Level)
 			break
 		}
 	}
@@ -300,7 +326,7 @@ func (p *page) checkLink(l link) string {
 			return err.Error()
 		}
 	}
-	if u.Fragment != "" && !slices.ContainsFunc(target.headings, func(h heading) bool { return h.id == u.Fragment }) {
+	if u.Fragment != "" && !slices.ContainsFunc(target.headings, func(h heading) bool { return h.ID == u.Fragment }) {
 		return fmt.Sprintf("the link %s leads nowhere: no such heading on %s", l.target, target.path)
 	}
 	return ""

@@ -49,8 +49,9 @@ type page struct {
 }
 
 type heading struct {
-	line, level int
-	text, id    string
+	line     int
+	Level    int
+	Text, ID string
 }
 
 // A fence is a fenced code block.
