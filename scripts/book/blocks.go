@@ -108,7 +108,7 @@ func printDiff(text string) (string, error) {
 	code := make([]string, len(lines))
 	for i, line := range lines {
 		if line != "" && !strings.HasPrefix(line, "@@") {
-			code[i] = line[1:]
+			code[i] = strings.ReplaceAll(line[1:], "\t", "    ") // a tab would end too early, after the sign
 		}
 	}
 	tokens, err := chroma.Coalesce(lexers.Get("go")).Tokenise(nil, strings.Join(code, "\n")+"\n")

@@ -155,8 +155,13 @@ func (r *printer) image(w util.BufWriter, source []byte, node ast.Node, entering
 			size = fmt.Sprintf(` width="%s" height="%s"`, m[1], m[2])
 		}
 	}
-	fmt.Fprintf(w, `<img src="%s" alt="%s"%s loading="lazy">`, template.HTMLEscapeString(target),
-		template.HTMLEscapeString(plainText(n, source)), size)
+	alt := template.HTMLEscapeString(plainText(n, source))
+	target = template.HTMLEscapeString(target)
+	if bytes.Contains(content, []byte("svg:target")) { // a moving picture; paper gets its last frame
+		fmt.Fprintf(w, `<img class="paper" src="%s#still" alt="%s"%s>`, target, alt, size)
+		size += ` class="screen"`
+	}
+	fmt.Fprintf(w, `<img src="%s" alt="%s"%s loading="lazy">`, target, alt, size)
 	return ast.WalkSkipChildren, nil
 }
 

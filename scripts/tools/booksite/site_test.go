@@ -181,7 +181,7 @@ func pages(t *testing.T) (names []string) {
 	if len(names) < 4 {
 		t.Fatalf("only %q", names)
 	}
-	sources, _ := filepath.Glob(filepath.Join(dir, "site", "source", "*", "*.go.html"))
+	sources, _ := filepath.Glob(filepath.Join(dir, "site", "en", "source", "*", "*.go.html"))
 	if len(sources) == 0 {
 		t.Fatal("no source file")
 	}
