@@ -59,7 +59,7 @@ const copying = (text, place, put) => {
 	};
 	place[put](button);
 };
-for (const line of $$("[data-copy]")) copying(() => line.dataset.copy, line, "prepend");
+for (const line of $$(".typed[data-copy]")) copying(() => line.dataset.copy, line, "prepend");
 for (const pre of $$("figure.code:not(.console):not(.diff) > pre")) copying(() => pre.textContent, pre, "after");
 
 // --- what differs between the cgroup versions: one block with tabs, the same choice everywhere

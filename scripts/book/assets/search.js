@@ -20,9 +20,14 @@ var bookSearch = (() => { // var: node's tests and other scripts find it
 		[/文件系統|文件系统/g, "檔案系統"],
 		[/描述符|描述元|文件描述/g, "描述子"],
 		[/記憶體上限/g, "記憶體限制"],
+		[/權限不足|沒有權限/g, "permission denied"],
+		[/課表|課程表/g, "時間表"],
+		[/競爭條件|競態條件|\brace conditions?\b/g, m => m < "z" ? "race" : "競爭"],
 		[/\b(?:host ?name)\b/g, "hostname"],
 		[/\bpid ?1\b/g, "pid1 pid 1"],
 		[/\bpid ?namespace/g, "pid namespace"],
+		[/\b(?:performance|benchmarks?|timings?)\b/g, "figures"],
+		[/效能|跑分/g, "數據"],
 		[/\bfolders?\b/g, "directory"],
 		[/\b(?:deleting|deleted?|erased?)\b/g, "remove"],
 		[/\bram\b/g, "memory"],
@@ -62,6 +67,10 @@ var bookSearch = (() => { // var: node's tests and other scripts find it
 		}
 	};
 	const parts = word => word.split(/[._/-]+|(?<=\d)(?=\p{Letter})|(?<=\p{Letter})(?=\d)/u).filter(p => p && p !== word);
+
+	// What explains comes before what refers to it.
+	const kinds = [[/\/day\d-(?!exercise)/, 1.2], [/\/slides/, .4], [/\/index/, .6], [/\/exercises/, .4], [/-exercise-/, .75], [/\/(?:reading|figures)/, .9], [/\/troubleshooting/, .85]];
+	const kind = link => kinds.find(([pattern]) => pattern.test("/" + link))?.[1] ?? 1;
 
 	const fields = { t: 6, p: 2, x: 1, c: .4 };
 	const prepare = sections => {
@@ -146,8 +155,8 @@ var bookSearch = (() => { // var: node's tests and other scripts find it
 		const phrase = plain(query).trim().replace(/\s+/g, " ");
 		const ranked = [...scores].map(([at, { score, words }]) => {
 			const { t, x } = p.lower[at], whole = phrase.length > 1;
-			score *= (words / known) ** 2;
-			if (whole && t.includes(phrase)) score *= t === phrase ? 2.5 : 1.6;
+			score *= (words / known) ** 2 * kind(p.sections[at].u);
+			if (whole && t.includes(phrase)) score *= t === phrase ? 2 : 1.6;
 			else if (whole && x.includes(phrase)) score *= 1.3;
 			return { at, score };
 		}).sort((a, b) => b.score - a.score || a.at - b.at);
