@@ -128,6 +128,10 @@ func threePages(docs, name string) bool {
 
 // check finds all that is wrong with the pages themselves.
 func (b *book) check() (failures []failure) {
+	terms, err := readTerms(b.docs)
+	if err != nil {
+		failures = append(failures, failure{b.docs, 1, err.Error()})
+	}
 	for i, pages := range b.pages {
 		for _, name := range b.names {
 			p := pages[name]
@@ -137,6 +141,9 @@ func (b *book) check() (failures []failure) {
 			failures = append(failures, p.checkCode()...)
 			failures = append(failures, p.checkLinks()...)
 			failures = append(failures, p.checkVersions()...)
+			if name != "glossary.md" {
+				failures = append(failures, p.checkTerms(terms)...)
+			}
 			if _, err := p.blocks(); err != nil {
 				path, rest, _ := strings.Cut(err.Error(), ":")
 				var line int
