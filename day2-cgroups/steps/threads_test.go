@@ -62,7 +62,7 @@ func countOutside(lock bool, home, box string) error {
 		}()
 	}
 	runs, outside := 0, 0
-	for end := time.Now().Add(time.Minute); time.Now().Before(end) && (!lock || runs < 300) && outside == 0; runs++ {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end) && (!lock || runs < 300) && outside == 0; runs++ {
 		if err := enter(home, "cgroup.procs"); err != nil { // all threads, also those that earlier runs have moved
 			return err
 		}
