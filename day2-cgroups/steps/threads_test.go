@@ -74,6 +74,9 @@ func countOutside(lock bool, home, box string) error {
 				runtime.LockOSThread() // and the thread ends with this goroutine
 			}
 			if err = enter(box, "tasks"); err == nil {
+				if runs > 100 {
+					time.Sleep(time.Millisecond) // a line that waits makes it likely, and is as innocent as any other
+				}
 				out, err = exec.Command("cat", "/proc/self/cgroup").Output()
 			}
 		})
