@@ -23,6 +23,9 @@ func TestCheck(t *testing.T) {
 
 // Every console block shows what its commands print on this kernel.
 func TestRun(t *testing.T) {
+	if testing.Short() && os.Getenv("GO_DOCKER_VM") == "" {
+		t.Skip("typing the pages of the book is for --all")
+	}
 	box.NeedRoot(t)
 	b, _, err := readBook(docs(t))
 	if err != nil {
