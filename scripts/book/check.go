@@ -104,7 +104,7 @@ func readBook(docs string) (*book, []failure, error) {
 			pages[name] = p
 		}
 		for _, name := range pageNames {
-			if pages[name] == nil && threePages(docs, name) {
+			if pages[name] == nil && wanted(docs, name) {
 				failures = append(failures, failure{filepath.Join(docs, l.Dir, name), 1, "the page is missing"})
 			}
 		}
@@ -113,17 +113,18 @@ func readBook(docs string) (*book, []failure, error) {
 	return b, failures, b.addExercises()
 }
 
-// threePages says whether the day of the page has its three pages, in any
-// language; other pages are always there.
-func threePages(docs, name string) bool {
+// wanted says whether the page has to be there: where a day has one of its
+// further pages, in any language, it has both, and a second one in Go in all
+// languages or in none.
+func wanted(docs, name string) bool {
 	day, topic, _ := strings.Cut(name, "-")
-	if !strings.HasPrefix(day, "day") || topic != "go.md" && topic != "real.md" {
-		return true
+	further := map[string][]string{"go.md": {"go.md", "real.md"}, "real.md": {"go.md", "real.md"}, "go2.md": {"go2.md"}}[topic]
+	for _, other := range further {
+		if found, _ := filepath.Glob(filepath.Join(docs, "*", day+"-"+other)); len(found) > 0 {
+			return true
+		}
 	}
-	found, _ := filepath.Glob(filepath.Join(docs, "*", day+"-[gr]*.md"))
-	return slices.ContainsFunc(found, func(path string) bool {
-		return strings.HasSuffix(path, "-go.md") || strings.HasSuffix(path, "-real.md")
-	})
+	return further == nil
 }
 
 // check finds all that is wrong with the pages themselves.
@@ -174,7 +175,12 @@ func (p *page) checkDay(language int, name string, pages map[string]*page) (fail
 	}
 	switch topic {
 	case "go.md":
-		return append(failures, p.checkLadder(day)...)
+		if second := pages[day+"-go2.md"]; second != nil {
+			return append(failures, checkLadder(day, p, second)...)
+		}
+		return append(failures, checkLadder(day, p)...)
+	case "go2.md":
+		return failures
 	case "real.md":
 		return append(failures, p.checkSections(language, forReal)...)
 	}

@@ -32,9 +32,9 @@ type language struct {
 // pageNames are the pages of the book, in reading order.
 var pageNames = []string{
 	"README.md", "requirements.md",
-	"day1-namespaces.md", "day1-go.md", "day1-real.md",
-	"day2-cgroups.md", "day2-go.md", "day2-real.md",
-	"day3-images.md", "day3-go.md", "day3-real.md",
+	"day1-namespaces.md", "day1-go.md", "day1-go2.md", "day1-real.md",
+	"day2-cgroups.md", "day2-go.md", "day2-go2.md", "day2-real.md",
+	"day3-images.md", "day3-go.md", "day3-go2.md", "day3-real.md",
 	"exercises.md", "troubleshooting.md", "glossary.md", "figures.md", "reading.md", "workshop.md", "slides.md",
 }
 

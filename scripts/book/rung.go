@@ -165,9 +165,23 @@ func (d *rungDiff) String() string {
 		}
 	}
 	var out strings.Builder
-	within := ""
+	within, gone := "", 0
 	for i, l := range d.lines {
-		if near[i] {
+		if gone++; l.op != '-' {
+			gone = 0
+		}
+		if gone == 2 { // how many lines go, from here on
+			n := 1
+			for i+n < len(d.lines) && d.lines[i+n].op == '-' {
+				n++
+			}
+			if n > maxGone {
+				fmt.Fprintf(&out, "-... and %d lines more\n", n)
+			} else {
+				gone = -maxGone
+			}
+		}
+		if near[i] && gone < 2 {
 			if i == 0 || !near[i-1] {
 				fmt.Fprintf(&out, "@@ line %d%s @@\n", l.line, within)
 			}
@@ -181,6 +195,10 @@ func (d *rungDiff) String() string {
 	}
 	return out.String()
 }
+
+// maxGone is how many lines that go are shown after the first of them: what
+// comes is the lesson.
+const maxGone = 3
 
 var declaration = regexp.MustCompile(`^(func (?:\([^)]*\) )?\w+|type \w+).*[{(]$`)
 
@@ -218,68 +236,74 @@ func (p *page) withRungs(source []byte) ([]byte, *failure) {
 	return []byte(strings.Join(out, "\n")), nil
 }
 
-// checkLadder: all of each Go rung of the day stands on its page: embedded, or
-// added by a diff, or kept by one from a rung that stands there.
-func (p *page) checkLadder(day string) (failures []failure) {
-	dir := filepath.Dir(p.path)
-	rungs, _ := filepath.Glob(filepath.Join(dir, "..", "..", day+"-*", "steps", "[0-9][0-9]-*", "*.go"))
+// checkLadder: all of each Go rung of the day stands on its pages in Go:
+// embedded, or added by a diff, or kept by one from a rung that stands there.
+func checkLadder(day string, pages ...*page) (failures []failure) {
+	last := pages[len(pages)-1]
+	dir := filepath.Dir(last.path)
+	rungs, _ := filepath.Glob(filepath.Join(dir, "..", "..", day+"-*", "steps", "[0-9][0-9]-*", "main.go"))
 	shown := map[string][]bool{}
-	lines := strings.Split(string(p.source), "\n")
 	for _, rung := range rungs { // in the order of the ladder: a parent comes before what grew from it
 		source, err := os.ReadFile(rung)
 		if err != nil {
-			return append(failures, failure{p.path, 1, err.Error()})
+			return append(failures, failure{last.path, 1, err.Error()})
 		}
-		if strings.HasSuffix(rung, "_test.go") {
-			continue
-		}
-		text := strings.TrimSuffix(string(source), "\n")
-		have := make([]bool, strings.Count(text, "\n")+2) // by line, from 1
+		text := strings.Split(strings.TrimSuffix(string(source), "\n"), "\n")
+		have := make([]bool, len(text)+2) // by line, from 1
 		shown[rung] = have
-		for _, f := range p.fences {
-			above := lines[max(0, f.line-3)]
-			if m := marker.FindStringSubmatch(above); m != nil && filepath.Join(dir, m[1]) == rung {
-				if at := strings.Index(string(source), p.text(f)); at >= 0 {
-					from := 1 + strings.Count(text[:at], "\n")
-					for i := range strings.Count(p.text(f), "\n") {
-						have[from+i] = true
-					}
-				}
-			}
-			m := rungMarker.FindStringSubmatch(above)
-			if m == nil || filepath.Join(dir, rungFile(dir, m[2])) != rung {
-				continue
-			}
-			d, err := readRungDiff(dir, m)
-			if err != nil {
-				continue // withRungs says so
-			}
-			before, known := shown[filepath.Join(dir, d.parent)]
-			old := 0
-			for _, l := range d.all {
-				if l.op != '+' {
-					old++
-				}
-				if l.op == ' ' && (!known || before[old]) { // another day's rung is on that day's page
-					have[l.line] = true
-				}
-			}
-			for _, l := range d.lines {
-				if l.op == '+' {
-					have[l.line] = true
-				}
-			}
+		for _, p := range pages {
+			p.showsOf(rung, string(source), have, shown)
 		}
 		var absent []string
-		for i, line := range strings.Split(text, "\n") {
+		for i, line := range text {
 			if !have[i+1] && strings.TrimSpace(line) != "" {
 				absent = append(absent, strconv.Itoa(i+1))
 			}
 		}
 		if len(absent) > 0 {
-			failures = append(failures, failure{p.path, p.lineAt(len(p.source)), fmt.Sprintf(
-				"not on this page, which shows the whole ladder: %s, lines %s", rung, strings.Join(absent, " "))})
+			failures = append(failures, failure{last.path, last.lineAt(len(last.source)), fmt.Sprintf(
+				"not in the book, which shows the whole ladder: %s, lines %s", rung, strings.Join(absent, " "))})
 		}
 	}
 	return failures
+}
+
+// showsOf marks the lines of a rung that the page shows.
+func (p *page) showsOf(rung, source string, have []bool, shown map[string][]bool) {
+	dir := filepath.Dir(p.path)
+	lines := strings.Split(string(p.source), "\n")
+	for _, f := range p.fences {
+		above, text := lines[max(0, f.line-3)], p.text(f)
+		if m := marker.FindStringSubmatch(above); m != nil && filepath.Join(dir, m[1]) == rung {
+			if at := strings.Index(source, text); at >= 0 {
+				from := 1 + strings.Count(source[:at], "\n")
+				for i := range strings.Count(text, "\n") {
+					have[from+i] = true
+				}
+			}
+		}
+		m := rungMarker.FindStringSubmatch(above)
+		if m == nil || filepath.Join(dir, rungFile(dir, m[2])) != rung {
+			continue
+		}
+		d, err := readRungDiff(dir, m)
+		if err != nil {
+			continue // withRungs says so
+		}
+		before, known := shown[filepath.Join(dir, d.parent)]
+		old := 0
+		for _, l := range d.all {
+			if l.op != '+' {
+				old++
+			}
+			if l.op == ' ' && (!known || before[old]) { // another day's rung is in that day's pages
+				have[l.line] = true
+			}
+		}
+		for _, l := range d.lines {
+			if l.op == '+' {
+				have[l.line] = true
+			}
+		}
+	}
 }

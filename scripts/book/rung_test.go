@@ -51,6 +51,12 @@ func TestRungDiff(t *testing.T) {
 	if got, _ := os.ReadFile(p.path); !strings.HasSuffix(string(got), "```diff\n@@ line 8 @@\n+func b() {\n+\tb()\n+}\n```\n") {
 		t.Errorf("got:\n%s", got)
 	}
+	if got, err := compare("a\nb\nc\nd\ne\ng\nf\n", "a\nf\n"); err != nil || (&rungDiff{lines: got}).String() != "@@ line 2 @@\n-b\n-... and 4 lines more\n" {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := compare("a\nb\nc\nd\ne\n", "a\n"); err != nil || (&rungDiff{lines: got}).String() != "@@ line 2 @@\n-b\n-c\n-d\n-e\n" {
+		t.Errorf("%v, %v", got, err)
+	}
 	expect(t, ladder(t, wholeRung+rungMark+strings.Replace(diffed, "+\tb()", "+\tc()", 1)).checkCode(), "23: differs from ../../day1-x/steps/09-b")
 	expect(t, ladder(t, "# Go\n\n[rungdiff]:# (../../day1-x/steps/08-a)\n").checkCode(), "3: want [rungdiff]")
 	expect(t, ladder(t, "# Go\n\n[rungdiff]:# (../../day1-x/steps/08-a ../../day1-x/steps/10-c)\n").checkCode(), "3: no such file")
@@ -59,10 +65,14 @@ func TestRungDiff(t *testing.T) {
 
 // A page in Go shows its ladder to the last line.
 func TestLadder(t *testing.T) {
-	expect(t, ladder(t, wholeRung+rungMark+diffed).checkLadder("day1"))
-	expect(t, ladder(t, wholeRung).checkLadder("day1"), "12: 09-b/main.go, lines 1 2 4 5 6 8 9 10")
-	expect(t, ladder(t, rungMark+diffed).checkLadder("day1"), // what it keeps stands nowhere
+	expect(t, checkLadder("day1", ladder(t, wholeRung+rungMark+diffed)))
+	expect(t, checkLadder("day1", ladder(t, wholeRung)), "12: 09-b/main.go, lines 1 2 4 5 6 8 9 10")
+	expect(t, checkLadder("day1", ladder(t, rungMark+diffed)), // what it keeps stands nowhere
 		"15: 08-a/main.go, lines 1 2 4 5 6", "15: 09-b/main.go, lines 2 4 5 6")
+	// On two pages.
+	second := ladder(t, rungMark+diffed)
+	first := parsePage(filepath.Join(filepath.Dir(second.path), "first.md"), []byte(wholeRung))
+	expect(t, checkLadder("day1", first, second))
 	part := strings.Replace(rungMark, "09-b)", "09-b /^func b/ /^}/ 0)", 1)
-	expect(t, ladder(t, wholeRung+part+"```diff\n@@ line 8 @@\n+func b() {\n+\tb()\n+}\n```\n").checkLadder("day1"), "20: 09-b/main.go, lines 1")
+	expect(t, checkLadder("day1", ladder(t, wholeRung+part+"```diff\n@@ line 8 @@\n+func b() {\n+\tb()\n+}\n```\n")), "20: 09-b/main.go, lines 1")
 }
