@@ -1,4 +1,4 @@
-package main
+package container
 
 import (
 	"encoding/json"
@@ -34,23 +34,24 @@ func openPipes(cmd *exec.Cmd) (*pipes, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make a pipe from init: %w", err), configRead.Close(), configWrite.Close())
 	}
-	childEnds := []*os.File{configRead, reportWrite}
-	cmd.ExtraFiles = append(childEnds, cmd.ExtraFiles...)
-	return &pipes{configWrite, reportRead, childEnds}, nil
+	cmd.ExtraFiles = []*os.File{configRead, reportWrite}
+	return &pipes{configWrite, reportRead, cmd.ExtraFiles}, nil
 }
 
 // closeChildEnds must follow the start: as long as we hold report's write end
 // ourselves, we never read its end of file.
-func (p *pipes) closeChildEnds() {
-	for _, f := range p.childEnds {
-		f.Close()
-	}
+func (p *pipes) closeChildEnds() error {
+	err := errors.Join(p.childEnds[0].Close(), p.childEnds[1].Close())
+	p.childEnds = nil
+	return err
 }
 
-func (p *pipes) close() {
-	p.closeChildEnds()
-	p.config.Close()
-	p.report.Close()
+func (p *pipes) close() error {
+	err := errors.Join(p.config.Close(), p.report.Close())
+	if p.childEnds != nil {
+		err = errors.Join(err, p.closeChildEnds())
+	}
+	return err
 }
 
 // send releases init.
@@ -106,10 +107,10 @@ type report struct {
 }
 
 func sendReport(w io.Writer, err error) error {
-	r := report{exitRuntimeError, err.Error()}
-	var s statusError
+	r := report{RuntimeError, err.Error()}
+	var s StatusError
 	if errors.As(err, &s) {
-		r.Status = s.status
+		r.Status = s.Status
 	}
 	return json.NewEncoder(w).Encode(r)
 }
@@ -117,11 +118,11 @@ func sendReport(w io.Writer, err error) error {
 func (p *pipes) readReport() error {
 	var r report
 	err := json.NewDecoder(p.report).Decode(&r)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read init's report: %w", err)
 	}
-	return statusError{r.Status, errors.New(r.Message)}
+	return StatusError{r.Status, errors.New(r.Message)}
 }

@@ -1,16 +1,18 @@
-package main
+package demo
 
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
-	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day1-namespaces/namespace"
 )
 
 // A fact is what one namespace looks like from where we stand.
@@ -20,18 +22,13 @@ type fact struct {
 	Sees      string `json:"sees"`
 }
 
-// factsCommand is what the demo runs in its container.
-var factsCommand = &cli.Command{
-	Name:   "facts",
-	Hidden: true,
-	Usage:  "print what each namespace looks like from here, as JSON",
-	Action: func(*cli.Context) error {
-		facts, err := collectFacts()
-		if err != nil {
-			return err
-		}
-		return json.NewEncoder(os.Stdout).Encode(facts)
-	},
+// PrintFacts prints what each namespace looks like from here, as JSON.
+func PrintFacts(out io.Writer) error {
+	facts, err := collectFacts()
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(facts)
 }
 
 func collectFacts() ([]fact, error) {
@@ -40,19 +37,19 @@ func collectFacts() ([]fact, error) {
 		"net": interfaces, "user": identity, "cgroup": cgroupPath,
 	}
 	var facts []fact
-	for _, ns := range namespaces {
-		if !ns.supported() {
+	for _, kind := range namespace.Kinds {
+		if !kind.Supported() {
 			continue
 		}
-		inode, err := os.Readlink("/proc/self/ns/" + ns.file)
+		inode, err := os.Readlink("/proc/self/ns/" + kind.File)
 		if err != nil {
 			return nil, err
 		}
-		sees, err := look[ns.name]()
+		sees, err := look[kind.Name]()
 		if err != nil {
-			return nil, fmt.Errorf("look at the %s namespace: %w", ns.name, err)
+			return nil, fmt.Errorf("look at the %s namespace: %w", kind.Name, err)
 		}
-		facts = append(facts, fact{ns.name, strings.Trim(inode, "abcdefghijklmnopqrstuvwxyz:[]"), sees})
+		facts = append(facts, fact{kind.Name, strings.Trim(inode, "abcdefghijklmnopqrstuvwxyz:[]"), sees})
 	}
 	return facts, nil
 }

@@ -1,17 +1,20 @@
-package main
+// Package demo shows what the chapter has built: host and container side by
+// side, namespace by namespace, as each of them sees itself.
+package demo
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"text/tabwriter"
 
-	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
-)
 
-var formatFlag = &cli.StringFlag{Name: "format", Value: "table", Usage: "`table` or json"}
+	"example.com/go-docker/day1-namespaces/container"
+	"example.com/go-docker/day1-namespaces/namespace"
+)
 
 // comparison is one namespace, seen from both sides.
 type comparison struct {
@@ -20,9 +23,8 @@ type comparison struct {
 	Container fact   `json:"container"`
 }
 
-// demo shows host and container side by side, namespace by namespace.
-func demo(ctx *cli.Context) error {
-	format := ctx.String("format")
+// Run prints the comparison, as a table or as JSON.
+func Run(out io.Writer, format string) (err error) {
 	if format != "table" && format != "json" {
 		return fmt.Errorf("invalid --format %q: want table or json", format)
 	}
@@ -30,52 +32,46 @@ func demo(ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer forget()
+	defer func() { err = errors.Join(err, forget()) }()
 	host, err := collectFacts()
 	if err != nil {
 		return err
 	}
-	container, err := containerFacts()
+	inside, err := containerFacts()
 	if err != nil {
 		return err
 	}
 	rows := make([]comparison, len(host))
 	for i := range host {
-		if host[i].Inode == container[i].Inode {
+		if host[i].Inode == inside[i].Inode {
 			return fmt.Errorf("the container is in the host's %s namespace, %s", host[i].Namespace, host[i].Inode)
 		}
-		rows[i] = comparison{host[i].Namespace, host[i], container[i]}
+		rows[i] = comparison{host[i].Namespace, host[i], inside[i]}
 	}
 	if format == "json" {
-		return json.NewEncoder(os.Stdout).Encode(map[string]any{"namespaces": rows})
+		return json.NewEncoder(out).Encode(map[string]any{"namespaces": rows})
 	}
-	return printTable(os.Stdout, rows)
+	return printTable(out, rows)
 }
 
 // containerFacts has a container look at itself.
 func containerFacts() ([]fact, error) {
-	id, err := newID()
-	if err != nil {
-		return nil, err
-	}
-	c := &Container{
-		ID: id, Hostname: id, Init: true, Namespaces: allNamespaces(),
+	id := container.NewID()
+	c := &container.Container{
+		ID: id, Hostname: id, Init: true, Namespaces: namespace.All(),
 		Args: []string{"/proc/self/exe", "facts"},
 	}
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make a pipe for the container's output: %w", err)
 	}
-	defer read.Close()
-	c.Stdout = write
-	status, err := run(c)
-	write.Close()
-	if err != nil {
-		return nil, err
+	err = container.Run(c, container.Parent{Signals: container.CatchSignals(), Stdout: write})
+	if err := errors.Join(err, write.Close()); err != nil {
+		return nil, errors.Join(fmt.Errorf("have a container look at itself: %w", err), read.Close())
 	}
 	out, err := io.ReadAll(read)
-	if err != nil || status != 0 {
-		return nil, fmt.Errorf("the container looked at itself and exited with %d: %w", status, err)
+	if err := errors.Join(err, read.Close()); err != nil {
+		return nil, fmt.Errorf("read what the container saw: %w", err)
 	}
 	var facts []fact
 	if err := json.Unmarshal(out, &facts); err != nil {
@@ -87,7 +83,7 @@ func containerFacts() ([]fact, error) {
 // shareMemory makes one System V shared memory segment, so that there is
 // something the container can fail to see. It is marked for removal at once:
 // the kernel keeps it for as long as we are attached to it. shmctl(2)
-func shareMemory() (forget func(), err error) {
+func shareMemory() (forget func() error, err error) {
 	id, err := unix.SysvShmGet(unix.IPC_PRIVATE, 4096, unix.IPC_CREAT|0o600)
 	if err != nil {
 		return nil, fmt.Errorf("make a shared memory segment: %w", err)
@@ -99,7 +95,7 @@ func shareMemory() (forget func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("attach shared memory segment %d: %w", id, err)
 	}
-	return func() { _ = unix.SysvShmDetach(memory) }, nil
+	return func() error { return unix.SysvShmDetach(memory) }, nil
 }
 
 func printTable(w io.Writer, rows []comparison) error {

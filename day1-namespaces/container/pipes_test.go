@@ -1,4 +1,4 @@
-package main
+package container
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ func FuzzContainerArrivesExactly(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer read.Close()
-		sent := &Container{ID: "0123456789ab", Args: []string{arg, "", arg}, Env: []string{env}, Hostname: "box", Dir: "/世界", TTY: true, Init: true, Namespaces: 1 << 30}
+		sent := &Container{ID: "0123456789ab", Args: []string{arg, "", arg}, Env: []string{env}, Hostname: "世界", TTY: true, Init: true, Namespaces: 1 << 30}
 		go func() {
 			defer write.Close()
 			if err := (&pipes{config: write}).send(sent); err != nil {
@@ -43,24 +43,8 @@ func FuzzReceive(f *testing.F) {
 	})
 }
 
-// Whatever finds itself on descriptor 3, it is not a parent's pipe.
-func TestInitByHandRefuses(t *testing.T) {
-	for name, redirect := range map[string]string{
-		"nothing":      "3<&- 4<&-",
-		"an empty one": "3</dev/null 4>/dev/null",
-		"garbage":      "3</proc/version 4>/dev/null",
-		"no container": "3<<END 4>/dev/null\n{}\nEND",
-	} {
-		got := finish(t, throughShell(program(t, "init"), `exec "$@" `+redirect))
-		if got.status != exitRuntimeError {
-			t.Errorf("%s: %+v, want status %d", name, got, exitRuntimeError)
-		}
-		got.wantOneError(t, "init is started by run, not by hand")
-	}
-}
-
 func TestReport(t *testing.T) {
-	for _, want := range []statusError{
+	for _, want := range []StatusError{
 		cannotRun("x", exec.ErrNotFound),
 		cannotRun("x", os.ErrPermission),
 	} {
@@ -72,8 +56,8 @@ func TestReport(t *testing.T) {
 			t.Fatal(err)
 		}
 		write.Close()
-		got, ok := (&pipes{report: read}).readReport().(statusError)
-		if !ok || got.status != want.status || got.Error() != want.Error() {
+		got, ok := (&pipes{report: read}).readReport().(StatusError)
+		if !ok || got.Status != want.Status || got.Error() != want.Error() {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		if err := (&pipes{report: read}).readReport(); err != nil {
