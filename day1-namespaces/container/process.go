@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -77,15 +78,9 @@ func Create(c *Container, parent Parent) (_ *Process, err error) {
 func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
 	cmd := exec.Command("/proc/self/exe", "init")
 	cmd.Env = []string{} // the container's environment comes over the pipe
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stdout, cmd.Stderr = cmp.Or(parent.Stdout, os.Stdout), cmp.Or(parent.Stderr, os.Stderr)
 	if parent.Stdin != nil { // a nil *os.File would not be a nil io.Reader
 		cmd.Stdin = parent.Stdin
-	}
-	if parent.Stdout != nil {
-		cmd.Stdout = parent.Stdout
-	}
-	if parent.Stderr != nil {
-		cmd.Stderr = parent.Stderr
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		// The cgroup namespace is made last, by init: its root is the cgroup
@@ -106,9 +101,6 @@ func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
 	}
 	return cmd, err
 }
-
-// PID is init's process id, on the parent's side.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Start has init go on, and returns as soon as the container's command runs.
 func (p *Process) Start() error {

@@ -27,7 +27,7 @@ var ErrHeld = errors.New("locked by another process")
 // directory has just been removed (ext4 says EPERM for that).
 func Create(path string, content []byte) (_ *os.File, err error) {
 	dir := filepath.Dir(path)
-	fd, err := open(dir, unix.O_TMPFILE|unix.O_RDWR, 0o600)
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, &fs.PathError{Op: "make a file in", Path: dir, Err: err}
 	}
@@ -54,11 +54,10 @@ func Create(path string, content []byte) (_ *os.File, err error) {
 // owner lives. The lock is held until the returned file is closed.
 func Try(path string) (*os.File, error) {
 	// A read-only descriptor is enough for flock, and all there is of a directory.
-	fd, err := open(path, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		return nil, err
 	}
-	file := os.NewFile(uintptr(fd), path)
 	if err := TryFile(file); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -115,24 +114,11 @@ func Poll(ctx context.Context, done func() (bool, error)) error {
 	}
 }
 
-// A signal interrupts flock and, on some file systems, open.
-func untilDone(call func() error) (err error) {
-	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
-		err = call()
-	}
-	return err
-}
-
-func open(path string, flags int, mode uint32) (fd int, err error) {
-	err = untilDone(func() error {
-		fd, err = unix.Open(path, flags|unix.O_CLOEXEC, mode)
-		return err
-	})
-	return fd, err
-}
-
 func flock(file *os.File, how int) error {
-	err := untilDone(func() error { return unix.Flock(int(file.Fd()), how) })
+	err := error(unix.EINTR) // a signal that comes while flock waits
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Flock(int(file.Fd()), how)
+	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		err = ErrHeld
 	}

@@ -1,4 +1,7 @@
-package main
+// Package cli gives a program Docker's manners on the command line: -ti means
+// -t -i, one line on stderr says what went wrong, and the exit status says
+// whose fault it was. The ladder has no rung for it: its programs take no flags.
+package cli
 
 import (
 	"errors"
@@ -8,15 +11,24 @@ import (
 	"unicode"
 
 	"github.com/sirupsen/logrus"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day2-cgroups/container"
 )
 
-// dockerLike gives an app Docker's manners: -ti means -t -i, a usage error is
-// one line on stderr, an unknown command is an error.
-func dockerLike(app *cli.App) *cli.App {
+// Run runs the program and returns the status to exit with: the one of a
+// container.StatusError, 125 for all other errors. It prints what went wrong.
+func Run(app *urfave.App, args []string) int {
+	logrus.SetFormatter(plainFormatter{})
+	return exitStatus(dockerLike(app).Run(args))
+}
+
+// dockerLike makes a usage error one line, and an unknown command an error.
+func dockerLike(app *urfave.App) *urfave.App {
 	app.UseShortOptionHandling = true
 	app.DisableSliceFlagSeparator = true // -e A=1,2 is one variable
-	app.ExitErrHandler = func(*cli.Context, error) {}
+	app.HideHelpCommand = true
+	app.ExitErrHandler = func(*urfave.Context, error) {}
 	app.OnUsageError = usageError
 	for _, c := range app.Commands {
 		c.UseShortOptionHandling = true
@@ -24,7 +36,7 @@ func dockerLike(app *cli.App) *cli.App {
 		c.OnUsageError = usageError
 	}
 	if action := app.Action; action != nil {
-		app.Action = func(ctx *cli.Context) error {
+		app.Action = func(ctx *urfave.Context) error {
 			if ctx.Args().Present() {
 				return fmt.Errorf("unknown command %q: see %s --help", ctx.Args().First(), app.Name)
 			}
@@ -35,7 +47,7 @@ func dockerLike(app *cli.App) *cli.App {
 	return app
 }
 
-func usageError(_ *cli.Context, err error, _ bool) error {
+func usageError(_ *urfave.Context, err error, _ bool) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "Incorrect Usage: "))
 }
 
@@ -62,10 +74,10 @@ func exitStatus(err error) int {
 	if err == nil {
 		return 0
 	}
-	failed := statusError{status: exitRuntimeError, err: err}
+	failed := container.StatusError{Status: container.RuntimeError, Err: err}
 	errors.As(err, &failed)
-	if failed.err != nil || err.Error() != failed.Error() {
+	if failed.Err != nil || err.Error() != failed.Error() {
 		logrus.Error(err)
 	}
-	return failed.status
+	return failed.Status
 }

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"fmt"
@@ -11,10 +11,10 @@ import (
 	"github.com/moby/term"
 )
 
-// A view shows the samples so far.
-type view func([]sample)
+// A view shows the samples so far, and whether the last of them is the end.
+type view func(samples []sample, end bool)
 
-func quietView([]sample) {}
+func quietView([]sample, bool) {}
 
 // newView draws a chart that grows on a terminal, and prints plain lines on
 // anything else.
@@ -34,7 +34,7 @@ func chartView(out *os.File, limit int64) view {
 		width = max(20, min(width, int(size.Width)-16))
 	}
 	drawn := 0 // lines on the screen
-	return func(samples []sample) {
+	return func(samples []sample, _ bool) {
 		var memory, line []float64
 		for _, s := range samples {
 			memory = append(memory, float64(s.memory)/mebibyte)
@@ -56,9 +56,9 @@ func chartView(out *os.File, limit int64) view {
 func lineView(out io.Writer, limit int64) view {
 	const every, width = 100 * time.Millisecond, 50
 	next := time.Duration(0)
-	return func(samples []sample) {
+	return func(samples []sample, end bool) {
 		s := samples[len(samples)-1]
-		if s.at < next {
+		if s.at < next && !end {
 			return
 		}
 		next = s.at + every

@@ -1,4 +1,4 @@
-package main
+package hierarchy
 
 import (
 	"fmt"
@@ -114,18 +114,18 @@ func TestHierarchies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var all []hierarchy
+			var all []Hierarchy
 			for _, mount := range mounts {
 				h := hierarchyOf(mount)
-				if h.version == 2 {
-					if err := os.MkdirAll(h.mount, 0o755); err != nil {
+				if h.Version == 2 {
+					if err := os.MkdirAll(h.Mount, 0o755); err != nil {
 						t.Fatal(err)
 					}
-					if err := os.WriteFile(filepath.Join(h.mount, "cgroup.controllers"), []byte(m.controllers+"\n"), 0o644); err != nil {
+					if err := os.WriteFile(filepath.Join(h.Mount, "cgroup.controllers"), []byte(m.controllers+"\n"), 0o644); err != nil {
 						t.Fatal(err)
 					}
 				}
-				if h.controllers, err = h.findControllers(mount.VFSOptions); err != nil {
+				if h.Controllers, err = h.readControllers(mount.VFSOptions); err != nil {
 					t.Fatal(err)
 				}
 				all = append(all, h)
@@ -143,7 +143,7 @@ func TestHierarchies(t *testing.T) {
 			var got []string
 			for _, name := range v1Controllers { // in this order
 				if h, ok := byName[name]; ok {
-					got = append(got, fmt.Sprintf("%s:%s", name, h.mount))
+					got = append(got, fmt.Sprintf("%s:%s", name, h.Mount))
 				}
 			}
 			if strings.Join(got, " ") != here(m.want) {
@@ -157,7 +157,7 @@ func TestHierarchies(t *testing.T) {
 }
 
 func TestNoLineForHierarchy(t *testing.T) {
-	h := hierarchy{version: 2, mount: "/mnt", root: "/"}
+	h := Hierarchy{Version: 2, Mount: "/mnt", Root: "/"}
 	if got, err := h.cgroupIn("1:memory:/x\nnonsense\n"); err == nil || !strings.Contains(err.Error(), "/mnt") {
 		t.Errorf("got %q, %v", got, err)
 	}
@@ -170,9 +170,9 @@ func FuzzCgroupIn(f *testing.F) {
 	}
 	f.Add("0::/../..\n", "/..")
 	f.Fuzz(func(t *testing.T, text, root string) {
-		for _, h := range []hierarchy{
-			{version: 1, mount: "/mnt/memory", root: root, controllers: []string{"memory"}},
-			{version: 2, mount: "/mnt/memory", root: root},
+		for _, h := range []Hierarchy{
+			{Version: 1, Mount: "/mnt/memory", Root: root, Controllers: []string{"memory"}},
+			{Version: 2, Mount: "/mnt/memory", Root: root},
 		} {
 			dir, err := h.cgroupIn(text)
 			if err == nil && dir != "/mnt/memory" && !strings.HasPrefix(dir, "/mnt/memory/") {
@@ -192,10 +192,10 @@ func FuzzMountTable(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var all []hierarchy
+		var all []Hierarchy
 		for _, m := range mounts {
 			h := hierarchyOf(m)
-			h.controllers, _ = h.findControllers(m.VFSOptions)
+			h.Controllers, _ = h.readControllers(m.VFSOptions)
 			all = append(all, h)
 		}
 		version, byName, err := chooseVersion(all)
