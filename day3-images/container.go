@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"example.com/go-docker/day3-images/rootfs"
 	"github.com/moby/term"
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
@@ -31,7 +32,7 @@ type Container struct {
 	TTY         bool   // -t: a terminal of its own
 	Init        bool   // keep our init as PID 1 (true), or let the command be it
 	User        string // as the container's passwd has it
-	Root        *root
+	Root        *rootfs.Root
 
 	Limits       Limits `json:"-"`
 	CgroupParent string `json:"-"`

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"example.com/go-docker/day3-images/rootfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,6 +34,9 @@ func (s *store) export(c *containerDir, img *image, w io.Writer) (err error) {
 		return packTree(w, upper)
 	}
 	done := make(chan error)
+	if layers, err = visibleLayers(layers); err != nil {
+		return err
+	}
 	go func() {
 		// The mount is in a namespace that only this thread is in. A goroutine
 		// that ends without letting go of its thread takes the thread along, and
@@ -48,10 +52,10 @@ func exportMounted(dirs []string, at string, w io.Writer) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("make a mount namespace: %w", err)
 	}
-	if err := makeMountsPrivate(); err != nil {
+	if err := rootfs.MakeMountsPrivate(); err != nil {
 		return err
 	}
-	if err := (overlay{Layers: dirs, Merged: at}).mount(); err != nil {
+	if err := (rootfs.Overlay{Layers: dirs, Merged: at}).Mount(); err != nil {
 		return err
 	}
 	return packTree(w, at)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day3-images/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
@@ -57,7 +58,7 @@ func runImage(ctx *cli.Context) error {
 
 // runContainer makes the container's directory, runs the container and lets go
 // of the directory.
-func (s *store) runContainer(c *Container, d *containerDir, img *image, volumes []volume, readOnly bool) (status int, err error) {
+func (s *store) runContainer(c *Container, d *containerDir, img *image, volumes []rootfs.Volume, readOnly bool) (status int, err error) {
 	c.signals = catchSignals() // from here on there is something to remove
 	release, err := s.hold(img, c.ID)
 	if err != nil {
@@ -75,7 +76,9 @@ func (s *store) runContainer(c *Container, d *containerDir, img *image, volumes 
 	if err != nil {
 		return 0, fmt.Errorf("make the mount points: %w", err)
 	}
-	layers = append([]string{skeleton}, layers...)
+	if layers, err = visibleLayers(append([]string{skeleton}, layers...)); err != nil {
+		return 0, err
+	}
 	if err := s.createContainerDir(d); err != nil {
 		return 0, err
 	}
@@ -117,21 +120,21 @@ func (c *Container) applyConfig(ctx *cli.Context, config v1.Config) (err error) 
 	return err
 }
 
-func volumesFromFlags(ctx *cli.Context) ([]volume, error) {
-	var volumes []volume
+func volumesFromFlags(ctx *cli.Context) ([]rootfs.Volume, error) {
+	var volumes []rootfs.Volume
 	for _, s := range ctx.StringSlice("volume") {
-		v, err := parseVolume(s)
+		v, err := rootfs.ParseVolume(s)
 		if err != nil {
 			return nil, fmt.Errorf("invalid --volume %q: %w", s, err)
 		}
 		volumes = append(volumes, v)
 	}
-	slices.SortStableFunc(volumes, func(a, b volume) int { return strings.Compare(a.Target, b.Target) }) // /a before /a/b
+	slices.SortStableFunc(volumes, func(a, b rootfs.Volume) int { return strings.Compare(a.Target, b.Target) }) // /a before /a/b
 	return volumes, nil
 }
 
 // makeSources makes the host's side of volumes where it is missing.
-func makeSources(volumes []volume) error {
+func makeSources(volumes []rootfs.Volume) error {
 	for _, v := range volumes {
 		if _, err := os.Stat(v.Source); err == nil {
 			continue
@@ -146,10 +149,10 @@ func makeSources(volumes []volume) error {
 
 // root describes the container's root and writes the files that Docker puts
 // into every container's /etc.
-func (d *containerDir) root(c *Container, config v1.Config, layers []string) (*root, error) {
+func (d *containerDir) root(c *Container, config v1.Config, layers []string) (*rootfs.Root, error) {
 	in := func(name ...string) string { return filepath.Join(append([]string{d.Dir}, name...)...) }
-	r := &root{
-		Overlay: overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged"), Volatile: d.Remove},
+	r := &rootfs.Root{
+		Overlay: rootfs.Overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged"), Volatile: d.Remove},
 		Files:   map[string]string{},
 	}
 	hosts := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" + c.Hostname + "\n"
@@ -164,7 +167,7 @@ func (d *containerDir) root(c *Container, config v1.Config, layers []string) (*r
 		r.Files["/etc/"+name] = in(name)
 	}
 	for i, target := range slices.Sorted(maps.Keys(config.Volumes)) { // /a before /a/b
-		v := imageVolume{Target: target, Upper: in("volumes", fmt.Sprint(i), "upper"), Work: in("volumes", fmt.Sprint(i), "work")}
+		v := rootfs.ImageVolume{Target: target, Upper: in("volumes", fmt.Sprint(i), "upper"), Work: in("volumes", fmt.Sprint(i), "work")}
 		for _, dir := range []string{v.Upper, v.Work} {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return nil, err

@@ -1,4 +1,4 @@
-package main
+package rootfs
 
 import (
 	"errors"
@@ -9,21 +9,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A root is what the container has instead of the host's file system.
-type root struct {
-	Overlay      overlay
+// A Root is what the container has instead of the host's file system.
+type Root struct {
+	Overlay      Overlay
 	Files        map[string]string // path in the container: file of the host, as for /etc/hosts
-	Volumes      []volume          // -v
-	ImageVolumes []imageVolume     // VOLUME of the image
+	Volumes      []Volume          // -v
+	ImageVolumes []ImageVolume     // VOLUME of the image
 	Workdir      string            // made if it is not there, as Docker does
 	ReadOnly     bool
 	Console      string // the container's terminal on the host, like /dev/pts/7
 }
 
-// enter makes the root and moves this process into it: a recipe. Nothing of it
+// Enter makes the root and moves this process into it: a recipe. Nothing of it
 // shows on the host, because the mount tree is private already.
-func (r *root) enter() error {
-	if err := r.Overlay.mount(); err != nil {
+func (r *Root) Enter() error {
+	if err := r.Overlay.Mount(); err != nil {
 		return err
 	}
 	dir, err := openRoot(r.Overlay.Merged)
@@ -164,7 +164,7 @@ func lock(dir rootDir, name string) error {
 	return attach(mount, at)
 }
 
-func (r *root) makeWorkdir(dir rootDir) error {
+func (r *Root) makeWorkdir(dir rootDir) error {
 	place, err := dir.make(r.Workdir, true)
 	if err != nil {
 		return fmt.Errorf("make the working directory: %w", err)
@@ -173,7 +173,7 @@ func (r *root) makeWorkdir(dir rootDir) error {
 }
 
 // mountFiles puts single files of the host into the container.
-func (r *root) mountFiles(dir rootDir) error {
+func (r *Root) mountFiles(dir rootDir) error {
 	for target, source := range r.Files {
 		if err := bind(dir, source, target, 0); err != nil {
 			return err

@@ -1,4 +1,4 @@
-package main
+package rootfs
 
 import (
 	"errors"
@@ -11,18 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A volume is a directory or file of the host in the container: -v.
-type volume struct {
+// A Volume is a directory or file of the host in the container: -v.
+type Volume struct {
 	Source   string // absolute, on the host
 	Target   string // absolute, in the container
 	ReadOnly bool
 }
 
-// parseVolume reads SRC:DST or SRC:DST:ro. Docker makes a missing SRC a
+// ParseVolume reads SRC:DST or SRC:DST:ro. Docker makes a missing SRC a
 // directory; so do we, but only when the container is about to start.
-func parseVolume(s string) (volume, error) {
+func ParseVolume(s string) (Volume, error) {
 	parts := strings.Split(s, ":")
-	v := volume{}
+	v := Volume{}
 	switch {
 	case len(parts) == 3 && parts[2] == "ro":
 		v.ReadOnly = true
@@ -41,7 +41,7 @@ func parseVolume(s string) (volume, error) {
 	return v, nil
 }
 
-func (r *root) mountVolumes(dir rootDir) error {
+func (r *Root) mountVolumes(dir rootDir) error {
 	for _, v := range r.Volumes {
 		var attributes uint64
 		if v.ReadOnly {
@@ -76,9 +76,9 @@ func bind(dir rootDir, source, target string, attributes uint64) error {
 	return attach(mount, place)
 }
 
-// An imageVolume is a directory that the image declares with VOLUME: what the
+// An ImageVolume is a directory that the image declares with VOLUME: what the
 // container writes there is not part of the container, and so not of a commit.
-type imageVolume struct {
+type ImageVolume struct {
 	Target      string
 	Upper, Work string
 
@@ -90,7 +90,7 @@ type imageVolume struct {
 // our masks, to whoever writes VOLUME /sys; many images with systemd write
 // VOLUME /sys/fs/cgroup. And of a volume in a volume it would be the third one
 // on top of another: the kernel has two at most.
-func (r *root) openImageVolumes(dir rootDir) error {
+func (r *Root) openImageVolumes(dir rootDir) error {
 	for i, v := range r.ImageVolumes {
 		image, err := dir.make(v.Target, true)
 		if err != nil {
@@ -103,7 +103,7 @@ func (r *root) openImageVolumes(dir rootDir) error {
 
 // mountImageVolumes lays a second overlay over each of them: it starts with
 // the image's content, as Docker's volumes do, and takes the changes.
-func (r *root) mountImageVolumes(dir rootDir) error {
+func (r *Root) mountImageVolumes(dir rootDir) error {
 	for _, v := range r.ImageVolumes {
 		if err := v.mount(dir); err != nil {
 			return fmt.Errorf("the image's volume %s: %w", v.Target, err)
@@ -112,7 +112,7 @@ func (r *root) mountImageVolumes(dir rootDir) error {
 	return nil
 }
 
-func (v imageVolume) mount(dir rootDir) error {
+func (v ImageVolume) mount(dir rootDir) error {
 	defer v.image.Close()
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(v.image.Fd()), &stat); err != nil {
@@ -127,8 +127,8 @@ func (v imageVolume) mount(dir rootDir) error {
 		return err
 	}
 	defer place.Close()
-	o := overlay{Layers: []string{fdPath(int(v.image.Fd()))}, Upper: v.Upper, Work: v.Work, Merged: fdPath(int(place.Fd()))}
-	if err := o.mount(); err != nil {
+	o := Overlay{Layers: []string{fdPath(int(v.image.Fd()))}, Upper: v.Upper, Work: v.Work, Merged: fdPath(int(place.Fd()))}
+	if err := o.Mount(); err != nil {
 		return err
 	}
 	mounted, err := dir.resolve(v.Target, 0) // place is still what the mount covers

@@ -1,4 +1,4 @@
-package main
+package rootfs
 
 import (
 	"fmt"
@@ -16,12 +16,12 @@ var kept = map[int]bool{
 	unix.CAP_SETUID: true, unix.CAP_SYS_CHROOT: true,
 }
 
-// dropCapabilities takes all others out of this thread's bounding set, which
+// DropCapabilities takes all others out of this thread's bounding set, which
 // is what exec can give at most. So the command that this thread starts has
 // only the kept ones and can never get more, while we keep ours: we still need
 // them, and a process with fewer may not look into one with more, not even at
 // /proc/1/exe. capabilities(7), ptrace(2)
-func dropCapabilities() error {
+func DropCapabilities() error {
 	for capability := 0; capability <= unix.CAP_LAST_CAP; capability++ {
 		if kept[capability] {
 			continue

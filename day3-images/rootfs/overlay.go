@@ -1,4 +1,4 @@
-package main
+package rootfs
 
 import (
 	"fmt"
@@ -9,30 +9,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An overlay is the container's file system: the image's layers, read-only and
+// An Overlay is the container's file system: the image's layers, read-only and
 // shared by all its containers, and on top one directory that takes every
 // change. Documentation/filesystems/overlayfs.rst
-type overlay struct {
-	Layers   []string // the image's, lowest first
+type Overlay struct {
+	Layers   []string // the image's, lowest first, without those that an opaque one hides
 	Upper    string   // what the container changes; "": the overlay is read-only
 	Work     string   // the kernel's, on the same file system as Upper
 	Merged   string   // where it is mounted
 	Volatile bool     // Upper is thrown away with the container: never wait for the disk
 }
 
-// mount mounts the overlay. The options of mount(2) must fit in one page, and
+// Mount mounts the overlay. The options of mount(2) must fit in one page, and
 // the paths of fifty layers do not: so the directories are opened, and named by
 // their descriptors, in the directory that lists those. A comma or a colon in
 // a path then does not matter either.
-func (o overlay) mount() error {
-	layers, err := visibleLayers(o.Layers)
-	if err != nil {
-		return err
-	}
+func (o Overlay) Mount() error {
 	if err := os.Chdir("/proc/self/fd"); err != nil {
 		return fmt.Errorf("change to the directory of descriptors: %w", err)
 	}
-	dirs := slices.Clone(layers)
+	dirs := slices.Clone(o.Layers)
 	slices.Reverse(dirs) // overlayfs wants the uppermost first
 	if o.Upper != "" {
 		dirs = append(dirs, o.Upper, o.Work)
@@ -46,7 +42,7 @@ func (o overlay) mount() error {
 		defer file.Close()
 		names = append(names, fmt.Sprint(file.Fd()))
 	}
-	n := len(layers)
+	n := len(o.Layers)
 	// Redirects, and copies of the metadata alone, which some distributions switch
 	// on, leave files in Upper that mean nothing without the layers below; with an
 	// index, Upper could not be read for commit -o while the container runs.
@@ -67,7 +63,7 @@ func (o overlay) mount() error {
 // checkWritable makes sure that changes have a place to go. When the kernel
 // cannot make its own directories in Work, as on a full disk, it says so in its
 // log only and mounts the overlay read-only. ovl_get_workdir in fs/overlayfs/super.c
-func (o overlay) checkWritable(at *os.File) error {
+func (o Overlay) checkWritable(at *os.File) error {
 	var mounted unix.Statfs_t
 	if err := unix.Fstatfs(int(at.Fd()), &mounted); err != nil {
 		return &os.PathError{Op: "statfs", Path: at.Name(), Err: err}

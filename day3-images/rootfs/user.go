@@ -1,21 +1,23 @@
-package main
+package rootfs
 
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/moby/sys/user"
 )
 
-// lookUpUser turns the container's user, like "www-data", "1000" or
-// "1000:staff", into ids. Names are looked up in the container's own passwd
-// and group, so this comes after the root has been entered.
-func (c *Container) lookUpUser() (*syscall.Credential, error) {
-	u, err := user.GetExecUserPath(c.User, &user.ExecUser{Home: "/"}, "/etc/passwd", "/etc/group")
+// LookUpUser turns a user, like "www-data", "1000" or "1000:staff", into ids,
+// and returns env with the user's HOME added if it has none. "" is root. Names
+// are looked up in /etc/passwd and /etc/group, so the root has to be entered
+// before.
+func LookUpUser(spec string, env []string) (*syscall.Credential, []string, error) {
+	u, err := user.GetExecUserPath(spec, &user.ExecUser{Home: "/"}, "/etc/passwd", "/etc/group")
 	if err != nil {
-		return nil, fmt.Errorf("user %q in the container: %w", c.User, err)
+		return nil, nil, fmt.Errorf("user %q in the container: %w", spec, err)
 	}
 	// The group itself is among the supplementary ones, too: a setgid program
 	// that drops its group must not leave the user without it (CVE-2022-36109).
@@ -23,18 +25,15 @@ func (c *Container) lookUpUser() (*syscall.Credential, error) {
 	for _, gid := range u.Sgids {
 		credential.Groups = append(credential.Groups, uint32(gid))
 	}
-	for _, e := range c.Env {
-		if strings.HasPrefix(e, "HOME=") {
-			return credential, nil
-		}
+	if !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "HOME=") }) {
+		env = append(slices.Clip(env), "HOME="+u.Home)
 	}
-	c.Env = append(c.Env, "HOME="+u.Home)
-	return credential, nil
+	return credential, env, nil
 }
 
-// takeUser switches this whole process to the user: for --init=false, when it
+// BecomeUser switches this whole process to the user: for --init=false, when it
 // becomes the command.
-func takeUser(u *syscall.Credential) error {
+func BecomeUser(u *syscall.Credential) error {
 	groups := make([]int, len(u.Groups))
 	for i, gid := range u.Groups {
 		groups[i] = int(gid)
@@ -51,10 +50,10 @@ func takeUser(u *syscall.Credential) error {
 	return nil
 }
 
-// enterWorkdir changes to the working directory. Getwd proves that it is in the
+// EnterWorkdir changes to the working directory. Getwd proves that it is in the
 // container: a descriptor of the host, reached through /proc, would have no
 // path here (CVE-2024-21626).
-func enterWorkdir(dir string) error {
+func EnterWorkdir(dir string) error {
 	if err := os.Chdir(dir); err != nil {
 		return fmt.Errorf("change to the working directory: %w", err)
 	}

@@ -1,4 +1,4 @@
-package main
+package rootfs
 
 import (
 	"fmt"
@@ -70,7 +70,7 @@ func mountBelow(dir rootDir, place, fsType string, attributes int, options ...st
 // mountConsole shows the container's terminal, which comes from the host's
 // devpts, as /dev/console: with a devpts of its own the container has no other
 // path to it.
-func (r *root) mountConsole(dir rootDir) error {
+func (r *Root) mountConsole(dir rootDir) error {
 	if r.Console == "" {
 		return nil
 	}
