@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"runtime"
@@ -21,12 +19,7 @@ import (
 // addLayer makes an image of a base image (nil: of nothing) and one more layer,
 // whose tar change writes. What config changes in the configuration is part of
 // the new image; the last history entry is the new layer's. The name may be "".
-func (s *store) addLayer(base *image, change func(io.Writer) error, config func(*v1.ConfigFile), name string) (*image, error) {
-	return s.addLayerUntil(context.Background(), base, change, config, name)
-}
-
-// addLayerUntil is addLayer as long as nobody interrupts us.
-func (s *store) addLayerUntil(ctx context.Context, base *image, change func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *image, err error) {
+func addLayer(ctx context.Context, s *store, base *image, change func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *image, err error) {
 	name, err = fullTag(name)
 	if err != nil {
 		return nil, err
@@ -36,7 +29,7 @@ func (s *store) addLayerUntil(ctx context.Context, base *image, change func(io.W
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, j.end()) }()
-	layer, diffID, err := s.packBlob(ctx, j, change)
+	layer, diffID, err := packBlob(ctx, s, j, change)
 	if err != nil {
 		return nil, err
 	}
@@ -76,20 +69,8 @@ func (s *store) addLayerUntil(ctx context.Context, base *image, change func(io.W
 	return s.resolve(m.Config.Digest.String())
 }
 
-// fullTag checks the name of a new image.
-func fullTag(name string) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	ref, err := parseReference(name)
-	if err == nil && ref.Tag == "" {
-		err = fmt.Errorf("invalid image name %q: a digest cannot be chosen", name)
-	}
-	return ref.String(), err
-}
-
 // packBlob takes in the tar that change writes, as a gzip blob.
-func (s *store) packBlob(ctx context.Context, j *job, change func(io.Writer) error) (layer v1.Descriptor, diffID v1.Hash, err error) {
+func packBlob(ctx context.Context, s *store, j *job, change func(io.Writer) error) (layer v1.Descriptor, diffID v1.Hash, err error) {
 	file, err := os.Create(j.path("blob"))
 	if err != nil {
 		return layer, diffID, err
@@ -109,24 +90,6 @@ func (s *store) packBlob(ctx context.Context, j *job, change func(io.Writer) err
 	}
 	layer = v1.Descriptor{MediaType: types.OCILayer, Digest: blob.digest(), Size: blob.size}
 	return layer, tar.digest(), s.adoptBlob(file.Name(), layer)
-}
-
-// A digester takes the digest of what goes through it.
-type digester struct {
-	w    io.Writer
-	hash hash.Hash
-	size int64
-}
-
-func (d *digester) Write(p []byte) (int, error) {
-	n, err := d.w.Write(p)
-	d.hash.Write(p[:n])
-	d.size += int64(n)
-	return n, err
-}
-
-func (d *digester) digest() v1.Hash {
-	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(d.hash.Sum(nil))}
 }
 
 // startFrom returns a manifest and a configuration to add to. They are OCI's,

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -52,9 +53,9 @@ func tarOf(t testing.TB, files map[string]string) []byte {
 	return makeTar(t, entries...)
 }
 
-func (s *store) loadBytes(t testing.TB, archive []byte) ([]string, error) {
+func (s testStore) loadBytes(t testing.TB, archive []byte) ([]string, error) {
 	t.Helper()
-	return s.load(t.Context(), bytes.NewReader(archive), hostPlatform())
+	return load(t.Context(), s.store, bytes.NewReader(archive), hostPlatform())
 }
 
 func TestLoad(t *testing.T) {
@@ -295,7 +296,7 @@ func TestSaveAndLoad(t *testing.T) {
 	if _, err := from.loadBytes(t, tarOf(t, smallImage(t).dockerFiles(t, "app:1", "localhost:5000/other:2"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := from.addLayer(nil, writeTar(t, tarFile("x", "")), func(*v1.ConfigFile) {}, "second"); err != nil {
+	if _, err := addLayer(context.Background(), from.store, nil, writeTar(t, tarFile("x", "")), func(*v1.ConfigFile) {}, "second"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -356,7 +357,7 @@ func namesIn(t testing.TB, archive []byte) (names []string) {
 func TestSaveRefuses(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := s.addLayer(nil, writeTar(t, tarFile("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
+	if _, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -385,7 +386,7 @@ func TestSaveRefuses(t *testing.T) {
 func TestArchivesAndTerminals(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := s.addLayer(nil, writeTar(t, tarFile("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
+	if _, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"save", "x"}, {"load"}, {"import", "-"}} {

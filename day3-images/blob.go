@@ -1,21 +1,14 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
-
-// maxDocument is how long a manifest, an index or a configuration may be. They
-// are held in memory, and come from outside.
-const maxDocument = 4 << 20
 
 // blobPath is the place of a blob. A digest from outside is safe in a path
 // because it has been parsed: v1.Hash takes nothing but sha256: and 64
@@ -74,48 +67,4 @@ func (s *store) writeBlob(j *job, content []byte) (v1.Descriptor, error) {
 // adoptBlob gives a file that was verified its place in the store.
 func (s *store) adoptBlob(path string, blob v1.Descriptor) error {
 	return os.Rename(path, s.blobPath(blob.Digest))
-}
-
-func sha256Of(content []byte) v1.Hash {
-	sum := sha256.Sum256(content)
-	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
-}
-
-const anySize = -1
-
-// verify passes r on and fails at its end if it was not what the digest and
-// the size say. Nothing that has not been read to its end is verified.
-func verify(r io.Reader, what string, digest v1.Hash, size int64) io.Reader {
-	return &verifier{r: r, hash: sha256.New(), what: what, digest: digest, size: size}
-}
-
-type verifier struct {
-	r      io.Reader
-	hash   hash.Hash
-	read   int64
-	what   string
-	digest v1.Hash
-	size   int64
-	err    error
-}
-
-func (v *verifier) Read(p []byte) (int, error) {
-	if v.err != nil {
-		return 0, v.err
-	}
-	n, err := v.r.Read(p)
-	v.hash.Write(p[:n])
-	v.read += int64(n)
-	switch {
-	case v.size != anySize && v.read > v.size:
-		err = fmt.Errorf("%s %s is longer than %d bytes", v.what, v.digest, v.size)
-	case err == io.EOF && v.size != anySize && v.read < v.size:
-		err = fmt.Errorf("%s %s ends after %d of %d bytes", v.what, v.digest, v.read, v.size)
-	case err == io.EOF:
-		if sum := hex.EncodeToString(v.hash.Sum(nil)); sum != v.digest.Hex {
-			err = fmt.Errorf("%s %s is damaged: its digest is sha256:%s", v.what, v.digest, sum)
-		}
-	}
-	v.err = err
-	return n, err
 }

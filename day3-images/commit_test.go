@@ -185,7 +185,7 @@ func TestImportRefuses(t *testing.T) {
 
 // endedContainer is a container directory as run leaves it, without a run: a
 // file is added, one changed, one deleted, and a directory replaced.
-func endedContainer(t testing.TB, s *store, img *image, id, name string) *containerDir {
+func endedContainer(t testing.TB, s testStore, img *image, id, name string) *containerDir {
 	t.Helper()
 	dirs, err := s.layerDirs(img)
 	if err != nil {
@@ -267,7 +267,7 @@ func TestCommit(t *testing.T) {
 }
 
 // tarTypes lists what is in a layer.
-func tarTypes(t testing.TB, s *store, blob v1.Descriptor) map[string]byte {
+func tarTypes(t testing.TB, s testStore, blob v1.Descriptor) map[string]byte {
 	t.Helper()
 	file, err := s.openBlob(blob)
 	if err != nil {
@@ -290,7 +290,7 @@ func tarTypes(t testing.TB, s *store, blob v1.Descriptor) map[string]byte {
 }
 
 // exported lists what commit -o writes for a container.
-func exported(t testing.TB, s *store, id string) []string {
+func exported(t testing.TB, s testStore, id string) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "c.tar")
 	before := toolOutput(t, "cat", "/proc/self/mountinfo")

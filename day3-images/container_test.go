@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -43,7 +44,7 @@ func busyboxFiles(t testing.TB) []tarEntry {
 
 // boxes makes a store for a test that runs containers, with an image called
 // busybox. More files make a second layer, and instructions a configuration.
-func boxes(t testing.TB, more []tarEntry, instructions ...string) *store {
+func boxes(t testing.TB, more []tarEntry, instructions ...string) testStore {
 	t.Helper()
 	kernelTest(t)
 	s := emptyStore(t)
@@ -52,9 +53,9 @@ func boxes(t testing.TB, more []tarEntry, instructions ...string) *store {
 		t.Fatal(err)
 	}
 	config := func(file *v1.ConfigFile) { change(&file.Config) }
-	img, err := s.addLayer(nil, writeTar(t, busyboxFiles(t)...), config, "busybox")
+	img, err := addLayer(context.Background(), s.store, nil, writeTar(t, busyboxFiles(t)...), config, "busybox")
 	if err == nil && len(more) > 0 {
-		_, err = s.addLayer(img, writeTar(t, more...), config, "busybox")
+		_, err = addLayer(context.Background(), s.store, img, writeTar(t, more...), config, "busybox")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -63,14 +64,14 @@ func boxes(t testing.TB, more []tarEntry, instructions ...string) *store {
 }
 
 // run is the program's run command, with its cgroups below the tests' own.
-func (s *store) run(t testing.TB, args ...string) *exec.Cmd {
+func (s testStore) run(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	return program(t, append([]string{"--root", s.root, "run", "--cgroup-parent", testParent}, args...)...)
 }
 
 // says runs a shell in a container of the image busybox, and wants it to
 // succeed and to print just this.
-func (s *store) says(t testing.TB, want, script string, options ...string) {
+func (s testStore) says(t testing.TB, want, script string, options ...string) {
 	t.Helper()
 	got := finish(t, s.run(t, append(append([]string{"--rm"}, options...), "busybox", "sh", "-c", script)...))
 	if got != (outcome{0, want, ""}) {
@@ -79,7 +80,7 @@ func (s *store) says(t testing.TB, want, script string, options ...string) {
 }
 
 // kept lists the containers that are in the store.
-func (s *store) kept(t testing.TB) (names []string) {
+func (s testStore) kept(t testing.TB) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(s.path("containers"))
 	if err != nil {

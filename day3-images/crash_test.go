@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -19,7 +20,7 @@ import (
 // A scenario is a command that changes a store, and what it needs.
 type scenario struct {
 	name    string
-	prepare func(t *testing.T, s *store) (args []string)
+	prepare func(t *testing.T, s testStore) (args []string)
 	made    string // the image that is there once it has succeeded
 }
 
@@ -37,11 +38,11 @@ func scenarios(t *testing.T) []scenario {
 	archive := write("archive.tar", tarOf(t, app.dockerFiles(t, "app:1")))
 	root := write("root.tar", makeTar(t, tarFile("a", string(text(200_000)))))
 	return []scenario{
-		{"pull", func(*testing.T, *store) []string { return []string{"pull", registry.name("1")} }, registry.name("1")},
-		{"load", func(*testing.T, *store) []string { return []string{"load", "-i", archive} }, "app:1"},
-		{"import", func(*testing.T, *store) []string { return []string{"import", root, "app:1"} }, "app:1"},
-		{"rmi", func(t *testing.T, s *store) []string {
-			if _, err := s.addLayer(nil, writeTar(t, tarFile("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
+		{"pull", func(*testing.T, testStore) []string { return []string{"pull", registry.name("1")} }, registry.name("1")},
+		{"load", func(*testing.T, testStore) []string { return []string{"load", "-i", archive} }, "app:1"},
+		{"import", func(*testing.T, testStore) []string { return []string{"import", root, "app:1"} }, "app:1"},
+		{"rmi", func(t *testing.T, s testStore) []string {
+			if _, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
 				t.Fatal(err)
 			}
 			return []string{"rmi", "-f", "app:1"}
@@ -51,7 +52,7 @@ func scenarios(t *testing.T) []scenario {
 
 // afterCrash checks that the store is as good as before or as good as done,
 // and that the same command now works.
-func (sc scenario) afterCrash(t *testing.T, s *store, args []string) {
+func (sc scenario) afterCrash(t *testing.T, s testStore, args []string) {
 	t.Helper()
 	if _, err := openStore(s.root); err != nil { // sweeps
 		t.Fatal(err)
@@ -80,9 +81,9 @@ func (sc scenario) afterCrash(t *testing.T, s *store, args []string) {
 	}
 }
 
-func storeWithOther(t *testing.T) *store {
+func storeWithOther(t *testing.T) testStore {
 	s := emptyStore(t)
-	if _, err := s.addLayer(nil, writeTar(t, tarFile("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
+	if _, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -153,7 +154,7 @@ func fewInGuests(calls ...string) []string {
 }
 
 // strace is strace(1) with options, running a command on the store.
-func strace(t *testing.T, s *store, args []string, options ...string) *exec.Cmd {
+func strace(t *testing.T, s testStore, args []string, options ...string) *exec.Cmd {
 	t.Helper()
 	program := onStore(s, args...)
 	self, err := os.Executable() // /proc/self/exe would be strace itself
@@ -167,7 +168,7 @@ func strace(t *testing.T, s *store, args []string, options ...string) *exec.Cmd 
 }
 
 // straced runs a command under strace and reports whether it was killed.
-func straced(t *testing.T, s *store, inject string, args []string) bool {
+func straced(t *testing.T, s testStore, inject string, args []string) bool {
 	t.Helper()
 	out, err := strace(t, s, args, "-o", "/dev/null", "-e", inject).CombinedOutput()
 	var exited *exec.ExitError
@@ -252,10 +253,7 @@ func TestFullDisk(t *testing.T) {
 				if err := unix.Mount("full", mount, "tmpfs", 0, fmt.Sprintf("size=%d", pages*page)); err != nil {
 					t.Fatal(err)
 				}
-				s, err := openStore(mount + "/store")
-				if err != nil {
-					t.Fatal(err)
-				}
+				s := openTestStore(t, mount+"/store")
 				args := sc.prepare(t, s)
 				got := finish(t, onStore(s, args...))
 				if got.status == 0 {

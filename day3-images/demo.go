@@ -72,7 +72,7 @@ func demoUntil(ctx context.Context, format string) (err error) {
 		ID: id, Hostname: id, Init: true, Namespaces: allNamespaces(),
 		Args: img.Config.Config.Entrypoint, Env: []string{"PATH=/bin"}, Dir: "/", Stdout: os.Stderr, Limits: Limits{Memory: demoMemory},
 	}
-	status, err := s.runContainer(c, d, img, nil, false)
+	status, err := runContainer(s, c, d, img, nil, false)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func buildDemoImage(ctx context.Context, s *store) (*image, error) {
 	}
 	var img *image
 	for _, layer := range layers {
-		img, err = s.addLayerUntil(ctx, img, func(out io.Writer) error {
+		img, err = addLayer(ctx, s, img, func(out io.Writer) error {
 			w := tar.NewWriter(out)
 			return errors.Join(layer(w), w.Close())
 		}, func(config *v1.ConfigFile) {

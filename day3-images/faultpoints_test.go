@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,7 +24,7 @@ func newSubject(t testing.TB) subject {
 }
 
 // subject takes what there is now for what is to be there.
-func (s *store) subject(t testing.TB, run func(command ...string) *exec.Cmd) subject {
+func (s testStore) subject(t testing.TB, run func(command ...string) *exec.Cmd) subject {
 	before := append(strings.Split(mountTable(t), "\n"), tree(s.root, false)...)
 	return subject{t: t, run: run, made: func() []string {
 		now := append(strings.Split(mountTable(t), "\n"), tree(s.root, false)...)
@@ -89,11 +90,8 @@ func TestRunOnFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	s, err := openStore(mount + "/store")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.addLayer(nil, writeTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) {}, "busybox"); err != nil {
+	s := openTestStore(t, mount+"/store")
+	if _, err := addLayer(context.Background(), s.store, nil, writeTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) {}, "busybox"); err != nil {
 		t.Fatal(err)
 	}
 	run := func() *exec.Cmd { return s.run(t, "--rm", "busybox", "sh", "-c", "echo alive >x; cat x") }

@@ -39,7 +39,7 @@ var historyCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		rows, err := s.history(img)
+		rows, err := history(s, img)
 		switch {
 		case err != nil:
 			return err
@@ -63,7 +63,7 @@ type historyRow struct {
 
 // history returns the last step first. Only the image itself has an ID: the
 // steps before may never have been images here.
-func (s *store) history(img *image) (rows []historyRow, err error) {
+func history(s *store, img *image) (rows []historyRow, err error) {
 	layers := img.Config.RootFS.DiffIDs
 	for _, h := range img.Config.History {
 		row := historyRow{ID: "<missing>", Created: h.Created.Time, CreatedBy: h.CreatedBy, Comment: h.Comment}

@@ -94,17 +94,6 @@ func isNamed(d v1.Descriptor, r reference) bool {
 	return repository == r.repository() && (d.Digest == r.Digest || d.Annotations[annotationPulled] == r.Digest.String())
 }
 
-// splitName takes a full name apart; without a tag that is "".
-func splitName(name string) (repository, tag string) {
-	if repository, _, found := strings.Cut(name, "@"); found {
-		return repository, ""
-	}
-	if i := strings.LastIndex(name, ":"); i >= 0 {
-		return name[:i], name[i+1:]
-	}
-	return name, ""
-}
-
 func (s *store) findID(index *v1.IndexManifest, prefix string) (found v1.Descriptor, err error) {
 	id := ""
 	for _, d := range index.Manifests {
@@ -171,6 +160,3 @@ func describe(manifest v1.Descriptor, err error) error {
 	}
 	return fmt.Errorf("image %s: %w", name, err)
 }
-
-// shortID is how Docker shows an ID: 12 digits are enough to tell images apart.
-func shortID(id string) string { return strings.TrimPrefix(id, "sha256:")[:12] }

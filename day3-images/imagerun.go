@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -41,7 +40,7 @@ func runImage(ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	img, err := s.resolveOrPull(ctx, ctx.Args().First())
+	img, err := resolveOrPull(ctx, s, ctx.Args().First())
 	if err != nil {
 		return err
 	}
@@ -49,7 +48,7 @@ func runImage(ctx *cli.Context) error {
 		return err
 	}
 	d := &containerDir{ID: c.ID, Name: name, Image: img.ID, Created: time.Now().UTC(), Args: c.Args, Remove: ctx.Bool("rm")}
-	status, err := s.runContainer(c, d, img, volumes, ctx.Bool("read-only"))
+	status, err := runContainer(s, c, d, img, volumes, ctx.Bool("read-only"))
 	if ctx.Bool("rm") || err != nil { // what never ran has nothing to commit
 		err = errors.Join(err, d.removeIfMade())
 	}
@@ -58,7 +57,7 @@ func runImage(ctx *cli.Context) error {
 
 // runContainer makes the container's directory, runs the container and lets go
 // of the directory.
-func (s *store) runContainer(c *Container, d *containerDir, img *image, volumes []rootfs.Volume, readOnly bool) (status int, err error) {
+func runContainer(s *store, c *Container, d *containerDir, img *image, volumes []rootfs.Volume, readOnly bool) (status int, err error) {
 	c.signals = catchSignals() // from here on there is something to remove
 	release, err := s.hold(img, c.ID)
 	if err != nil {
@@ -82,7 +81,7 @@ func (s *store) runContainer(c *Container, d *containerDir, img *image, volumes 
 	if err := s.createContainerDir(d); err != nil {
 		return 0, err
 	}
-	if c.Root, err = d.root(c, img.Config.Config, layers); err != nil {
+	if c.Root, err = describeRoot(d, c, img.Config.Config, layers); err != nil {
 		return 0, err
 	}
 	c.Root.Volumes, c.Root.ReadOnly, c.Root.Workdir = volumes, readOnly, c.Dir
@@ -149,7 +148,7 @@ func makeSources(volumes []rootfs.Volume) error {
 
 // root describes the container's root and writes the files that Docker puts
 // into every container's /etc.
-func (d *containerDir) root(c *Container, config v1.Config, layers []string) (*rootfs.Root, error) {
+func describeRoot(d *containerDir, c *Container, config v1.Config, layers []string) (*rootfs.Root, error) {
 	in := func(name ...string) string { return filepath.Join(append([]string{d.Dir}, name...)...) }
 	r := &rootfs.Root{
 		Overlay: rootfs.Overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged"), Volatile: d.Remove},
@@ -195,38 +194,4 @@ func (d *containerDir) removeIfMade() error {
 		return nil
 	}
 	return d.remove()
-}
-
-var rmCommand = &cli.Command{
-	Name:      "rm",
-	Usage:     "remove containers that have ended",
-	ArgsUsage: "CONTAINER...",
-	Action: func(ctx *cli.Context) error {
-		if !ctx.Args().Present() {
-			return errors.New("rm requires a container: see rm --help")
-		}
-		s, err := openStore(ctx.String("root"))
-		if err != nil {
-			return err
-		}
-		return interruptible(func(until context.Context) error {
-			for _, ref := range ctx.Args().Slice() { // one that has begun is removed to the end
-				if until.Err() != nil {
-					return context.Cause(until)
-				}
-				c, err := s.findContainer(ref)
-				if err != nil {
-					return err
-				}
-				if err := c.tryLock(); err != nil {
-					return fmt.Errorf("remove container %s: %w", c.ID, err)
-				}
-				if err := c.remove(); err != nil {
-					return err
-				}
-				fmt.Println(strings.TrimSpace(ref))
-			}
-			return nil
-		})
-	},
 }

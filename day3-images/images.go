@@ -47,7 +47,7 @@ var imagesCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		rows, err := s.imageRows(ctx.Args().First())
+		rows, err := imageRows(s, ctx.Args().First())
 		switch {
 		case err != nil:
 			return err
@@ -89,7 +89,7 @@ type imageRow struct {
 const none = "<none>"
 
 // imageRows lists the images of a repository, or all of them for "".
-func (s *store) imageRows(filter string) ([]imageRow, error) {
+func imageRows(s *store, filter string) ([]imageRow, error) {
 	var want reference
 	if filter != "" {
 		var err error

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,9 +18,9 @@ import (
 )
 
 // madeImage adds an image of one file with a fixed time.
-func madeImage(t testing.TB, s *store, base *image, name, file, content string) *image {
+func madeImage(t testing.TB, s testStore, base *image, name, file, content string) *image {
 	t.Helper()
-	img, err := s.addLayer(base, writeTar(t, tarFile(file, content)), func(c *v1.ConfigFile) {
+	img, err := addLayer(context.Background(), s.store, base, writeTar(t, tarFile(file, content)), func(c *v1.ConfigFile) {
 		c.History[len(c.History)-1].CreatedBy = "make " + file
 		c.Config.Cmd = []string{"/bin/" + file}
 	}, name)
@@ -54,17 +55,17 @@ func TestAddLayer(t *testing.T) {
 		t.Errorf("names %q", img.Names)
 	}
 	before := contents(t, s)
-	if _, err := s.addLayer(base, func(w io.Writer) error {
+	if _, err := addLayer(context.Background(), s.store, base, func(w io.Writer) error {
 		fmt.Fprint(w, "half")
 		return os.ErrClosed
 	}, func(*v1.ConfigFile) {}, "x"); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := s.addLayer(base, writeTar(t, tarFile("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
+	if _, err := addLayer(context.Background(), s.store, base, writeTar(t, tarFile("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
 		t.Error("a layer that leads out was added")
 	}
 	for _, name := range []string{"UP", "x@" + aDigest} {
-		if _, err := s.addLayer(nil, writeTar(t), func(*v1.ConfigFile) {}, name); err == nil {
+		if _, err := addLayer(context.Background(), s.store, nil, writeTar(t), func(*v1.ConfigFile) {}, name); err == nil {
 			t.Errorf("an image is named %q", name)
 		}
 	}
@@ -230,7 +231,7 @@ func TestInspectAndHistory(t *testing.T) {
 		t.Errorf("%q: %+v, %v", lines, row, err)
 	}
 	// What is in an image does not reach the terminal.
-	_, err = s.addLayer(img, writeTar(t, tarFile("x", "")), func(c *v1.ConfigFile) {
+	_, err = addLayer(context.Background(), s.store, img, writeTar(t, tarFile("x", "")), func(c *v1.ConfigFile) {
 		last := &c.History[len(c.History)-1]
 		last.CreatedBy, last.Comment = "\x1b]0;title\x07 "+strings.Repeat("層", 50), "two\nlines\r\u009b31m"
 	}, "evil")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -117,18 +116,6 @@ func leave(index *v1.IndexManifest, name string) {
 
 // nameOf returns a listed manifest's name, as reference.String writes it.
 func nameOf(d v1.Descriptor) string { return d.Annotations[annotationName] }
-
-// readDocument reads a file of at most maxDocument bytes.
-func readDocument(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxDocument {
-		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxDocument)
-	}
-	return os.ReadFile(path)
-}
 
 // tag gives an image one more name.
 func (s *store) tag(ref, name string) error {

@@ -3,12 +3,9 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -33,7 +30,7 @@ var inspectCommand = &cli.Command{
 			if err != nil {
 				return err
 			}
-			i, err := s.inspect(img)
+			i, err := inspect(s, img)
 			if err != nil {
 				return err
 			}
@@ -76,7 +73,7 @@ type rootFS struct {
 	Layers []v1.Hash // diff IDs
 }
 
-func (s *store) inspect(img *image) (*inspected, error) {
+func inspect(s *store, img *image) (*inspected, error) {
 	size, err := s.size(img)
 	if err != nil {
 		return nil, err
@@ -106,46 +103,4 @@ func (s *store) inspect(img *image) (*inspected, error) {
 	}
 	i.GraphDriver = graphDriver{"overlay", map[string]string{"LowerDir": strings.Join(dirs, ":")}}
 	return i, nil
-}
-
-// size is that of the files in an image's layers.
-func (s *store) size(img *image) (sum int64, err error) {
-	for _, diffID := range img.Config.RootFS.DiffIDs {
-		size, err := s.layerSize(diffID)
-		if err != nil {
-			return 0, err
-		}
-		sum += size
-	}
-	return sum, nil
-}
-
-func (s *store) layerSize(diffID v1.Hash) (sum int64, err error) {
-	seen := map[uint64]bool{} // a file with two names is there once
-	err = filepath.WalkDir(s.layerPath(diffID), func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // rmi was quicker, or it is not unpacked
-		}
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if inode, links := inodeOf(info); links < 2 || !seen[inode] {
-			seen[inode] = true
-			sum += info.Size()
-		}
-		return nil
-	})
-	return sum, err
-}
-
-func inodeOf(info fs.FileInfo) (inode, links uint64) {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, 1
-	}
-	return stat.Ino, uint64(stat.Nlink)
 }

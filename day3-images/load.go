@@ -6,63 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/sirupsen/logrus"
-	"github.com/urfave/cli/v2"
 )
-
-var loadCommand = &cli.Command{
-	Name:  "load",
-	Usage: "take in the images of a tar that save, docker save, podman save, skopeo or buildah has written",
-	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Value: "-", Usage: "`FILE` to read (default: standard input)", DefaultText: "standard input"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing", DisableDefaultText: true},
-		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` to take where there are several (default: this machine's)"},
-	},
-	Action: func(ctx *cli.Context) error {
-		if ctx.Args().Present() {
-			return errors.New("load takes no argument: name the file with -i")
-		}
-		platform := hostPlatform()
-		if ctx.IsSet("platform") {
-			var err error
-			if platform, err = parsePlatform(ctx.String("platform")); err != nil {
-				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
-			}
-		}
-		if os.Geteuid() != 0 {
-			return errNotRoot
-		}
-		file, err := openInput(ctx.String("input"))
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		s, err := openStore(ctx.String("root"))
-		if err != nil {
-			return err
-		}
-		return interruptible(func(until context.Context) error {
-			names, err := s.load(until, file, platform)
-			for _, name := range names {
-				if !ctx.Bool("quiet") {
-					fmt.Println(name)
-				}
-			}
-			if err != nil {
-				return fmt.Errorf("load %s: %w", file.Name(), err)
-			}
-			return nil
-		})
-	},
-}
 
 // load takes in the images of an archive, and says in Docker's words which they
 // are.
-func (s *store) load(ctx context.Context, r io.Reader, platform v1.Platform) (done []string, err error) {
+func load(ctx context.Context, s *store, r io.Reader, platform v1.Platform) (done []string, err error) {
 	j, err := s.beginAdding(ctx)
 	if err != nil {
 		return nil, err
@@ -77,7 +29,7 @@ func (s *store) load(ctx context.Context, r io.Reader, platform v1.Platform) (do
 		return nil, err
 	}
 	for _, img := range images {
-		if err := s.takeIn(ctx, j, files, img); err != nil {
+		if err := takeIn(ctx, s, j, files, img); err != nil {
 			return done, err
 		}
 		name := "Loaded image ID: " + img.m.Config.Digest.String()
@@ -98,7 +50,7 @@ type archivedImage struct {
 
 // takeIn gives an image's blobs their places in the store, then its layers,
 // then its name.
-func (s *store) takeIn(ctx context.Context, j *job, files *spool, img archivedImage) error {
+func takeIn(ctx context.Context, s *store, j *job, files *spool, img archivedImage) error {
 	configText, err := files.document(img.m.Config)
 	if err != nil {
 		return err

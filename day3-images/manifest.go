@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -14,6 +15,10 @@ import (
 
 // dockerLayerZstd is what buildkit calls a zstd layer in a Docker manifest.
 const dockerLayerZstd types.MediaType = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+
+// maxDocument is how long a manifest, an index or a configuration may be. They
+// are held in memory, and come from outside.
+const maxDocument = 4 << 20
 
 // maxLayers is overlayfs's own limit (OVL_MAX_STACK in fs/overlayfs/params.c).
 const maxLayers = 500
@@ -219,4 +224,16 @@ func platformName(p v1.Platform) string {
 		name += "/" + p.Variant
 	}
 	return name
+}
+
+// readDocument reads a file of at most maxDocument bytes.
+func readDocument(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxDocument {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxDocument)
+	}
+	return os.ReadFile(path)
 }

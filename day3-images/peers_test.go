@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -231,7 +232,7 @@ func TestPeersTakeWhatWeSave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		img, err = s.addLayer(img, writeTar(t, tarFile("etc/.wh.a", ""), tarFile("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
+		img, err = addLayer(context.Background(), s.store, img, writeTar(t, tarFile("etc/.wh.a", ""), tarFile("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
 		if err != nil {
 			t.Fatal(err)
 		}

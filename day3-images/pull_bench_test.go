@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -73,7 +74,7 @@ func pushBenchImage(b *testing.B, p *peers) (tag string) {
 	for _, path := range benchLayers(b, p.dir) {
 		content, err := os.ReadFile(path)
 		if err == nil {
-			img, err = s.addLayer(img, func(w io.Writer) error { _, err := w.Write(content); return err }, func(*v1.ConfigFile) {}, "bench")
+			img, err = addLayer(context.Background(), s.store, img, func(w io.Writer) error { _, err := w.Write(content); return err }, func(*v1.ConfigFile) {}, "bench")
 		}
 		if err != nil {
 			b.Fatal(err)

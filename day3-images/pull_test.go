@@ -400,7 +400,7 @@ func TestPullEveryByte(t *testing.T) {
 		broken := bytes.Clone(app.layers[0])
 		broken[i] ^= 1 << (i % 8)
 		registry.setBlob(digest, broken)
-		p := &pull{store: s, ref: ref, platform: hostPlatform(), progress: newProgress(os.Stderr, true)}
+		p := &pull{store: s.store, ref: ref, platform: hostPlatform(), progress: newProgress(os.Stderr, true)}
 		_, err := p.run(t.Context(), nil)
 		p.progress.close()
 		if err == nil {

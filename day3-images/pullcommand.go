@@ -38,7 +38,7 @@ var pullCommand = &cli.Command{
 			}
 			p.strict = true
 		}
-		if err := p.command(ctx.StringSlice("insecure-registry"), ctx.Bool("quiet")); err != nil {
+		if err := runPull(p, ctx.StringSlice("insecure-registry"), ctx.Bool("quiet")); err != nil {
 			return err
 		}
 		fmt.Println(ref)
@@ -51,7 +51,7 @@ func insecureFlag() cli.Flag {
 }
 
 // command pulls and says on standard error how it goes.
-func (p *pull) command(insecure []string, quiet bool) error {
+func runPull(p *pull, insecure []string, quiet bool) error {
 	if os.Geteuid() != 0 {
 		return errNotRoot
 	}
@@ -76,7 +76,7 @@ func (p *pull) command(insecure []string, quiet bool) error {
 var errNotRoot = errors.New("a layer's files have owners and devices that only root can make: run as root")
 
 // resolveOrPull is for run: what is not in the store comes from the registry.
-func (s *store) resolveOrPull(ctx *cli.Context, name string) (*image, error) {
+func resolveOrPull(ctx *cli.Context, s *store, name string) (*image, error) {
 	img, err := s.resolve(name)
 	if !errors.Is(err, errNoImage) {
 		return img, err
@@ -87,7 +87,7 @@ func (s *store) resolveOrPull(ctx *cli.Context, name string) (*image, error) {
 	}
 	logrus.Infof("image %s is not in the store: pulling it", name)
 	p := &pull{store: s, ref: ref, platform: hostPlatform()}
-	if err := p.command(ctx.StringSlice("insecure-registry"), false); err != nil {
+	if err := runPull(p, ctx.StringSlice("insecure-registry"), false); err != nil {
 		return nil, err
 	}
 	return s.resolve(name)

@@ -116,3 +116,29 @@ func familiar(name string) string {
 	}
 	return short
 }
+
+// fullTag checks the name of a new image.
+func fullTag(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	ref, err := parseReference(name)
+	if err == nil && ref.Tag == "" {
+		err = fmt.Errorf("invalid image name %q: a digest cannot be chosen", name)
+	}
+	return ref.String(), err
+}
+
+// splitName takes a full name apart; without a tag that is "".
+func splitName(name string) (repository, tag string) {
+	if repository, _, found := strings.Cut(name, "@"); found {
+		return repository, ""
+	}
+	if i := strings.LastIndex(name, ":"); i >= 0 {
+		return name[:i], name[i+1:]
+	}
+	return name, ""
+}
+
+// shortID is how Docker shows an ID: 12 digits are enough to tell images apart.
+func shortID(id string) string { return strings.TrimPrefix(id, "sha256:")[:12] }

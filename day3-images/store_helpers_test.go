@@ -20,26 +20,34 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
+// A testStore is a store with what tests do to one.
+type testStore struct{ *store }
+
 // emptyStore makes a store for one test.
-func emptyStore(t testing.TB) *store {
+func emptyStore(t testing.TB) testStore {
 	t.Helper()
-	s, err := openStore(filepath.Join(t.TempDir(), "store"))
+	return openTestStore(t, filepath.Join(t.TempDir(), "store"))
+}
+
+func openTestStore(t testing.TB, root string) testStore {
+	t.Helper()
+	s, err := openStore(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return testStore{s}
 }
 
 // onStore is the program, to work on this store. Unlike program it may run
 // while the test has other processes.
-func onStore(s *store, args ...string) *exec.Cmd {
+func onStore(s testStore, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", append([]string{"--root", s.root}, args...)...)
 	cmd.Env = append(os.Environ(), "GO_DOCKER_BE_PROGRAM=1", "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 
 // ok runs a command on the store that must succeed, and returns what it prints.
-func ok(t testing.TB, s *store, args ...string) string {
+func ok(t testing.TB, s testStore, args ...string) string {
 	t.Helper()
 	got := finish(t, onStore(s, args...))
 	if got.status != 0 {
@@ -50,7 +58,7 @@ func ok(t testing.TB, s *store, args ...string) string {
 
 // refused runs a command on the store that must fail with one line that has
 // the given words in it, and change nothing.
-func refused(t testing.TB, s *store, want string, args ...string) {
+func refused(t testing.TB, s testStore, want string, args ...string) {
 	t.Helper()
 	before := contents(t, s)
 	got := finish(t, onStore(s, args...))
@@ -74,7 +82,7 @@ func lastLines(text string) string {
 }
 
 // contents lists the store's images, blobs and layers, and work in progress.
-func contents(t testing.TB, s *store) []string {
+func contents(t testing.TB, s testStore) []string {
 	t.Helper()
 	var all []string
 	for _, dir := range []string{"blobs/sha256", "layers/sha256", "tmp"} {
@@ -98,7 +106,7 @@ func contents(t testing.TB, s *store) []string {
 
 // sound fails the test unless everything in the store is what it should be,
 // image by image and blob by blob, and no work is in progress.
-func sound(t testing.TB, s *store) {
+func sound(t testing.TB, s testStore) {
 	t.Helper()
 	if err := s.sweep(); err != nil {
 		t.Error(err)

@@ -94,7 +94,7 @@ func TestStoreIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	setuid := tarFile("su", "").mode(0o4755)
-	img, err := s.addLayer(nil, writeTar(t, setuid), func(*v1.ConfigFile) {}, "x")
+	img, err := addLayer(context.Background(), s, nil, writeTar(t, setuid), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func TestJobsAtOnce(t *testing.T) {
 func TestForgetUnfinished(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := s.addLayer(nil, writeTar(t, tarFile("a", "1")), func(*v1.ConfigFile) {}, "kept"); err != nil {
+	if _, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("a", "1")), func(*v1.ConfigFile) {}, "kept"); err != nil {
 		t.Fatal(err)
 	}
 	want := contents(t, s)
@@ -299,7 +299,7 @@ func TestForgetUnfinished(t *testing.T) {
 func TestDamagedBlobs(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	img, err := s.addLayer(nil, writeTar(t, tarFile("a", "1")), func(*v1.ConfigFile) {}, "x")
+	img, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("a", "1")), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,7 +367,7 @@ func TestDamagedBlobs(t *testing.T) {
 func TestSaveDamaged(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	img, err := s.addLayer(nil, writeTar(t, tarFile("a", "1")), func(*v1.ConfigFile) {}, "x")
+	img, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("a", "1")), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}

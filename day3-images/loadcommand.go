@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+)
+
+var loadCommand = &cli.Command{
+	Name:  "load",
+	Usage: "take in the images of a tar that save, docker save, podman save, skopeo or buildah has written",
+	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Value: "-", Usage: "`FILE` to read (default: standard input)", DefaultText: "standard input"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing", DisableDefaultText: true},
+		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` to take where there are several (default: this machine's)"},
+	},
+	Action: func(ctx *cli.Context) error {
+		if ctx.Args().Present() {
+			return errors.New("load takes no argument: name the file with -i")
+		}
+		platform := hostPlatform()
+		if ctx.IsSet("platform") {
+			var err error
+			if platform, err = parsePlatform(ctx.String("platform")); err != nil {
+				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
+			}
+		}
+		if os.Geteuid() != 0 {
+			return errNotRoot
+		}
+		file, err := openInput(ctx.String("input"))
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		s, err := openStore(ctx.String("root"))
+		if err != nil {
+			return err
+		}
+		return interruptible(func(until context.Context) error {
+			names, err := load(until, s, file, platform)
+			for _, name := range names {
+				if !ctx.Bool("quiet") {
+					fmt.Println(name)
+				}
+			}
+			if err != nil {
+				return fmt.Errorf("load %s: %w", file.Name(), err)
+			}
+			return nil
+		})
+	},
+}

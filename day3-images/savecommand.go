@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v2"
+)
+
+var saveCommand = &cli.Command{
+	Name:      "save",
+	Usage:     "write images to a tar",
+	ArgsUsage: "IMAGE...",
+	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: standard output)"},
+		&cli.StringFlag{Name: "format", Value: dockerArchive, Usage: "`FORMAT`: docker-archive or oci-archive"},
+	},
+	Action: func(ctx *cli.Context) error {
+		format := ctx.String("format")
+		if format != dockerArchive && format != ociArchive {
+			return fmt.Errorf("invalid --format %q: want docker-archive or oci-archive", format)
+		}
+		if !ctx.Args().Present() {
+			return errors.New("save requires an image: see save --help")
+		}
+		s, err := openStore(ctx.String("root"))
+		if err != nil {
+			return err
+		}
+		a := &archive{store: s, format: format}
+		for _, ref := range ctx.Args().Slice() {
+			if err := a.add(ref); err != nil {
+				return err
+			}
+		}
+		return interruptible(func(until context.Context) error {
+			return writeOutput(ctx.String("output"), func(w io.Writer) error { return a.write(writeUntil(until, w)) })
+		})
+	},
+}
