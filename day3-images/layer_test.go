@@ -196,7 +196,7 @@ func collectFacts(dir string) (map[string]fact, error) {
 			owner: fmt.Sprintf("%d:%d", st.Uid, st.Gid),
 			mtime: st.Mtim.Nano(),
 		}
-		if st.Nlink > 1 && !d.IsDir() && !isWhiteout(&st) {
+		if st.Nlink > 1 && !d.IsDir() && !whiteoutNode(&st) {
 			inode := [2]uint64{st.Dev, st.Ino}
 			names[inode] = append(names[inode], name)
 		}
@@ -242,7 +242,7 @@ func xattrsOf(path string) (string, error) {
 	}
 	var all []string
 	for _, name := range strings.Split(strings.TrimSuffix(string(buffer[:n]), "\x00"), "\x00") {
-		if name == "" || name == "security.selinux" || strings.HasPrefix(name, overlayXattrs) && name != opaqueXattr {
+		if name == "" || name == "security.selinux" || strings.HasPrefix(name, "trusted.overlay.") && name != "trusted.overlay.opaque" {
 			continue
 		}
 		value := make([]byte, 64<<10)
@@ -311,7 +311,7 @@ func sketch(t testing.TB, dir string) string {
 			}
 			name += "->" + target
 		case unix.S_IFDIR:
-			opaque, err := isOpaque(path)
+			opaque, err := saysOpaque(path)
 			if err != nil {
 				return err
 			}
@@ -322,7 +322,7 @@ func sketch(t testing.TB, dir string) string {
 				return nil
 			}
 		case unix.S_IFCHR, unix.S_IFBLK:
-			if isWhiteout(&st) {
+			if whiteoutNode(&st) {
 				name += "!"
 			} else {
 				name += fmt.Sprintf(" %c %d:%d", "cb"[st.Mode&unix.S_IFMT>>14&1], unix.Major(st.Rdev), unix.Minor(st.Rdev))
@@ -341,6 +341,17 @@ func sketch(t testing.TB, dir string) string {
 
 // mountOverlay stacks layers, the lowest first, and returns where; upper, if
 // not "", takes changes. Without it the mount cannot be changed.
+func whiteoutNode(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
+
+func saysOpaque(dir string) (bool, error) {
+	var value [1]byte
+	n, err := unix.Lgetxattr(dir, "trusted.overlay.opaque", value[:])
+	if err == unix.ENODATA || err == unix.ENOTSUP {
+		return false, nil
+	}
+	return n == 1 && value[0] == 'y', err
+}
+
 func mountOverlay(t testing.TB, upper string, layers ...string) string {
 	t.Helper()
 	merged := t.TempDir()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day3-images/inroot"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
@@ -50,7 +51,7 @@ type inode struct{ dev, number uint64 }
 
 // children packs what is in a directory.
 func (p *packer) children(fd int, name string) error {
-	dir, err := os.Open(fdPath(fd))
+	dir, err := os.Open(inroot.FdPath(fd))
 	if err != nil {
 		return fmt.Errorf("%q: %w", name, err)
 	}
@@ -146,7 +147,7 @@ func (p *packer) content(hdr *tar.Header, fd int, st *unix.Stat_t) error {
 	case unix.S_IFLNK:
 		var err error
 		hdr.Typeflag = tar.TypeSymlink
-		if hdr.Linkname, err = readlink(fd, ""); err != nil {
+		if hdr.Linkname, err = inroot.Readlink(fd, ""); err != nil {
 			return wrap("read the link", err)
 		}
 	case unix.S_IFIFO:
@@ -161,7 +162,7 @@ func (p *packer) content(hdr *tar.Header, fd int, st *unix.Stat_t) error {
 	if err := p.tar.WriteHeader(hdr); err != nil || hdr.Size == 0 {
 		return err
 	}
-	file, err := os.Open(fdPath(fd))
+	file, err := os.Open(inroot.FdPath(fd))
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,12 @@ package main
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
 	"path"
-	"strings"
 	"time"
 
+	"example.com/go-docker/day3-images/inroot"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,23 +67,7 @@ func (u *unpacker) leave() error {
 // openInRoot opens a directory as a process would whose root is the layer:
 // neither .. nor an absolute link leads out.
 func openInRoot(root int, dir string) (int, error) {
-	return openat2(root, dir, &unix.OpenHow{
-		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	})
-}
-
-// openat2 tries again after EAGAIN: then something was renamed or mounted
-// meanwhile, anywhere on this machine, and the kernel cannot be sure that ..
-// stayed inside.
-func openat2(dirfd int, path string, how *unix.OpenHow) (int, error) {
-	const maxTries = 1000
-	for try := 0; ; try++ {
-		fd, err := unix.Openat2(dirfd, path, how)
-		if err != unix.EAGAIN && err != unix.EINTR || try == maxTries {
-			return fd, err
-		}
-	}
+	return inroot.Open(root, dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 }
 
 // makeParents makes the directories above an entry that have no entry of their
@@ -91,45 +76,16 @@ func openat2(dirfd int, path string, how *unix.OpenHow) (int, error) {
 // for every directory. A link on the way may lead to a directory that is missing
 // too: then that one is made.
 func (u *unpacker) makeParents(dir string) error {
-	const maxLinks = 40 // the kernel's, path_resolution(7)
-	way, links := ".", 0
-	for rest := dir; rest != ""; {
-		var name string
-		name, rest, _ = strings.Cut(rest, "/")
-		switch name {
-		case "", ".":
-			continue
-		case "..":
-			way = path.Dir(way) // there are no links in it
-			continue
-		}
-		if err := u.enter(way); err != nil {
+	_, err := inroot.Make(u.root, dir, func(_ int, name string, _ bool) error {
+		if err := u.enter(path.Dir(name)); err != nil {
 			return err
 		}
-		link, err := readlink(u.parent.fd, name)
-		switch {
-		case err == nil:
-			if links++; links > maxLinks {
-				return wrap("open its directory", unix.ELOOP)
-			}
-			if path.IsAbs(link) {
-				way = "."
-			}
-			rest = link + "/" + rest
-			continue
-		case err == unix.ENOENT:
-			if err := u.quota.takeEntry(); err != nil {
-				return err
-			}
-		case err != unix.EINVAL: // EINVAL: it is there and no link
-			return wrap("read a link", err)
-		}
-		if err := u.makeParent(name); err != nil {
-			return err
-		}
-		way = path.Join(way, name)
+		return u.makeParent(path.Base(name))
+	})
+	if errors.Is(err, unix.ELOOP) {
+		return wrap("open its directory", err)
 	}
-	return nil
+	return err
 }
 
 func (u *unpacker) makeParent(name string) error {
@@ -137,14 +93,8 @@ func (u *unpacker) makeParent(name string) error {
 	if err != nil || existed {
 		return err
 	}
-	return u.setMetadata(u.parent.fd, name, &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Unix(0, 0)}, false)
-}
-
-func readlink(dirfd int, name string) (string, error) {
-	buffer := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(dirfd, name, buffer)
-	if err != nil {
-		return "", err
+	if err := u.quota.takeEntry(); err != nil {
+		return err
 	}
-	return string(buffer[:n]), nil
+	return u.setMetadata(u.parent.fd, name, &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Unix(0, 0)}, false)
 }

@@ -25,14 +25,14 @@ import (
 func FuzzUnpackLayer(f *testing.F) {
 	needRoot(f)
 	for _, c := range hostileLayers(f) {
-		if layer := c.layer(cageOutside); len(layer) < 32<<10 { // the fuzzer is slow with large ones
-			f.Add(layer)
+		if content := c.layer(cageOutside); len(content) < 32<<10 { // the fuzzer is slow with large ones
+			f.Add(content)
 		}
 	}
 	f.Add(peerLayers(f)[1])
-	f.Fuzz(func(t *testing.T, layer []byte) {
-		for _, layer := range [][]byte{layer, mendChecksums(layer)} {
-			if err := inCage(func() error { return tryLayer(t, layer) }); err != nil {
+	f.Fuzz(func(t *testing.T, content []byte) {
+		for _, content := range [][]byte{content, mendChecksums(content)} {
+			if err := inCage(func() error { return tryLayer(t, content) }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -41,9 +41,9 @@ func FuzzUnpackLayer(f *testing.F) {
 
 // mendChecksums makes the headers of a tar valid again that the fuzzer has
 // changed: else hardly anything would come past the first look at them.
-func mendChecksums(layer []byte) []byte {
-	layer = bytes.Clone(layer)
-	for rest := layer; len(rest) >= 512; {
+func mendChecksums(content []byte) []byte {
+	content = bytes.Clone(content)
+	for rest := content; len(rest) >= 512; {
 		copy(rest[148:156], "        ")
 		sum := 0
 		for _, c := range rest[:512] {
@@ -58,7 +58,7 @@ func mendChecksums(layer []byte) []byte {
 		next := 512 + (max(size, 0)+511)&^511
 		rest = rest[min(next, int64(len(rest))):]
 	}
-	return layer
+	return content
 }
 
 // inCage runs do on a thread of its own that sees the whole machine read-only,
@@ -100,7 +100,7 @@ func enterCage() error {
 
 const cageOutside, cageLayer, cageAgain = "/tmp/outside", "/tmp/store/layer", "/tmp/store/again"
 
-func tryLayer(t *testing.T, layer []byte) error {
+func tryLayer(t *testing.T, content []byte) error {
 	defer emptyCage()
 	for _, dir := range []string{cageOutside, filepath.Dir(cageLayer), cageLayer, cageAgain} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -117,7 +117,7 @@ func tryLayer(t *testing.T, layer []byte) error {
 		return err
 	}
 	q := quota{bytes: 4 << 20, entries: 500}
-	unpacked := unpackLayer(bytes.NewReader(layer), cageLayer, &q)
+	unpacked := unpackLayer(bytes.NewReader(content), cageLayer, &q)
 	if after, err := outsideFacts(); err != nil || after != before {
 		return fmt.Errorf("outside was\n%s\nand is\n%s, %v", before, after, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"example.com/go-docker/day3-images/inroot"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,7 +32,7 @@ func (u *unpacker) create(base string, create func() error) error {
 func (u *unpacker) remove(base string) error {
 	// The parent's name may have led through what is removed.
 	u.parent.name = noParent
-	dir, err := os.OpenRoot(fdPath(u.parent.fd))
+	dir, err := os.OpenRoot(inroot.FdPath(u.parent.fd))
 	if err != nil {
 		return err
 	}

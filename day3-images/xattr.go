@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/go-docker/day3-images/inroot"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
@@ -18,9 +19,6 @@ func openPath(dirfd int, base string) (int, error) {
 	fd, err := unix.Openat(dirfd, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	return fd, wrap("open", err)
 }
-
-// fdPath names what is open as a path, for calls that take nothing else.
-func fdPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
 // xattrRecord begins the extended header records for them. The name is star(1)'s,
 // and all tars have taken it over.
@@ -40,7 +38,7 @@ func (u *unpacker) setXattrs(dirfd int, base string, hdr *tar.Header) error {
 			}
 			defer unix.Close(fd)
 		}
-		err := unix.Setxattr(fdPath(fd), name, []byte(hdr.PAXRecords[key]), 0)
+		err := unix.Setxattr(inroot.FdPath(fd), name, []byte(hdr.PAXRecords[key]), 0)
 		if err == unix.ENOTSUP {
 			if !u.warned {
 				logrus.Warnf("layer entry %.200q: the file system of the store cannot keep the extended attribute %q: left out, and so are more like it", hdr.Name, name)
@@ -78,7 +76,7 @@ func clearXattrs(dirfd int, base string) error {
 		if !ofImage(name) {
 			continue
 		}
-		if err := unix.Removexattr(fdPath(fd), name); err != nil && err != unix.ENODATA {
+		if err := unix.Removexattr(inroot.FdPath(fd), name); err != nil && err != unix.ENODATA {
 			return fmt.Errorf("remove the extended attribute %q: %w", name, err)
 		}
 	}
@@ -87,13 +85,13 @@ func clearXattrs(dirfd int, base string) error {
 
 // listXattrs returns the names of a file's extended attributes, sorted.
 func listXattrs(fd int) ([]string, error) {
-	n, err := unix.Listxattr(fdPath(fd), nil) // nil: only ask for the size
+	n, err := unix.Listxattr(inroot.FdPath(fd), nil) // nil: only ask for the size
 	if err == nil && n == 0 || err == unix.ENOTSUP {
 		return nil, nil
 	}
 	buffer := make([]byte, 64<<10) // XATTR_LIST_MAX
 	if err == nil {
-		n, err = unix.Listxattr(fdPath(fd), buffer)
+		n, err = unix.Listxattr(inroot.FdPath(fd), buffer)
 	}
 	if err != nil {
 		return nil, wrap("list extended attributes", err)
@@ -105,7 +103,7 @@ func listXattrs(fd int) ([]string, error) {
 
 func getXattr(fd int, name string) (string, error) {
 	buffer := make([]byte, 64<<10) // XATTR_SIZE_MAX
-	n, err := unix.Getxattr(fdPath(fd), name, buffer)
+	n, err := unix.Getxattr(inroot.FdPath(fd), name, buffer)
 	if err != nil {
 		return "", err
 	}
