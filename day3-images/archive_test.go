@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	"github.com/creack/pty"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -46,11 +47,11 @@ func (p *imageParts) dockerFiles(t testing.TB, tags ...string) map[string]string
 }
 
 func tarOf(t testing.TB, files map[string]string) []byte {
-	var entries []tarEntry
+	var entries []testkit.Entry
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		entries = append(entries, tarFile(name, files[name]))
+		entries = append(entries, testkit.File(name, files[name]))
 	}
-	return makeTar(t, entries...)
+	return testkit.Tar(t, entries...)
 }
 
 func (s testStore) loadBytes(t testing.TB, archive []byte) ([]string, error) {
@@ -73,18 +74,18 @@ func TestLoad(t *testing.T) {
 		"oci with a name that is none": {func(p *imageParts) []byte {
 			return tarOf(t, p.ociFiles(t, map[string]string{annotationName: "../x"}))
 		}, nil},
-		"oci in gzip":     {func(p *imageParts) []byte { return gzipped(t, tarOf(t, p.ociFiles(t, containerd))) }, []string{"app:1"}},
+		"oci in gzip":     {func(p *imageParts) []byte { return testkit.Gzipped(t, tarOf(t, p.ociFiles(t, containerd))) }, []string{"app:1"}},
 		"docker":          {func(p *imageParts) []byte { return tarOf(t, p.dockerFiles(t, "app:1", "app:2")) }, []string{"app:1", "app:2"}},
-		"docker in zstd":  {func(p *imageParts) []byte { return zstded(t, tarOf(t, p.dockerFiles(t, "app:1"))) }, []string{"app:1"}},
+		"docker in zstd":  {func(p *imageParts) []byte { return testkit.Zstded(t, tarOf(t, p.dockerFiles(t, "app:1"))) }, []string{"app:1"}},
 		"docker, no name": {func(p *imageParts) []byte { return tarOf(t, p.dockerFiles(t)) }, nil},
 		"docker, manifest.json last, ./ before names": {func(p *imageParts) []byte {
 			files := p.dockerFiles(t, "app:1")
-			var entries []tarEntry
+			var entries []testkit.Entry
 			for _, name := range slices.Backward(slices.Sorted(maps.Keys(files))) {
-				entries = append(entries, tarFile("./"+name, files[name]))
+				entries = append(entries, testkit.File("./"+name, files[name]))
 			}
-			slices.SortFunc(entries, func(a, b tarEntry) int { return strings.Compare(a.Name, b.Name) })
-			return makeTar(t, entries...)
+			slices.SortFunc(entries, func(a, b testkit.Entry) int { return strings.Compare(a.Name, b.Name) })
+			return testkit.Tar(t, entries...)
 		}, []string{"app:1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,9 +118,9 @@ func TestLoad(t *testing.T) {
 func TestLoadLinks(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	base := makeTar(t, tarFile("base", "x"))
-	one, two := makeImage(t, base, makeTar(t, tarFile("one", ""))), makeImage(t, base, makeTar(t, tarFile("two", "")))
-	var entries []tarEntry
+	base := testkit.Tar(t, testkit.File("base", "x"))
+	one, two := makeImage(t, base, testkit.Tar(t, testkit.File("one", ""))), makeImage(t, base, testkit.Tar(t, testkit.File("two", "")))
+	var entries []testkit.Entry
 	var table []json.RawMessage
 	for i, p := range []*imageParts{one, two} {
 		files := p.dockerFiles(t, fmt.Sprint("app:", i))
@@ -127,18 +128,18 @@ func TestLoadLinks(t *testing.T) {
 		table = append(table, json.RawMessage(text[1:len(text)-1]))
 		delete(files, "manifest.json")
 		for _, name := range slices.Sorted(maps.Keys(files)) {
-			e := tarFile(strings.Replace(name, "00", fmt.Sprintf("%d0", i), 1), files[name])
+			e := testkit.File(strings.Replace(name, "00", fmt.Sprintf("%d0", i), 1), files[name])
 			if strings.HasSuffix(name, ".json") {
 				e.Name = name
 			}
-			if i == 1 && e.content == string(base) {
-				e = tarSymlink(e.Name, "../"+fmt.Sprintf("%064d/layer.tar", 0))
+			if i == 1 && e.Content == string(base) {
+				e = testkit.Symlink(e.Name, "../"+fmt.Sprintf("%064d/layer.tar", 0))
 			}
 			entries = append(entries, e)
 		}
 	}
-	entries = append(entries, tarFile("manifest.json", string(asJSON(t, table))))
-	done, err := s.loadBytes(t, makeTar(t, entries...))
+	entries = append(entries, testkit.File("manifest.json", string(asJSON(t, table))))
+	done, err := s.loadBytes(t, testkit.Tar(t, entries...))
 	if err != nil || len(done) != 2 {
 		t.Fatal(done, err)
 	}
@@ -158,7 +159,7 @@ func TestLoadPlatform(t *testing.T) {
 	s := emptyStore(t)
 	files, index := map[string]string{}, v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	for _, p := range []v1.Platform{{OS: "linux", Architecture: "s390x"}, hostPlatform()} {
-		app := makeImage(t, makeTar(t, tarFile("for", p.Architecture)))
+		app := makeImage(t, testkit.Tar(t, testkit.File("for", p.Architecture)))
 		app.config.Architecture = p.Architecture
 		maps.Copy(files, app.ociFiles(t, nil))
 		_, manifest := app.documents(t)
@@ -198,15 +199,17 @@ func TestLoadRefuses(t *testing.T) {
 		archive func(p *imageParts) []byte
 		want    string
 	}{
-		"nothing":        {func(p *imageParts) []byte { return nil }, "not an image archive"},
-		"no tar":         {func(p *imageParts) []byte { return text(5000) }, "read the archive"},
-		"a root tar":     {func(p *imageParts) []byte { return makeTar(t, tarFile("bin/sh", "")) }, "import takes the tar"},
-		"cut off":        {func(p *imageParts) []byte { return tarOf(t, p.ociFiles(t, nil))[:5000] }, "read the archive"},
-		"gzip cut off":   {func(p *imageParts) []byte { return gzipped(t, tarOf(t, p.ociFiles(t, nil)))[:5000] }, "read the archive"},
-		"xz":             {func(p *imageParts) []byte { return []byte("\xfd7zXZ\x00abcdefg") }, "unxz"},
-		"a long name":    {func(p *imageParts) []byte { return makeTar(t, tarFile(strings.Repeat("long", 150), "")) }, "a name of 600 bytes"},
-		"a long link":    {func(p *imageParts) []byte { return makeTar(t, tarSymlink("a", strings.Repeat("n/", 300))) }, "a name of 601 bytes"},
-		"a file twice":   {func(p *imageParts) []byte { return makeTar(t, tarFile("index.json", ""), tarFile("./index.json", "")) }, "twice"},
+		"nothing":      {func(p *imageParts) []byte { return nil }, "not an image archive"},
+		"no tar":       {func(p *imageParts) []byte { return testkit.Text(5000) }, "read the archive"},
+		"a root tar":   {func(p *imageParts) []byte { return testkit.Tar(t, testkit.File("bin/sh", "")) }, "import takes the tar"},
+		"cut off":      {func(p *imageParts) []byte { return tarOf(t, p.ociFiles(t, nil))[:5000] }, "read the archive"},
+		"gzip cut off": {func(p *imageParts) []byte { return testkit.Gzipped(t, tarOf(t, p.ociFiles(t, nil)))[:5000] }, "read the archive"},
+		"xz":           {func(p *imageParts) []byte { return []byte("\xfd7zXZ\x00abcdefg") }, "unxz"},
+		"a long name":  {func(p *imageParts) []byte { return testkit.Tar(t, testkit.File(strings.Repeat("long", 150), "")) }, "a name of 600 bytes"},
+		"a long link":  {func(p *imageParts) []byte { return testkit.Tar(t, testkit.Symlink("a", strings.Repeat("n/", 300))) }, "a name of 601 bytes"},
+		"a file twice": {func(p *imageParts) []byte {
+			return testkit.Tar(t, testkit.File("index.json", ""), testkit.File("./index.json", ""))
+		}, "twice"},
 		"a changed blob": {func(p *imageParts) []byte { f := p.ociFiles(t, nil); return edit(f, blob(p, 2), "3", "4") }, "is not in the archive, or"},
 		"a missing blob": {func(p *imageParts) []byte { f := p.ociFiles(t, nil); delete(f, blob(p, 1)); return tarOf(t, f) }, "is not in the archive"},
 		"a wrong size": {func(p *imageParts) []byte {
@@ -245,13 +248,13 @@ func TestLoadRefuses(t *testing.T) {
 			return tarOf(t, f)
 		}, "manifest.json"},
 		"docker: links in a circle": {func(p *imageParts) []byte {
-			return makeTar(t, tarSymlink("manifest.json", "b"), tarSymlink("b", "manifest.json"))
+			return testkit.Tar(t, testkit.Symlink("manifest.json", "b"), testkit.Symlink("b", "manifest.json"))
 		}, "not an image archive"},
 		"docker: a link out": {func(p *imageParts) []byte {
-			return makeTar(t, tarSymlink("manifest.json", "/etc/hostname"))
+			return testkit.Tar(t, testkit.Symlink("manifest.json", "/etc/hostname"))
 		}, "not an image archive"},
 		"a layer that leads out": {func(p *imageParts) []byte {
-			return tarOf(t, makeImage(t, makeTar(t, tarFile("../../../../../../tmp/out", ""))).ociFiles(t, nil))
+			return tarOf(t, makeImage(t, testkit.Tar(t, testkit.File("../../../../../../tmp/out", ""))).ociFiles(t, nil))
 		}, ".."},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -283,7 +286,7 @@ func TestLoadTooManyFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.loadBytes(t, gzipped(t, b.Bytes())); err == nil || !strings.Contains(err.Error(), "65536 files") {
+	if _, err := s.loadBytes(t, testkit.Gzipped(t, b.Bytes())); err == nil || !strings.Contains(err.Error(), "65536 files") {
 		t.Errorf("got %v", err)
 	}
 	sound(t, s)
@@ -296,7 +299,7 @@ func TestSaveAndLoad(t *testing.T) {
 	if _, err := from.loadBytes(t, tarOf(t, smallImage(t).dockerFiles(t, "app:1", "localhost:5000/other:2"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := addLayer(context.Background(), from.store, nil, writeTar(t, tarFile("x", "")), func(*v1.ConfigFile) {}, "second"); err != nil {
+	if _, err := addLayer(context.Background(), from.store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "second"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -357,7 +360,7 @@ func namesIn(t testing.TB, archive []byte) (names []string) {
 func TestSaveRefuses(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
+	if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -386,7 +389,7 @@ func TestSaveRefuses(t *testing.T) {
 func TestArchivesAndTerminals(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
+	if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"save", "x"}, {"load"}, {"import", "-"}} {
@@ -410,13 +413,13 @@ func FuzzArchive(f *testing.F) {
 	f.Add([]byte(p.ociFiles(f, nil)["index.json"]), []byte(asJSON(f, p.config)), "blobs/sha256/x")
 	f.Add([]byte(p.dockerFiles(f, "a:1")["manifest.json"]), []byte(asJSON(f, p.config)), "../../x")
 	f.Fuzz(func(t *testing.T, index, other []byte, name string) {
-		entries := []tarEntry{tarFile("index.json", string(index)), tarFile("manifest.json", string(index)), tarFile("blob", string(other))}
+		entries := []testkit.Entry{testkit.File("index.json", string(index)), testkit.File("manifest.json", string(index)), testkit.File("blob", string(other))}
 		if !strings.ContainsRune(name, 0) && name != "" {
-			entries = append(entries, tarSymlink("link", name), tarHardLink("other", name))
+			entries = append(entries, testkit.Symlink("link", name), testkit.HardLink("other", name))
 		}
 		for _, skip := range []int{0, 1} { // as an OCI archive, then as Docker's
 			dir := t.TempDir()
-			a, err := spoolArchive(bytes.NewReader(makeTar(t, entries[skip:]...)), dir)
+			a, err := spoolArchive(bytes.NewReader(testkit.Tar(t, entries[skip:]...)), dir)
 			if err != nil {
 				continue
 			}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
@@ -111,9 +113,9 @@ func smallRoot(t testing.TB) string {
 func TestImport(t *testing.T) {
 	needRoot(t)
 	dir := smallRoot(t)
-	plain := toolOutput(t, "tar", "-C", dir, "-c", ".")
+	plain := testkit.ToolOutput(t, "tar", "-C", dir, "-c", ".")
 	files := t.TempDir()
-	for name, content := range map[string][]byte{"root.tar": plain, "root.tar.gz": gzipped(t, plain), "root.tar.zst": zstded(t, plain)} {
+	for name, content := range map[string][]byte{"root.tar": plain, "root.tar.gz": testkit.Gzipped(t, plain), "root.tar.zst": testkit.Zstded(t, plain)} {
 		if err := os.WriteFile(filepath.Join(files, name), content, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +155,7 @@ func TestImport(t *testing.T) {
 func TestImportRefuses(t *testing.T) {
 	needRoot(t)
 	s, dir := emptyStore(t), t.TempDir()
-	for name, content := range map[string][]byte{"empty": nil, "text": text(3000), "bad.gz": gzipped(t, text(3000))[:500], "out": makeTar(t, tarFile("../x", ""))} {
+	for name, content := range map[string][]byte{"empty": nil, "text": testkit.Text(3000), "bad.gz": testkit.Gzipped(t, testkit.Text(3000))[:500], "out": testkit.Tar(t, testkit.File("../x", ""))} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +276,7 @@ func tarTypes(t testing.TB, s testStore, blob v1.Descriptor) map[string]byte {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	plain, err := decompress(file)
+	plain, err := layer.Decompress(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,9 +295,9 @@ func tarTypes(t testing.TB, s testStore, blob v1.Descriptor) map[string]byte {
 func exported(t testing.TB, s testStore, id string) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "c.tar")
-	before := toolOutput(t, "cat", "/proc/self/mountinfo")
+	before := testkit.ToolOutput(t, "cat", "/proc/self/mountinfo")
 	ok(t, s, "commit", "-o", file, id)
-	if after := toolOutput(t, "cat", "/proc/self/mountinfo"); !bytes.Equal(before, after) {
+	if after := testkit.ToolOutput(t, "cat", "/proc/self/mountinfo"); !bytes.Equal(before, after) {
 		t.Error("the mount table has changed")
 	}
 	content, err := os.ReadFile(file)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -23,7 +24,7 @@ const (
 var applets = strings.Fields("cat chmod chown dd df echo env grep head hostname id kill ls mkdir mknod mount ps pwd readlink rm rmdir sed sh sleep sort stat test touch tr true tty umount wc")
 
 // busyboxFiles are a small root file system.
-func busyboxFiles(t testing.TB) []tarEntry {
+func busyboxFiles(t testing.TB) []testkit.Entry {
 	t.Helper()
 	path, err := exec.LookPath("busybox")
 	need(t, err == nil, "busybox, statically linked")
@@ -31,20 +32,20 @@ func busyboxFiles(t testing.TB) []tarEntry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := []tarEntry{
-		tarDir("bin"), tarFile("bin/busybox", string(content)).mode(0o755),
-		tarDir("etc"), tarFile("etc/passwd", testPasswd), tarFile("etc/group", testGroup),
-		tarDir("root").mode(0o700), tarDir("tmp").mode(0o1777),
+	files := []testkit.Entry{
+		testkit.Dir("bin"), testkit.File("bin/busybox", string(content)).WithMode(0o755),
+		testkit.Dir("etc"), testkit.File("etc/passwd", testPasswd), testkit.File("etc/group", testGroup),
+		testkit.Dir("root").WithMode(0o700), testkit.Dir("tmp").WithMode(0o1777),
 	}
 	for _, name := range applets {
-		files = append(files, tarSymlink("bin/"+name, "busybox"))
+		files = append(files, testkit.Symlink("bin/"+name, "busybox"))
 	}
 	return files
 }
 
 // boxes makes a store for a test that runs containers, with an image called
 // busybox. More files make a second layer, and instructions a configuration.
-func boxes(t testing.TB, more []tarEntry, instructions ...string) testStore {
+func boxes(t testing.TB, more []testkit.Entry, instructions ...string) testStore {
 	t.Helper()
 	kernelTest(t)
 	s := emptyStore(t)
@@ -53,9 +54,9 @@ func boxes(t testing.TB, more []tarEntry, instructions ...string) testStore {
 		t.Fatal(err)
 	}
 	config := func(file *v1.ConfigFile) { change(&file.Config) }
-	img, err := addLayer(context.Background(), s.store, nil, writeTar(t, busyboxFiles(t)...), config, "busybox")
+	img, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, busyboxFiles(t)...), config, "busybox")
 	if err == nil && len(more) > 0 {
-		_, err = addLayer(context.Background(), s.store, img, writeTar(t, more...), config, "busybox")
+		_, err = addLayer(context.Background(), s.store, img, testkit.WriteTar(t, more...), config, "busybox")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func (s testStore) kept(t testing.TB) (names []string) {
 }
 
 func TestRunStatus(t *testing.T) {
-	s := boxes(t, []tarEntry{tarFile("bin/text", "no program").mode(0o755), tarFile("bin/closed", "#!/bin/sh\n")})
+	s := boxes(t, []testkit.Entry{testkit.File("bin/text", "no program").WithMode(0o755), testkit.File("bin/closed", "#!/bin/sh\n")})
 	for _, test := range []struct {
 		args   []string
 		status int
@@ -133,7 +134,7 @@ func TestRunStatus(t *testing.T) {
 // What the image's configuration says holds unless the command line says
 // something else.
 func TestImageConfig(t *testing.T) {
-	s := boxes(t, []tarEntry{tarDir("srv"), tarDir("srv/web").owned(1234, 1235)},
+	s := boxes(t, []testkit.Entry{testkit.Dir("srv"), testkit.Dir("srv/web").OwnedBy(1234, 1235)},
 		`ENTRYPOINT ["/bin/sh","-c"]`, `CMD ["id -un; pwd; env | grep -v TERM | sort"]`, "ENV A=1 B=2", "WORKDIR /srv/web", "USER web")
 	path := "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
 	for _, test := range []struct {

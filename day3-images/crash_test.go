@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
@@ -36,13 +37,13 @@ func scenarios(t *testing.T) []scenario {
 		return path
 	}
 	archive := write("archive.tar", tarOf(t, app.dockerFiles(t, "app:1")))
-	root := write("root.tar", makeTar(t, tarFile("a", string(text(200_000)))))
+	root := write("root.tar", testkit.Tar(t, testkit.File("a", string(testkit.Text(200_000)))))
 	return []scenario{
 		{"pull", func(*testing.T, testStore) []string { return []string{"pull", registry.name("1")} }, registry.name("1")},
 		{"load", func(*testing.T, testStore) []string { return []string{"load", "-i", archive} }, "app:1"},
 		{"import", func(*testing.T, testStore) []string { return []string{"import", root, "app:1"} }, "app:1"},
 		{"rmi", func(t *testing.T, s testStore) []string {
-			if _, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
+			if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, testkit.File("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
 				t.Fatal(err)
 			}
 			return []string{"rmi", "-f", "app:1"}
@@ -83,7 +84,7 @@ func (sc scenario) afterCrash(t *testing.T, s testStore, args []string) {
 
 func storeWithOther(t *testing.T) testStore {
 	s := emptyStore(t)
-	if _, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
+	if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, testkit.File("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
 		t.Fatal(err)
 	}
 	return s

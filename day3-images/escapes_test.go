@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	"golang.org/x/sys/unix"
 )
 
@@ -138,11 +139,11 @@ func TestDescriptorsOfTheHost(t *testing.T) {
 func TestMaskIsTheHosts(t *testing.T) {
 	const pattern = "/proc/sys/kernel/core_pattern"
 	before := readFile(t, pattern)
-	var links []tarEntry
+	var links []testkit.Entry
 	for _, name := range []string{"null", "console", "pts", "zero", "tty", "ptmx", "shm", "mqueue", "fd"} {
-		links = append(links, tarSymlink("dev/"+name, pattern))
+		links = append(links, testkit.Symlink("dev/"+name, pattern))
 	}
-	s := boxes(t, append([]tarEntry{tarDir("dev")}, links...))
+	s := boxes(t, append([]testkit.Entry{testkit.Dir("dev")}, links...))
 	for _, path := range maskedPaths {
 		info, err := os.Stat(path)
 		if err != nil || info.IsDir() {

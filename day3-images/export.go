@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"example.com/go-docker/day3-images/layer"
 	"example.com/go-docker/day3-images/rootfs"
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +35,7 @@ func export(s *store, c *containerDir, img *image, w io.Writer) (err error) {
 		return packTree(w, upper)
 	}
 	done := make(chan error)
-	if layers, err = visibleLayers(layers); err != nil {
+	if layers, err = layer.VisibleLayers(layers); err != nil {
 		return err
 	}
 	go func() {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
@@ -91,7 +92,7 @@ func TestRunOnFullDisk(t *testing.T) {
 		}
 	}()
 	s := openTestStore(t, mount+"/store")
-	if _, err := addLayer(context.Background(), s.store, nil, writeTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) {}, "busybox"); err != nil {
+	if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) {}, "busybox"); err != nil {
 		t.Fatal(err)
 	}
 	run := func() *exec.Cmd { return s.run(t, "--rm", "busybox", "sh", "-c", "echo alive >x; cat x") }
@@ -166,7 +167,7 @@ func TestResultsAreLost(t *testing.T) {
 func TestStoreCommandsAreInterrupted(t *testing.T) {
 	s := boxes(t, nil)
 	before := ok(t, s, "images", "-q")
-	archive := tarOf(t, makeImage(t, makeTar(t, tarFile("x", string(text(200_000))))).dockerFiles(t, "new:1"))
+	archive := tarOf(t, makeImage(t, testkit.Tar(t, testkit.File("x", string(testkit.Text(200_000))))).dockerFiles(t, "new:1"))
 	for _, signals := range [][]syscall.Signal{{syscall.SIGINT}, {syscall.SIGINT, syscall.SIGINT}, {syscall.SIGTERM}} {
 		for _, args := range [][]string{{"load"}, {"import", "-", "new"}} {
 			cmd := onStore(s, args...)

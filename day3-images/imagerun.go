@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day3-images/layer"
 	"example.com/go-docker/day3-images/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sirupsen/logrus"
@@ -75,7 +76,7 @@ func runContainer(s *store, c *Container, d *containerDir, img *image, volumes [
 	if err != nil {
 		return 0, fmt.Errorf("make the mount points: %w", err)
 	}
-	if layers, err = visibleLayers(append([]string{skeleton}, layers...)); err != nil {
+	if layers, err = layer.VisibleLayers(append([]string{skeleton}, layers...)); err != nil {
 		return 0, err
 	}
 	if err := s.createContainerDir(d); err != nil {

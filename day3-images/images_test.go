@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -20,7 +21,7 @@ import (
 // madeImage adds an image of one file with a fixed time.
 func madeImage(t testing.TB, s testStore, base *image, name, file, content string) *image {
 	t.Helper()
-	img, err := addLayer(context.Background(), s.store, base, writeTar(t, tarFile(file, content)), func(c *v1.ConfigFile) {
+	img, err := addLayer(context.Background(), s.store, base, testkit.WriteTar(t, testkit.File(file, content)), func(c *v1.ConfigFile) {
 		c.History[len(c.History)-1].CreatedBy = "make " + file
 		c.Config.Cmd = []string{"/bin/" + file}
 	}, name)
@@ -61,11 +62,11 @@ func TestAddLayer(t *testing.T) {
 	}, func(*v1.ConfigFile) {}, "x"); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := addLayer(context.Background(), s.store, base, writeTar(t, tarFile("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
+	if _, err := addLayer(context.Background(), s.store, base, testkit.WriteTar(t, testkit.File("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
 		t.Error("a layer that leads out was added")
 	}
 	for _, name := range []string{"UP", "x@" + aDigest} {
-		if _, err := addLayer(context.Background(), s.store, nil, writeTar(t), func(*v1.ConfigFile) {}, name); err == nil {
+		if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t), func(*v1.ConfigFile) {}, name); err == nil {
 			t.Errorf("an image is named %q", name)
 		}
 	}
@@ -231,7 +232,7 @@ func TestInspectAndHistory(t *testing.T) {
 		t.Errorf("%q: %+v, %v", lines, row, err)
 	}
 	// What is in an image does not reach the terminal.
-	_, err = addLayer(context.Background(), s.store, img, writeTar(t, tarFile("x", "")), func(c *v1.ConfigFile) {
+	_, err = addLayer(context.Background(), s.store, img, testkit.WriteTar(t, testkit.File("x", "")), func(c *v1.ConfigFile) {
 		last := &c.History[len(c.History)-1]
 		last.CreatedBy, last.Comment = "\x1b]0;title\x07 "+strings.Repeat("層", 50), "two\nlines\r\u009b31m"
 	}, "evil")

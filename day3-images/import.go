@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"example.com/go-docker/day3-images/layer"
 	"github.com/moby/term"
 )
 
@@ -24,7 +25,7 @@ func copyRootFS(ctx context.Context, w io.Writer, source string) error {
 		return err
 	}
 	defer file.Close()
-	tar, err := decompress(waitUntil(ctx, file))
+	tar, err := layer.Decompress(waitUntil(ctx, file))
 	if err != nil {
 		return err
 	}

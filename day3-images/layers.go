@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -27,7 +28,7 @@ const (
 	layersAtOnce = 3
 )
 
-func newQuota() *quota { return &quota{bytes: maxImageBytes, entries: maxImageEntries} }
+func newQuota() *layer.Quota { return &layer.Quota{Bytes: maxImageBytes, Entries: maxImageEntries} }
 
 func (s *store) layerPath(diffID v1.Hash) string { return s.path("layers", "sha256", diffID.Hex) }
 
@@ -93,7 +94,7 @@ func (s *store) knownLayers() (map[knownLayer]bool, error) {
 	return known, nil
 }
 
-func (s *store) unpackBlob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash, q *quota) error {
+func (s *store) unpackBlob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash, q *layer.Quota) error {
 	file, err := s.openBlob(blob)
 	if err != nil {
 		return err
@@ -105,7 +106,7 @@ func (s *store) unpackBlob(ctx context.Context, blob v1.Descriptor, diffID v1.Ha
 // unpack makes a layer's directory from its tar, compressed or not. It reads r
 // to its end and takes the layer in only after that, so an r that verifies
 // itself has its say.
-func (s *store) unpack(ctx context.Context, r io.Reader, diffID v1.Hash, q *quota) (err error) {
+func (s *store) unpack(ctx context.Context, r io.Reader, diffID v1.Hash, q *layer.Quota) (err error) {
 	j, err := s.begin(ctx, "layer-"+diffID.Hex)
 	if err != nil {
 		return err
@@ -113,7 +114,7 @@ func (s *store) unpack(ctx context.Context, r io.Reader, diffID v1.Hash, q *quot
 	defer func() { err = errors.Join(err, j.end()) }()
 	if s.hasLayer(diffID) { // but is this the layer?
 		err := readVerified(r, diffID, func(tar io.Reader) error {
-			_, err := io.Copy(io.Discard, meteredReader{tar, q})
+			_, err := io.Copy(io.Discard, layer.Metered(tar, q))
 			return err
 		})
 		if err != nil {
@@ -125,7 +126,7 @@ func (s *store) unpack(ctx context.Context, r io.Reader, diffID v1.Hash, q *quot
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	err = readVerified(r, diffID, func(tar io.Reader) error { return unpackLayer(tar, dir, q) })
+	err = readVerified(r, diffID, func(tar io.Reader) error { return layer.Unpack(tar, dir, q) })
 	if err != nil {
 		return explainUnpack(err, r)
 	}
@@ -135,7 +136,7 @@ func (s *store) unpack(ctx context.Context, r io.Reader, diffID v1.Hash, q *quot
 // readVerified has read read a layer's tar to its end, and fails if it was not
 // the layer that it should be.
 func readVerified(r io.Reader, diffID v1.Hash, read func(tar io.Reader) error) error {
-	uncompressed, err := decompress(r)
+	uncompressed, err := layer.Decompress(r)
 	if err != nil {
 		return fmt.Errorf("layer %s: %w", diffID, err)
 	}

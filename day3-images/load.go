@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/sirupsen/logrus"
@@ -191,7 +192,7 @@ func layerType(start []byte) types.MediaType {
 	switch {
 	case len(start) > 1 && start[0] == 0x1f && start[1] == 0x8b:
 		return types.OCILayer
-	case isZstd(start):
+	case layer.IsZstd(start):
 		return types.OCILayerZStd
 	}
 	return types.OCIUncompressedLayer

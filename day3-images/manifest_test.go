@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -86,7 +87,7 @@ func TestDocumentsInMemory(t *testing.T) {
 			"archive":   func() error { _, err := (&spool{}).dockerImages(long("[", part, "]")); return err },
 		} {
 			var err error
-			if peak := peakHeap(func() { err = parse() }); peak > 64<<20 {
+			if peak := testkit.PeakHeap(func() { err = parse() }); peak > 64<<20 {
 				t.Errorf("%s of %s: error %v, %d MiB of memory", name, part, err, peak>>20)
 			}
 		}

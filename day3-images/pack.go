@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day3-images/inroot"
+	"example.com/go-docker/day3-images/layer"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +36,7 @@ func pack(w io.Writer, dir string, overlay bool) error {
 	if err := p.children(fd, "."); err != nil {
 		return fmt.Errorf("pack %s: %w", dir, err)
 	}
-	return wrap("pack "+dir, p.tar.Close())
+	return layer.Wrap("pack "+dir, p.tar.Close())
 }
 
 // A packer reads a tree that may be a running container's, who can put a link
@@ -72,7 +73,7 @@ func (p *packer) children(fd int, name string) error {
 
 func (p *packer) file(dirfd int, name string) error {
 	base := path.Base(name)
-	fd, err := openPath(dirfd, base)
+	fd, err := layer.OpenPath(dirfd, base)
 	if errors.Is(err, unix.ENOENT) {
 		return nil // a running container has just removed it
 	}
@@ -82,13 +83,13 @@ func (p *packer) file(dirfd int, name string) error {
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return wrap("stat", err)
+		return layer.Wrap("stat", err)
 	}
 	switch {
-	case p.overlay && isWhiteout(&st):
-		return p.marker(path.Join(path.Dir(name), whiteoutPrefix+base))
-	case strings.HasPrefix(base, whiteoutPrefix):
-		return fmt.Errorf("a layer cannot hold a file with this name: %s deletes files of the layers below", whiteoutPrefix)
+	case p.overlay && layer.IsWhiteout(&st):
+		return p.marker(path.Join(path.Dir(name), layer.WhiteoutPrefix+base))
+	case strings.HasPrefix(base, layer.WhiteoutPrefix):
+		return fmt.Errorf("a layer cannot hold a file with this name: %s deletes files of the layers below", layer.WhiteoutPrefix)
 	case st.Mode&unix.S_IFMT == unix.S_IFSOCK:
 		logrus.Warnf("%q is a socket, for which tar has no entry: left out", name)
 		return nil
@@ -131,7 +132,7 @@ func (p *packer) directory(hdr *tar.Header, fd int, opaque bool) error {
 		return err
 	}
 	if opaque {
-		if err := p.marker(path.Join(name, opaqueMarker)); err != nil {
+		if err := p.marker(path.Join(name, layer.OpaqueMarker)); err != nil {
 			return err
 		}
 	}
@@ -148,7 +149,7 @@ func (p *packer) content(hdr *tar.Header, fd int, st *unix.Stat_t) error {
 		var err error
 		hdr.Typeflag = tar.TypeSymlink
 		if hdr.Linkname, err = inroot.Readlink(fd, ""); err != nil {
-			return wrap("read the link", err)
+			return layer.Wrap("read the link", err)
 		}
 	case unix.S_IFIFO:
 		hdr.Typeflag = tar.TypeFifo
@@ -177,31 +178,31 @@ func (p *packer) content(hdr *tar.Header, fd int, st *unix.Stat_t) error {
 // xattrs adds the file's extended attributes to its entry, and tells whether
 // overlayfs's own say that the directory is opaque.
 func (p *packer) xattrs(hdr *tar.Header, fd int) (opaque bool, err error) {
-	names, err := listXattrs(fd)
+	names, err := layer.ListXattrs(fd)
 	if err != nil {
 		return false, err
 	}
 	for _, name := range names {
-		if p.overlay && strings.HasPrefix(name, overlayXattrs) {
-			switch strings.TrimPrefix(name, overlayXattrs) {
+		if p.overlay && strings.HasPrefix(name, layer.OverlayXattrs) {
+			switch strings.TrimPrefix(name, layer.OverlayXattrs) {
 			case "redirect", "metacopy":
 				return false, fmt.Errorf("it has %s, so a part of it is only in the layers below: the overlay must be mounted with redirect_dir=off,metacopy=off", name)
 			}
 		}
-		if !ofImage(name) && name != opaqueXattr {
+		if !layer.OfImage(name) && name != layer.OpaqueXattr {
 			continue
 		}
-		value, err := getXattr(fd, name)
+		value, err := layer.GetXattr(fd, name)
 		switch {
 		case err != nil:
 			return false, fmt.Errorf("read the extended attribute %q: %w", name, err)
-		case name == opaqueXattr:
+		case name == layer.OpaqueXattr:
 			opaque = p.overlay && value == "y"
 		default:
 			if hdr.PAXRecords == nil {
 				hdr.PAXRecords = map[string]string{}
 			}
-			hdr.PAXRecords[xattrRecord+name] = value
+			hdr.PAXRecords[layer.XattrRecord+name] = value
 		}
 	}
 	return opaque, nil

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -49,26 +51,40 @@ mkdir empty && rm -r run && mkdir run && chmod 1777 run
 
 // A container's changes, packed, unpacked elsewhere and stacked on the same
 // layers, look as in the container: to overlayfs and to umoci.
+// unpackTo unpacks a tar into a new directory below base.
+func unpackTo(t testing.TB, base string, content []byte) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(base, "layer.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := layer.Quota{Bytes: 1 << 30, Entries: 1 << 20}
+	if err := layer.Unpack(bytes.NewReader(content), dir, &q); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func TestPackLayerRoundTrip(t *testing.T) {
 	needRoot(t)
 	base := t.TempDir()
-	more := makeTar(t, tarDir("home/").mode(0o755), tarDir("home/u/").owned(1000, 1000),
-		tarFile("home/u/x2", "x").xattr("user.comment", "1").xattr("user.second", "2"),
-		tarFile("home/u2/file", "x"), tarFile("etc/one", "1"), tarFile("twice", "1"), tarFile("etc/old", "old"), tarFile("bin/ping", ""),
-		tarFile("usr/bin/perl5.36", "again"))
-	tars := append(peerLayers(t), more)
+	more := testkit.Tar(t, testkit.Dir("home/").WithMode(0o755), testkit.Dir("home/u/").OwnedBy(1000, 1000),
+		testkit.File("home/u/x2", "x").Xattr("user.comment", "1").Xattr("user.second", "2"),
+		testkit.File("home/u2/file", "x"), testkit.File("etc/one", "1"), testkit.File("twice", "1"), testkit.File("etc/old", "old"), testkit.File("bin/ping", ""),
+		testkit.File("usr/bin/perl5.36", "again"))
+	tars := append(testkit.PeerLayers(t), more)
 	var layers []string
-	for _, layer := range tars {
-		layers = append(layers, unpackTo(t, base, layer))
+	for _, made := range tars {
+		layers = append(layers, unpackTo(t, base, made))
 	}
 	upper := t.TempDir()
-	merged := mountOverlay(t, upper, slices.Clone(layers)...)
+	merged := testkit.MountOverlay(t, upper, slices.Clone(layers)...)
 	cmd := exec.Command("bash", "-c", changes)
 	cmd.Dir = merged
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
-	want := facts(t, merged)
+	want := testkit.Facts(t, merged)
 
 	var packed bytes.Buffer
 	if err := packLayer(&packed, upper); err != nil {
@@ -76,13 +92,13 @@ func TestPackLayerRoundTrip(t *testing.T) {
 	}
 	checkTimes(t, packed.Bytes())
 	again := unpackTo(t, base, packed.Bytes())
-	sameFacts(t, facts(t, mountOverlay(t, "", append(slices.Clone(layers), again)...)), want)
+	testkit.SameFacts(t, testkit.Facts(t, testkit.MountOverlay(t, "", append(slices.Clone(layers), again)...)), want)
 	t.Run("umoci", func(t *testing.T) { // it may hide what the first comparison cannot: that we read only what we write
 		if _, err := exec.LookPath("umoci"); err != nil {
 			need(t, false, "umoci")
 		}
 		got := umociUnpack(t, append(slices.Clone(tars), packed.Bytes()))
-		sameFacts(t, facts(t, got), want)
+		testkit.SameFacts(t, testkit.Facts(t, got), want)
 	})
 	t.Run("deterministic", func(t *testing.T) {
 		// Another directory, made in another order, of other inodes.
@@ -101,7 +117,7 @@ func TestPackLayerRoundTrip(t *testing.T) {
 // copyBackwards copies a tree, its last file first.
 func copyBackwards(t *testing.T, from, to string) {
 	t.Helper()
-	list := strings.Split(strings.TrimSuffix(string(toolOutput(t, "find", from, "-mindepth", "1", "-printf", `%P\0`)), "\x00"), "\x00")
+	list := strings.Split(strings.TrimSuffix(string(testkit.ToolOutput(t, "find", from, "-mindepth", "1", "-printf", `%P\0`)), "\x00"), "\x00")
 	slices.Sort(list)
 	slices.Reverse(list)
 	if err := os.Mkdir(to, 0o755); err != nil {
@@ -146,7 +162,7 @@ func checkTimes(t *testing.T, layer []byte) {
 func umociUnpack(t *testing.T, layers [][]byte) string {
 	t.Helper()
 	layout, rootfs := filepath.Join(t.TempDir(), "layout"), filepath.Join(t.TempDir(), "rootfs")
-	umoci := func(args ...string) { toolOutput(t, "umoci", args...) }
+	umoci := func(args ...string) { testkit.ToolOutput(t, "umoci", args...) }
 	umoci("init", "--layout", layout)
 	umoci("new", "--image", layout+":test")
 	for i, layer := range layers {
@@ -162,19 +178,19 @@ func umociUnpack(t *testing.T, layers [][]byte) string {
 
 func TestPackTreeRoundTrip(t *testing.T) {
 	needRoot(t)
-	for name, layer := range map[string][]byte{"made up": peerLayers(t)[0], "real": realLayer(t), "empty": makeTar(t)} {
+	for name, made := range map[string][]byte{"made up": testkit.PeerLayers(t)[0], "real": testkit.RealLayer(t), "empty": testkit.Tar(t)} {
 		t.Run(name, func(t *testing.T) {
-			dir := unpackTo(t, t.TempDir(), layer)
+			dir := unpackTo(t, t.TempDir(), made)
 			var packed bytes.Buffer
 			if err := packTree(&packed, dir); err != nil {
 				t.Fatal(err)
 			}
-			want := facts(t, dir)
+			want := testkit.Facts(t, dir)
 			for file, f := range want { // a plain directory hides nothing
-				f.xattrs = strings.TrimSuffix(f.xattrs, opaqueXattr+`="y"`)
+				f.Xattrs = strings.TrimSuffix(f.Xattrs, layer.OpaqueXattr+`="y"`)
 				want[file] = f
 			}
-			sameFacts(t, facts(t, unpackTo(t, t.TempDir(), packed.Bytes())), want)
+			testkit.SameFacts(t, testkit.Facts(t, unpackTo(t, t.TempDir(), packed.Bytes())), want)
 		})
 	}
 }
@@ -182,8 +198,8 @@ func TestPackTreeRoundTrip(t *testing.T) {
 // An unpacked layer is what an upper directory is, so it packs to itself.
 func TestPackUnpackedLayer(t *testing.T) {
 	needRoot(t)
-	for i, layer := range peerLayers(t) {
-		dir := unpackTo(t, t.TempDir(), layer)
+	for i, made := range testkit.PeerLayers(t) {
+		dir := unpackTo(t, t.TempDir(), made)
 		var first, second bytes.Buffer
 		if err := packLayer(&first, dir); err != nil {
 			t.Fatal(err)
@@ -195,7 +211,7 @@ func TestPackUnpackedLayer(t *testing.T) {
 		if !bytes.Equal(first.Bytes(), second.Bytes()) {
 			t.Errorf("layer %d: %d bytes, and then %d others", i, first.Len(), second.Len())
 		}
-		if got, want := sketch(t, again), sketch(t, dir); got != want {
+		if got, want := testkit.Sketch(t, again), testkit.Sketch(t, dir); got != want {
 			t.Errorf("layer %d: %s\nwant %s", i, got, want)
 		}
 	}
@@ -261,7 +277,7 @@ func TestPackSocket(t *testing.T) {
 	if err := packLayer(&packed, dir); err != nil {
 		t.Fatal(err)
 	}
-	if got := sketch(t, unpackTo(t, t.TempDir(), packed.Bytes())); got != "file=x" {
+	if got := testkit.Sketch(t, unpackTo(t, t.TempDir(), packed.Bytes())); got != "file=x" {
 		t.Errorf("packed %s", got)
 	}
 }
@@ -269,7 +285,7 @@ func TestPackSocket(t *testing.T) {
 // Every write may fail.
 func TestPackWriteError(t *testing.T) {
 	needRoot(t)
-	dir := unpackTo(t, t.TempDir(), makeTar(t, tarDir("a"), tarFile("a/f", strings.Repeat("x", 5000)), tarFile("a/.wh.x", ""), tarSymlink("l", "a")))
+	dir := unpackTo(t, t.TempDir(), testkit.Tar(t, testkit.Dir("a"), testkit.File("a/f", strings.Repeat("x", 5000)), testkit.File("a/.wh.x", ""), testkit.Symlink("l", "a")))
 	full := errors.New("the disk is full")
 	var packed bytes.Buffer
 	if err := packLayer(&packed, dir); err != nil {
@@ -308,7 +324,7 @@ func TestPackWhileItChanges(t *testing.T) {
 mkdir -p %[1]s %[2]s/d; cd %[2]s
 for i in $(seq 20); do echo SECRET >%[1]s/$i; echo SECRET >%[1]s/f; echo mine >d/$i; done
 echo mine >d/f; ln -s %[1]s l; ln -s %[1]s/f lf; mkfifo p; : >f`, secret, upper)
-	toolOutput(t, "bash", "-ec", script)
+	testkit.ToolOutput(t, "bash", "-ec", script)
 	stop := make(chan struct{})
 	var swapper sync.WaitGroup
 	swapper.Go(func() {
@@ -351,7 +367,7 @@ func TestPackShrinkingFile(t *testing.T) {
 	if err := file.Truncate(64 << 20); err != nil {
 		t.Fatal(err)
 	}
-	shrink := writerFunc(func(p []byte) (int, error) { return len(p), file.Truncate(1 << 20) })
+	shrink := testkit.WriterFunc(func(p []byte) (int, error) { return len(p), file.Truncate(1 << 20) })
 	if err := packLayer(shrink, dir); err == nil || !strings.Contains(err.Error(), "stop the container first") {
 		t.Errorf("the error is %v", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -132,7 +133,7 @@ func (p *peers) build(name string) {
 			p.t.Fatal(err)
 		}
 	}
-	for name, content := range map[string]string{"etc/a": "1", "etc/doomed": "1", "etc/big": string(text(200_000))} {
+	for name, content := range map[string]string{"etc/a": "1", "etc/doomed": "1", "etc/big": string(testkit.Text(200_000))} {
 		if err := os.WriteFile(filepath.Join(tree, name), []byte(content), 0o644); err != nil {
 			p.t.Fatal(err)
 		}
@@ -232,7 +233,7 @@ func TestPeersTakeWhatWeSave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		img, err = addLayer(context.Background(), s.store, img, writeTar(t, tarFile("etc/.wh.a", ""), tarFile("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
+		img, err = addLayer(context.Background(), s.store, img, testkit.WriteTar(t, testkit.File("etc/.wh.a", ""), testkit.File("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
 		if err != nil {
 			t.Fatal(err)
 		}

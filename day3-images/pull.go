@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 
+	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 )
@@ -20,7 +21,7 @@ type pull struct {
 	strict   bool // the platform was asked for, not assumed
 	registry *registry
 	progress *progress
-	quota    *quota
+	quota    *layer.Quota
 	known    map[knownLayer]bool
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -22,7 +23,7 @@ func BenchmarkPull(b *testing.B) {
 	p := newPeers(b, "docker-registry", "skopeo")
 	b.Cleanup(func() { unmountBelow(b, p.dir) })
 	program := p.dir + "/day3-images"
-	toolOutput(b, "go", "build", "-o", program, ".")
+	testkit.ToolOutput(b, "go", "build", "-o", program, ".")
 	tag := pushBenchImage(b, p)
 
 	ours := func(options ...string) func(string) *exec.Cmd {

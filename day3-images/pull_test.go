@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -75,7 +76,7 @@ func TestPullMovedTag(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry.push(t, "1", makeImage(t, makeTar(t, tarFile("new", ""))))
+	registry.push(t, "1", makeImage(t, testkit.Tar(t, testkit.File("new", ""))))
 	ok(t, s, "pull", "-q", registry.name("1"))
 	after, err := s.resolve(registry.name("1"))
 	if err != nil || after.ID == before.ID {
@@ -92,7 +93,7 @@ func TestPullPlatform(t *testing.T) {
 	s, registry := emptyStore(t), newRegistry(t)
 	list := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	for _, p := range []v1.Platform{{OS: "linux", Architecture: "s390x"}, hostPlatform(), {OS: "linux", Architecture: "mips"}} {
-		app := makeImage(t, makeTar(t, tarFile("for", p.Architecture)))
+		app := makeImage(t, testkit.Tar(t, testkit.File("for", p.Architecture)))
 		app.config.Architecture = p.Architecture
 		digest, err := v1.NewHash(registry.push(t, p.Architecture, app))
 		if err != nil {
@@ -182,7 +183,7 @@ func TestPullResumes(t *testing.T) {
 		t.Run(fmt.Sprint("ranges ", ranges), func(t *testing.T) {
 			t.Parallel()
 			s, registry := emptyStore(t), newRegistry(t)
-			app := makeImage(t, makeTar(t, tarFile("big", string(text(400_000)))))
+			app := makeImage(t, testkit.Tar(t, testkit.File("big", string(testkit.Text(400_000)))))
 			registry.push(t, "1", app)
 			var mu sync.Mutex
 			var asked []string
@@ -236,7 +237,7 @@ func (c *cutter) Write(p []byte) (int, error) {
 // What a registry must not get away with.
 func TestPullRefuses(t *testing.T) {
 	needRoot(t)
-	big := text(300_000)
+	big := testkit.Text(300_000)
 	for name, test := range map[string]struct {
 		change func(t *testing.T, f *fakeRegistry, p *imageParts)
 		want   string
@@ -249,7 +250,7 @@ func TestPullRefuses(t *testing.T) {
 		}, "is damaged: its digest is"},
 		"a layer that is another tar": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
-			other := makeTar(t, tarFile("etc/c", "4"))
+			other := testkit.Tar(t, testkit.File("etc/c", "4"))
 			f.setBlob(sha256Of(p.layers[2]).String(), append(other, make([]byte, len(p.layers[2])-len(other))...))
 		}, "is damaged: its digest is"},
 		"a layer that is too long": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
@@ -349,7 +350,7 @@ func TestPullRefuses(t *testing.T) {
 			f.push(t, "1", makeImage(t, big))
 		}, "tar"},
 		"a layer that leads out": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
-			f.push(t, "1", makeImage(t, makeTar(t, tarFile("../../../../../../../../tmp/out", ""))))
+			f.push(t, "1", makeImage(t, testkit.Tar(t, testkit.File("../../../../../../../../tmp/out", ""))))
 		}, ".."},
 		"a server that always fails": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
@@ -389,7 +390,7 @@ func ptr[T any](v T) *T { return &v }
 func TestPullEveryByte(t *testing.T) {
 	needRoot(t)
 	s, registry := emptyStore(t), newRegistry(t)
-	app := makeImage(t, gzipped(t, makeTar(t, tarFile("a", "x"))))
+	app := makeImage(t, testkit.Gzipped(t, testkit.Tar(t, testkit.File("a", "x"))))
 	registry.push(t, "1", app)
 	ref, err := parseReference(registry.name("1"))
 	if err != nil {
@@ -460,8 +461,8 @@ func TestPullAtOnce(t *testing.T) {
 func TestPullSameLayers(t *testing.T) {
 	needRoot(t)
 	s, registry := emptyStore(t), newRegistry(t)
-	plain := makeTar(t, tarFile("a", string(text(100_000))))
-	app := makeImage(t, gzipped(t, plain), plain, gzipped(t, plain), zstded(t, plain), plain)
+	plain := testkit.Tar(t, testkit.File("a", string(testkit.Text(100_000))))
+	app := makeImage(t, testkit.Gzipped(t, plain), plain, testkit.Gzipped(t, plain), testkit.Zstded(t, plain), plain)
 	registry.push(t, "1", app)
 	ok(t, s, "pull", registry.name("1"))
 	if layers, _ := os.ReadDir(s.path("layers/sha256")); len(layers) != 1 {
@@ -588,7 +589,7 @@ func TestPullMixedUp(t *testing.T) {
 	f.push(t, "2", mixed)
 	refused(t, s, "unpacked layer", "pull", "-q", f.name("2"))
 	// A blob that is new, of a layer that is not.
-	other := makeImage(t, zstded(t, makeTar(t, tarFile("other", ""))))
+	other := makeImage(t, testkit.Zstded(t, testkit.Tar(t, testkit.File("other", ""))))
 	other.config.RootFS.DiffIDs[0] = ids[0]
 	f.push(t, "3", other)
 	refused(t, s, "unpacked layer", "pull", "-q", f.name("3"))

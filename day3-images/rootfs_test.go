@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/layer"
 )
 
 // What a container finds around itself.
@@ -71,7 +74,7 @@ func TestMaskedPaths(t *testing.T) {
 // Devices that the image brings along do not open, and its setuid programs do
 // what they should.
 func TestImageDevices(t *testing.T) {
-	s := boxes(t, []tarEntry{tarNode("null", '3', 1, 3).mode(0o666), tarDir("dev"), tarFile("dev/of-the-image", "")})
+	s := boxes(t, []testkit.Entry{testkit.Node("null", '3', 1, 3).WithMode(0o666), testkit.Dir("dev"), testkit.File("dev/of-the-image", "")})
 	got := finish(t, s.run(t, "--rm", "busybox", "cat", "/null"))
 	if got.status == 0 || !strings.Contains(got.stderr, "ermission denied") {
 		t.Errorf("%+q", got)
@@ -93,12 +96,12 @@ func TestReadOnly(t *testing.T) {
 func TestHostileRoots(t *testing.T) {
 	kernelTest(t)
 	outside := t.TempDir()
-	for name, links := range map[string][]tarEntry{
-		"proc":        {tarSymlink("proc", outside)},
-		"proc in it":  {tarDir("evil"), tarSymlink("proc", "evil")},
-		"sys":         {tarSymlink("sys", "../../../../.."+outside)},
-		"dev":         {tarSymlink("dev", outside)},
-		"proc a file": {tarFile("proc", "")},
+	for name, links := range map[string][]testkit.Entry{
+		"proc":        {testkit.Symlink("proc", outside)},
+		"proc in it":  {testkit.Dir("evil"), testkit.Symlink("proc", "evil")},
+		"sys":         {testkit.Symlink("sys", "../../../../.."+outside)},
+		"dev":         {testkit.Symlink("dev", outside)},
+		"proc a file": {testkit.File("proc", "")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := boxes(t, links)
@@ -109,7 +112,7 @@ func TestHostileRoots(t *testing.T) {
 		})
 	}
 	// A link in /etc is followed, but inside.
-	s := boxes(t, []tarEntry{tarDir("etc"), tarSymlink("etc/hosts", outside+"/hosts"), tarSymlink("etc/hostname", "/proc/1/root/x")})
+	s := boxes(t, []testkit.Entry{testkit.Dir("etc"), testkit.Symlink("etc/hosts", outside+"/hosts"), testkit.Symlink("etc/hostname", "/proc/1/root/x")})
 	got := finish(t, s.run(t, "--rm", "busybox", "sh", "-c", "grep -c localhost /etc/hosts"))
 	if got.status != 0 && !strings.Contains(got.stderr, "open in the container") {
 		t.Errorf("%+q", got)
@@ -130,12 +133,12 @@ func TestStack(t *testing.T) {
 	}
 	var all [][]byte
 	for i := range 300 {
-		all = append(all, makeTar(t, tarFile("n", fmt.Sprint(i, "\n")), tarFile(fmt.Sprint("d", i%7), "")))
+		all = append(all, testkit.Tar(t, testkit.File("n", fmt.Sprint(i, "\n")), testkit.File(fmt.Sprint("d", i%7), "")))
 	}
-	opaque := makeTar(t, append([]tarEntry{tarFile(opaqueMarker, "")}, busyboxFiles(t)...)...)
-	for name, layers := range map[string][][]byte{"deep": all, "hidden": {makeTar(t, tarFile("below", "")), opaque}} {
+	opaque := testkit.Tar(t, append([]testkit.Entry{testkit.File(layer.OpaqueMarker, "")}, busyboxFiles(t)...)...)
+	for name, layers := range map[string][][]byte{"deep": all, "hidden": {testkit.Tar(t, testkit.File("below", "")), opaque}} {
 		if name == "deep" {
-			layers = append([][]byte{makeTar(t, busyboxFiles(t)...)}, layers...)
+			layers = append([][]byte{testkit.Tar(t, busyboxFiles(t)...)}, layers...)
 		}
 		archive := filepath.Join(t.TempDir(), "archive.tar")
 		if err := os.WriteFile(archive, tarOf(t, makeImage(t, layers...).dockerFiles(t, name+":1")), 0o600); err != nil {

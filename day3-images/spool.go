@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -41,20 +42,20 @@ const (
 // spoolArchive unpacks a tar, compressed or not, into dir. The tar's names are
 // not used for files: they are numbered.
 func spoolArchive(r io.Reader, dir string) (*spool, error) {
-	uncompressed, err := decompress(r)
+	uncompressed, err := layer.Decompress(r)
 	if err != nil {
 		return nil, err
 	}
 	defer uncompressed.Close()
 	a := &spool{map[string]*spooled{}, map[v1.Hash]*spooled{}, map[string]string{}}
-	in := tar.NewReader(meteredReader{uncompressed, newQuota()})
+	in := tar.NewReader(layer.Metered(uncompressed, newQuota()))
 	for n := 0; ; n++ {
 		header, err := in.Next()
 		if err == io.EOF {
 			return a, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read the archive: %w", explainTar(err))
+			return nil, fmt.Errorf("read the archive: %w", layer.ExplainTar(err))
 		}
 		if n == maxArchiveEntries {
 			return nil, fmt.Errorf("the archive has more than %d files: no image archive has", maxArchiveEntries)

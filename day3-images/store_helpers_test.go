@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -162,7 +164,7 @@ func makeImage(t testing.TB, layers ...[]byte) *imageParts {
 		manifest: &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1},
 	}
 	for _, blob := range layers {
-		plain, err := decompress(bytes.NewReader(blob))
+		plain, err := layer.Decompress(bytes.NewReader(blob))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,9 +182,9 @@ func makeImage(t testing.TB, layers ...[]byte) *imageParts {
 // second changes a file and the third deletes one.
 func smallImage(t testing.TB) *imageParts {
 	return makeImage(t,
-		gzipped(t, makeTar(t, tarDir("etc"), tarFile("etc/a", "1"), tarFile("etc/b", "1"), tarFile("big", string(text(300_000))))),
-		zstded(t, makeTar(t, tarFile("etc/a", "2"), tarFile("more", string(text(50_000))))),
-		makeTar(t, tarFile("etc/.wh.b", ""), tarFile("etc/c", "3")))
+		testkit.Gzipped(t, testkit.Tar(t, testkit.Dir("etc"), testkit.File("etc/a", "1"), testkit.File("etc/b", "1"), testkit.File("big", string(testkit.Text(300_000))))),
+		testkit.Zstded(t, testkit.Tar(t, testkit.File("etc/a", "2"), testkit.File("more", string(testkit.Text(50_000))))),
+		testkit.Tar(t, testkit.File("etc/.wh.b", ""), testkit.File("etc/c", "3")))
 }
 
 func asJSON(t testing.TB, v any) []byte {
@@ -305,13 +307,3 @@ func (f *fakeRegistry) blobRequests(p *imageParts) (counts []int) {
 	}
 	return counts
 }
-
-// A readerFunc is a reader made of one function.
-type readerFunc func(p []byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
-
-// A writerFunc is a writer made of one function.
-type writerFunc func(p []byte) (int, error)
-
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

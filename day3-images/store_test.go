@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -93,8 +93,8 @@ func TestStoreIsClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	setuid := tarFile("su", "").mode(0o4755)
-	img, err := addLayer(context.Background(), s, nil, writeTar(t, setuid), func(*v1.ConfigFile) {}, "x")
+	setuid := testkit.File("su", "").WithMode(0o4755)
+	img, err := addLayer(context.Background(), s, nil, testkit.WriteTar(t, setuid), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,18 +121,8 @@ func TestStoreIsClosed(t *testing.T) {
 	}
 }
 
-// writeTar returns what addLayer wants.
-func writeTar(t testing.TB, entries ...tarEntry) func(io.Writer) error {
-	t.Helper()
-	content := makeTar(t, entries...)
-	return func(w io.Writer) error {
-		_, err := w.Write(content)
-		return err
-	}
-}
-
 func TestVerify(t *testing.T) {
-	content := text(100_000)
+	content := testkit.Text(100_000)
 	digest := sha256Of(content)
 	read := func(content []byte, size int64) error {
 		_, err := bytes.NewBuffer(nil).ReadFrom(verify(bytes.NewReader(content), "blob", digest, size))
@@ -256,7 +246,7 @@ func TestJobsAtOnce(t *testing.T) {
 func TestForgetUnfinished(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("a", "1")), func(*v1.ConfigFile) {}, "kept"); err != nil {
+	if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "kept"); err != nil {
 		t.Fatal(err)
 	}
 	want := contents(t, s)
@@ -299,7 +289,7 @@ func TestForgetUnfinished(t *testing.T) {
 func TestDamagedBlobs(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	img, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("a", "1")), func(*v1.ConfigFile) {}, "x")
+	img, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,7 +357,7 @@ func TestDamagedBlobs(t *testing.T) {
 func TestSaveDamaged(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	img, err := addLayer(context.Background(), s.store, nil, writeTar(t, tarFile("a", "1")), func(*v1.ConfigFile) {}, "x")
+	img, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}

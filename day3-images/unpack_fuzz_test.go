@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,12 +26,12 @@ import (
 // interesting.
 func FuzzUnpackLayer(f *testing.F) {
 	needRoot(f)
-	for _, c := range hostileLayers(f) {
-		if content := c.layer(cageOutside); len(content) < 32<<10 { // the fuzzer is slow with large ones
+	for _, c := range testkit.HostileLayers(f) {
+		if content := c.Layer(cageOutside); len(content) < 32<<10 { // the fuzzer is slow with large ones
 			f.Add(content)
 		}
 	}
-	f.Add(peerLayers(f)[1])
+	f.Add(testkit.PeerLayers(f)[1])
 	f.Fuzz(func(t *testing.T, content []byte) {
 		for _, content := range [][]byte{content, mendChecksums(content)} {
 			if err := inCage(func() error { return tryLayer(t, content) }); err != nil {
@@ -116,8 +118,8 @@ func tryLayer(t *testing.T, content []byte) error {
 	if err != nil {
 		return err
 	}
-	q := quota{bytes: 4 << 20, entries: 500}
-	unpacked := unpackLayer(bytes.NewReader(content), cageLayer, &q)
+	q := layer.Quota{Bytes: 4 << 20, Entries: 500}
+	unpacked := layer.Unpack(bytes.NewReader(content), cageLayer, &q)
 	if after, err := outsideFacts(); err != nil || after != before {
 		return fmt.Errorf("outside was\n%s\nand is\n%s, %v", before, after, err)
 	}
@@ -131,32 +133,32 @@ func tryLayer(t *testing.T, content []byte) error {
 	if err := packLayer(&packed, cageLayer); err != nil {
 		return fmt.Errorf("what was unpacked does not pack: %w", err)
 	}
-	if err := unpackLayer(&packed, cageAgain, &quota{bytes: 64 << 20, entries: 2000}); err != nil {
+	if err := layer.Unpack(&packed, cageAgain, &layer.Quota{Bytes: 64 << 20, Entries: 2000}); err != nil {
 		return fmt.Errorf("what was packed does not unpack: %w", err)
 	}
-	first, err := collectFacts(cageLayer)
+	first, err := testkit.CollectFacts(cageLayer)
 	if err != nil {
 		return err
 	}
-	second, err := collectFacts(cageAgain)
+	second, err := testkit.CollectFacts(cageAgain)
 	if err != nil {
 		return err
 	}
-	for _, all := range []map[string]fact{first, second} {
+	for _, all := range []map[string]testkit.Fact{first, second} {
 		for name, f := range all {
-			if f.device == "0:0" { // a whiteout has the time of its making
-				f.mtime = 0
+			if f.Device == "0:0" { // a whiteout has the time of its making
+				f.Mtime = 0
 				all[name] = f
 			}
 		}
 	}
-	sameFacts(t, second, first)
+	testkit.SameFacts(t, second, first)
 	return nil
 }
 
 // outsideFacts describes everything in the cage but the layer.
 func outsideFacts() (string, error) {
-	all, err := collectFacts("/tmp")
+	all, err := testkit.CollectFacts("/tmp")
 	var lines []string
 	for name, f := range all {
 		if !strings.HasPrefix("/tmp/"+name, cageLayer) {
@@ -177,27 +179,4 @@ func emptyCage() {
 			panic(err)
 		}
 	}
-}
-
-// Whatever the name, what comes out is a name below the top.
-func FuzzEntryName(f *testing.F) {
-	for _, name := range []string{"a", "/", "./", "../a", "a/../b", "a//b/.", ".wh.x/y", "a\x00b", strings.Repeat("a/", 5000)} {
-		f.Add(name)
-	}
-	f.Fuzz(func(t *testing.T, name string) {
-		got, err := entryName(name)
-		if err != nil {
-			return
-		}
-		if got == "" || strings.HasPrefix(got, "/") || strings.Contains(got, "\x00") || filepath.Clean(got) != got || !filepath.IsLocal(got) {
-			t.Errorf("%q became %q", name, got)
-		}
-		if again, err := entryName(got); again != got || err != nil {
-			t.Errorf("%q became %q, and that %q, %v", name, got, again, err)
-		}
-		hidden, err := whiteoutOf(filepath.Base(got))
-		if err == nil && (strings.Contains(hidden, "/") || hidden == "." || hidden == "..") {
-			t.Errorf("%q hides %q", name, hidden)
-		}
-	})
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"example.com/go-docker/day3-images/internal/testkit"
 )
 
 func TestVolumes(t *testing.T) {
@@ -56,7 +58,7 @@ func TestVolumes(t *testing.T) {
 // A volume of the image starts with what the image has there, is as new for
 // each container, and is no part of a commit.
 func TestImageVolumes(t *testing.T) {
-	s := boxes(t, []tarEntry{tarDir("data").owned(1234, 1235).mode(0o770), tarFile("data/seed", "seed\n")}, "VOLUME /data /new/one")
+	s := boxes(t, []testkit.Entry{testkit.Dir("data").OwnedBy(1234, 1235).WithMode(0o770), testkit.File("data/seed", "seed\n")}, "VOLUME /data /new/one")
 	for range 2 {
 		s.says(t, "seed\n1234:1235 770\n", "cat /data/*; stat -c '%u:%g %a' /data; echo x >/data/x; echo y >/new/one/y; rm /data/seed")
 	}
@@ -69,7 +71,7 @@ func TestImageVolumes(t *testing.T) {
 	dir := t.TempDir()
 	s.says(t, "", "ls -A /data", "-v", dir+":/data")
 	// One on the other: the upper one is there to be seen.
-	nested := boxes(t, []tarEntry{tarDir("a/b"), tarFile("a/b/seed", "seed\n")}, "VOLUME /a/b /a /a/b/c")
+	nested := boxes(t, []testkit.Entry{testkit.Dir("a/b"), testkit.File("a/b/seed", "seed\n")}, "VOLUME /a/b /a /a/b/c")
 	for range 5 { // the image has them in no order
 		nested.says(t, "seed\n3\n", "cat /a/b/seed; stat -c %d /a /a/b /a/b/c | sort -u | wc -l")
 	}
@@ -79,10 +81,10 @@ func TestImageVolumes(t *testing.T) {
 //
 // Naive code: an overlay of the place itself. Of /sys that is one without masks.
 func TestImageVolumesOfTheKernel(t *testing.T) {
-	s := boxes(t, []tarEntry{tarDir("sys"), tarFile("sys/of-the-image", ""), tarDir("dev"), tarDir("dev/shm").mode(0o700)},
+	s := boxes(t, []testkit.Entry{testkit.Dir("sys"), testkit.File("sys/of-the-image", ""), testkit.Dir("dev"), testkit.Dir("dev/shm").WithMode(0o700)},
 		"VOLUME /sys /sys/fs/cgroup /dev/shm /dev/pts /proc")
 	s.says(t, "fs of-the-image 700\n", "touch /sys/fs/cgroup/x /dev/shm/x /proc/x; echo $(ls -A /sys /dev/pts | grep -v : | grep .) $(stat -c %a /dev/shm)")
-	s = boxes(t, []tarEntry{tarSymlink("firmware", "/sys/firmware"), tarSymlink("all", "sys/.")}, "VOLUME /firmware /all/devices/virtual")
+	s = boxes(t, []testkit.Entry{testkit.Symlink("firmware", "/sys/firmware"), testkit.Symlink("all", "sys/.")}, "VOLUME /firmware /all/devices/virtual")
 	s.says(t, "", "ls -A /sys/firmware /sys/devices/virtual | grep -v : | grep . || true")
 }
 
@@ -90,7 +92,7 @@ func TestImageVolumesOfTheKernel(t *testing.T) {
 // would run below the mount, and meet it as /.. only.
 func TestVolumeOnRoot(t *testing.T) {
 	dir := t.TempDir()
-	links := []tarEntry{tarDir("usr"), tarSymlink("usr/up", ".."), tarSymlink("top", "/"), tarSymlink("twice", "usr/up")}
+	links := []testkit.Entry{testkit.Dir("usr"), testkit.Symlink("usr/up", ".."), testkit.Symlink("top", "/"), testkit.Symlink("twice", "usr/up")}
 	s := boxes(t, links)
 	for _, target := range []string{"/top", "/usr/up", "/twice/"} {
 		refuses(t, s.run(t, "--rm", "-v", dir+":"+target, "busybox", "true"), 125, "volume "+dir, "the container's root")
@@ -109,7 +111,7 @@ func TestVolumeThroughLinks(t *testing.T) {
 	if err := os.WriteFile(inside+"/secret", []byte("of the volume\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s := boxes(t, []tarEntry{tarSymlink("link", outside), tarSymlink("up", "../../../../../../.."+outside), tarSymlink("proc-link", "/proc/self/root/"+outside)})
+	s := boxes(t, []testkit.Entry{testkit.Symlink("link", outside), testkit.Symlink("up", "../../../../../../.."+outside), testkit.Symlink("proc-link", "/proc/self/root/"+outside)})
 	s.says(t, "of the volume\n", "cat /link/x/secret", "-v", inside+":/link/x")
 	s.says(t, "of the volume\n", "cat /up/secret", "-v", inside+":/up")
 	got := finish(t, s.run(t, "--rm", "-v", inside+":/proc-link/x", "busybox", "true"))

@@ -1,4 +1,9 @@
-package main
+// Package layer turns the tar of an image's layer into a directory that
+// overlayfs can stack. What the tar says is not trusted.
+//
+// From rungs 08-whiteouts and 11-hostile, plus: extended attributes, devices,
+// sparse files, limits on bytes and entries, zstd.
+package layer
 
 import (
 	"archive/tar"
@@ -13,11 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unpackLayer unpacks the tar of one layer into dir, an empty directory that
+// Unpack unpacks the tar of one layer into dir, an empty directory that
 // nobody else can enter, and makes it a lower directory for overlayfs. It reads
 // r to its end, so that a digest taken of it is the digest of the layer. After
 // an error dir is to be thrown away.
-func unpackLayer(r io.Reader, dir string, q *quota) (err error) {
+func Unpack(r io.Reader, dir string, q *Quota) (err error) {
 	u, err := newUnpacker(dir, q)
 	if err != nil {
 		return err
@@ -33,18 +38,18 @@ func unpackLayer(r io.Reader, dir string, q *quota) (err error) {
 		hdr, err := archive.Next()
 		if err == io.EOF {
 			_, err = io.Copy(io.Discard, layer) // as tar(1), ignore what follows the end
-			return wrap("read the layer", err)
+			return Wrap("read the layer", err)
 		}
 		if err != nil {
-			return wrap("read the layer", explainTar(err))
+			return Wrap("read the layer", ExplainTar(err))
 		}
 		if err := u.entry(hdr, archive); err != nil {
-			return fmt.Errorf("layer entry %.200q: %w", hdr.Name, explainTar(err))
+			return fmt.Errorf("layer entry %.200q: %w", hdr.Name, ExplainTar(err))
 		}
 	}
 }
 
-func explainTar(err error) error {
+func ExplainTar(err error) error {
 	switch {
 	case errors.Is(err, tar.ErrHeader):
 		return fmt.Errorf("%w: it is damaged, or not a tar compressed with gzip or zstd, or not compressed", err)
@@ -54,7 +59,7 @@ func explainTar(err error) error {
 	return err
 }
 
-func wrap(doing string, err error) error {
+func Wrap(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -70,14 +75,14 @@ func wrap(doing string, err error) error {
 type unpacker struct {
 	root   int // descriptor of the layer's top directory
 	parent parentDir
-	quota  *quota
+	quota  *Quota
 	buffer []byte
 
 	inheritACL bool // a directory has a default ACL: acl(5)
 	warned     bool
 }
 
-func newUnpacker(dir string, q *quota) (*unpacker, error) {
+func newUnpacker(dir string, q *Quota) (*unpacker, error) {
 	root, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
@@ -117,7 +122,7 @@ func (u *unpacker) entry(hdr *tar.Header, content io.Reader) error {
 		return err
 	}
 	base := path.Base(name)
-	if base == opaqueMarker {
+	if base == OpaqueMarker {
 		return setOpaque(u.parent.fd, ".")
 	}
 	hidden, err := whiteoutOf(base)
@@ -143,7 +148,7 @@ func entryName(name string) (string, error) {
 	clean := path.Clean("/" + name)[1:]
 	parts := strings.Split(clean, "/")
 	for _, part := range parts[:len(parts)-1] {
-		if strings.HasPrefix(part, whiteoutPrefix) {
+		if strings.HasPrefix(part, WhiteoutPrefix) {
 			return "", fmt.Errorf("a whiteout (%.100q) is not a directory", part)
 		}
 	}
@@ -170,7 +175,7 @@ func (u *unpacker) make(hdr *tar.Header, base string, content io.Reader) error {
 		}
 		err := u.create(base, func() error { return unix.Symlinkat(hdr.Linkname, u.parent.fd, base) })
 		if err != nil {
-			return wrap("make a symbolic link", err)
+			return Wrap("make a symbolic link", err)
 		}
 		return u.setMetadata(u.parent.fd, base, hdr, false)
 	case tar.TypeChar:

@@ -1,4 +1,4 @@
-package main
+package layer
 
 import (
 	"archive/tar"
@@ -43,7 +43,7 @@ func (u *unpacker) remove(base string) error {
 func (u *unpacker) stat(base string) (*unix.Stat_t, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(u.parent.fd, base, &st, unix.AT_SYMLINK_NOFOLLOW)
-	return &st, wrap("stat", err)
+	return &st, Wrap("stat", err)
 }
 
 // file makes a regular file.
@@ -57,7 +57,7 @@ func (u *unpacker) file(hdr *tar.Header, base string, content io.Reader) error {
 		return err
 	})
 	if err != nil {
-		return wrap("create", err)
+		return Wrap("create", err)
 	}
 	file := os.NewFile(uintptr(fd), base)
 	err = u.write(file, content, hdr.Size)
@@ -82,7 +82,7 @@ func (u *unpacker) checkSize(hdr *tar.Header) error {
 		return fmt.Errorf("a size of %d bytes", hdr.Size)
 	case sparse:
 		return u.quota.takeBytes(hdr.Size)
-	case hdr.Size > atomic.LoadInt64(&u.quota.bytes):
+	case hdr.Size > atomic.LoadInt64(&u.quota.Bytes):
 		return errTooManyBytes
 	}
 	return nil
@@ -127,7 +127,7 @@ func (u *unpacker) directory(hdr *tar.Header, base string) error {
 func (u *unpacker) makeDir(base string, onlyForWhiteout bool) (existed bool, err error) {
 	err = unix.Mkdirat(u.parent.fd, base, 0o755)
 	if err != unix.EEXIST {
-		return false, wrap("make a directory", err)
+		return false, Wrap("make a directory", err)
 	}
 	st, err := u.stat(base)
 	switch {
@@ -135,14 +135,14 @@ func (u *unpacker) makeDir(base string, onlyForWhiteout bool) (existed bool, err
 		return false, err
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return true, nil
-	case onlyForWhiteout && !isWhiteout(st):
+	case onlyForWhiteout && !IsWhiteout(st):
 		return false, fmt.Errorf("%.200q is not a directory in this layer", base)
 	}
 	if err := u.remove(base); err != nil {
 		return false, err
 	}
 	if err := unix.Mkdirat(u.parent.fd, base, 0o755); err != nil {
-		return false, wrap("make a directory", err)
+		return false, Wrap("make a directory", err)
 	}
 	return false, setOpaque(u.parent.fd, base)
 }
@@ -174,7 +174,7 @@ func (u *unpacker) hardLink(hdr *tar.Header, base string) error {
 	if err := unix.Fstatat(from, path.Base(target), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return fmt.Errorf("hard link to %.200q, which is not in this layer, or only after the link: %w", hdr.Linkname, err)
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFDIR || isWhiteout(&st) {
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR || IsWhiteout(&st) {
 		return fmt.Errorf("hard link to %.200q: not a file", hdr.Linkname)
 	}
 	err = unix.Fstatat(u.parent.fd, base, &old, unix.AT_SYMLINK_NOFOLLOW)
@@ -204,7 +204,7 @@ func (u *unpacker) node(hdr *tar.Header, base string, kind uint32) error {
 	}
 	err := u.create(base, func() error { return unix.Mknodat(u.parent.fd, base, kind|0o600, device) })
 	if err != nil {
-		return wrap("make a device node or FIFO", err)
+		return Wrap("make a device node or FIFO", err)
 	}
 	return u.setMetadata(u.parent.fd, base, hdr, false)
 }
@@ -238,5 +238,5 @@ func (u *unpacker) setMetadata(dirfd int, base string, hdr *tar.Header, existed 
 		return fmt.Errorf("a time out of range: %w", err)
 	}
 	times := []unix.Timespec{modified, modified}
-	return wrap("set the times", unix.UtimesNanoAt(dirfd, base, times, unix.AT_SYMLINK_NOFOLLOW))
+	return Wrap("set the times", unix.UtimesNanoAt(dirfd, base, times, unix.AT_SYMLINK_NOFOLLOW))
 }

@@ -1,4 +1,4 @@
-package main
+package layer
 
 import (
 	"archive/tar"
@@ -45,7 +45,7 @@ func (u *unpacker) enter(dir string) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		unix.Close(fd)
-		return wrap("stat", err)
+		return Wrap("stat", err)
 	}
 	u.parent = parentDir{dir, fd, [2]unix.Timespec{st.Atim, st.Mtim}}
 	return nil
@@ -61,7 +61,7 @@ func (u *unpacker) leave() error {
 		return nil
 	}
 	defer unix.Close(p.fd)
-	return wrap("set the times of its directory", unix.UtimesNanoAt(p.fd, ".", p.times[:], 0))
+	return Wrap("set the times of its directory", unix.UtimesNanoAt(p.fd, ".", p.times[:], 0))
 }
 
 // openInRoot opens a directory as a process would whose root is the layer:
@@ -83,7 +83,7 @@ func (u *unpacker) makeParents(dir string) error {
 		return u.makeParent(path.Base(name))
 	})
 	if errors.Is(err, unix.ELOOP) {
-		return wrap("open its directory", err)
+		return Wrap("open its directory", err)
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package layer
 
 import (
 	"bufio"
@@ -16,11 +16,11 @@ import (
 // number is the sender's to choose. RFC 8878, 3.1.1.1.2, wants at least 8 MiB.
 const maxWindow = 32 << 20
 
-// decompress returns the tar inside a layer blob, be it gzip, zstd or plain.
+// Decompress returns the tar inside a layer blob, be it gzip, zstd or plain.
 // The first bytes decide, not the media type: archives of docker save name
 // none. The decompressor works ahead of the reader, in a goroutine of its own;
 // Close ends it, and r is not touched afterwards.
-func decompress(r io.Reader) (io.ReadCloser, error) {
+func Decompress(r io.Reader) (io.ReadCloser, error) {
 	buffered := bufio.NewReaderSize(r, 64<<10)
 	magic, err := buffered.Peek(6)
 	if err != nil && err != io.EOF {
@@ -33,7 +33,7 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 			return nil, fmt.Errorf("decompress gzip: %w", err)
 		}
 		return readAhead(gz, "decompress gzip"), nil
-	case isZstd(magic):
+	case IsZstd(magic):
 		zs, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, fmt.Errorf("decompress zstd: %w", err)
@@ -47,9 +47,9 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 	return readAhead(io.NopCloser(buffered), "read"), nil
 }
 
-// isZstd knows a frame and, because a file may begin with one, a skippable
+// IsZstd knows a frame and, because a file may begin with one, a skippable
 // frame. RFC 8878, 3.1
-func isZstd(magic []byte) bool {
+func IsZstd(magic []byte) bool {
 	return bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}) ||
 		len(magic) >= 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:4], []byte{0x2a, 0x4d, 0x18})
 }

@@ -1,4 +1,4 @@
-package main
+package layer
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"math/rand/v2"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -14,45 +13,12 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
+	"example.com/go-docker/day3-images/internal/testkit"
 	"github.com/klauspost/compress/zstd"
 )
 
-func gzipped(t testing.TB, plain []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	if _, err := w.Write(plain); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func zstded(t testing.TB, plain []byte, options ...zstd.EOption) []byte {
-	t.Helper()
-	w, err := zstd.NewWriter(nil, options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	return w.EncodeAll(plain, nil)
-}
-
-// text is n bytes that can be compressed, but not to nothing.
-func text(n int) []byte {
-	random := rand.New(rand.NewPCG(1, 2))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = 'a' + byte(random.IntN(8))
-	}
-	return b
-}
-
 func readPlain(r io.Reader) ([]byte, error) {
-	layer, err := decompress(r)
+	layer, err := Decompress(r)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +29,7 @@ func readPlain(r io.Reader) ([]byte, error) {
 func TestDecompress(t *testing.T) {
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	skippable := []byte("\x5a\x2a\x4d\x18\x04\x00\x00\x00skip")
-	a, b := text(3*aheadSize+17), []byte("short")
+	a, b := testkit.Text(3*aheadSize+17), []byte("short")
 	for _, c := range []struct {
 		name   string
 		in     []byte
@@ -75,21 +41,21 @@ func TestDecompress(t *testing.T) {
 		{"one byte", []byte("x"), []byte("x"), ""},
 		{"as short as a magic number", []byte("(\xb5/"), []byte("(\xb5/"), ""},
 		{"exactly one buffer", a[:aheadSize], a[:aheadSize], ""},
-		{"exactly all buffers", text(aheadBuffers * aheadSize), text(aheadBuffers * aheadSize), ""},
-		{"gzip", gzipped(t, a), a, ""},
-		{"gzip of nothing", gzipped(t, nil), nil, ""},
-		{"gzip of two members", join(gzipped(t, a), gzipped(t, b)), join(a, b), ""},
-		{"gzip, cut off", gzipped(t, a)[:1000], nil, "decompress gzip: unexpected EOF"},
-		{"gzip, cut off in its header", gzipped(t, a)[:5], nil, "decompress gzip: "},
-		{"gzip, cut off before its checksum", gzipped(t, a)[:len(gzipped(t, a))-8], nil, "decompress gzip: unexpected EOF"},
-		{"gzip and garbage", join(gzipped(t, a), []byte("garbage garbage")), nil, "decompress gzip: gzip: invalid header"},
+		{"exactly all buffers", testkit.Text(aheadBuffers * aheadSize), testkit.Text(aheadBuffers * aheadSize), ""},
+		{"gzip", testkit.Gzipped(t, a), a, ""},
+		{"gzip of nothing", testkit.Gzipped(t, nil), nil, ""},
+		{"gzip of two members", join(testkit.Gzipped(t, a), testkit.Gzipped(t, b)), join(a, b), ""},
+		{"gzip, cut off", testkit.Gzipped(t, a)[:1000], nil, "decompress gzip: unexpected EOF"},
+		{"gzip, cut off in its header", testkit.Gzipped(t, a)[:5], nil, "decompress gzip: "},
+		{"gzip, cut off before its checksum", testkit.Gzipped(t, a)[:len(testkit.Gzipped(t, a))-8], nil, "decompress gzip: unexpected EOF"},
+		{"gzip and garbage", join(testkit.Gzipped(t, a), []byte("garbage garbage")), nil, "decompress gzip: gzip: invalid header"},
 		{"gzip of another method", []byte("\x1f\x8b\x07xxxxxxxxxxxxx"), nil, "decompress gzip: gzip: invalid header"},
-		{"zstd", zstded(t, a), a, ""},
-		{"zstd of nothing", zstded(t, nil, zstd.WithZeroFrames(true)), nil, ""},
-		{"zstd of two frames", join(zstded(t, a), zstded(t, b)), join(a, b), ""},
-		{"zstd with frames to skip", join(skippable, zstded(t, a), skippable, zstded(t, b)), join(a, b), ""},
-		{"zstd, cut off", zstded(t, a)[:1000], nil, "decompress zstd: unexpected EOF"},
-		{"zstd and garbage", join(zstded(t, a), []byte("garbage garbage")), nil, "decompress zstd: "},
+		{"zstd", testkit.Zstded(t, a), a, ""},
+		{"zstd of nothing", testkit.Zstded(t, nil, zstd.WithZeroFrames(true)), nil, ""},
+		{"zstd of two frames", join(testkit.Zstded(t, a), testkit.Zstded(t, b)), join(a, b), ""},
+		{"zstd with frames to skip", join(skippable, testkit.Zstded(t, a), skippable, testkit.Zstded(t, b)), join(a, b), ""},
+		{"zstd, cut off", testkit.Zstded(t, a)[:1000], nil, "decompress zstd: unexpected EOF"},
+		{"zstd and garbage", join(testkit.Zstded(t, a), []byte("garbage garbage")), nil, "decompress zstd: "},
 		{"zstd with a window of 32 MiB", []byte("\x28\xb5\x2f\xfd\x04\x78\x01\x00\x00\x99\xe9\xd8\x51"), nil, ""},
 		{"zstd with a window of 64 MiB", []byte("\x28\xb5\x2f\xfd\x04\x80\x01\x00\x00\x99\xe9\xd8\x51"), nil, "decompress zstd: window size exceeded"},
 		{"zstd with the largest window", []byte("\x28\xb5\x2f\xfd\x04\xff\x01\x00\x00\x99\xe9\xd8\x51"), nil, "decompress zstd: window size exceeded"},
@@ -115,12 +81,12 @@ func TestDecompress(t *testing.T) {
 
 // What the peers write, we read.
 func TestDecompressPeers(t *testing.T) {
-	plain := text(300_000)
+	plain := testkit.Text(300_000)
 	for _, command := range []string{"gzip -1", "gzip -9", "zstd -1", "zstd -19", "zstd --long=25", "zstd -T2 --check"} {
 		t.Run(command, func(t *testing.T) {
 			words := strings.Fields(command)
 			_, err := exec.LookPath(words[0])
-			need(t, err == nil, words[0])
+			testkit.Need(t, err == nil, words[0])
 			cmd := exec.Command(words[0], append(words[1:], "-c")...)
 			cmd.Stdin = bytes.NewReader(plain)
 			compressed, err := cmd.Output()
@@ -137,8 +103,8 @@ func TestDecompressPeers(t *testing.T) {
 // Damage is found: gzip and zstd carry a checksum of the content. (The digest
 // of the layer finds it as well.)
 func TestDecompressDamaged(t *testing.T) {
-	plain := text(2000)
-	for name, compressed := range map[string][]byte{"gzip": gzipped(t, plain), "zstd": zstded(t, plain)} {
+	plain := testkit.Text(2000)
+	for name, compressed := range map[string][]byte{"gzip": testkit.Gzipped(t, plain), "zstd": testkit.Zstded(t, plain)} {
 		sum := crc32.ChecksumIEEE(compressed)
 		for i := range compressed {
 			for _, bit := range []byte{0x01, 0x80} {
@@ -160,8 +126,8 @@ func TestDecompressDamaged(t *testing.T) {
 
 func TestDecompressReadError(t *testing.T) {
 	broken := errors.New("the network is gone")
-	plain := text(1 << 20)
-	for name, in := range map[string][]byte{"plain": plain, "gzip": gzipped(t, plain), "zstd": zstded(t, plain)} {
+	plain := testkit.Text(1 << 20)
+	for name, in := range map[string][]byte{"plain": plain, "gzip": testkit.Gzipped(t, plain), "zstd": testkit.Zstded(t, plain)} {
 		for _, n := range []int{0, 3, 11, 1000, 100_000, len(in)} {
 			r := io.MultiReader(bytes.NewReader(in[:n]), errorReader{broken})
 			if got, err := readPlain(r); !errors.Is(err, broken) || len(got) > len(plain) {
@@ -174,15 +140,15 @@ func TestDecompressReadError(t *testing.T) {
 // Close ends the goroutine wherever the reader stopped, and nobody reads on.
 func TestDecompressClose(t *testing.T) {
 	before := runtime.NumGoroutine()
-	plain := text(4 << 20)
-	for name, in := range map[string][]byte{"plain": plain, "gzip": gzipped(t, plain), "zstd": zstded(t, plain)} {
+	plain := testkit.Text(4 << 20)
+	for name, in := range map[string][]byte{"plain": plain, "gzip": testkit.Gzipped(t, plain), "zstd": testkit.Zstded(t, plain)} {
 		for _, n := range []int64{0, 1, aheadSize, aheadSize + 1, 1 << 20, 3 << 20, 4 << 20, 5 << 20} {
 			reads := 0
-			source := readerFunc(func() func([]byte) (int, error) {
+			source := testkit.ReaderFunc(func() func([]byte) (int, error) {
 				r := bytes.NewReader(in)
 				return func(p []byte) (int, error) { reads++; return r.Read(p) }
 			}())
-			layer, err := decompress(source)
+			layer, err := Decompress(source)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -213,11 +179,11 @@ func TestDecompressClose(t *testing.T) {
 // A small blob that becomes a large layer needs little memory.
 func TestDecompressBomb(t *testing.T) {
 	const size = 1 << 30
-	for name, compressed := range map[string][]byte{"gzip": zeroBomb(t, "gzip", size), "zstd": zeroBomb(t, "zstd", size)} {
+	for name, compressed := range map[string][]byte{"gzip": testkit.ZeroBomb(t, "gzip", size), "zstd": testkit.ZeroBomb(t, "zstd", size)} {
 		var n int64
 		var err error
-		peak := peakHeap(func() {
-			layer, open := decompress(bytes.NewReader(compressed))
+		peak := testkit.PeakHeap(func() {
+			layer, open := Decompress(bytes.NewReader(compressed))
 			if err = open; err == nil {
 				defer layer.Close()
 				n, err = io.Copy(io.Discard, layer)
@@ -229,12 +195,12 @@ func TestDecompressBomb(t *testing.T) {
 		if peak > 64<<20 {
 			t.Errorf("%s: it took %d MiB of memory", name, peak>>20)
 		}
-		q := quota{10 << 20, 10}
-		layer, err := decompress(bytes.NewReader(compressed))
+		q := Quota{10 << 20, 10}
+		layer, err := Decompress(bytes.NewReader(compressed))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := unpackLayer(layer, t.TempDir(), &q); !errors.Is(err, errTooManyBytes) {
+		if err := Unpack(layer, t.TempDir(), &q); !errors.Is(err, errTooManyBytes) {
 			t.Errorf("%s: unpacked with error %v", name, err)
 		}
 		layer.Close()
@@ -242,34 +208,15 @@ func TestDecompressBomb(t *testing.T) {
 	}
 }
 
-// zeroBomb is size zeros, compressed.
-func zeroBomb(t testing.TB, kind string, size int64) []byte {
-	var b bytes.Buffer
-	var w io.WriteCloser = gzip.NewWriter(&b)
-	if kind == "zstd" {
-		var err error
-		if w, err = zstd.NewWriter(&b, zstd.WithWindowSize(8<<20)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := io.CopyN(w, &endless{blocks: make([]byte, 1<<20)}, size); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 func FuzzDecompress(f *testing.F) {
-	for _, plain := range [][]byte{nil, []byte("short"), text(1000)} {
+	for _, plain := range [][]byte{nil, []byte("short"), testkit.Text(1000)} {
 		f.Add(plain)
-		f.Add(gzipped(f, plain))
-		f.Add(zstded(f, plain))
+		f.Add(testkit.Gzipped(f, plain))
+		f.Add(testkit.Zstded(f, plain))
 	}
 	f.Add([]byte("\x5a\x2a\x4d\x18\x04\x00\x00\x00skip"))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		layer, err := decompress(bytes.NewReader(in))
+		layer, err := Decompress(bytes.NewReader(in))
 		if err != nil {
 			return
 		}

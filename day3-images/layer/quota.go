@@ -1,4 +1,4 @@
-package main
+package layer
 
 import (
 	"errors"
@@ -6,11 +6,11 @@ import (
 	"sync/atomic"
 )
 
-// A quota is what may still be unpacked of an image. Its layers share it, and
+// A Quota is what may still be unpacked of an image. Its layers share it, and
 // they are unpacked at the same time. A layer of one megabyte can hold a
 // thousand times as much, or nothing but a million empty files.
-type quota struct {
-	bytes, entries int64
+type Quota struct {
+	Bytes, Entries int64
 }
 
 var (
@@ -18,25 +18,28 @@ var (
 	errTooManyEntries = errors.New("the image has more files than is allowed")
 )
 
-func (q *quota) takeBytes(n int64) error {
-	if atomic.AddInt64(&q.bytes, -n) < 0 {
+func (q *Quota) takeBytes(n int64) error {
+	if atomic.AddInt64(&q.Bytes, -n) < 0 {
 		return errTooManyBytes
 	}
 	return nil
 }
 
-func (q *quota) takeEntry() error {
-	if atomic.AddInt64(&q.entries, -1) < 0 {
+func (q *Quota) takeEntry() error {
+	if atomic.AddInt64(&q.Entries, -1) < 0 {
 		return errTooManyEntries
 	}
 	return nil
 }
 
+// Metered counts the tar itself against a quota.
+func Metered(r io.Reader, q *Quota) io.Reader { return meteredReader{r, q} }
+
 // A meteredReader counts the tar itself, so that endless extended headers or
 // zeros behind its end meet the quota too.
 type meteredReader struct {
 	r     io.Reader
-	quota *quota
+	quota *Quota
 }
 
 func (m meteredReader) Read(p []byte) (int, error) {

@@ -1,4 +1,4 @@
-package main
+package layer
 
 import (
 	"errors"
@@ -17,29 +17,29 @@ import (
 // number 0:0 in the place of x, and with an extended attribute of the
 // directory (overlayfs.rst, "whiteouts and opaque directories").
 const (
-	whiteoutPrefix = ".wh."
-	opaqueMarker   = ".wh..wh..opq"
-	overlayXattrs  = "trusted.overlay."
-	opaqueXattr    = overlayXattrs + "opaque"
-	originXattr    = overlayXattrs + "origin"
+	WhiteoutPrefix = ".wh."
+	OpaqueMarker   = ".wh..wh..opq"
+	OverlayXattrs  = "trusted.overlay."
+	OpaqueXattr    = OverlayXattrs + "opaque"
+	originXattr    = OverlayXattrs + "origin"
 )
 
 // whiteoutOf returns the name that base, the last part of an entry's name,
 // deletes: "" if it is no whiteout.
 func whiteoutOf(base string) (string, error) {
-	name, is := strings.CutPrefix(base, whiteoutPrefix)
+	name, is := strings.CutPrefix(base, WhiteoutPrefix)
 	switch {
 	case !is:
 		return "", nil
 	case name == "" || name == "." || name == "..":
 		return "", errors.New("a whiteout of nothing")
-	case strings.HasPrefix(name, whiteoutPrefix):
-		return "", fmt.Errorf("names that begin with %s are reserved for whiteouts", whiteoutPrefix)
+	case strings.HasPrefix(name, WhiteoutPrefix):
+		return "", fmt.Errorf("names that begin with %s are reserved for whiteouts", WhiteoutPrefix)
 	}
 	return name, nil
 }
 
-func isWhiteout(st *unix.Stat_t) bool {
+func IsWhiteout(st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
 }
 
@@ -55,7 +55,7 @@ func (u *unpacker) makeWhiteout(base string) error {
 		err = unix.Fsetxattr(u.parent.fd, originXattr, nil, 0)
 	}
 	if err != unix.EEXIST {
-		return wrap("make a whiteout", err)
+		return Wrap("make a whiteout", err)
 	}
 	st, err := u.stat(base)
 	if err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
@@ -68,16 +68,16 @@ func (u *unpacker) makeWhiteout(base string) error {
 func setOpaque(dirfd int, name string) error {
 	fd, err := unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return wrap("open a directory", err)
+		return Wrap("open a directory", err)
 	}
 	defer unix.Close(fd)
-	return wrap("make a directory opaque", unix.Fsetxattr(fd, opaqueXattr, []byte("y"), 0))
+	return Wrap("make a directory opaque", unix.Fsetxattr(fd, OpaqueXattr, []byte("y"), 0))
 }
 
-// visibleLayers returns those of an image's layers, the lowest first, that are
+// VisibleLayers returns those of an image's layers, the lowest first, that are
 // to be stacked. The kernel does not ask whether the top directory of a layer
 // is opaque: so what is below such a layer must be left out.
-func visibleLayers(dirs []string) ([]string, error) {
+func VisibleLayers(dirs []string) ([]string, error) {
 	for i, dir := range slices.Backward(dirs) {
 		opaque, err := isOpaque(dir)
 		if err != nil {
@@ -92,12 +92,12 @@ func visibleLayers(dirs []string) ([]string, error) {
 
 func isOpaque(dir string) (bool, error) {
 	var value [1]byte
-	n, err := unix.Lgetxattr(dir, opaqueXattr, value[:])
+	n, err := unix.Lgetxattr(dir, OpaqueXattr, value[:])
 	if err == unix.ENODATA || err == unix.ENOTSUP || err == unix.ERANGE {
 		return false, nil
 	}
 	if err != nil {
-		return false, &os.PathError{Op: "read " + opaqueXattr + " of", Path: dir, Err: err}
+		return false, &os.PathError{Op: "read " + OpaqueXattr + " of", Path: dir, Err: err}
 	}
 	return n == 1 && value[0] == 'y', nil
 }
