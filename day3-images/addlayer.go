@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"runtime"
 	"time"
 
+	"example.com/go-docker/day3-images/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
@@ -19,8 +19,8 @@ import (
 // addLayer makes an image of a base image (nil: of nothing) and one more layer,
 // whose tar change writes. What config changes in the configuration is part of
 // the new image; the last history entry is the new layer's. The name may be "".
-func addLayer(ctx context.Context, s *store, base *image, change func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *image, err error) {
-	name, err = fullTag(name)
+func addLayer(ctx context.Context, s *store, base *Image, change func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *Image, err error) {
+	name, err = image.FullTag(name)
 	if err != nil {
 		return nil, err
 	}
@@ -76,25 +76,25 @@ func packBlob(ctx context.Context, s *store, j *job, change func(io.Writer) erro
 		return layer, diffID, err
 	}
 	defer file.Close()
-	blob := &digester{w: file, hash: sha256.New()}
+	blob := image.NewDigester(file)
 	compressed, err := gzip.NewWriterLevel(blob, gzip.BestSpeed)
 	if err != nil {
 		return layer, diffID, err
 	}
-	tar := &digester{w: writeUntil(ctx, compressed), hash: sha256.New()}
+	tar := image.NewDigester(writeUntil(ctx, compressed))
 	if err := change(tar); err != nil {
 		return layer, diffID, err
 	}
 	if err := compressed.Close(); err != nil {
 		return layer, diffID, err
 	}
-	layer = v1.Descriptor{MediaType: types.OCILayer, Digest: blob.digest(), Size: blob.size}
-	return layer, tar.digest(), s.adoptBlob(file.Name(), layer)
+	layer = v1.Descriptor{MediaType: types.OCILayer, Digest: blob.Digest(), Size: blob.Size}
+	return layer, tar.Digest(), s.adoptBlob(file.Name(), layer)
 }
 
 // startFrom returns a manifest and a configuration to add to. They are OCI's,
 // whatever the base image's were.
-func startFrom(base *image) (*v1.Manifest, *v1.ConfigFile) {
+func startFrom(base *Image) (*v1.Manifest, *v1.ConfigFile) {
 	m := &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1}
 	if base == nil {
 		return m, &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH, RootFS: v1.RootFS{Type: "layers"}}
@@ -114,5 +114,5 @@ func startFrom(base *image) (*v1.Manifest, *v1.ConfigFile) {
 var ociTypes = map[types.MediaType]types.MediaType{
 	types.DockerLayer:             types.OCILayer,
 	types.DockerUncompressedLayer: types.OCIUncompressedLayer,
-	dockerLayerZstd:               types.OCILayerZStd,
+	image.DockerLayerZstd:         types.OCILayerZStd,
 }

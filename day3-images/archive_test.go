@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"github.com/creack/pty"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -25,9 +26,9 @@ func (p *imageParts) ociFiles(t testing.TB, annotations map[string]string) map[s
 	config, manifest := p.documents(t)
 	files := map[string]string{"oci-layout": `{"imageLayoutVersion":"1.0.0"}`}
 	for _, blob := range append([][]byte{config, manifest}, p.layers...) {
-		files["blobs/sha256/"+sha256Of(blob).Hex] = string(blob)
+		files["blobs/sha256/"+image.SHA256(blob).Hex] = string(blob)
 	}
-	entry := v1.Descriptor{MediaType: p.manifest.MediaType, Digest: sha256Of(manifest), Size: int64(len(manifest)), Annotations: annotations}
+	entry := v1.Descriptor{MediaType: p.manifest.MediaType, Digest: image.SHA256(manifest), Size: int64(len(manifest)), Annotations: annotations}
 	files["index.json"] = string(asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{entry}}))
 	return files
 }
@@ -35,8 +36,8 @@ func (p *imageParts) ociFiles(t testing.TB, annotations map[string]string) map[s
 // dockerFiles are those of what docker save wrote before Docker 25.
 func (p *imageParts) dockerFiles(t testing.TB, tags ...string) map[string]string {
 	config, _ := p.documents(t)
-	files := map[string]string{sha256Of(config).Hex + ".json": string(config)}
-	entry := dockerImage{Config: sha256Of(config).Hex + ".json", RepoTags: tags}
+	files := map[string]string{image.SHA256(config).Hex + ".json": string(config)}
+	entry := dockerImage{Config: image.SHA256(config).Hex + ".json", RepoTags: tags}
 	for i, layer := range p.layers {
 		name := fmt.Sprintf("%064d/layer.tar", i)
 		files[name] = string(layer)
@@ -163,12 +164,12 @@ func TestLoadPlatform(t *testing.T) {
 		app.config.Architecture = p.Architecture
 		maps.Copy(files, app.ociFiles(t, nil))
 		_, manifest := app.documents(t)
-		index.Manifests = append(index.Manifests, v1.Descriptor{Digest: sha256Of(manifest), Size: int64(len(manifest)), Platform: &p})
+		index.Manifests = append(index.Manifests, v1.Descriptor{Digest: image.SHA256(manifest), Size: int64(len(manifest)), Platform: &p})
 	}
 	list := asJSON(t, index)
-	files["blobs/sha256/"+sha256Of(list).Hex] = string(list)
+	files["blobs/sha256/"+image.SHA256(list).Hex] = string(list)
 	files["index.json"] = string(asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{
-		MediaType: types.OCIImageIndex, Digest: sha256Of(list), Size: int64(len(list)), Annotations: map[string]string{annotationName: "app:1"},
+		MediaType: types.OCIImageIndex, Digest: image.SHA256(list), Size: int64(len(list)), Annotations: map[string]string{annotationName: "app:1"},
 	}}}))
 	archive := filepath.Join(t.TempDir(), "a.tar")
 	if err := os.WriteFile(archive, tarOf(t, files), 0o600); err != nil {
@@ -230,7 +231,7 @@ func TestLoadRefuses(t *testing.T) {
 		}, "ambiguous"},
 		"a long index.json": {func(p *imageParts) []byte {
 			f := p.ociFiles(t, nil)
-			return edit(f, "index.json", `{`, `{`+strings.Repeat(" ", maxDocument))
+			return edit(f, "index.json", `{`, `{`+strings.Repeat(" ", image.MaxDocument))
 		}, "index.json"},
 		"docker: no such layer": {func(p *imageParts) []byte {
 			f := p.dockerFiles(t, "app:1")
@@ -338,7 +339,7 @@ func TestSaveAndLoad(t *testing.T) {
 	if got := ok(t, to, "load", "-q", "-i", dir+"/id"); got != "" {
 		t.Errorf("load -q printed %q", got)
 	}
-	if same, err := to.resolve(shortID(img.ID)); err != nil || len(same.Names) > 0 {
+	if same, err := to.resolve(image.ShortID(img.ID)); err != nil || len(same.Names) > 0 {
 		t.Errorf("%+v, %v", same, err)
 	}
 }
@@ -433,7 +434,7 @@ func FuzzArchive(f *testing.F) {
 				continue
 			}
 			for _, img := range images {
-				if _, err := parseManifest(img.text); err != nil {
+				if _, err := image.ParseManifest(img.text); err != nil {
 					t.Errorf("accepted %s: %v", img.text, err)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"example.com/go-docker/day3-images/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -35,12 +36,12 @@ func (s *store) openBlob(blob v1.Descriptor) (io.ReadCloser, error) {
 	return struct {
 		io.Reader
 		io.Closer
-	}{verify(file, "stored blob", blob.Digest, blob.Size), file}, nil
+	}{image.Verify(file, "stored blob", blob.Digest, blob.Size), file}, nil
 }
 
 // readBlob returns a document: a manifest or a configuration.
 func (s *store) readBlob(blob v1.Descriptor) ([]byte, error) {
-	if blob.Size > maxDocument {
+	if blob.Size > image.MaxDocument {
 		return nil, fmt.Errorf("blob %s is no document: it has %d bytes", blob.Digest, blob.Size)
 	}
 	file, err := s.openBlob(blob)
@@ -53,7 +54,7 @@ func (s *store) readBlob(blob v1.Descriptor) ([]byte, error) {
 
 // writeBlob takes a document into the store.
 func (s *store) writeBlob(j *job, content []byte) (v1.Descriptor, error) {
-	blob := v1.Descriptor{Digest: sha256Of(content), Size: int64(len(content))}
+	blob := v1.Descriptor{Digest: image.SHA256(content), Size: int64(len(content))}
 	if s.hasBlob(blob) {
 		return blob, nil
 	}

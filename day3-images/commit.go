@@ -10,7 +10,7 @@ import (
 )
 
 // commit adds the container's upper directory to its image.
-func commit(ctx context.Context, s *store, c *containerDir, base *image, name string, config func(*v1.ConfigFile)) (*image, error) {
+func commit(ctx context.Context, s *store, c *containerDir, base *Image, name string, config func(*v1.ConfigFile)) (*Image, error) {
 	return addLayer(ctx, s, base, func(w io.Writer) error {
 		return packLayer(w, filepath.Join(c.Dir, "upper"))
 	}, func(file *v1.ConfigFile) {

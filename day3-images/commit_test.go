@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -147,7 +148,7 @@ func TestImport(t *testing.T) {
 		}
 		sound(t, s)
 	}
-	if diffIDs = slices.Compact(diffIDs); len(diffIDs) != 1 || diffIDs[0] != sha256Of(plain) {
+	if diffIDs = slices.Compact(diffIDs); len(diffIDs) != 1 || diffIDs[0] != image.SHA256(plain) {
 		t.Errorf("the same tar has diff IDs %v", diffIDs)
 	}
 }
@@ -187,7 +188,7 @@ func TestImportRefuses(t *testing.T) {
 
 // endedContainer is a container directory as run leaves it, without a run: a
 // file is added, one changed, one deleted, and a directory replaced.
-func endedContainer(t testing.TB, s testStore, img *image, id, name string) *containerDir {
+func endedContainer(t testing.TB, s testStore, img *Image, id, name string) *containerDir {
 	t.Helper()
 	dirs, err := s.layerDirs(img)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day3-images/image"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,7 +31,7 @@ type containerDir struct {
 
 // A regular expression is compiled when it is needed: what a package does to
 // start, both we and init do each time.
-func validName(name string) bool { return matches(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}$`, name) }
+func validName(name string) bool { return image.Matches(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}$`, name) }
 
 // createContainerDir makes the directory. Two containers cannot get the same
 // name, because making one and looking at all of them happen under one lock.

@@ -18,7 +18,7 @@ import (
 
 // buildDemoImage makes three layers: the second changes a file of the first,
 // and the third deletes one and adds one.
-func buildDemoImage(ctx context.Context, s *store) (*image, error) {
+func buildDemoImage(ctx context.Context, s *store) (*Image, error) {
 	needed, err := ownFiles()
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func buildDemoImage(ctx context.Context, s *store) (*image, error) {
 			return errors.Join(addText(w, "notes/.wh.old", ""), addText(w, "notes/extra", "from layer 3\n"))
 		},
 	}
-	var img *image
+	var img *Image
 	for _, layer := range layers {
 		img, err = addLayer(ctx, s, img, func(out io.Writer) error {
 			w := tar.NewWriter(out)

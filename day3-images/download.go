@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"example.com/go-docker/day3-images/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -29,7 +30,7 @@ func (r *registry) blob(ctx context.Context, blob v1.Descriptor) io.ReadCloser {
 	return struct {
 		io.Reader
 		io.Closer
-	}{verify(d, "what "+r.host+" sent for", blob.Digest, blob.Size), d}
+	}{image.Verify(d, "what "+r.host+" sent for", blob.Digest, blob.Size), d}
 }
 
 type download struct {

@@ -15,7 +15,7 @@ import (
 
 // export writes a container's whole file system as a tar. What it looks like is
 // for overlayfs to say, so we mount it once more and read.
-func export(s *store, c *containerDir, img *image, w io.Writer) (err error) {
+func export(s *store, c *containerDir, img *Image, w io.Writer) (err error) {
 	release, err := s.hold(img, "export-"+c.ID)
 	if err != nil {
 		return err

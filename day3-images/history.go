@@ -63,7 +63,7 @@ type historyRow struct {
 
 // history returns the last step first. Only the image itself has an ID: the
 // steps before may never have been images here.
-func history(s *store, img *image) (rows []historyRow, err error) {
+func history(s *store, img *Image) (rows []historyRow, err error) {
 	layers := img.Config.RootFS.DiffIDs
 	for _, h := range img.Config.History {
 		row := historyRow{ID: "<missing>", Created: h.Created.Time, CreatedBy: h.CreatedBy, Comment: h.Comment}

@@ -6,13 +6,14 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/go-docker/day3-images/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // hold keeps an image and its layers in the store for a container that is about
 // to start. It ends with release or with our death; from then on it is the
 // container's directory that keeps the image.
-func (s *store) hold(img *image, containerID string) (release func() error, err error) {
+func (s *store) hold(img *Image, containerID string) (release func() error, err error) {
 	unlock, err := s.lock()
 	if err != nil {
 		return nil, err
@@ -24,7 +25,7 @@ func (s *store) hold(img *image, containerID string) (release func() error, err 
 	}
 	there := func(d v1.Descriptor) bool { return d.Digest == img.manifest.Digest }
 	if !slices.ContainsFunc(index.Manifests, there) { // rmi was quicker
-		return nil, fmt.Errorf("%w: %s", errNoImage, shortID(img.ID))
+		return nil, fmt.Errorf("%w: %s", errNoImage, image.ShortID(img.ID))
 	}
 	hex := strings.TrimPrefix(img.ID, "sha256:")
 	j, err := s.begin(context.Background(), holdPrefix+hex+"-"+containerID)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/go-docker/day3-images/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sirupsen/logrus"
 )
@@ -13,7 +14,7 @@ import (
 // An image is a configuration and layers, held together by a manifest. The
 // manifest names each by the SHA-256 of its content, so the manifest's own
 // digest stands for all of it.
-type image struct {
+type Image struct {
 	ID       string   // the digest of the configuration, sha256:...
 	Names    []string // full names, as reference.String writes them
 	Config   *v1.ConfigFile
@@ -28,7 +29,7 @@ var errNoImage = errors.New("no such image")
 
 // resolve finds an image by name, by name and digest, by ID or by the start of
 // its ID.
-func (s *store) resolve(ref string) (*image, error) {
+func (s *store) resolve(ref string) (*Image, error) {
 	index, err := s.readIndex()
 	if err != nil {
 		return nil, err
@@ -41,14 +42,14 @@ func (s *store) resolve(ref string) (*image, error) {
 }
 
 // images returns all images, the newest entry first.
-func (s *store) images() ([]*image, error) {
+func (s *store) images() ([]*Image, error) {
 	index, err := s.readIndex()
 	if err != nil {
 		return nil, err
 	}
-	var all []*image
+	var all []*Image
 	for _, d := range slices.Backward(index.Manifests) {
-		if slices.ContainsFunc(all, func(img *image) bool { return img.manifest.Digest == d.Digest }) {
+		if slices.ContainsFunc(all, func(img *Image) bool { return img.manifest.Digest == d.Digest }) {
 			continue
 		}
 		img, err := s.readImage(index, d)
@@ -64,7 +65,7 @@ func (s *store) images() ([]*image, error) {
 // find returns the entry of the index that ref means: a name first, then an ID,
 // as Docker does it.
 func (s *store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error) {
-	r, errName := parseReference(ref)
+	r, errName := image.ParseReference(ref)
 	if errName == nil {
 		for _, d := range index.Manifests {
 			if isNamed(d, r) {
@@ -72,7 +73,7 @@ func (s *store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error)
 			}
 		}
 	}
-	if matches(`^(sha256:)?[a-f0-9]{1,64}$`, ref) {
+	if image.Matches(`^(sha256:)?[a-f0-9]{1,64}$`, ref) {
 		d, err := s.findID(index, strings.TrimPrefix(ref, "sha256:"))
 		if !errors.Is(err, errNoImage) {
 			return d, err
@@ -86,12 +87,12 @@ func (s *store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error)
 }
 
 // isNamed tells whether an entry of the index is what the reference means.
-func isNamed(d v1.Descriptor, r reference) bool {
+func isNamed(d v1.Descriptor, r image.Reference) bool {
 	if r.Tag != "" {
 		return nameOf(d) == r.String()
 	}
-	repository, _ := splitName(nameOf(d))
-	return repository == r.repository() && (d.Digest == r.Digest || d.Annotations[annotationPulled] == r.Digest.String())
+	repository, _ := image.SplitName(nameOf(d))
+	return repository == r.Repository() && (d.Digest == r.Digest || d.Annotations[annotationPulled] == r.Digest.String())
 }
 
 func (s *store) findID(index *v1.IndexManifest, prefix string) (found v1.Descriptor, err error) {
@@ -117,7 +118,7 @@ func (s *store) readManifest(manifest v1.Descriptor) (*v1.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseManifest(text)
+	return image.ParseManifest(text)
 }
 
 func (s *store) readConfig(m *v1.Manifest) (*v1.ConfigFile, error) {
@@ -125,10 +126,10 @@ func (s *store) readConfig(m *v1.Manifest) (*v1.ConfigFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseConfig(text, m)
+	return image.ParseConfig(text, m)
 }
 
-func (s *store) readImage(index *v1.IndexManifest, manifest v1.Descriptor) (*image, error) {
+func (s *store) readImage(index *v1.IndexManifest, manifest v1.Descriptor) (*Image, error) {
 	m, err := s.readManifest(manifest)
 	if err != nil {
 		return nil, describe(manifest, err)
@@ -137,14 +138,14 @@ func (s *store) readImage(index *v1.IndexManifest, manifest v1.Descriptor) (*ima
 	if err != nil {
 		return nil, describe(manifest, err)
 	}
-	img := &image{ID: m.Config.Digest.String(), Config: config, Manifest: m, manifest: manifest}
+	img := &Image{ID: m.Config.Digest.String(), Config: config, Manifest: m, manifest: manifest}
 	img.manifest.Annotations = nil
 	for _, d := range index.Manifests {
 		if d.Digest != manifest.Digest || nameOf(d) == "" {
 			continue
 		}
 		img.Names = append(img.Names, nameOf(d))
-		repository, _ := splitName(nameOf(d))
+		repository, _ := image.SplitName(nameOf(d))
 		if pulled := d.Annotations[annotationPulled]; pulled != "" && !slices.Contains(img.digests, repository+"@"+pulled) {
 			img.digests = append(img.digests, repository+"@"+pulled)
 		}
@@ -154,7 +155,7 @@ func (s *store) readImage(index *v1.IndexManifest, manifest v1.Descriptor) (*ima
 
 // describe says which image an error is about.
 func describe(manifest v1.Descriptor, err error) error {
-	name := familiar(nameOf(manifest))
+	name := image.Familiar(nameOf(manifest))
 	if name == "" {
 		name = manifest.Digest.String()
 	}

@@ -58,7 +58,7 @@ func runImage(ctx *cli.Context) error {
 
 // runContainer makes the container's directory, runs the container and lets go
 // of the directory.
-func runContainer(s *store, c *Container, d *containerDir, img *image, volumes []rootfs.Volume, readOnly bool) (status int, err error) {
+func runContainer(s *store, c *Container, d *containerDir, img *Image, volumes []rootfs.Volume, readOnly bool) (status int, err error) {
 	c.signals = catchSignals() // from here on there is something to remove
 	release, err := s.hold(img, c.ID)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"example.com/go-docker/day3-images/image"
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 )
@@ -90,10 +91,10 @@ const none = "<none>"
 
 // imageRows lists the images of a repository, or all of them for "".
 func imageRows(s *store, filter string) ([]imageRow, error) {
-	var want reference
+	var want image.Reference
 	if filter != "" {
 		var err error
-		if want, err = parseReference(filter); err != nil {
+		if want, err = image.ParseReference(filter); err != nil {
 			return nil, err
 		}
 	}
@@ -108,12 +109,12 @@ func imageRows(s *store, filter string) ([]imageRow, error) {
 			return nil, err
 		}
 		for _, name := range slices.Concat(img.Names, unnamed(img)) {
-			repository, tag := splitName(name)
-			if filter != "" && (repository != want.repository() || strings.HasSuffix(filter, ":"+want.Tag) && tag != want.Tag) {
+			repository, tag := image.SplitName(name)
+			if filter != "" && (repository != want.Repository() || strings.HasSuffix(filter, ":"+want.Tag) && tag != want.Tag) {
 				continue
 			}
 			row := imageRow{repository, tag, img.digestIn(repository), img.ID, img.Config.Created.Time, size}
-			row.Repository = familiar(repository)
+			row.Repository = image.Familiar(repository)
 			for _, field := range []*string{&row.Repository, &row.Tag, &row.Digest} {
 				if *field == "" {
 					*field = none
@@ -126,14 +127,14 @@ func imageRows(s *store, filter string) ([]imageRow, error) {
 }
 
 // unnamed gives an image without a name its one line.
-func unnamed(img *image) []string {
+func unnamed(img *Image) []string {
 	if len(img.Names) == 0 {
 		return []string{""}
 	}
 	return nil
 }
 
-func (img *image) digestIn(repository string) string {
+func (img *Image) digestIn(repository string) string {
 	for _, d := range img.digests {
 		if digest, ok := strings.CutPrefix(d, repository+"@"); ok {
 			return digest
@@ -183,7 +184,7 @@ func idFor(id string, full bool) string {
 	if full {
 		return id
 	}
-	return shortID(id)
+	return image.ShortID(id)
 }
 
 // ago is Docker's way to show a time. Reproducible images have none, or 1970.
@@ -202,7 +203,7 @@ var tagCommand = &cli.Command{
 		if ctx.NArg() != 2 {
 			return errors.New("tag requires an image and a name: see tag --help")
 		}
-		name, err := fullTag(ctx.Args().Get(1))
+		name, err := image.FullTag(ctx.Args().Get(1))
 		if err != nil {
 			return err
 		}

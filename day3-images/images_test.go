@@ -13,13 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // madeImage adds an image of one file with a fixed time.
-func madeImage(t testing.TB, s testStore, base *image, name, file, content string) *image {
+func madeImage(t testing.TB, s testStore, base *Image, name, file, content string) *Image {
 	t.Helper()
 	img, err := addLayer(context.Background(), s.store, base, testkit.WriteTar(t, testkit.File(file, content)), func(c *v1.ConfigFile) {
 		c.History[len(c.History)-1].CreatedBy = "make " + file
@@ -65,7 +66,7 @@ func TestAddLayer(t *testing.T) {
 	if _, err := addLayer(context.Background(), s.store, base, testkit.WriteTar(t, testkit.File("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
 		t.Error("a layer that leads out was added")
 	}
-	for _, name := range []string{"UP", "x@" + aDigest} {
+	for _, name := range []string{"UP", "x@" + testkit.ADigest} {
 		if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t), func(*v1.ConfigFile) {}, name); err == nil {
 			t.Errorf("an image is named %q", name)
 		}
@@ -88,7 +89,7 @@ func TestAddLayerToDockerImage(t *testing.T) {
 	config, _ := p.documents(t)
 	p.manifest.MediaType = types.DockerManifestSchema2
 	p.manifest.Config.MediaType = types.DockerConfigJSON
-	for i, mediaType := range []types.MediaType{types.DockerLayer, dockerLayerZstd, types.DockerUncompressedLayer} {
+	for i, mediaType := range []types.MediaType{types.DockerLayer, image.DockerLayerZstd, types.DockerUncompressedLayer} {
 		p.manifest.Layers[i].MediaType = mediaType
 	}
 	if p.manifest.Config.Size != int64(len(config)) {
@@ -124,16 +125,16 @@ func TestImagesAndTags(t *testing.T) {
 	one := madeImage(t, s, nil, "one", "a", strings.Repeat("x", 1500))
 	two := madeImage(t, s, one, "localhost:5000/two:v2", "b", strings.Repeat("x", 500))
 	ok(t, s, "tag", "one", "docker.io/library/uno:1")
-	ok(t, s, "tag", shortID(two.ID), "me/two")
+	ok(t, s, "tag", image.ShortID(two.ID), "me/two")
 	table := ok(t, s, "images")
 	for _, want := range []string{
-		"one latest " + shortID(one.ID), "uno 1 " + shortID(one.ID), "localhost:5000/two v2 " + shortID(two.ID), "me/two latest " + shortID(two.ID),
+		"one latest " + image.ShortID(one.ID), "uno 1 " + image.ShortID(one.ID), "localhost:5000/two v2 " + image.ShortID(two.ID), "me/two latest " + image.ShortID(two.ID),
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(table), " "), want) {
 			t.Errorf("no %q in\n%s", want, table)
 		}
 	}
-	if got := ok(t, s, "images", "-q"); got != shortID(two.ID)+"\n"+shortID(one.ID)+"\n" {
+	if got := ok(t, s, "images", "-q"); got != image.ShortID(two.ID)+"\n"+image.ShortID(one.ID)+"\n" {
 		t.Errorf("-q: %q", got)
 	}
 	if got := ok(t, s, "images", "-q", "--no-trunc", "uno"); got != one.ID+"\n" {
@@ -152,7 +153,7 @@ func TestImagesAndTags(t *testing.T) {
 	for want, args := range map[string][]string{
 		"tag requires":      {"tag", "one"},
 		"lowercase":         {"tag", "one", "Two"},
-		"a digest cannot":   {"tag", "one", "two@" + aDigest},
+		"a digest cannot":   {"tag", "one", "two@" + testkit.ADigest},
 		"no such image: no": {"tag", "no", "two"},
 		"invalid --format":  {"images", "--format", "xml"},
 		"at most":           {"images", "a", "b"},
@@ -165,7 +166,7 @@ func TestImagesAndTags(t *testing.T) {
 func TestResolve(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	var all []*image
+	var all []*Image
 	for i := range 20 { // two of them start with the same digit
 		all = append(all, madeImage(t, s, nil, fmt.Sprint("app:", i), "a", fmt.Sprint(i)))
 	}
@@ -190,7 +191,7 @@ func TestResolve(t *testing.T) {
 	if got, err := s.resolve(id); err != nil || got.ID != named.ID {
 		t.Errorf("%s: %v, %v", id, got, err)
 	}
-	for ref, want := range map[string]string{"": "invalid", "no": "no such image: no", "app": "no such image: app", "app@" + aDigest: "no such image", "A": "lowercase", aDigest: "no such image", "../x": "invalid"} {
+	for ref, want := range map[string]string{"": "invalid", "no": "no such image: no", "app": "no such image: app", "app@" + testkit.ADigest: "no such image", "A": "lowercase", testkit.ADigest: "no such image", "../x": "invalid"} {
 		if got, err := s.resolve(ref); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, %v, want %s", ref, got, err, want)
 		}
@@ -223,7 +224,7 @@ func TestInspectAndHistory(t *testing.T) {
 		t.Errorf("%+v", i)
 	}
 	history := strings.Fields(ok(t, s, "history", "app"))
-	if !slices.Contains(history, shortID(img.ID)) || strings.Count(strings.Join(history, " "), "<missing>") != 1 {
+	if !slices.Contains(history, image.ShortID(img.ID)) || strings.Count(strings.Join(history, " "), "<missing>") != 1 {
 		t.Errorf("%q", history)
 	}
 	lines := strings.Split(strings.TrimSpace(ok(t, s, "history", "--format", "json", "app")), "\n")
@@ -273,7 +274,7 @@ func TestRemoveImage(t *testing.T) {
 	refused(t, s, "no such image: app", "rmi", "app")
 	ok(t, s, "rmi", "-f", "app")
 	// One that is not there does not keep the others.
-	got := finish(t, onStore(s, "rmi", "app", shortID(base.ID)))
+	got := finish(t, onStore(s, "rmi", "app", image.ShortID(base.ID)))
 	if got.status != exitRuntimeError || got.stdout != "Untagged: base:latest\nDeleted: "+base.ID+"\n" || !strings.Contains(got.stderr, "no such image: app") {
 		t.Errorf("%+q", got)
 	}
@@ -287,7 +288,7 @@ func TestRemoveImageByForce(t *testing.T) {
 	s := emptyStore(t)
 	img := madeImage(t, s, nil, "one", "a", "1")
 	ok(t, s, "tag", "one", "two")
-	if got := ok(t, s, "rmi", "-f", shortID(img.ID)); got != "Untagged: one:latest\nUntagged: two:latest\nDeleted: "+img.ID+"\n" {
+	if got := ok(t, s, "rmi", "-f", image.ShortID(img.ID)); got != "Untagged: one:latest\nUntagged: two:latest\nDeleted: "+img.ID+"\n" {
 		t.Errorf("printed %q", got)
 	}
 	if left := contents(t, s); len(left) > 0 {
@@ -321,7 +322,7 @@ func TestHold(t *testing.T) {
 	if again, err := s.resolve(img.ID); err != nil || len(again.Names) > 0 {
 		t.Errorf("%+v, %v", again, err)
 	}
-	if got := finish(t, onStore(s, "rmi", "-f", shortID(img.ID))); got.status != exitRuntimeError {
+	if got := finish(t, onStore(s, "rmi", "-f", image.ShortID(img.ID))); got.status != exitRuntimeError {
 		t.Errorf("removed: %+q", got)
 	}
 	if err := release(); err != nil {
@@ -335,11 +336,11 @@ func TestHold(t *testing.T) {
 	if err := os.WriteFile(s.path("containers", id, "container.json"), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, s, "is in use by container "+id, "rmi", shortID(img.ID))
+	refused(t, s, "is in use by container "+id, "rmi", image.ShortID(img.ID))
 	if err := os.RemoveAll(s.path("containers", id)); err != nil {
 		t.Fatal(err)
 	}
-	ok(t, s, "rmi", shortID(img.ID))
+	ok(t, s, "rmi", image.ShortID(img.ID))
 	if left := contents(t, s); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"example.com/go-docker/day3-images/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v2"
 )
@@ -31,7 +32,7 @@ var importCommand = &cli.Command{
 		}
 		platform := hostPlatform()
 		if ctx.IsSet("platform") {
-			if platform, err = parsePlatform(ctx.String("platform")); err != nil {
+			if platform, err = image.ParsePlatform(ctx.String("platform")); err != nil {
 				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"example.com/go-docker/day3-images/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -24,14 +25,14 @@ const (
 
 func (s *store) readIndex() (*v1.IndexManifest, error) {
 	path := s.path("index.json")
-	text, err := readDocument(path)
+	text, err := image.ReadDocument(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	index, err := parseIndex(text)
+	index, err := image.ParseIndex(text)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}

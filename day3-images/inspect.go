@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day3-images/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v2"
 )
@@ -73,7 +74,7 @@ type rootFS struct {
 	Layers []v1.Hash // diff IDs
 }
 
-func inspect(s *store, img *image) (*inspected, error) {
+func inspect(s *store, img *Image) (*inspected, error) {
 	size, err := s.size(img)
 	if err != nil {
 		return nil, err
@@ -90,12 +91,12 @@ func inspect(s *store, img *image) (*inspected, error) {
 		i.Comment = c.History[n-1].Comment
 	}
 	for _, name := range img.Names {
-		if _, tag := splitName(name); tag != "" {
-			i.RepoTags = append(i.RepoTags, familiar(name))
+		if _, tag := image.SplitName(name); tag != "" {
+			i.RepoTags = append(i.RepoTags, image.Familiar(name))
 		}
 	}
 	for _, digest := range img.digests {
-		i.RepoDigests = append(i.RepoDigests, familiar(digest))
+		i.RepoDigests = append(i.RepoDigests, image.Familiar(digest))
 	}
 	var dirs []string
 	for _, diffID := range slices.Backward(c.RootFS.DiffIDs) {

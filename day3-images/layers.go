@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -39,7 +40,7 @@ func (s *store) hasLayer(diffID v1.Hash) bool {
 
 // layerDirs returns the directories of an image's layers, the lowest first. It
 // unpacks what is not there; hold the image before.
-func (s *store) layerDirs(img *image) ([]string, error) {
+func (s *store) layerDirs(img *Image) ([]string, error) {
 	var dirs []string
 	complete := true
 	for _, diffID := range img.Config.RootFS.DiffIDs {
@@ -141,7 +142,7 @@ func readVerified(r io.Reader, diffID v1.Hash, read func(tar io.Reader) error) e
 		return fmt.Errorf("layer %s: %w", diffID, err)
 	}
 	defer uncompressed.Close()
-	tar := verify(uncompressed, "unpacked layer", diffID, anySize)
+	tar := image.Verify(uncompressed, "unpacked layer", diffID, image.AnySize)
 	if err := read(tar); err != nil {
 		return fmt.Errorf("layer %s: %w", diffID, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -35,7 +36,7 @@ func load(ctx context.Context, s *store, r io.Reader, platform v1.Platform) (don
 		}
 		name := "Loaded image ID: " + img.m.Config.Digest.String()
 		if img.name != "" {
-			name = "Loaded image: " + familiar(img.name)
+			name = "Loaded image: " + image.Familiar(img.name)
 		}
 		done = append(done, name)
 	}
@@ -56,7 +57,7 @@ func takeIn(ctx context.Context, s *store, j *job, files *spool, img archivedIma
 	if err != nil {
 		return err
 	}
-	config, err := parseConfig(configText, img.m)
+	config, err := image.ParseConfig(configText, img.m)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func takeIn(ctx context.Context, s *store, j *job, files *spool, img archivedIma
 	if err != nil {
 		return err
 	}
-	manifest.MediaType, manifest.Platform = mediaTypeOf(img.m), config.Platform()
+	manifest.MediaType, manifest.Platform = image.MediaTypeOf(img.m), config.Platform()
 	_, err = s.publish(manifest, img.name, v1.Hash{})
 	return err
 }
@@ -90,7 +91,7 @@ func takeIn(ctx context.Context, s *store, j *job, files *spool, img archivedIma
 // says more.
 func (a *spool) images(platform v1.Platform) ([]archivedImage, error) {
 	if text, err := a.named("index.json"); err == nil {
-		index, err := parseIndex(text)
+		index, err := image.ParseIndex(text)
 		if err != nil {
 			return nil, fmt.Errorf("index.json: %w", err)
 		}
@@ -109,14 +110,14 @@ func (a *spool) ociImages(index *v1.IndexManifest, platform v1.Platform) (all []
 		if img.text, err = a.document(d); err != nil {
 			return nil, err
 		}
-		multi, err := isIndex(img.text, d.MediaType)
+		multi, err := image.IsIndex(img.text, d.MediaType)
 		if err == nil && multi {
 			img.text, err = a.chooseManifest(img.text, platform)
 		}
 		if err != nil {
 			return nil, err
 		}
-		if img.m, err = parseManifest(img.text); err != nil {
+		if img.m, err = image.ParseManifest(img.text); err != nil {
 			return nil, err
 		}
 		all = append(all, img)
@@ -125,11 +126,11 @@ func (a *spool) ociImages(index *v1.IndexManifest, platform v1.Platform) (all []
 }
 
 func (a *spool) chooseManifest(text []byte, platform v1.Platform) ([]byte, error) {
-	index, err := parseIndex(text)
+	index, err := image.ParseIndex(text)
 	if err != nil {
 		return nil, err
 	}
-	chosen, err := choose(index, platform)
+	chosen, err := image.Choose(index, platform)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +142,7 @@ func (a *spool) chooseManifest(text []byte, platform v1.Platform) ([]byte, error
 func archivedName(d v1.Descriptor) string {
 	for _, key := range []string{annotationContainerd, annotationName} {
 		if text := d.Annotations[key]; text != "" {
-			ref, err := parseReference(text)
+			ref, err := image.ParseReference(text)
 			if err == nil {
 				return ref.String()
 			}
@@ -154,7 +155,7 @@ func archivedName(d v1.Descriptor) string {
 // dockerImages reads manifest.json. It has no manifests: we write them.
 func (a *spool) dockerImages(text []byte) (all []archivedImage, err error) {
 	var entries []dockerImage
-	if err := parseJSON(text, &entries); err != nil {
+	if err := image.ParseJSON(text, &entries); err != nil {
 		return nil, fmt.Errorf("manifest.json: %w", err)
 	}
 	for _, e := range entries {
@@ -176,7 +177,7 @@ func (a *spool) dockerImages(text []byte) (all []archivedImage, err error) {
 			all = append(all, img)
 		}
 		for _, tag := range e.RepoTags {
-			ref, err := parseReference(tag)
+			ref, err := image.ParseReference(tag)
 			if err != nil {
 				return nil, fmt.Errorf("manifest.json: %w", err)
 			}

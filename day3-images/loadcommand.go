@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"example.com/go-docker/day3-images/image"
 	"github.com/urfave/cli/v2"
 )
 
@@ -24,7 +25,7 @@ var loadCommand = &cli.Command{
 		platform := hostPlatform()
 		if ctx.IsSet("platform") {
 			var err error
-			if platform, err = parsePlatform(ctx.String("platform")); err != nil {
+			if platform, err = image.ParsePlatform(ctx.String("platform")); err != nil {
 				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
 			}
 		}

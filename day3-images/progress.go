@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"example.com/go-docker/day3-images/image"
 	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/term"
@@ -73,7 +74,7 @@ func (p *progress) close() {
 }
 
 func (p *progress) start(digest v1.Hash, size int64) *bar {
-	b := &bar{progress: p, name: shortID(digest.String()), all: size}
+	b := &bar{progress: p, name: image.ShortID(digest.String()), all: size}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.active = append(p.active, b)

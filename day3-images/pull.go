@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 
+	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -16,7 +17,7 @@ import (
 // A pull is one image on its way from a registry into the store.
 type pull struct {
 	store    *store
-	ref      reference
+	ref      image.Reference
 	platform v1.Platform
 	strict   bool // the platform was asked for, not assumed
 	registry *registry
@@ -50,7 +51,7 @@ func (p *pull) run(ctx context.Context, insecure []string) (got pulled, err erro
 	if err != nil {
 		return got, err
 	}
-	m, err := parseManifest(text)
+	m, err := image.ParseManifest(text)
 	if err != nil {
 		return got, err
 	}
@@ -58,7 +59,7 @@ func (p *pull) run(ctx context.Context, insecure []string) (got pulled, err erro
 	if err != nil {
 		return got, err
 	}
-	config, err := parseConfig(configText, m)
+	config, err := image.ParseConfig(configText, m)
 	if err != nil {
 		return got, err
 	}
@@ -75,7 +76,7 @@ func (p *pull) run(ctx context.Context, insecure []string) (got pulled, err erro
 	if err != nil {
 		return got, err
 	}
-	manifest.MediaType, manifest.Platform = mediaTypeOf(m), config.Platform()
+	manifest.MediaType, manifest.Platform = image.MediaTypeOf(m), config.Platform()
 	got.digest = digest
 	got.isNew, err = p.store.publish(manifest, p.ref.String(), digest)
 	return got, err
@@ -92,19 +93,19 @@ func (p *pull) manifest(ctx context.Context) (text []byte, digest v1.Hash, err e
 	if err != nil {
 		return nil, digest, explainRegistry(p.ref, err)
 	}
-	digest = sha256Of(text)
+	digest = image.SHA256(text)
 	if p.ref.Tag == "" && digest != p.ref.Digest {
 		return nil, digest, p.somethingElse(p.ref.Digest, digest)
 	}
-	index, err := isIndex(text, kind)
+	index, err := image.IsIndex(text, kind)
 	if err != nil || !index {
 		return text, digest, err
 	}
-	list, err := parseIndex(text)
+	list, err := image.ParseIndex(text)
 	if err != nil {
 		return nil, digest, err
 	}
-	chosen, err := choose(list, p.platform)
+	chosen, err := image.Choose(list, p.platform)
 	if err != nil {
 		return nil, digest, err
 	}
@@ -112,7 +113,7 @@ func (p *pull) manifest(ctx context.Context) (text []byte, digest v1.Hash, err e
 	if err != nil {
 		return nil, digest, explainRegistry(p.ref, err)
 	}
-	if sum := sha256Of(text); sum != chosen.Digest {
+	if sum := image.SHA256(text); sum != chosen.Digest {
 		return nil, digest, p.somethingElse(chosen.Digest, sum)
 	}
 	return text, digest, nil
@@ -123,8 +124,8 @@ func (p *pull) somethingElse(want, got v1.Hash) error {
 }
 
 func (p *pull) config(ctx context.Context, blob v1.Descriptor) ([]byte, error) {
-	if blob.Size > maxDocument {
-		return nil, fmt.Errorf("the image's configuration is longer than %d bytes", maxDocument)
+	if blob.Size > image.MaxDocument {
+		return nil, fmt.Errorf("the image's configuration is longer than %d bytes", image.MaxDocument)
 	}
 	body := p.registry.blob(ctx, blob)
 	defer body.Close()
@@ -135,14 +136,14 @@ func (p *pull) config(ctx context.Context, blob v1.Descriptor) ([]byte, error) {
 // been chosen by anybody.
 func (p *pull) checkPlatform(config *v1.ConfigFile) error {
 	is := v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
-	if is.OS == "" && is.Architecture == "" || fit(is, p.platform) > 0 {
+	if is.OS == "" && is.Architecture == "" || image.Fit(is, p.platform) > 0 {
 		return nil
 	}
 	hint := ""
 	if !p.strict {
-		hint = fmt.Sprintf(" (--platform %s gets it all the same)", platformName(is))
+		hint = fmt.Sprintf(" (--platform %s gets it all the same)", image.PlatformName(is))
 	}
-	return fmt.Errorf("no image for %s: there is %s%s", platformName(p.platform), platformName(is), hint)
+	return fmt.Errorf("no image for %s: there is %s%s", image.PlatformName(p.platform), image.PlatformName(is), hint)
 }
 
 // layers gets the layers that are missing, several at a time.

@@ -71,7 +71,7 @@ func BenchmarkPull(b *testing.B) {
 func pushBenchImage(b *testing.B, p *peers) (tag string) {
 	b.Helper()
 	s := emptyStore(b)
-	var img *image
+	var img *Image
 	for _, path := range benchLayers(b, p.dir) {
 		content, err := os.ReadFile(path)
 		if err == nil {

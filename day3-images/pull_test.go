@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -56,12 +57,12 @@ func TestPull(t *testing.T) {
 	if got := ok(t, s, "pull", "-q", registry.name(digest)); got != registry.name(digest)+"\n" {
 		t.Errorf("pull by digest printed %q", got)
 	}
-	for _, ref := range []string{registry.name(digest), img.ID, shortID(img.ID), img.ID[:9]} {
+	for _, ref := range []string{registry.name(digest), img.ID, image.ShortID(img.ID), img.ID[:9]} {
 		if again, err := s.resolve(ref); err != nil || again.ID != img.ID {
 			t.Errorf("%s: got %v, %v", ref, again, err)
 		}
 	}
-	if rows := ok(t, s, "images", "--digests"); strings.Count(rows, digest) != 2 || strings.Count(rows, shortID(img.ID)) != 2 {
+	if rows := ok(t, s, "images", "--digests"); strings.Count(rows, digest) != 2 || strings.Count(rows, image.ShortID(img.ID)) != 2 {
 		t.Errorf("images:\n%s", rows)
 	}
 }
@@ -188,7 +189,7 @@ func TestPullResumes(t *testing.T) {
 			var mu sync.Mutex
 			var asked []string
 			registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
-				if filepath.Base(r.URL.Path) != sha256Of(app.layers[0]).String() {
+				if filepath.Base(r.URL.Path) != image.SHA256(app.layers[0]).String() {
 					return false
 				}
 				mu.Lock()
@@ -246,16 +247,16 @@ func TestPullRefuses(t *testing.T) {
 			f.push(t, "1", p)
 			broken := bytes.Clone(p.layers[0])
 			broken[len(broken)/2] ^= 1
-			f.setBlob(sha256Of(p.layers[0]).String(), broken)
+			f.setBlob(image.SHA256(p.layers[0]).String(), broken)
 		}, "is damaged: its digest is"},
 		"a layer that is another tar": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
 			other := testkit.Tar(t, testkit.File("etc/c", "4"))
-			f.setBlob(sha256Of(p.layers[2]).String(), append(other, make([]byte, len(p.layers[2])-len(other))...))
+			f.setBlob(image.SHA256(p.layers[2]).String(), append(other, make([]byte, len(p.layers[2])-len(other))...))
 		}, "is damaged: its digest is"},
 		"a layer that is too long": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
-			f.setBlob(sha256Of(p.layers[0]).String(), append(bytes.Clone(p.layers[0]), 0))
+			f.setBlob(image.SHA256(p.layers[0]).String(), append(bytes.Clone(p.layers[0]), 0))
 		}, "is longer than"},
 		"a size that is too great": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.manifest.Layers[2].Size++
@@ -279,7 +280,7 @@ func TestPullRefuses(t *testing.T) {
 		"a layer without end": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
 			f.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
-				if !strings.HasSuffix(r.URL.Path, sha256Of(p.layers[0]).Hex) {
+				if !strings.HasSuffix(r.URL.Path, image.SHA256(p.layers[0]).Hex) {
 					return false
 				}
 				for {
@@ -312,19 +313,19 @@ func TestPullRefuses(t *testing.T) {
 			})
 		}, "404"},
 		"a configuration that is too long": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
-			p.config.Author = strings.Repeat("x", maxDocument)
+			p.config.Author = strings.Repeat("x", image.MaxDocument)
 			f.push(t, "1", p)
 		}, "longer than 4194304 bytes"},
 		"a configuration that was changed": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
 			config, _ := p.documents(t)
-			f.setBlob(sha256Of(config).String(), bytes.Replace(config, []byte("/bin/sh"), []byte("/bin/ls"), 1))
+			f.setBlob(image.SHA256(config).String(), bytes.Replace(config, []byte("/bin/sh"), []byte("/bin/ls"), 1))
 		}, "is damaged"},
 		"a manifest that is not the digest's": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
-			list := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{{Platform: ptr(hostPlatform()), Size: 1}}}
-			list.Manifests[0].Digest, _ = v1.NewHash(aDigest)
+			list := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{{Platform: testkit.Ptr(hostPlatform()), Size: 1}}}
+			list.Manifests[0].Digest, _ = v1.NewHash(testkit.ADigest)
 			_, manifest := p.documents(t)
-			f.setManifest(aDigest, string(p.manifest.MediaType), manifest)
+			f.setManifest(testkit.ADigest, string(p.manifest.MediaType), manifest)
 			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, list))
 		}, "sent something else"},
 		"a manifest that is an index, too": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
@@ -336,7 +337,7 @@ func TestPullRefuses(t *testing.T) {
 		}, "announced"},
 		"an index in an index": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			digest, _ := v1.NewHash(f.pushManifest("2", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{}})))
-			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{Digest: digest, Platform: ptr(hostPlatform())}}}))
+			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{Digest: digest, Platform: testkit.Ptr(hostPlatform())}}}))
 		}, "neither an image manifest"},
 		"a foreign layer": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.manifest.Layers[1].MediaType = types.DockerForeignLayer
@@ -362,7 +363,7 @@ func TestPullRefuses(t *testing.T) {
 		"nothing there": {func(t *testing.T, f *fakeRegistry, p *imageParts) {}, "does not have it"},
 		"a missing layer": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
-			f.setBlob(sha256Of(p.layers[1]).String(), nil)
+			f.setBlob(image.SHA256(p.layers[1]).String(), nil)
 		}, "no such thing"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -384,19 +385,17 @@ func TestPullRefuses(t *testing.T) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // Every byte of a layer counts: whichever is changed, the layer is refused.
 func TestPullEveryByte(t *testing.T) {
 	needRoot(t)
 	s, registry := emptyStore(t), newRegistry(t)
 	app := makeImage(t, testkit.Gzipped(t, testkit.Tar(t, testkit.File("a", "x"))))
 	registry.push(t, "1", app)
-	ref, err := parseReference(registry.name("1"))
+	ref, err := image.ParseReference(registry.name("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest := sha256Of(app.layers[0]).String()
+	digest := image.SHA256(app.layers[0]).String()
 	for i := range app.layers[0] {
 		broken := bytes.Clone(app.layers[0])
 		broken[i] ^= 1 << (i % 8)
@@ -418,7 +417,7 @@ func TestPullAgain(t *testing.T) {
 	needRoot(t)
 	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
 	registry.push(t, "1", app)
-	last := sha256Of(app.layers[2]).String()
+	last := image.SHA256(app.layers[2]).String()
 	registry.setBlob(last, nil)
 	registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if filepath.Base(r.URL.Path) == last {
@@ -479,7 +478,7 @@ func TestPullInterrupted(t *testing.T) {
 	reached, leave := make(chan bool), make(chan bool)
 	defer close(leave)
 	registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
-		if filepath.Base(r.URL.Path) != sha256Of(app.layers[0]).String() {
+		if filepath.Base(r.URL.Path) != image.SHA256(app.layers[0]).String() {
 			return false
 		}
 		w.Write(app.layers[0][:1000])

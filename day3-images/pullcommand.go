@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"example.com/go-docker/day3-images/image"
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 )
@@ -27,13 +28,13 @@ var pullCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		ref, err := parseReference(ctx.Args().First())
+		ref, err := image.ParseReference(ctx.Args().First())
 		if err != nil {
 			return err
 		}
 		p := &pull{store: s, ref: ref, platform: hostPlatform()}
 		if ctx.IsSet("platform") {
-			if p.platform, err = parsePlatform(ctx.String("platform")); err != nil {
+			if p.platform, err = image.ParsePlatform(ctx.String("platform")); err != nil {
 				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
 			}
 			p.strict = true
@@ -60,14 +61,14 @@ func runPull(p *pull, insecure []string, quiet bool) error {
 		got, err := p.run(ctx, insecure)
 		p.progress.close()
 		if err != nil {
-			return fmt.Errorf("pull %s: %w", familiar(p.ref.String()), err)
+			return fmt.Errorf("pull %s: %w", image.Familiar(p.ref.String()), err)
 		}
 		status := "Image is up to date for"
 		if got.isNew {
 			status = "Downloaded newer image for"
 		}
 		if !quiet {
-			fmt.Fprintf(os.Stderr, "Digest: %s\nStatus: %s %s\n", got.digest, status, familiar(p.ref.String()))
+			fmt.Fprintf(os.Stderr, "Digest: %s\nStatus: %s %s\n", got.digest, status, image.Familiar(p.ref.String()))
 		}
 		return nil
 	})
@@ -76,12 +77,12 @@ func runPull(p *pull, insecure []string, quiet bool) error {
 var errNotRoot = errors.New("a layer's files have owners and devices that only root can make: run as root")
 
 // resolveOrPull is for run: what is not in the store comes from the registry.
-func resolveOrPull(ctx *cli.Context, s *store, name string) (*image, error) {
+func resolveOrPull(ctx *cli.Context, s *store, name string) (*Image, error) {
 	img, err := s.resolve(name)
 	if !errors.Is(err, errNoImage) {
 		return img, err
 	}
-	ref, err := parseReference(name)
+	ref, err := image.ParseReference(name)
 	if err != nil {
 		return nil, err
 	}

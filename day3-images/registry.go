@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day3-images/image"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -47,12 +48,12 @@ const (
 // openRegistry asks the registry who may read. The answer may be a challenge to
 // log in or to fetch a token: the library meets it, with the credentials that
 // docker login or podman login has left.
-func openRegistry(ctx context.Context, ref reference, insecure []string) (*registry, error) {
+func openRegistry(ctx context.Context, ref image.Reference, insecure []string) (*registry, error) {
 	var options []name.Option
 	if slices.Contains(insecure, ref.Domain) {
 		options = append(options, name.Insecure)
 	}
-	repository, err := name.NewRepository(ref.repository(), options...)
+	repository, err := name.NewRepository(ref.Repository(), options...)
 	if err != nil {
 		return nil, err
 	}
@@ -87,9 +88,9 @@ func (r *registry) manifest(ctx context.Context, id string) (text []byte, mediaT
 		defer response.Body.Close()
 		kind, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
 		mediaType = types.MediaType(kind)
-		text, err = io.ReadAll(io.LimitReader(response.Body, maxDocument+1))
-		if len(text) > maxDocument {
-			return fmt.Errorf("the manifest is longer than %d bytes", maxDocument)
+		text, err = io.ReadAll(io.LimitReader(response.Body, image.MaxDocument+1))
+		if len(text) > image.MaxDocument {
+			return fmt.Errorf("the manifest is longer than %d bytes", image.MaxDocument)
 		}
 		return err
 	})
@@ -178,7 +179,7 @@ func newTransport(insecure []string) http.RoundTripper {
 		case response.StatusCode >= 400:
 			response.Body = limitBody(response.Body, maxErrorText)
 		case request.Context().Value(isBlob) == nil:
-			response.Body = limitBody(response.Body, maxDocument+1)
+			response.Body = limitBody(response.Body, image.MaxDocument+1)
 		}
 		return response, nil
 	})
@@ -207,7 +208,7 @@ func limitBody(body io.ReadCloser, n int64) io.ReadCloser {
 	}{io.LimitReader(body, n), body}
 }
 
-func explainRegistry(ref reference, err error) error {
+func explainRegistry(ref image.Reference, err error) error {
 	var status *transport.Error
 	var unknown *net.DNSError
 	var plain plainError

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/go-docker/day3-images/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sirupsen/logrus"
 )
@@ -55,7 +56,7 @@ func (s *store) unlist(index *v1.IndexManifest, ref string, force bool) (done []
 			names = append(names, nameOf(d))
 		}
 	}
-	r, err := parseReference(ref)
+	r, err := image.ParseReference(ref)
 	byName := err == nil && isNamed(manifest, r)
 	gone := names
 	if byName && len(names) > 1 {
@@ -78,7 +79,7 @@ func (s *store) unlist(index *v1.IndexManifest, ref string, force bool) (done []
 	}
 	for _, name := range gone {
 		leave(index, name)
-		done = append(done, "Untagged: "+familiar(name))
+		done = append(done, "Untagged: "+image.Familiar(name))
 	}
 	if deleted != "" {
 		index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return d.Digest == manifest.Digest })
@@ -163,7 +164,7 @@ func (s *store) needed() (map[string]bool, error) {
 func familiarAll(names []string) []string {
 	var short []string
 	for _, name := range names {
-		short = append(short, familiar(name))
+		short = append(short, image.Familiar(name))
 	}
 	return short
 }

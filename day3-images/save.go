@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/go-docker/day3-images/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -44,10 +45,10 @@ func (a *archive) add(ref string) error {
 	}
 	entry := dockerImage{Config: blobName(img.Manifest.Config)}
 	manifest := img.manifest
-	if r, err := parseReference(ref); err == nil && slices.Contains(img.Names, r.String()) {
+	if r, err := image.ParseReference(ref); err == nil && slices.Contains(img.Names, r.String()) {
 		manifest.Annotations = map[string]string{annotationName: r.String(), annotationContainerd: r.String()}
 		if r.Tag != "" {
-			entry.RepoTags = []string{familiar(r.String())}
+			entry.RepoTags = []string{image.Familiar(r.String())}
 		}
 	}
 	a.blobs = append(a.blobs, manifest, img.Manifest.Config)

@@ -10,7 +10,7 @@ import (
 )
 
 // size is that of the files in an image's layers.
-func (s *store) size(img *image) (sum int64, err error) {
+func (s *store) size(img *Image) (sum int64, err error) {
 	for _, diffID := range img.Config.RootFS.DiffIDs {
 		size, err := s.layerSize(diffID)
 		if err != nil {

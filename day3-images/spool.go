@@ -2,7 +2,6 @@ package main
 
 import (
 	"archive/tar"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -87,7 +87,7 @@ func (a *spool) add(name string, content io.Reader, path string) error {
 		return err
 	}
 	defer file.Close()
-	d := &digester{w: file, hash: sha256.New()}
+	d := image.NewDigester(file)
 	if _, err := io.Copy(d, content); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (a *spool) add(name string, content io.Reader, path string) error {
 	if err != nil && err != io.EOF {
 		return err
 	}
-	f := &spooled{path, d.digest(), d.size, start[:n]}
+	f := &spooled{path, d.Digest(), d.Size, start[:n]}
 	a.byName[name], a.byDigest[f.digest] = f, f
 	return nil
 }
@@ -118,7 +118,7 @@ func (a *spool) document(blob v1.Descriptor) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readDocument(f.path)
+	return image.ReadDocument(f.path)
 }
 
 // lookUp follows links as docker save used to write them for a layer that two
@@ -139,7 +139,7 @@ func (a *spool) named(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readDocument(f.path)
+	return image.ReadDocument(f.path)
 }
 
 func (a *spool) describe(name string, kind func(start []byte) types.MediaType) (v1.Descriptor, error) {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -122,7 +123,7 @@ func sound(t testing.TB, s testStore) {
 	}
 	for _, e := range entries {
 		content, err := os.ReadFile(s.path("blobs/sha256", e.Name()))
-		if err != nil || sha256Of(content).Hex != e.Name() {
+		if err != nil || image.SHA256(content).Hex != e.Name() {
 			t.Errorf("blob %s is damaged: %v", e.Name(), err)
 		}
 	}
@@ -172,8 +173,8 @@ func makeImage(t testing.TB, layers ...[]byte) *imageParts {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.config.RootFS.DiffIDs = append(p.config.RootFS.DiffIDs, sha256Of(content))
-		p.manifest.Layers = append(p.manifest.Layers, v1.Descriptor{MediaType: layerType(blob), Digest: sha256Of(blob), Size: int64(len(blob))})
+		p.config.RootFS.DiffIDs = append(p.config.RootFS.DiffIDs, image.SHA256(content))
+		p.manifest.Layers = append(p.manifest.Layers, v1.Descriptor{MediaType: layerType(blob), Digest: image.SHA256(blob), Size: int64(len(blob))})
 	}
 	return p
 }
@@ -201,7 +202,7 @@ func (p *imageParts) documents(t testing.TB) (config, manifest []byte) {
 	t.Helper()
 	config = asJSON(t, p.config)
 	if p.manifest.Config.Digest.Hex == "" {
-		p.manifest.Config = v1.Descriptor{MediaType: types.OCIConfigJSON, Digest: sha256Of(config), Size: int64(len(config))}
+		p.manifest.Config = v1.Descriptor{MediaType: types.OCIConfigJSON, Digest: image.SHA256(config), Size: int64(len(config))}
 	}
 	return config, asJSON(t, p.manifest)
 }
@@ -238,13 +239,13 @@ func (f *fakeRegistry) push(t testing.TB, tag string, p *imageParts) (digest str
 	t.Helper()
 	config, manifest := p.documents(t)
 	for _, blob := range append([][]byte{config}, p.layers...) {
-		f.setBlob(sha256Of(blob).String(), blob)
+		f.setBlob(image.SHA256(blob).String(), blob)
 	}
 	return f.pushManifest(tag, string(p.manifest.MediaType), manifest)
 }
 
 func (f *fakeRegistry) pushManifest(tag, kind string, text []byte) (digest string) {
-	digest = sha256Of(text).String()
+	digest = image.SHA256(text).String()
 	f.setManifest(tag, kind, text)
 	f.setManifest(digest, kind, text)
 	return digest

@@ -1,4 +1,10 @@
-package main
+// Package image reads what an image is written down in: names, manifests,
+// indexes, configurations, digests. All of it comes from outside, so all of it
+// is parsed and bounded here and nowhere else.
+//
+// From rung 09-image, plus: Docker's names, platforms, limits, and a refusal of
+// what can be read in two ways.
+package image
 
 import (
 	"errors"
@@ -9,8 +15,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// A reference is an image's full name: busybox is docker.io/library/busybox:latest.
-type reference struct {
+// A Reference is an image's full name: busybox is docker.io/library/busybox:latest.
+type Reference struct {
 	Domain string  // the registry
 	Path   string  // the repository in it
 	Tag    string  // or
@@ -32,8 +38,8 @@ const (
 	maxPath       = 255
 )
 
-// parseReference reads a name as a user types it: [DOMAIN/]PATH[:TAG][@DIGEST].
-func parseReference(text string) (reference, error) {
+// ParseReference reads a name as a user types it: [DOMAIN/]PATH[:TAG][@DIGEST].
+func ParseReference(text string) (Reference, error) {
 	r, err := splitReference(text)
 	if err != nil {
 		return r, fmt.Errorf("invalid image name %q: %w", text, err)
@@ -41,7 +47,7 @@ func parseReference(text string) (reference, error) {
 	return r, nil
 }
 
-func splitReference(text string) (r reference, err error) {
+func splitReference(text string) (r Reference, err error) {
 	name, digest, hasDigest := strings.Cut(text, "@")
 	if hasDigest {
 		if r.Digest, err = v1.NewHash(digest); err != nil {
@@ -51,7 +57,7 @@ func splitReference(text string) (r reference, err error) {
 	r.Domain, r.Path = splitDomain(name)
 	if i := strings.LastIndex(r.Path, ":"); i >= 0 {
 		r.Path, r.Tag = r.Path[:i], r.Path[i+1:]
-		if !matches(tagGrammar, r.Tag) {
+		if !Matches(tagGrammar, r.Tag) {
 			return r, fmt.Errorf("%q is not a tag", r.Tag)
 		}
 	}
@@ -59,13 +65,13 @@ func splitReference(text string) (r reference, err error) {
 		r.Path = officialPath + r.Path
 	}
 	switch {
-	case !matches(domainGrammar, r.Domain):
+	case !Matches(domainGrammar, r.Domain):
 		return r, fmt.Errorf("%q is not a registry", r.Domain)
 	case strings.ToLower(r.Path) != r.Path:
 		return r, errors.New("a repository name must be lowercase")
-	case !matches(pathGrammar, r.Path) || len(r.Domain)+1+len(r.Path) > maxPath:
+	case !Matches(pathGrammar, r.Path) || len(r.Domain)+1+len(r.Path) > maxPath:
 		return r, fmt.Errorf("%q is not a repository", strings.TrimPrefix(r.Path, officialPath))
-	case matches(`^[a-f0-9]{64}$`, text):
+	case Matches(`^[a-f0-9]{64}$`, text):
 		return r, errors.New("it would be taken for an image ID")
 	}
 	switch {
@@ -91,22 +97,22 @@ func splitDomain(name string) (domain, path string) {
 	return first, rest
 }
 
-// matches compiles at every use: most runs of this program never get here.
-func matches(grammar, s string) bool { return regexp.MustCompile(grammar).MatchString(s) }
+// Matches compiles at every use: most runs of this program never get here.
+func Matches(grammar, s string) bool { return regexp.MustCompile(grammar).MatchString(s) }
 
-func (r reference) repository() string { return r.Domain + "/" + r.Path }
+func (r Reference) Repository() string { return r.Domain + "/" + r.Path }
 
 // String returns the full name, under which index.json has the image.
-func (r reference) String() string {
+func (r Reference) String() string {
 	if r.Tag == "" {
-		return r.repository() + "@" + r.Digest.String()
+		return r.Repository() + "@" + r.Digest.String()
 	}
-	return r.repository() + ":" + r.Tag
+	return r.Repository() + ":" + r.Tag
 }
 
-// familiar leaves out what Docker leaves out when it shows a name, unless what
+// Familiar leaves out what Docker leaves out when it shows a name, unless what
 // is left would be taken for something else.
-func familiar(name string) string {
+func Familiar(name string) string {
 	short, ok := strings.CutPrefix(name, defaultDomain+"/")
 	if official, ok := strings.CutPrefix(short, officialPath); ok && !strings.Contains(official, "/") {
 		short = official
@@ -117,20 +123,20 @@ func familiar(name string) string {
 	return short
 }
 
-// fullTag checks the name of a new image.
-func fullTag(name string) (string, error) {
+// FullTag checks the name of a new image.
+func FullTag(name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	ref, err := parseReference(name)
+	ref, err := ParseReference(name)
 	if err == nil && ref.Tag == "" {
 		err = fmt.Errorf("invalid image name %q: a digest cannot be chosen", name)
 	}
 	return ref.String(), err
 }
 
-// splitName takes a full name apart; without a tag that is "".
-func splitName(name string) (repository, tag string) {
+// SplitName takes a full name apart; without a tag that is "".
+func SplitName(name string) (repository, tag string) {
 	if repository, _, found := strings.Cut(name, "@"); found {
 		return repository, ""
 	}
@@ -140,5 +146,5 @@ func splitName(name string) (repository, tag string) {
 	return name, ""
 }
 
-// shortID is how Docker shows an ID: 12 digits are enough to tell images apart.
-func shortID(id string) string { return strings.TrimPrefix(id, "sha256:")[:12] }
+// ShortID is how Docker shows an ID: 12 digits are enough to tell images apart.
+func ShortID(id string) string { return strings.TrimPrefix(id, "sha256:")[:12] }

@@ -1,4 +1,4 @@
-package main
+package image
 
 import (
 	"bytes"
@@ -13,24 +13,24 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// dockerLayerZstd is what buildkit calls a zstd layer in a Docker manifest.
-const dockerLayerZstd types.MediaType = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+// DockerLayerZstd is what buildkit calls a zstd layer in a Docker manifest.
+const DockerLayerZstd types.MediaType = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 
-// maxDocument is how long a manifest, an index or a configuration may be. They
+// MaxDocument is how long a manifest, an index or a configuration may be. They
 // are held in memory, and come from outside.
-const maxDocument = 4 << 20
+const MaxDocument = 4 << 20
 
 // maxLayers is overlayfs's own limit (OVL_MAX_STACK in fs/overlayfs/params.c).
 const maxLayers = 500
 
-// parseManifest reads an image manifest. Everything in it comes from outside,
+// ParseManifest reads an image manifest. Everything in it comes from outside,
 // and nothing else has looked at it.
-func parseManifest(text []byte) (*v1.Manifest, error) {
+func ParseManifest(text []byte) (*v1.Manifest, error) {
 	if err := checkKind(text, types.MediaType.IsImage); err != nil {
 		return nil, err
 	}
 	m := new(v1.Manifest)
-	if err := parseJSON(text, m); err != nil {
+	if err := ParseJSON(text, m); err != nil {
 		return nil, fmt.Errorf("image manifest: %w", err)
 	}
 	if !m.Config.MediaType.IsConfig() {
@@ -48,7 +48,7 @@ func parseManifest(text []byte) (*v1.Manifest, error) {
 		switch {
 		case !layer.MediaType.IsDistributable():
 			return nil, fmt.Errorf("layer %s is foreign (%s): it has to come from its vendor, and no Linux image needs one", layer.Digest, layer.MediaType)
-		case !layer.MediaType.IsLayer() && layer.MediaType != dockerLayerZstd:
+		case !layer.MediaType.IsLayer() && layer.MediaType != DockerLayerZstd:
 			return nil, fmt.Errorf("layer %s is of an unknown type: %q", layer.Digest, layer.MediaType)
 		}
 	}
@@ -59,30 +59,30 @@ func parseManifest(text []byte) (*v1.Manifest, error) {
 // megabytes of 0,0,0 as a list of layers would take hundreds in memory.
 const maxCommas = 1 << 17
 
-// parseJSON reads a document from outside, of at most maxDocument bytes.
-func parseJSON(text []byte, into any) error {
+// ParseJSON reads a document from outside, of at most maxDocument bytes.
+func ParseJSON(text []byte, into any) error {
 	if n := bytes.Count(text, []byte(",")); n > maxCommas {
 		return fmt.Errorf("%d commas: no image needs so many", n)
 	}
 	return json.Unmarshal(text, into)
 }
 
-// mediaTypeOf returns the type of a manifest. OCI's may leave it out.
-func mediaTypeOf(m *v1.Manifest) types.MediaType {
+// MediaTypeOf returns the type of a manifest. OCI's may leave it out.
+func MediaTypeOf(m *v1.Manifest) types.MediaType {
 	if m.MediaType == "" {
 		return types.OCIManifestSchema1
 	}
 	return m.MediaType
 }
 
-// parseIndex reads an image index, also known as a manifest list: the same
+// ParseIndex reads an image index, also known as a manifest list: the same
 // image for several platforms.
-func parseIndex(text []byte) (*v1.IndexManifest, error) {
+func ParseIndex(text []byte) (*v1.IndexManifest, error) {
 	if err := checkKind(text, types.MediaType.IsIndex); err != nil {
 		return nil, err
 	}
 	index := new(v1.IndexManifest)
-	if err := parseJSON(text, index); err != nil {
+	if err := ParseJSON(text, index); err != nil {
 		return nil, fmt.Errorf("image index: %w", err)
 	}
 	for _, d := range index.Manifests {
@@ -102,7 +102,7 @@ func checkKind(text []byte, isKind func(types.MediaType) bool) error {
 		MediaType                           types.MediaType
 		Manifests, Layers, Config, FSLayers json.RawMessage
 	}
-	if err := parseJSON(text, &d); err != nil {
+	if err := ParseJSON(text, &d); err != nil {
 		return fmt.Errorf("not a manifest: %w", err)
 	}
 	isImage, isIndex := d.Layers != nil || d.Config != nil, d.Manifests != nil
@@ -121,9 +121,9 @@ func checkKind(text []byte, isKind func(types.MediaType) bool) error {
 	return nil
 }
 
-// isIndex tells from a document's own content which of the two it is; the type
+// IsIndex tells from a document's own content which of the two it is; the type
 // that a registry or an archive states must agree.
-func isIndex(text []byte, stated types.MediaType) (bool, error) {
+func IsIndex(text []byte, stated types.MediaType) (bool, error) {
 	errIndex := checkKind(text, types.MediaType.IsIndex)
 	errImage := checkKind(text, types.MediaType.IsImage)
 	switch {
@@ -145,10 +145,10 @@ func checkDescriptor(d v1.Descriptor) error {
 	return nil
 }
 
-// parseConfig reads the configuration that belongs to a manifest.
-func parseConfig(text []byte, m *v1.Manifest) (*v1.ConfigFile, error) {
+// ParseConfig reads the configuration that belongs to a manifest.
+func ParseConfig(text []byte, m *v1.Manifest) (*v1.ConfigFile, error) {
 	c := new(v1.ConfigFile)
-	if err := parseJSON(text, c); err != nil {
+	if err := ParseJSON(text, c); err != nil {
 		return nil, fmt.Errorf("image configuration: %w", err)
 	}
 	if c.RootFS.Type != "layers" {
@@ -163,8 +163,8 @@ func parseConfig(text []byte, m *v1.Manifest) (*v1.ConfigFile, error) {
 	return c, nil
 }
 
-// parsePlatform reads --platform: OS/ARCH or OS/ARCH/VARIANT.
-func parsePlatform(s string) (v1.Platform, error) {
+// ParsePlatform reads --platform: OS/ARCH or OS/ARCH/VARIANT.
+func ParsePlatform(s string) (v1.Platform, error) {
 	parts := strings.Split(strings.ToLower(s), "/")
 	if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts, "") {
 		return v1.Platform{}, errors.New("want OS/ARCHITECTURE like linux/arm64 or linux/arm/v7")
@@ -179,8 +179,8 @@ func parsePlatform(s string) (v1.Platform, error) {
 // baseVariants are what every processor of an architecture can run.
 var baseVariants = map[string]string{"amd64": "v1", "arm64": "v8", "arm": "v7"}
 
-// choose finds the manifest for a platform in an index.
-func choose(index *v1.IndexManifest, want v1.Platform) (v1.Descriptor, error) {
+// Choose finds the manifest for a platform in an index.
+func Choose(index *v1.IndexManifest, want v1.Platform) (v1.Descriptor, error) {
 	var there []string
 	best, found := v1.Descriptor{}, 0
 	for _, d := range index.Manifests {
@@ -188,8 +188,8 @@ func choose(index *v1.IndexManifest, want v1.Platform) (v1.Descriptor, error) {
 		if p == nil || p.OS == "unknown" { // an attestation, not an image
 			continue
 		}
-		there = append(there, platformName(*p))
-		if fit := fit(*p, want); fit > found {
+		there = append(there, PlatformName(*p))
+		if fit := Fit(*p, want); fit > found {
 			best, found = d, fit
 		}
 	}
@@ -197,13 +197,13 @@ func choose(index *v1.IndexManifest, want v1.Platform) (v1.Descriptor, error) {
 		if len(there) == 0 {
 			there = []string{"nothing"}
 		}
-		return best, fmt.Errorf("no image for %s: there is %s", platformName(want), strings.Join(there, ", "))
+		return best, fmt.Errorf("no image for %s: there is %s", PlatformName(want), strings.Join(there, ", "))
 	}
 	return best, nil
 }
 
-// fit is greater for the better match; 0 is none.
-func fit(p, want v1.Platform) int {
+// Fit is greater for the better match; 0 is none.
+func Fit(p, want v1.Platform) int {
 	base := baseVariants[want.Architecture]
 	switch {
 	case p.OS != want.OS || p.Architecture != want.Architecture:
@@ -218,7 +218,7 @@ func fit(p, want v1.Platform) int {
 	return 0
 }
 
-func platformName(p v1.Platform) string {
+func PlatformName(p v1.Platform) string {
 	name := p.OS + "/" + p.Architecture
 	if p.Variant != "" {
 		name += "/" + p.Variant
@@ -226,14 +226,14 @@ func platformName(p v1.Platform) string {
 	return name
 }
 
-// readDocument reads a file of at most maxDocument bytes.
-func readDocument(path string) ([]byte, error) {
+// ReadDocument reads a file of at most maxDocument bytes.
+func ReadDocument(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxDocument {
-		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxDocument)
+	if info.Size() > MaxDocument {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, MaxDocument)
 	}
 	return os.ReadFile(path)
 }

@@ -1,4 +1,4 @@
-package main
+package image
 
 import (
 	"crypto/sha256"
@@ -10,16 +10,16 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-func sha256Of(content []byte) v1.Hash {
+func SHA256(content []byte) v1.Hash {
 	sum := sha256.Sum256(content)
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
-const anySize = -1
+const AnySize = -1
 
-// verify passes r on and fails at its end if it was not what the digest and
+// Verify passes r on and fails at its end if it was not what the digest and
 // the size say. Nothing that has not been read to its end is verified.
-func verify(r io.Reader, what string, digest v1.Hash, size int64) io.Reader {
+func Verify(r io.Reader, what string, digest v1.Hash, size int64) io.Reader {
 	return &verifier{r: r, hash: sha256.New(), what: what, digest: digest, size: size}
 }
 
@@ -41,9 +41,9 @@ func (v *verifier) Read(p []byte) (int, error) {
 	v.hash.Write(p[:n])
 	v.read += int64(n)
 	switch {
-	case v.size != anySize && v.read > v.size:
+	case v.size != AnySize && v.read > v.size:
 		err = fmt.Errorf("%s %s is longer than %d bytes", v.what, v.digest, v.size)
-	case err == io.EOF && v.size != anySize && v.read < v.size:
+	case err == io.EOF && v.size != AnySize && v.read < v.size:
 		err = fmt.Errorf("%s %s ends after %d of %d bytes", v.what, v.digest, v.read, v.size)
 	case err == io.EOF:
 		if sum := hex.EncodeToString(v.hash.Sum(nil)); sum != v.digest.Hex {
@@ -54,20 +54,22 @@ func (v *verifier) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A digester takes the digest of what goes through it.
-type digester struct {
+// A Digester takes the digest of what goes through it.
+type Digester struct {
 	w    io.Writer
 	hash hash.Hash
-	size int64
+	Size int64
 }
 
-func (d *digester) Write(p []byte) (int, error) {
+func NewDigester(w io.Writer) *Digester { return &Digester{w: w, hash: sha256.New()} }
+
+func (d *Digester) Write(p []byte) (int, error) {
 	n, err := d.w.Write(p)
 	d.hash.Write(p[:n])
-	d.size += int64(n)
+	d.Size += int64(n)
 	return n, err
 }
 
-func (d *digester) digest() v1.Hash {
+func (d *Digester) Digest() v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(d.hash.Sum(nil))}
 }
