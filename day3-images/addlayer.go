@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/interrupt"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
@@ -81,7 +82,7 @@ func packBlob(ctx context.Context, s *store, j *job, change func(io.Writer) erro
 	if err != nil {
 		return layer, diffID, err
 	}
-	tar := image.NewDigester(writeUntil(ctx, compressed))
+	tar := image.NewDigester(interrupt.Writer(ctx, compressed))
 	if err := change(tar); err != nil {
 		return layer, diffID, err
 	}

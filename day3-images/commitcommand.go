@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/go-docker/day3-images/interrupt"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v2"
 )
@@ -56,7 +57,7 @@ var commitCommand = &cli.Command{
 		}
 		return interruptible(func(until context.Context) error {
 			if ctx.IsSet("output") {
-				return writeOutput(ctx.String("output"), func(w io.Writer) error { return export(s, c, base, writeUntil(until, w)) })
+				return writeOutput(ctx.String("output"), func(w io.Writer) error { return export(s, c, base, interrupt.Writer(until, w)) })
 			}
 			img, err := commit(until, s, c, base, ctx.Args().Get(1), func(config *v1.ConfigFile) {
 				last := &config.History[len(config.History)-1]

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"example.com/go-docker/day3-images/interrupt"
 	"example.com/go-docker/day3-images/layer"
 	"github.com/moby/term"
 )
@@ -25,7 +26,7 @@ func copyRootFS(ctx context.Context, w io.Writer, source string) error {
 		return err
 	}
 	defer file.Close()
-	tar, err := layer.Decompress(waitUntil(ctx, file))
+	tar, err := layer.Decompress(interrupt.Waiting(ctx, file))
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/interrupt"
 	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -101,7 +102,7 @@ func (s *store) unpackBlob(ctx context.Context, blob v1.Descriptor, diffID v1.Ha
 		return err
 	}
 	defer file.Close()
-	return s.unpack(ctx, readUntil(ctx, file), diffID, q)
+	return s.unpack(ctx, interrupt.Reader(ctx, file), diffID, q)
 }
 
 // unpack makes a layer's directory from its tar, compressed or not. It reads r

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/interrupt"
 	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -22,7 +23,7 @@ func load(ctx context.Context, s *store, r io.Reader, platform v1.Platform) (don
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, j.end()) }()
-	files, err := spoolArchive(waitUntil(ctx, r), j.dir)
+	files, err := spoolArchive(interrupt.Waiting(ctx, r), j.dir)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"example.com/go-docker/day3-images/interrupt"
 	"github.com/urfave/cli/v2"
 )
 
@@ -36,7 +37,7 @@ var saveCommand = &cli.Command{
 			}
 		}
 		return interruptible(func(until context.Context) error {
-			return writeOutput(ctx.String("output"), func(w io.Writer) error { return a.write(writeUntil(until, w)) })
+			return writeOutput(ctx.String("output"), func(w io.Writer) error { return a.write(interrupt.Writer(until, w)) })
 		})
 	},
 }
