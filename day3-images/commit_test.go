@@ -190,7 +190,7 @@ func TestImportRefuses(t *testing.T) {
 // file is added, one changed, one deleted, and a directory replaced.
 func endedContainer(t testing.TB, s testStore, img *Image, id, name string) *containerDir {
 	t.Helper()
-	dirs, err := s.layerDirs(img)
+	dirs, err := s.layerDirs(t.Context(), img)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ var commitCommand = &cli.Command{
 		}
 		return interruptible(func(until context.Context) error {
 			if ctx.IsSet("output") {
-				return writeOutput(ctx.String("output"), func(w io.Writer) error { return export(s, c, base, interrupt.Writer(until, w)) })
+				return writeOutput(ctx.String("output"), func(w io.Writer) error { return export(until, s, c, base, interrupt.Writer(until, w)) })
 			}
 			img, err := commit(until, s, c, base, ctx.Args().Get(1), func(config *v1.ConfigFile) {
 				last := &config.History[len(config.History)-1]

@@ -79,7 +79,7 @@ func demoUntil(ctx context.Context, format string) (err error) {
 	if status != 0 {
 		return statusError{1, fmt.Errorf("the container exited with %d", status)}
 	}
-	layers, err := s.layerDirs(img)
+	layers, err := s.layerDirs(ctx, img)
 	if err != nil {
 		return err
 	}

@@ -15,17 +15,17 @@ import (
 
 // export writes a container's whole file system as a tar. What it looks like is
 // for overlayfs to say, so we mount it once more and read.
-func export(s *store, c *containerDir, img *Image, w io.Writer) (err error) {
+func export(ctx context.Context, s *store, c *containerDir, img *Image, w io.Writer) (err error) {
 	release, err := s.hold(img, "export-"+c.ID)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	layers, err := s.layerDirs(img)
+	layers, err := s.layerDirs(ctx, img)
 	if err != nil {
 		return err
 	}
-	j, err := s.begin(context.Background(), "export-"+c.ID)
+	j, err := s.begin(ctx, "export-"+c.ID)
 	if err != nil {
 		return err
 	}

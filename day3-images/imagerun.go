@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -65,7 +66,11 @@ func runContainer(s *store, c *Container, d *containerDir, img *Image, volumes [
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	layers, err := s.layerDirs(img)
+	var layers []string
+	err = interruptible(func(ctx context.Context) (err error) {
+		layers, err = s.layerDirs(ctx, img)
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}

@@ -43,7 +43,7 @@ func TestAddLayer(t *testing.T) {
 	if img.Config.OS != "linux" || img.Config.Architecture != hostPlatform().Architecture || time.Since(img.Config.Created.Time) > time.Hour {
 		t.Errorf("%+v", img.Config)
 	}
-	dirs, err := s.layerDirs(img)
+	dirs, err := s.layerDirs(t.Context(), img)
 	if err != nil || len(dirs) != 2 || dirs[0] != s.layerPath(base.Config.RootFS.DiffIDs[0]) {
 		t.Fatalf("%q, %v", dirs, err)
 	}
@@ -214,7 +214,7 @@ func TestInspectAndHistory(t *testing.T) {
 	if err := json.Unmarshal([]byte(ok(t, s, "inspect", "app", "base")), &got); err != nil || len(got) != 2 {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	dirs, err := s.layerDirs(img)
+	dirs, err := s.layerDirs(t.Context(), img)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestRemoveImage(t *testing.T) {
 	if s.hasLayer(app.Config.RootFS.DiffIDs[1]) || s.hasBlob(app.manifest) || s.hasBlob(app.Manifest.Layers[1]) {
 		t.Error("the image's own layer is still there")
 	}
-	if _, err := s.layerDirs(base); err != nil || !s.hasLayer(base.Config.RootFS.DiffIDs[0]) {
+	if _, err := s.layerDirs(t.Context(), base); err != nil || !s.hasLayer(base.Config.RootFS.DiffIDs[0]) {
 		t.Errorf("the other image's layer is gone: %v", err)
 	}
 	refused(t, s, "no such image: app", "rmi", "app")
@@ -316,7 +316,7 @@ func TestHold(t *testing.T) {
 	if got := ok(t, s, "rmi", "-f", "one"); got != "Untagged: one:latest\n" {
 		t.Errorf("printed %q", got)
 	}
-	if dirs, err := s.layerDirs(img); err != nil || !s.hasLayer(img.Config.RootFS.DiffIDs[0]) {
+	if dirs, err := s.layerDirs(t.Context(), img); err != nil || !s.hasLayer(img.Config.RootFS.DiffIDs[0]) {
 		t.Errorf("%q, %v", dirs, err)
 	}
 	if again, err := s.resolve(img.ID); err != nil || len(again.Names) > 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,10 +48,6 @@ func (s *store) begin(ctx context.Context, name string) (*job, error) {
 // long as one is there nothing is collected: blobs that no image refers to may
 // be those of its image. See collect.
 func (s *store) beginAdding(ctx context.Context) (*job, error) {
-	id, err := newID()
-	if err != nil {
-		return nil, err
-	}
 	unlock, err := s.lock()
 	if err != nil {
 		return nil, err
@@ -59,7 +56,7 @@ func (s *store) beginAdding(ctx context.Context) (*job, error) {
 	if err := s.forgetUnfinished(); err != nil {
 		return nil, err
 	}
-	return s.begin(ctx, "add-"+id)
+	return s.begin(ctx, "add-"+rand.Text())
 }
 
 // tryBegin returns no job when another owner has it.

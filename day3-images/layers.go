@@ -41,7 +41,7 @@ func (s *store) hasLayer(diffID v1.Hash) bool {
 
 // layerDirs returns the directories of an image's layers, the lowest first. It
 // unpacks what is not there; hold the image before.
-func (s *store) layerDirs(img *Image) ([]string, error) {
+func (s *store) layerDirs(ctx context.Context, img *Image) ([]string, error) {
 	var dirs []string
 	complete := true
 	for _, diffID := range img.Config.RootFS.DiffIDs {
@@ -51,8 +51,7 @@ func (s *store) layerDirs(img *Image) ([]string, error) {
 	if complete {
 		return dirs, nil
 	}
-	err := interruptible(func(ctx context.Context) error { return s.unpackImage(ctx, img.Manifest, img.Config) })
-	if err != nil {
+	if err := s.unpackImage(ctx, img.Manifest, img.Config); err != nil {
 		return nil, err
 	}
 	return dirs, s.sync()

@@ -185,7 +185,7 @@ func TestPullFromPeers(t *testing.T) {
 				if !slices.Contains(c.Env, "A=1") || c.WorkingDir != "/etc" || c.User != "65534" || c.Labels["made"] != "by buildah" {
 					t.Errorf("%+v", c)
 				}
-				dirs, err := s.layerDirs(img)
+				dirs, err := s.layerDirs(t.Context(), img)
 				if err != nil || len(dirs) != 2 {
 					t.Fatalf("%q, %v", dirs, err)
 				}
@@ -321,7 +321,7 @@ func TestLoadFromPeers(t *testing.T) {
 			if strings.HasSuffix(name, "-oci") && name != "skopeo-oci" && img.ID != id {
 				t.Errorf("ID %s, want %s", img.ID, id)
 			}
-			if dirs, err := s.layerDirs(img); err != nil || len(dirs) == 0 {
+			if dirs, err := s.layerDirs(t.Context(), img); err != nil || len(dirs) == 0 {
 				t.Errorf("%q, %v", dirs, err)
 			}
 		})

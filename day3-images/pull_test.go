@@ -34,7 +34,7 @@ func TestPull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dirs, err := s.layerDirs(img)
+	dirs, err := s.layerDirs(t.Context(), img)
 	if err != nil {
 		t.Fatal(err)
 	}

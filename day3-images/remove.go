@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -113,11 +114,7 @@ func (s *store) collect() (*job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find out which layers are needed: %w: remove that image (rmi)", err)
 	}
-	id, err := newID()
-	if err != nil {
-		return nil, err
-	}
-	rubbish, err := s.begin(context.Background(), "rubbish-"+id)
+	rubbish, err := s.begin(context.Background(), "rubbish-"+rand.Text())
 	if err != nil {
 		return nil, err
 	}

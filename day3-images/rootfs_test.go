@@ -156,7 +156,7 @@ func TestStack(t *testing.T) {
 	if names := exported(t, s, "box"); strings.Contains(strings.Join(names, " "), "below") {
 		t.Errorf("commit -o has what is hidden: %q", names)
 	}
-	if _, err := s.layerDirs(img); err != nil {
+	if _, err := s.layerDirs(t.Context(), img); err != nil {
 		t.Error(err)
 	}
 }

@@ -20,8 +20,28 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
+// openEmpty makes a store for one test.
+func openEmpty(t testing.TB) *store {
+	t.Helper()
+	s, err := openStore(filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func nothingInProgress(t testing.TB, s *store) {
+	t.Helper()
+	if err := s.sweep(); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(s.path("tmp")); err != nil || len(entries) > 0 {
+		t.Errorf("left in tmp: %v, %v", entries, err)
+	}
+}
+
 func TestOpenStore(t *testing.T) {
-	s := emptyStore(t)
+	s := openEmpty(t)
 	for _, dir := range append(storeDirs, ".", "blobs", "layers") {
 		if info, err := os.Stat(s.path(dir)); err != nil || info.Mode() != fs.ModeDir|0o700 {
 			t.Errorf("%s: %v, %v", dir, info, err)
@@ -124,7 +144,7 @@ func TestStoreIsClosed(t *testing.T) {
 
 // A job of the same name waits; a live one is not swept, a dead one is.
 func TestJobs(t *testing.T) {
-	s := emptyStore(t)
+	s := openEmpty(t)
 	first, err := s.begin(t.Context(), "layer-x")
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +181,7 @@ func TestJobs(t *testing.T) {
 	if err := <-began; err != nil {
 		t.Error(err)
 	}
-	sound(t, s)
+	nothingInProgress(t, s)
 
 	// A dead owner's job is a directory that nobody has locked.
 	for _, name := range []string{"layer-x", "add-1"} {
@@ -182,12 +202,12 @@ func TestJobs(t *testing.T) {
 	if err := third.end(); err != nil {
 		t.Error(err)
 	}
-	sound(t, s)
+	nothingInProgress(t, s)
 }
 
 // Many goroutines, one job: never two at once, and nobody is left waiting.
 func TestJobsAtOnce(t *testing.T) {
-	s := emptyStore(t)
+	s := openEmpty(t)
 	var group sync.WaitGroup
 	var inside sync.Mutex
 	for range 8 {
@@ -214,7 +234,7 @@ func TestJobsAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	sound(t, s)
+	nothingInProgress(t, s)
 }
 
 // After a reboot, blobs and layers that no image refers to are forgotten, and
@@ -286,7 +306,7 @@ func TestDamagedBlobs(t *testing.T) {
 			}
 			used, err := s.resolve("x")
 			if err == nil {
-				_, err = s.layerDirs(used)
+				_, err = s.layerDirs(t.Context(), used)
 			}
 			if err == nil || !strings.Contains(err.Error(), "is damaged") && i != 1 { // byte 1 of gzip: then it is taken for a plain tar
 				t.Fatalf("byte %d of blob %s changed: %v", i, blob.Digest, err)
@@ -298,7 +318,7 @@ func TestDamagedBlobs(t *testing.T) {
 			}
 			used, err := s.resolve("x")
 			if err == nil {
-				_, err = s.layerDirs(used)
+				_, err = s.layerDirs(t.Context(), used)
 			}
 			if err == nil {
 				t.Fatalf("blob %s has %d bytes instead of %d: nobody noticed", blob.Digest, len(bad), len(good))
@@ -317,7 +337,7 @@ func TestDamagedBlobs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.layerDirs(img); err != nil {
+	if _, err := s.layerDirs(t.Context(), img); err != nil {
 		t.Errorf("all is well again: %v", err)
 	}
 	if err := os.WriteFile(s.blobPath(img.manifest.Digest), []byte("{}"), 0o600); err != nil {
