@@ -12,6 +12,7 @@ import (
 
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/interrupt"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
@@ -20,23 +21,23 @@ import (
 // addLayer makes an image of a base image (nil: of nothing) and one more layer,
 // whose tar change writes. What config changes in the configuration is part of
 // the new image; the last history entry is the new layer's. The name may be "".
-func addLayer(ctx context.Context, s *store, base *Image, change func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *Image, err error) {
+func addLayer(ctx context.Context, s *store.Store, base *store.Image, change func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *store.Image, err error) {
 	name, err = image.FullTag(name)
 	if err != nil {
 		return nil, err
 	}
-	j, err := s.beginAdding(ctx)
+	j, err := s.BeginAdding(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, j.end()) }()
+	defer func() { err = errors.Join(err, j.End()) }()
 	layer, diffID, err := packBlob(ctx, s, j, change)
 	if err != nil {
 		return nil, err
 	}
 	m, c := startFrom(base)
 	for _, blob := range m.Layers {
-		if !s.hasBlob(blob) {
+		if !s.HasBlob(blob) {
 			return nil, fmt.Errorf("layer %s of the base image is gone", blob.Digest)
 		}
 	}
@@ -48,31 +49,31 @@ func addLayer(ctx context.Context, s *store, base *Image, change func(io.Writer)
 	if err != nil {
 		return nil, err
 	}
-	if m.Config, err = s.writeBlob(j, text); err != nil {
+	if m.Config, err = s.WriteBlob(j, text); err != nil {
 		return nil, err
 	}
 	m.Config.MediaType = types.OCIConfigJSON
 	m.Layers = append(m.Layers, layer)
-	if err := s.unpackImage(ctx, m, c); err != nil {
+	if err := s.UnpackImage(ctx, m, c); err != nil {
 		return nil, err
 	}
 	if text, err = json.Marshal(m); err != nil {
 		return nil, err
 	}
-	manifest, err := s.writeBlob(j, text)
+	manifest, err := s.WriteBlob(j, text)
 	if err != nil {
 		return nil, err
 	}
 	manifest.MediaType, manifest.Platform = m.MediaType, c.Platform()
-	if _, err := s.publish(manifest, name, v1.Hash{}); err != nil {
+	if _, err := s.Publish(manifest, name, v1.Hash{}); err != nil {
 		return nil, err
 	}
-	return s.resolve(m.Config.Digest.String())
+	return s.Resolve(m.Config.Digest.String())
 }
 
 // packBlob takes in the tar that change writes, as a gzip blob.
-func packBlob(ctx context.Context, s *store, j *job, change func(io.Writer) error) (layer v1.Descriptor, diffID v1.Hash, err error) {
-	file, err := os.Create(j.path("blob"))
+func packBlob(ctx context.Context, s *store.Store, j *store.Job, change func(io.Writer) error) (layer v1.Descriptor, diffID v1.Hash, err error) {
+	file, err := os.Create(j.Path("blob"))
 	if err != nil {
 		return layer, diffID, err
 	}
@@ -90,12 +91,12 @@ func packBlob(ctx context.Context, s *store, j *job, change func(io.Writer) erro
 		return layer, diffID, err
 	}
 	layer = v1.Descriptor{MediaType: types.OCILayer, Digest: blob.Digest(), Size: blob.Size}
-	return layer, tar.Digest(), s.adoptBlob(file.Name(), layer)
+	return layer, tar.Digest(), s.AdoptBlob(file.Name(), layer)
 }
 
 // startFrom returns a manifest and a configuration to add to. They are OCI's,
 // whatever the base image's were.
-func startFrom(base *Image) (*v1.Manifest, *v1.ConfigFile) {
+func startFrom(base *store.Image) (*v1.Manifest, *v1.ConfigFile) {
 	m := &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1}
 	if base == nil {
 		return m, &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH, RootFS: v1.RootFS{Type: "layers"}}

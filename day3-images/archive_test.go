@@ -16,6 +16,7 @@ import (
 
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/store"
 	"github.com/creack/pty"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -57,23 +58,23 @@ func tarOf(t testing.TB, files map[string]string) []byte {
 
 func (s testStore) loadBytes(t testing.TB, archive []byte) ([]string, error) {
 	t.Helper()
-	return load(t.Context(), s.store, bytes.NewReader(archive), hostPlatform())
+	return load(t.Context(), s.Store, bytes.NewReader(archive), hostPlatform())
 }
 
 func TestLoad(t *testing.T) {
 	needRoot(t)
-	containerd := map[string]string{annotationContainerd: "docker.io/library/app:1", annotationName: "1"}
+	containerd := map[string]string{store.AnnotationContainerd: "docker.io/library/app:1", store.AnnotationName: "1"}
 	for name, test := range map[string]struct {
 		archive func(p *imageParts) []byte
 		names   []string
 	}{
 		"oci": {func(p *imageParts) []byte {
-			return tarOf(t, p.ociFiles(t, map[string]string{annotationName: "localhost:5000/app:1"}))
+			return tarOf(t, p.ociFiles(t, map[string]string{store.AnnotationName: "localhost:5000/app:1"}))
 		}, []string{"localhost:5000/app:1"}},
 		"oci, named as containerd does it": {func(p *imageParts) []byte { return tarOf(t, p.ociFiles(t, containerd)) }, []string{"app:1"}},
 		"oci without a name":               {func(p *imageParts) []byte { return tarOf(t, p.ociFiles(t, nil)) }, nil},
 		"oci with a name that is none": {func(p *imageParts) []byte {
-			return tarOf(t, p.ociFiles(t, map[string]string{annotationName: "../x"}))
+			return tarOf(t, p.ociFiles(t, map[string]string{store.AnnotationName: "../x"}))
 		}, nil},
 		"oci in gzip":     {func(p *imageParts) []byte { return testkit.Gzipped(t, tarOf(t, p.ociFiles(t, containerd))) }, []string{"app:1"}},
 		"docker":          {func(p *imageParts) []byte { return tarOf(t, p.dockerFiles(t, "app:1", "app:2")) }, []string{"app:1", "app:2"}},
@@ -106,7 +107,7 @@ func TestLoad(t *testing.T) {
 				t.Errorf("loaded %q, want %q", done, want)
 			}
 			for _, ref := range append(test.names, p.manifest.Config.Digest.String()) {
-				if img, err := s.resolve(ref); err != nil || !slices.Equal(img.Config.RootFS.DiffIDs, p.config.RootFS.DiffIDs) {
+				if img, err := s.Resolve(ref); err != nil || !slices.Equal(img.Config.RootFS.DiffIDs, p.config.RootFS.DiffIDs) {
 					t.Errorf("%s: %+v, %v", ref, img, err)
 				}
 			}
@@ -145,11 +146,11 @@ func TestLoadLinks(t *testing.T) {
 		t.Fatal(done, err)
 	}
 	for i, p := range []*imageParts{one, two} {
-		if img, err := s.resolve(fmt.Sprint("app:", i)); err != nil || !slices.Equal(img.Config.RootFS.DiffIDs, p.config.RootFS.DiffIDs) {
+		if img, err := s.Resolve(fmt.Sprint("app:", i)); err != nil || !slices.Equal(img.Config.RootFS.DiffIDs, p.config.RootFS.DiffIDs) {
 			t.Errorf("app:%d: %+v, %v", i, img, err)
 		}
 	}
-	if layers, _ := os.ReadDir(s.path("layers/sha256")); len(layers) != 3 {
+	if layers, _ := os.ReadDir(s.Path("layers/sha256")); len(layers) != 3 {
 		t.Errorf("%d layers, want the base once and two others", len(layers))
 	}
 	sound(t, s)
@@ -169,7 +170,7 @@ func TestLoadPlatform(t *testing.T) {
 	list := asJSON(t, index)
 	files["blobs/sha256/"+image.SHA256(list).Hex] = string(list)
 	files["index.json"] = string(asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{
-		MediaType: types.OCIImageIndex, Digest: image.SHA256(list), Size: int64(len(list)), Annotations: map[string]string{annotationName: "app:1"},
+		MediaType: types.OCIImageIndex, Digest: image.SHA256(list), Size: int64(len(list)), Annotations: map[string]string{store.AnnotationName: "app:1"},
 	}}}))
 	archive := filepath.Join(t.TempDir(), "a.tar")
 	if err := os.WriteFile(archive, tarOf(t, files), 0o600); err != nil {
@@ -179,7 +180,7 @@ func TestLoadPlatform(t *testing.T) {
 		if got := ok(t, s, "load", "-i", archive, "--platform", "linux/"+arch); got != "Loaded image: app:1\n" {
 			t.Errorf("printed %q", got)
 		}
-		if img, err := s.resolve("app:1"); err != nil || img.Config.Architecture != arch {
+		if img, err := s.Resolve("app:1"); err != nil || img.Config.Architecture != arch {
 			t.Errorf("for %s: %+v, %v", arch, img, err)
 		}
 	}
@@ -268,7 +269,7 @@ func TestLoadRefuses(t *testing.T) {
 			if got.status != exitRuntimeError || got.stdout != "" || !strings.Contains(got.stderr, test.want) || strings.Count(got.stderr, "\n") != 1 {
 				t.Errorf("%+q, want status 125 and one line about %q", got, test.want)
 			}
-			if index, err := s.readIndex(); err != nil || len(index.Manifests) > 0 {
+			if index, err := s.ReadIndex(); err != nil || len(index.Manifests) > 0 {
 				t.Errorf("in the index: %+v, %v", index, err)
 			}
 			sound(t, s)
@@ -300,7 +301,7 @@ func TestSaveAndLoad(t *testing.T) {
 	if _, err := from.loadBytes(t, tarOf(t, smallImage(t).dockerFiles(t, "app:1", "localhost:5000/other:2"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := addLayer(context.Background(), from.store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "second"); err != nil {
+	if _, err := addLayer(context.Background(), from.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "second"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -330,7 +331,7 @@ func TestSaveAndLoad(t *testing.T) {
 		}
 	}
 	// By ID there is no name.
-	img, err := from.resolve("second")
+	img, err := from.Resolve("second")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +340,7 @@ func TestSaveAndLoad(t *testing.T) {
 	if got := ok(t, to, "load", "-q", "-i", dir+"/id"); got != "" {
 		t.Errorf("load -q printed %q", got)
 	}
-	if same, err := to.resolve(image.ShortID(img.ID)); err != nil || len(same.Names) > 0 {
+	if same, err := to.Resolve(image.ShortID(img.ID)); err != nil || len(same.Names) > 0 {
 		t.Errorf("%+v, %v", same, err)
 	}
 }
@@ -361,7 +362,7 @@ func namesIn(t testing.TB, archive []byte) (names []string) {
 func TestSaveRefuses(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
+	if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -390,7 +391,7 @@ func TestSaveRefuses(t *testing.T) {
 func TestArchivesAndTerminals(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
+	if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"save", "x"}, {"load"}, {"import", "-"}} {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"example.com/go-docker/day3-images/interrupt"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v2"
 )
@@ -43,15 +44,15 @@ var commitCommand = &cli.Command{
 		if os.Geteuid() != 0 {
 			return errNotRoot
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
-		c, err := s.findContainer(ctx.Args().First())
+		c, err := s.FindContainer(ctx.Args().First())
 		if err != nil {
 			return err
 		}
-		base, err := s.resolve(c.Image)
+		base, err := s.Resolve(c.Image)
 		if err != nil {
 			return fmt.Errorf("commit %s: its image: %w", c.ID, err)
 		}

@@ -54,9 +54,9 @@ func boxes(t testing.TB, more []testkit.Entry, instructions ...string) testStore
 		t.Fatal(err)
 	}
 	config := func(file *v1.ConfigFile) { change(&file.Config) }
-	img, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, busyboxFiles(t)...), config, "busybox")
+	img, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), config, "busybox")
 	if err == nil && len(more) > 0 {
-		_, err = addLayer(context.Background(), s.store, img, testkit.WriteTar(t, more...), config, "busybox")
+		_, err = addLayer(context.Background(), s.Store, img, testkit.WriteTar(t, more...), config, "busybox")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func boxes(t testing.TB, more []testkit.Entry, instructions ...string) testStore
 // run is the program's run command, with its cgroups below the tests' own.
 func (s testStore) run(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
-	return program(t, append([]string{"--root", s.root, "run", "--cgroup-parent", testParent}, args...)...)
+	return program(t, append([]string{"--root", s.Root, "run", "--cgroup-parent", testParent}, args...)...)
 }
 
 // says runs a shell in a container of the image busybox, and wants it to
@@ -83,7 +83,7 @@ func (s testStore) says(t testing.TB, want, script string, options ...string) {
 // kept lists the containers that are in the store.
 func (s testStore) kept(t testing.TB) (names []string) {
 	t.Helper()
-	entries, err := os.ReadDir(s.path("containers"))
+	entries, err := os.ReadDir(s.Path("containers"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestNames(t *testing.T) {
 	running.signal(syscall.SIGKILL)
 	<-running.ended
 	noProcesses(t)
-	two, err := s.findContainer("two")
+	two, err := s.FindContainer("two")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,11 +213,11 @@ func TestRemoved(t *testing.T) {
 	}
 	// Making one was cut short, and a power cut came after making another.
 	for _, name := range []string{"half-made", "empty"} {
-		if err := os.MkdirAll(s.path("containers", name, "upper"), 0o755); err != nil {
+		if err := os.MkdirAll(s.Path("containers", name, "upper"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(s.path("containers", "empty", "container.json"), nil, 0o600); err != nil {
+	if err := os.WriteFile(s.Path("containers", "empty", "container.json"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	poll(t, "only one to be kept and one that runs", func() bool { // the killed ones may need a moment
@@ -228,7 +228,7 @@ func TestRemoved(t *testing.T) {
 		return len(s.kept(t)) == 2
 	})
 	for _, name := range []string{"kept", "stays"} {
-		if _, err := s.findContainer(name); err != nil {
+		if _, err := s.FindContainer(name); err != nil {
 			t.Error(err)
 		}
 	}
@@ -244,7 +244,7 @@ func TestRemoved(t *testing.T) {
 func TestDamagedDescription(t *testing.T) {
 	s := boxes(t, nil)
 	finish(t, s.run(t, "--name", "one", "busybox", "true")).want(t, "")
-	path := filepath.Join(s.path("containers"), s.kept(t)[0], "container.json")
+	path := filepath.Join(s.Path("containers"), s.kept(t)[0], "container.json")
 	text := readFile(t, path)
 	if err := os.WriteFile(path, []byte(text[:len(text)/2]), 0o600); err != nil {
 		t.Fatal(err)
@@ -279,7 +279,7 @@ func TestNotRoot(t *testing.T) {
 	s := boxes(t, nil)
 	before := contents(t, s)
 	for _, args := range [][]string{{"images"}, {"run", "busybox", "true"}, {"pull", "busybox"}, {"import", "/etc", "x"}, {"load", "-i", "/dev/null"}, {"commit", "x"}, {"rmi", "busybox"}, {}} {
-		cmd := program(t, append([]string{"--root", s.root}, args...)...)
+		cmd := program(t, append([]string{"--root", s.Root}, args...)...)
 		cmd.Dir = "/"
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		refuses(t, cmd, 125, "run as root")

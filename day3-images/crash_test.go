@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
@@ -43,7 +44,7 @@ func scenarios(t *testing.T) []scenario {
 		{"load", func(*testing.T, testStore) []string { return []string{"load", "-i", archive} }, "app:1"},
 		{"import", func(*testing.T, testStore) []string { return []string{"import", root, "app:1"} }, "app:1"},
 		{"rmi", func(t *testing.T, s testStore) []string {
-			if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, testkit.File("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
+			if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
 				t.Fatal(err)
 			}
 			return []string{"rmi", "-f", "app:1"}
@@ -55,22 +56,22 @@ func scenarios(t *testing.T) []scenario {
 // and that the same command now works.
 func (sc scenario) afterCrash(t *testing.T, s testStore, args []string) {
 	t.Helper()
-	if _, err := openStore(s.root); err != nil { // sweeps
+	if _, err := store.Open(s.Root); err != nil { // sweeps
 		t.Fatal(err)
 	}
 	sound(t, s)
-	if img, err := s.resolve("other"); err != nil || !s.hasLayer(img.Config.RootFS.DiffIDs[0]) {
+	if img, err := s.Resolve("other"); err != nil || !s.HasLayer(img.Config.RootFS.DiffIDs[0]) {
 		t.Errorf("the image that was there before: %v", err)
 	}
 	if sc.made != "" {
-		if _, err := s.resolve(sc.made); err != nil && !errors.Is(err, errNoImage) {
+		if _, err := s.Resolve(sc.made); err != nil && !errors.Is(err, store.ErrNoImage) {
 			t.Error(err)
 		}
 	}
 	ok(t, s, args...)
 	sound(t, s)
 	if sc.made != "" {
-		if _, err := s.resolve(sc.made); err != nil {
+		if _, err := s.Resolve(sc.made); err != nil {
 			t.Error(err)
 		}
 	}
@@ -84,7 +85,7 @@ func (sc scenario) afterCrash(t *testing.T, s testStore, args []string) {
 
 func storeWithOther(t *testing.T) testStore {
 	s := emptyStore(t)
-	if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, testkit.File("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
+	if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -201,9 +202,9 @@ func TestFailingSyscall(t *testing.T) {
 				for n := 1; n < 30; n++ {
 					s := storeWithOther(t)
 					args := sc.prepare(t, s)
-					got := finish(t, strace(t, s, args, "-o", s.root+".trace", "-e", "trace="+call,
+					got := finish(t, strace(t, s, args, "-o", s.Root+".trace", "-e", "trace="+call,
 						"-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, errno, n)))
-					trace, err := os.ReadFile(s.root + ".trace")
+					trace, err := os.ReadFile(s.Root + ".trace")
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -13,12 +13,13 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // buildDemoImage makes three layers: the second changes a file of the first,
 // and the third deletes one and adds one.
-func buildDemoImage(ctx context.Context, s *store) (*Image, error) {
+func buildDemoImage(ctx context.Context, s *store.Store) (*store.Image, error) {
 	needed, err := ownFiles()
 	if err != nil {
 		return nil, err
@@ -38,7 +39,7 @@ func buildDemoImage(ctx context.Context, s *store) (*Image, error) {
 			return errors.Join(addText(w, "notes/.wh.old", ""), addText(w, "notes/extra", "from layer 3\n"))
 		},
 	}
-	var img *Image
+	var img *store.Image
 	for _, layer := range layers {
 		img, err = addLayer(ctx, s, img, func(out io.Writer) error {
 			w := tar.NewWriter(out)

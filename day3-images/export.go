@@ -10,26 +10,27 @@ import (
 
 	"example.com/go-docker/day3-images/layer"
 	"example.com/go-docker/day3-images/rootfs"
+	"example.com/go-docker/day3-images/store"
 	"golang.org/x/sys/unix"
 )
 
 // export writes a container's whole file system as a tar. What it looks like is
 // for overlayfs to say, so we mount it once more and read.
-func export(ctx context.Context, s *store, c *containerDir, img *Image, w io.Writer) (err error) {
-	release, err := s.hold(img, "export-"+c.ID)
+func export(ctx context.Context, s *store.Store, c *store.Container, img *store.Image, w io.Writer) (err error) {
+	release, err := s.Hold(img, "export-"+c.ID)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	layers, err := s.layerDirs(ctx, img)
+	layers, err := s.LayerDirs(ctx, img)
 	if err != nil {
 		return err
 	}
-	j, err := s.begin(ctx, "export-"+c.ID)
+	j, err := s.Begin(ctx, "export-"+c.ID)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, j.end()) }()
+	defer func() { err = errors.Join(err, j.End()) }()
 	upper := filepath.Join(c.Dir, "upper")
 	if len(layers) == 0 { // nothing to lay it over, and overlayfs wants two
 		return packTree(w, upper)
@@ -44,7 +45,7 @@ func export(ctx context.Context, s *store, c *containerDir, img *Image, w io.Wri
 		// the last thread of a mount namespace its mounts: none can be left
 		// behind, however we end.
 		runtime.LockOSThread()
-		done <- exportMounted(append(layers, upper), j.dir, w)
+		done <- exportMounted(append(layers, upper), j.Dir, w)
 	}()
 	return <-done
 }

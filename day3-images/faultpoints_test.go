@@ -26,9 +26,9 @@ func newSubject(t testing.TB) subject {
 
 // subject takes what there is now for what is to be there.
 func (s testStore) subject(t testing.TB, run func(command ...string) *exec.Cmd) subject {
-	before := append(strings.Split(mountTable(t), "\n"), tree(s.root, false)...)
+	before := append(strings.Split(mountTable(t), "\n"), tree(s.Root, false)...)
 	return subject{t: t, run: run, made: func() []string {
-		now := append(strings.Split(mountTable(t), "\n"), tree(s.root, false)...)
+		now := append(strings.Split(mountTable(t), "\n"), tree(s.Root, false)...)
 		return append(minus(now, before), leftovers(t)...)
 	}}
 }
@@ -92,7 +92,7 @@ func TestRunOnFullDisk(t *testing.T) {
 		}
 	}()
 	s := openTestStore(t, mount+"/store")
-	if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) {}, "busybox"); err != nil {
+	if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) {}, "busybox"); err != nil {
 		t.Fatal(err)
 	}
 	run := func() *exec.Cmd { return s.run(t, "--rm", "busybox", "sh", "-c", "echo alive >x; cat x") }
@@ -136,8 +136,8 @@ func TestRunOnFullDisk(t *testing.T) {
 func TestReadOnlyStore(t *testing.T) {
 	s := boxes(t, nil)
 	readOnly := func(args ...string) *exec.Cmd {
-		cmd := throughShell(program(t, append([]string{"--root", s.root}, args...)...),
-			fmt.Sprintf(`mount --bind %q %[1]q && mount -o remount,bind,ro %[1]q && exec "$@"`, s.root))
+		cmd := throughShell(program(t, append([]string{"--root", s.Root}, args...)...),
+			fmt.Sprintf(`mount --bind %q %[1]q && mount -o remount,bind,ro %[1]q && exec "$@"`, s.Root))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
 		return cmd
 	}
@@ -179,7 +179,7 @@ func TestStoreCommandsAreInterrupted(t *testing.T) {
 			if _, err := in.Write(archive[:len(archive)/2]); err != nil {
 				t.Fatal(err)
 			}
-			poll(t, "it has begun", func() bool { return len(tree(s.path("tmp"), false)) > 1 })
+			poll(t, "it has begun", func() bool { return len(tree(s.Path("tmp"), false)) > 1 })
 			for _, sig := range signals {
 				send(t, sig, cmd.Process.Pid)
 			}
@@ -227,9 +227,9 @@ func TestStoreCommandsInterruptedAtEveryStep(t *testing.T) {
 					t.Errorf("%s: %+v", what, got)
 				}
 				noProcesses(t)
-				left := append(tree(s.path("tmp"), false)[1:], tree(dir, false)[1:]...)
+				left := append(tree(s.Path("tmp"), false)[1:], tree(dir, false)[1:]...)
 				left = slices.DeleteFunc(left, func(path string) bool { return strings.HasPrefix(path, dir+"/") && strings.HasSuffix(path, ".tar") })
-				if _, err := os.Stat(s.path("index.json.new")); err == nil || len(left) > 0 {
+				if _, err := os.Stat(s.Path("index.json.new")); err == nil || len(left) > 0 {
 					t.Fatalf("%s: left: %q, %v", what, left, err)
 				}
 			}

@@ -13,6 +13,7 @@ import (
 
 	"example.com/go-docker/day3-images/layer"
 	"example.com/go-docker/day3-images/rootfs"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
@@ -32,13 +33,13 @@ func runImage(ctx *cli.Context) error {
 		return err
 	}
 	name := ctx.String("name")
-	if name != "" && !validName(name) {
+	if name != "" && !store.ValidName(name) {
 		return fmt.Errorf("invalid --name %q: want two or more of a-z A-Z 0-9 _ . -, the first a letter or digit", name)
 	}
 	if os.Geteuid() != 0 {
 		return errors.New("only root may mount layers and keep their owners: run as root")
 	}
-	s, err := openStore(ctx.String("root"))
+	s, err := store.Open(ctx.String("root"))
 	if err != nil {
 		return err
 	}
@@ -49,26 +50,26 @@ func runImage(ctx *cli.Context) error {
 	if err := c.applyConfig(ctx, img.Config.Config); err != nil {
 		return err
 	}
-	d := &containerDir{ID: c.ID, Name: name, Image: img.ID, Created: time.Now().UTC(), Args: c.Args, Remove: ctx.Bool("rm")}
+	d := &store.Container{ID: c.ID, Name: name, Image: img.ID, Created: time.Now().UTC(), Args: c.Args, AutoRemove: ctx.Bool("rm")}
 	status, err := runContainer(s, c, d, img, volumes, ctx.Bool("read-only"))
 	if ctx.Bool("rm") || err != nil { // what never ran has nothing to commit
-		err = errors.Join(err, d.removeIfMade())
+		err = errors.Join(err, d.Remove())
 	}
 	return withStatus(status, err)
 }
 
 // runContainer makes the container's directory, runs the container and lets go
 // of the directory.
-func runContainer(s *store, c *Container, d *containerDir, img *Image, volumes []rootfs.Volume, readOnly bool) (status int, err error) {
+func runContainer(s *store.Store, c *Container, d *store.Container, img *store.Image, volumes []rootfs.Volume, readOnly bool) (status int, err error) {
 	c.signals = catchSignals() // from here on there is something to remove
-	release, err := s.hold(img, c.ID)
+	release, err := s.Hold(img, c.ID)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	var layers []string
 	err = interruptible(func(ctx context.Context) (err error) {
-		layers, err = s.layerDirs(ctx, img)
+		layers, err = s.LayerDirs(ctx, img)
 		return err
 	})
 	if err != nil {
@@ -77,14 +78,14 @@ func runContainer(s *store, c *Container, d *containerDir, img *Image, volumes [
 	if len(layers) == 0 {
 		return 0, errors.New("the image has no layers, and so no program to run")
 	}
-	skeleton, err := s.skeleton()
+	skeleton, err := s.Skeleton()
 	if err != nil {
 		return 0, fmt.Errorf("make the mount points: %w", err)
 	}
 	if layers, err = layer.VisibleLayers(append([]string{skeleton}, layers...)); err != nil {
 		return 0, err
 	}
-	if err := s.createContainerDir(d); err != nil {
+	if err := s.CreateContainer(d); err != nil {
 		return 0, err
 	}
 	if c.Root, err = describeRoot(d, c, img.Config.Config, layers); err != nil {
@@ -154,10 +155,10 @@ func makeSources(volumes []rootfs.Volume) error {
 
 // root describes the container's root and writes the files that Docker puts
 // into every container's /etc.
-func describeRoot(d *containerDir, c *Container, config v1.Config, layers []string) (*rootfs.Root, error) {
+func describeRoot(d *store.Container, c *Container, config v1.Config, layers []string) (*rootfs.Root, error) {
 	in := func(name ...string) string { return filepath.Join(append([]string{d.Dir}, name...)...) }
 	r := &rootfs.Root{
-		Overlay: rootfs.Overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged"), Volatile: d.Remove},
+		Overlay: rootfs.Overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged"), Volatile: d.AutoRemove},
 		Files:   map[string]string{},
 	}
 	hosts := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" + c.Hostname + "\n"
@@ -193,11 +194,4 @@ func copyRootMode(layers []string, upper string) error {
 		return &os.PathError{Op: "stat", Path: top, Err: err}
 	}
 	return errors.Join(os.Chown(upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(upper, stat.Mode&0o7777))
-}
-
-func (d *containerDir) removeIfMade() error {
-	if d.Dir == "" {
-		return nil
-	}
-	return d.remove()
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/store"
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 )
@@ -44,7 +45,7 @@ var imagesCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
@@ -90,7 +91,7 @@ type imageRow struct {
 const none = "<none>"
 
 // imageRows lists the images of a repository, or all of them for "".
-func imageRows(s *store, filter string) ([]imageRow, error) {
+func imageRows(s *store.Store, filter string) ([]imageRow, error) {
 	var want image.Reference
 	if filter != "" {
 		var err error
@@ -98,13 +99,13 @@ func imageRows(s *store, filter string) ([]imageRow, error) {
 			return nil, err
 		}
 	}
-	all, err := s.images()
+	all, err := s.Images()
 	if err != nil {
 		return nil, err
 	}
 	var rows []imageRow
 	for _, img := range all {
-		size, err := s.size(img)
+		size, err := s.Size(img)
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +114,7 @@ func imageRows(s *store, filter string) ([]imageRow, error) {
 			if filter != "" && (repository != want.Repository() || strings.HasSuffix(filter, ":"+want.Tag) && tag != want.Tag) {
 				continue
 			}
-			row := imageRow{repository, tag, img.digestIn(repository), img.ID, img.Config.Created.Time, size}
+			row := imageRow{repository, tag, digestIn(img, repository), img.ID, img.Config.Created.Time, size}
 			row.Repository = image.Familiar(repository)
 			for _, field := range []*string{&row.Repository, &row.Tag, &row.Digest} {
 				if *field == "" {
@@ -127,15 +128,15 @@ func imageRows(s *store, filter string) ([]imageRow, error) {
 }
 
 // unnamed gives an image without a name its one line.
-func unnamed(img *Image) []string {
+func unnamed(img *store.Image) []string {
 	if len(img.Names) == 0 {
 		return []string{""}
 	}
 	return nil
 }
 
-func (img *Image) digestIn(repository string) string {
-	for _, d := range img.digests {
+func digestIn(img *store.Image, repository string) string {
+	for _, d := range img.Digests {
 		if digest, ok := strings.CutPrefix(d, repository+"@"); ok {
 			return digest
 		}
@@ -207,11 +208,11 @@ var tagCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
-		return interruptible(func(context.Context) error { return s.tag(ctx.Args().First(), name) })
+		return interruptible(func(context.Context) error { return s.Tag(ctx.Args().First(), name) })
 	},
 }
 
@@ -228,7 +229,7 @@ var rmiCommand = &cli.Command{
 		if !ctx.Args().Present() {
 			return errors.New("rmi requires an image: see rmi --help")
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
@@ -237,11 +238,11 @@ var rmiCommand = &cli.Command{
 				if until.Err() != nil {
 					return context.Cause(until)
 				}
-				done, err := s.removeImage(ref, ctx.Bool("force"))
+				done, err := s.RemoveImage(ref, ctx.Bool("force"))
 				for _, line := range done {
 					fmt.Println(line)
 				}
-				if ctx.Bool("force") && errors.Is(err, errNoImage) {
+				if ctx.Bool("force") && errors.Is(err, store.ErrNoImage) {
 					continue
 				}
 				failed = errors.Join(failed, err)

@@ -15,14 +15,15 @@ import (
 
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // madeImage adds an image of one file with a fixed time.
-func madeImage(t testing.TB, s testStore, base *Image, name, file, content string) *Image {
+func madeImage(t testing.TB, s testStore, base *store.Image, name, file, content string) *store.Image {
 	t.Helper()
-	img, err := addLayer(context.Background(), s.store, base, testkit.WriteTar(t, testkit.File(file, content)), func(c *v1.ConfigFile) {
+	img, err := addLayer(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File(file, content)), func(c *v1.ConfigFile) {
 		c.History[len(c.History)-1].CreatedBy = "make " + file
 		c.Config.Cmd = []string{"/bin/" + file}
 	}, name)
@@ -43,8 +44,8 @@ func TestAddLayer(t *testing.T) {
 	if img.Config.OS != "linux" || img.Config.Architecture != hostPlatform().Architecture || time.Since(img.Config.Created.Time) > time.Hour {
 		t.Errorf("%+v", img.Config)
 	}
-	dirs, err := s.layerDirs(t.Context(), img)
-	if err != nil || len(dirs) != 2 || dirs[0] != s.layerPath(base.Config.RootFS.DiffIDs[0]) {
+	dirs, err := s.LayerDirs(t.Context(), img)
+	if err != nil || len(dirs) != 2 || dirs[0] != s.LayerPath(base.Config.RootFS.DiffIDs[0]) {
 		t.Fatalf("%q, %v", dirs, err)
 	}
 	for dir, file := range map[string]string{dirs[0]: "a", dirs[1]: "b"} {
@@ -57,21 +58,21 @@ func TestAddLayer(t *testing.T) {
 		t.Errorf("names %q", img.Names)
 	}
 	before := contents(t, s)
-	if _, err := addLayer(context.Background(), s.store, base, func(w io.Writer) error {
+	if _, err := addLayer(context.Background(), s.Store, base, func(w io.Writer) error {
 		fmt.Fprint(w, "half")
 		return os.ErrClosed
 	}, func(*v1.ConfigFile) {}, "x"); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := addLayer(context.Background(), s.store, base, testkit.WriteTar(t, testkit.File("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
+	if _, err := addLayer(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
 		t.Error("a layer that leads out was added")
 	}
 	for _, name := range []string{"UP", "x@" + testkit.ADigest} {
-		if _, err := addLayer(context.Background(), s.store, nil, testkit.WriteTar(t), func(*v1.ConfigFile) {}, name); err == nil {
+		if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t), func(*v1.ConfigFile) {}, name); err == nil {
 			t.Errorf("an image is named %q", name)
 		}
 	}
-	if _, err := s.resolve("x"); err == nil {
+	if _, err := s.Resolve("x"); err == nil {
 		t.Error("half an image has a name")
 	}
 	for _, line := range before {
@@ -97,7 +98,7 @@ func TestAddLayerToDockerImage(t *testing.T) {
 	}
 	registry.push(t, "1", p)
 	ok(t, s, "pull", "-q", registry.name("1"))
-	base, err := s.resolve(registry.name("1"))
+	base, err := s.Resolve(registry.name("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +167,7 @@ func TestImagesAndTags(t *testing.T) {
 func TestResolve(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	var all []*Image
+	var all []*store.Image
 	for i := range 20 { // two of them start with the same digit
 		all = append(all, madeImage(t, s, nil, fmt.Sprint("app:", i), "a", fmt.Sprint(i)))
 	}
@@ -176,11 +177,11 @@ func TestResolve(t *testing.T) {
 	}
 	for i, img := range all {
 		for _, ref := range []string{fmt.Sprint("app:", i), "docker.io/app:" + fmt.Sprint(i), img.ID, img.ID[7:], img.ID[:20], img.ID[7:20]} {
-			if got, err := s.resolve(ref); err != nil || got.ID != img.ID {
+			if got, err := s.Resolve(ref); err != nil || got.ID != img.ID {
 				t.Errorf("%s: %v, %v, want %s", ref, got, err, img.ID)
 			}
 		}
-		got, err := s.resolve(img.ID[7:8])
+		got, err := s.Resolve(img.ID[7:8])
 		if many := byDigit[img.ID[7:8]] > 1; many != (err != nil) || many && !strings.Contains(err.Error(), "more than one image") || !many && got.ID != img.ID {
 			t.Errorf("%d images start with %s: %v", byDigit[img.ID[7:8]], img.ID[7:8], err)
 		}
@@ -188,11 +189,11 @@ func TestResolve(t *testing.T) {
 	// A name goes before an ID.
 	id := all[3].ID[7:12]
 	named := madeImage(t, s, nil, id, "b", "")
-	if got, err := s.resolve(id); err != nil || got.ID != named.ID {
+	if got, err := s.Resolve(id); err != nil || got.ID != named.ID {
 		t.Errorf("%s: %v, %v", id, got, err)
 	}
 	for ref, want := range map[string]string{"": "invalid", "no": "no such image: no", "app": "no such image: app", "app@" + testkit.ADigest: "no such image", "A": "lowercase", testkit.ADigest: "no such image", "../x": "invalid"} {
-		if got, err := s.resolve(ref); err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := s.Resolve(ref); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, %v, want %s", ref, got, err, want)
 		}
 	}
@@ -214,7 +215,7 @@ func TestInspectAndHistory(t *testing.T) {
 	if err := json.Unmarshal([]byte(ok(t, s, "inspect", "app", "base")), &got); err != nil || len(got) != 2 {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	dirs, err := s.layerDirs(t.Context(), img)
+	dirs, err := s.LayerDirs(t.Context(), img)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +234,7 @@ func TestInspectAndHistory(t *testing.T) {
 		t.Errorf("%q: %+v, %v", lines, row, err)
 	}
 	// What is in an image does not reach the terminal.
-	_, err = addLayer(context.Background(), s.store, img, testkit.WriteTar(t, testkit.File("x", "")), func(c *v1.ConfigFile) {
+	_, err = addLayer(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("x", "")), func(c *v1.ConfigFile) {
 		last := &c.History[len(c.History)-1]
 		last.CreatedBy, last.Comment = "\x1b]0;title\x07 "+strings.Repeat("層", 50), "two\nlines\r\u009b31m"
 	}, "evil")
@@ -265,10 +266,10 @@ func TestRemoveImage(t *testing.T) {
 		t.Errorf("printed %q", got)
 	}
 	sound(t, s)
-	if s.hasLayer(app.Config.RootFS.DiffIDs[1]) || s.hasBlob(app.manifest) || s.hasBlob(app.Manifest.Layers[1]) {
+	if s.HasLayer(app.Config.RootFS.DiffIDs[1]) || s.HasBlob(app.Descriptor) || s.HasBlob(app.Manifest.Layers[1]) {
 		t.Error("the image's own layer is still there")
 	}
-	if _, err := s.layerDirs(t.Context(), base); err != nil || !s.hasLayer(base.Config.RootFS.DiffIDs[0]) {
+	if _, err := s.LayerDirs(t.Context(), base); err != nil || !s.HasLayer(base.Config.RootFS.DiffIDs[0]) {
 		t.Errorf("the other image's layer is gone: %v", err)
 	}
 	refused(t, s, "no such image: app", "rmi", "app")
@@ -303,7 +304,7 @@ func TestHold(t *testing.T) {
 	s := emptyStore(t)
 	img := madeImage(t, s, nil, "one", "a", "1")
 	const id = "00aa11bb22cc"
-	release, err := s.hold(img, id)
+	release, err := s.Hold(img, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,10 +317,10 @@ func TestHold(t *testing.T) {
 	if got := ok(t, s, "rmi", "-f", "one"); got != "Untagged: one:latest\n" {
 		t.Errorf("printed %q", got)
 	}
-	if dirs, err := s.layerDirs(t.Context(), img); err != nil || !s.hasLayer(img.Config.RootFS.DiffIDs[0]) {
+	if dirs, err := s.LayerDirs(t.Context(), img); err != nil || !s.HasLayer(img.Config.RootFS.DiffIDs[0]) {
 		t.Errorf("%q, %v", dirs, err)
 	}
-	if again, err := s.resolve(img.ID); err != nil || len(again.Names) > 0 {
+	if again, err := s.Resolve(img.ID); err != nil || len(again.Names) > 0 {
 		t.Errorf("%+v, %v", again, err)
 	}
 	if got := finish(t, onStore(s, "rmi", "-f", image.ShortID(img.ID))); got.status != exitRuntimeError {
@@ -329,22 +330,22 @@ func TestHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The container has ended, and its directory is there.
-	if err := os.MkdirAll(s.path("containers", id), 0o700); err != nil {
+	if err := os.MkdirAll(s.Path("containers", id), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	text := asJSON(t, containerDir{ID: id, Image: img.ID})
-	if err := os.WriteFile(s.path("containers", id, "container.json"), text, 0o600); err != nil {
+	text := asJSON(t, store.Container{ID: id, Image: img.ID})
+	if err := os.WriteFile(s.Path("containers", id, "container.json"), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	refused(t, s, "is in use by container "+id, "rmi", image.ShortID(img.ID))
-	if err := os.RemoveAll(s.path("containers", id)); err != nil {
+	if err := os.RemoveAll(s.Path("containers", id)); err != nil {
 		t.Fatal(err)
 	}
 	ok(t, s, "rmi", image.ShortID(img.ID))
 	if left := contents(t, s); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
-	if _, err := s.hold(img, id); err == nil {
+	if _, err := s.Hold(img, id); err == nil {
 		t.Error("an image that is gone is held")
 	}
 }
@@ -354,7 +355,7 @@ func TestHoldOfTheDead(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
 	img := madeImage(t, s, nil, "one", "a", "1")
-	if err := os.Mkdir(s.path("tmp", holdPrefix+img.ID[7:]+"-00aa11bb22cc"), 0o700); err != nil {
+	if err := os.Mkdir(s.Path("tmp", store.HoldPrefix+img.ID[7:]+"-00aa11bb22cc"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	ok(t, s, "rmi", "one")
@@ -369,15 +370,15 @@ func TestRemoveWhileAdding(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
 	one := madeImage(t, s, nil, "one", "a", "1")
-	j, err := s.beginAdding(t.Context())
+	j, err := s.BeginAdding(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ok(t, s, "rmi", "one")
-	if !s.hasLayer(one.Config.RootFS.DiffIDs[0]) {
+	if !s.HasLayer(one.Config.RootFS.DiffIDs[0]) {
 		t.Error("the layer is gone")
 	}
-	if err := j.end(); err != nil {
+	if err := j.End(); err != nil {
 		t.Fatal(err)
 	}
 	madeImage(t, s, nil, "two", "b", "1")

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v2"
 )
@@ -39,7 +40,7 @@ var importCommand = &cli.Command{
 		if os.Geteuid() != 0 {
 			return errNotRoot
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}

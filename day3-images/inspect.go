@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v2"
 )
@@ -21,13 +22,13 @@ var inspectCommand = &cli.Command{
 		if !ctx.Args().Present() {
 			return errors.New("inspect requires an image: see inspect --help")
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
 		all := []*inspected{}
 		for _, ref := range ctx.Args().Slice() {
-			img, err := s.resolve(ref)
+			img, err := s.Resolve(ref)
 			if err != nil {
 				return err
 			}
@@ -74,8 +75,8 @@ type rootFS struct {
 	Layers []v1.Hash // diff IDs
 }
 
-func inspect(s *store, img *Image) (*inspected, error) {
-	size, err := s.size(img)
+func inspect(s *store.Store, img *store.Image) (*inspected, error) {
+	size, err := s.Size(img)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +86,7 @@ func inspect(s *store, img *Image) (*inspected, error) {
 		Created: c.Created.Time, Author: c.Author, Config: c.Config,
 		Architecture: c.Architecture, Variant: c.Variant, Os: c.OS, Size: size,
 		RootFS:   rootFS{c.RootFS.Type, c.RootFS.DiffIDs},
-		Manifest: img.manifest.Digest, ManifestLayer: img.Manifest.Layers,
+		Manifest: img.Descriptor.Digest, ManifestLayer: img.Manifest.Layers,
 	}
 	if n := len(c.History); n > 0 {
 		i.Comment = c.History[n-1].Comment
@@ -95,12 +96,12 @@ func inspect(s *store, img *Image) (*inspected, error) {
 			i.RepoTags = append(i.RepoTags, image.Familiar(name))
 		}
 	}
-	for _, digest := range img.digests {
+	for _, digest := range img.Digests {
 		i.RepoDigests = append(i.RepoDigests, image.Familiar(digest))
 	}
 	var dirs []string
 	for _, diffID := range slices.Backward(c.RootFS.DiffIDs) {
-		dirs = append(dirs, s.layerPath(diffID))
+		dirs = append(dirs, s.LayerPath(diffID))
 	}
 	i.GraphDriver = graphDriver{"overlay", map[string]string{"LowerDir": strings.Join(dirs, ":")}}
 	return i, nil

@@ -10,6 +10,7 @@ import (
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/interrupt"
 	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/sirupsen/logrus"
@@ -17,13 +18,13 @@ import (
 
 // load takes in the images of an archive, and says in Docker's words which they
 // are.
-func load(ctx context.Context, s *store, r io.Reader, platform v1.Platform) (done []string, err error) {
-	j, err := s.beginAdding(ctx)
+func load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform) (done []string, err error) {
+	j, err := s.BeginAdding(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, j.end()) }()
-	files, err := spoolArchive(interrupt.Waiting(ctx, r), j.dir)
+	defer func() { err = errors.Join(err, j.End()) }()
+	files, err := spoolArchive(interrupt.Waiting(ctx, r), j.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +54,7 @@ type archivedImage struct {
 
 // takeIn gives an image's blobs their places in the store, then its layers,
 // then its name.
-func takeIn(ctx context.Context, s *store, j *job, files *spool, img archivedImage) error {
+func takeIn(ctx context.Context, s *store.Store, j *store.Job, files *spool, img archivedImage) error {
 	configText, err := files.document(img.m.Config)
 	if err != nil {
 		return err
@@ -63,27 +64,27 @@ func takeIn(ctx context.Context, s *store, j *job, files *spool, img archivedIma
 		return err
 	}
 	for _, blob := range append([]v1.Descriptor{img.m.Config}, img.m.Layers...) {
-		if s.hasBlob(blob) {
+		if s.HasBlob(blob) {
 			continue
 		}
 		file, err := files.find(blob)
 		if err != nil {
 			return err
 		}
-		if err := s.adoptBlob(file.path, blob); err != nil {
+		if err := s.AdoptBlob(file.path, blob); err != nil {
 			return err
 		}
-		file.path = s.blobPath(blob.Digest) // the next image may need it too
+		file.path = s.BlobPath(blob.Digest) // the next image may need it too
 	}
-	if err := s.unpackImage(ctx, img.m, config); err != nil {
+	if err := s.UnpackImage(ctx, img.m, config); err != nil {
 		return err
 	}
-	manifest, err := s.writeBlob(j, img.text)
+	manifest, err := s.WriteBlob(j, img.text)
 	if err != nil {
 		return err
 	}
 	manifest.MediaType, manifest.Platform = image.MediaTypeOf(img.m), config.Platform()
-	_, err = s.publish(manifest, img.name, v1.Hash{})
+	_, err = s.Publish(manifest, img.name, v1.Hash{})
 	return err
 }
 
@@ -141,7 +142,7 @@ func (a *spool) chooseManifest(text []byte, platform v1.Platform) ([]byte, error
 // archivedName is an image's name in an OCI archive. Programs do not agree on
 // where it stands, and what stands there may be a mere tag.
 func archivedName(d v1.Descriptor) string {
-	for _, key := range []string{annotationContainerd, annotationName} {
+	for _, key := range []string{store.AnnotationContainerd, store.AnnotationName} {
 		if text := d.Annotations[key]; text != "" {
 			ref, err := image.ParseReference(text)
 			if err == nil {

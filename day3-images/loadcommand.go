@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/store"
 	"github.com/urfave/cli/v2"
 )
 
@@ -37,7 +38,7 @@ var loadCommand = &cli.Command{
 			return err
 		}
 		defer file.Close()
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}

@@ -169,13 +169,13 @@ func TestPullFromPeers(t *testing.T) {
 					t.Fatalf("%+q", got)
 				}
 				sound(t, s)
-				img, err := s.resolve(tag)
+				img, err := s.Resolve(tag)
 				if err != nil {
 					t.Fatal(err)
 				}
 				digest := p.run("skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", "docker://"+tag)
-				if !slices.Contains(img.digests, p.registry+"/app@"+digest) {
-					t.Errorf("digests %q, want %s", img.digests, digest)
+				if !slices.Contains(img.Digests, p.registry+"/app@"+digest) {
+					t.Errorf("digests %q, want %s", img.Digests, digest)
 				}
 				layer := string(img.Manifest.Layers[0].MediaType)
 				if strings.Contains(string(img.Manifest.MediaType), "docker") != (format == "v2s2") || !strings.HasSuffix(layer, compression) {
@@ -185,7 +185,7 @@ func TestPullFromPeers(t *testing.T) {
 				if !slices.Contains(c.Env, "A=1") || c.WorkingDir != "/etc" || c.User != "65534" || c.Labels["made"] != "by buildah" {
 					t.Errorf("%+v", c)
 				}
-				dirs, err := s.layerDirs(t.Context(), img)
+				dirs, err := s.LayerDirs(t.Context(), img)
 				if err != nil || len(dirs) != 2 {
 					t.Fatalf("%q, %v", dirs, err)
 				}
@@ -212,7 +212,7 @@ func TestPullManifestList(t *testing.T) {
 	s := emptyStore(t)
 	for _, arch := range []string{hostPlatform().Architecture, "s390x"} {
 		ok(t, s, "pull", "-q", "--platform", "linux/"+arch, tag)
-		if img, err := s.resolve(tag); err != nil || img.Config.Architecture != arch {
+		if img, err := s.Resolve(tag); err != nil || img.Config.Architecture != arch {
 			t.Errorf("%s: %+v, %v", arch, img, err)
 		}
 	}
@@ -229,11 +229,11 @@ func TestPeersTakeWhatWeSave(t *testing.T) {
 		tag := p.registry + "/app:" + compression
 		p.run("buildah", "push", "-q", "--format", "oci", "--compression-format", compression, "--tls-verify=false", "app", "docker://"+tag)
 		ok(t, s, "pull", "-q", tag)
-		img, err := s.resolve(tag)
+		img, err := s.Resolve(tag)
 		if err != nil {
 			t.Fatal(err)
 		}
-		img, err = addLayer(context.Background(), s.store, img, testkit.WriteTar(t, testkit.File("etc/.wh.a", ""), testkit.File("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
+		img, err = addLayer(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("etc/.wh.a", ""), testkit.File("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,7 +282,7 @@ func TestPeersTakeWhatWeSave(t *testing.T) {
 		}
 	}
 	// The store itself is an OCI image layout.
-	if got := p.run("skopeo", "inspect", "--format", "{{.Architecture}}", "oci:"+s.root+":docker.io/library/ours:gzip"); got != hostPlatform().Architecture {
+	if got := p.run("skopeo", "inspect", "--format", "{{.Architecture}}", "oci:"+s.Root+":docker.io/library/ours:gzip"); got != hostPlatform().Architecture {
 		t.Errorf("skopeo inspect of the store: %s", got)
 	}
 }
@@ -313,7 +313,7 @@ func TestLoadFromPeers(t *testing.T) {
 				t.Errorf("printed %q, want %q", got, want)
 			}
 			sound(t, s)
-			img, err := s.resolve("localhost/app:1")
+			img, err := s.Resolve("localhost/app:1")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -321,7 +321,7 @@ func TestLoadFromPeers(t *testing.T) {
 			if strings.HasSuffix(name, "-oci") && name != "skopeo-oci" && img.ID != id {
 				t.Errorf("ID %s, want %s", img.ID, id)
 			}
-			if dirs, err := s.layerDirs(t.Context(), img); err != nil || len(dirs) == 0 {
+			if dirs, err := s.LayerDirs(t.Context(), img); err != nil || len(dirs) == 0 {
 				t.Errorf("%q, %v", dirs, err)
 			}
 		})
@@ -344,8 +344,8 @@ func TestUmoci(t *testing.T) {
 	s := emptyStore(t)
 	ok(t, s, "pull", "-q", tag)
 	ok(t, s, "load", "-i", p.dir+"/x.tar")
-	one, err1 := s.resolve(tag)
-	two, err2 := s.resolve("umoci:2")
+	one, err1 := s.Resolve(tag)
+	two, err2 := s.Resolve("umoci:2")
 	if err1 != nil || err2 != nil || one.ID != two.ID {
 		t.Errorf("%v, %v", err1, err2)
 	}

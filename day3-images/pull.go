@@ -10,20 +10,21 @@ import (
 
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 )
 
 // A pull is one image on its way from a registry into the store.
 type pull struct {
-	store    *store
+	store    *store.Store
 	ref      image.Reference
 	platform v1.Platform
 	strict   bool // the platform was asked for, not assumed
 	registry *registry
 	progress *progress
 	quota    *layer.Quota
-	known    map[knownLayer]bool
+	known    store.Known
 }
 
 // pulled is what came of it.
@@ -39,11 +40,11 @@ func hostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: 
 // the store has the same images as before; but layers that are complete stay
 // until the next rmi, and a second try does not fetch them again.
 func (p *pull) run(ctx context.Context, insecure []string) (got pulled, err error) {
-	adding, err := p.store.beginAdding(ctx)
+	adding, err := p.store.BeginAdding(ctx)
 	if err != nil {
 		return got, err
 	}
-	defer func() { err = errors.Join(err, adding.end()) }()
+	defer func() { err = errors.Join(err, adding.End()) }()
 	if p.registry, err = openRegistry(ctx, p.ref, insecure); err != nil {
 		return got, err
 	}
@@ -69,16 +70,16 @@ func (p *pull) run(ctx context.Context, insecure []string) (got pulled, err erro
 	if err := p.layers(ctx, m, config); err != nil {
 		return got, err
 	}
-	if _, err := p.store.writeBlob(adding, configText); err != nil {
+	if _, err := p.store.WriteBlob(adding, configText); err != nil {
 		return got, err
 	}
-	manifest, err := p.store.writeBlob(adding, text)
+	manifest, err := p.store.WriteBlob(adding, text)
 	if err != nil {
 		return got, err
 	}
 	manifest.MediaType, manifest.Platform = image.MediaTypeOf(m), config.Platform()
 	got.digest = digest
-	got.isNew, err = p.store.publish(manifest, p.ref.String(), digest)
+	got.isNew, err = p.store.Publish(manifest, p.ref.String(), digest)
 	return got, err
 }
 
@@ -149,9 +150,9 @@ func (p *pull) checkPlatform(config *v1.ConfigFile) error {
 // layers gets the layers that are missing, several at a time.
 func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(layersAtOnce)
-	p.quota = newQuota()
-	known, err := p.store.knownLayers()
+	group.SetLimit(store.LayersAtOnce)
+	p.quota = store.NewQuota()
+	known, err := p.store.KnownLayers()
 	if err != nil {
 		return err
 	}
@@ -165,14 +166,14 @@ func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile
 // layer fetches one layer, and unpacks it while it arrives.
 func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (err error) {
 	s, bar := p.store, p.progress.start(blob.Digest, blob.Size)
-	j, err := s.begin(ctx, "blob-"+blob.Digest.Hex) // somebody else may be fetching it
+	j, err := s.Begin(ctx, "blob-"+blob.Digest.Hex) // somebody else may be fetching it
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, j.end()) }()
-	if s.hasBlob(blob) {
-		if !s.hasLayer(diffID) || !p.known[knownLayer{blob.Digest, diffID}] {
-			err = s.unpackBlob(ctx, blob, diffID, p.quota)
+	defer func() { err = errors.Join(err, j.End()) }()
+	if s.HasBlob(blob) {
+		if !s.HasLayer(diffID) || !p.known.Has(blob.Digest, diffID) {
+			err = s.UnpackBlob(ctx, blob, diffID, p.quota)
 		}
 		if err == nil {
 			bar.done("Already exists")
@@ -181,16 +182,16 @@ func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (e
 	}
 	body := p.registry.blob(ctx, blob)
 	defer body.Close()
-	file, err := os.Create(j.path("blob"))
+	file, err := os.Create(j.Path("blob"))
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	content := io.TeeReader(body, io.MultiWriter(file, bar))
-	if err := s.unpack(ctx, content, diffID, p.quota); err != nil {
+	if err := s.Unpack(ctx, content, diffID, p.quota); err != nil {
 		return err
 	}
-	if err := s.adoptBlob(file.Name(), blob); err != nil {
+	if err := s.AdoptBlob(file.Name(), blob); err != nil {
 		return err
 	}
 	bar.done("Pull complete")

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -71,11 +72,11 @@ func BenchmarkPull(b *testing.B) {
 func pushBenchImage(b *testing.B, p *peers) (tag string) {
 	b.Helper()
 	s := emptyStore(b)
-	var img *Image
+	var img *store.Image
 	for _, path := range benchLayers(b, p.dir) {
 		content, err := os.ReadFile(path)
 		if err == nil {
-			img, err = addLayer(context.Background(), s.store, img, func(w io.Writer) error { _, err := w.Write(content); return err }, func(*v1.ConfigFile) {}, "bench")
+			img, err = addLayer(context.Background(), s.Store, img, func(w io.Writer) error { _, err := w.Write(content); return err }, func(*v1.ConfigFile) {}, "bench")
 		}
 		if err != nil {
 			b.Fatal(err)

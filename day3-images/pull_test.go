@@ -30,11 +30,11 @@ func TestPull(t *testing.T) {
 		t.Fatalf("pull: %+q", got)
 	}
 	sound(t, s)
-	img, err := s.resolve(name)
+	img, err := s.Resolve(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dirs, err := s.layerDirs(t.Context(), img)
+	dirs, err := s.LayerDirs(t.Context(), img)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestPull(t *testing.T) {
 		t.Errorf("pull by digest printed %q", got)
 	}
 	for _, ref := range []string{registry.name(digest), img.ID, image.ShortID(img.ID), img.ID[:9]} {
-		if again, err := s.resolve(ref); err != nil || again.ID != img.ID {
+		if again, err := s.Resolve(ref); err != nil || again.ID != img.ID {
 			t.Errorf("%s: got %v, %v", ref, again, err)
 		}
 	}
@@ -73,17 +73,17 @@ func TestPullMovedTag(t *testing.T) {
 	s, registry := emptyStore(t), newRegistry(t)
 	registry.push(t, "1", smallImage(t))
 	ok(t, s, "pull", "-q", registry.name("1"))
-	before, err := s.resolve(registry.name("1"))
+	before, err := s.Resolve(registry.name("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	registry.push(t, "1", makeImage(t, testkit.Tar(t, testkit.File("new", ""))))
 	ok(t, s, "pull", "-q", registry.name("1"))
-	after, err := s.resolve(registry.name("1"))
+	after, err := s.Resolve(registry.name("1"))
 	if err != nil || after.ID == before.ID {
 		t.Fatalf("the tag did not move: %v", err)
 	}
-	if old, err := s.resolve(before.ID); err != nil || len(old.Names) != 0 {
+	if old, err := s.Resolve(before.ID); err != nil || len(old.Names) != 0 {
 		t.Errorf("the old image: %+v, %v", old, err)
 	}
 	sound(t, s)
@@ -105,15 +105,15 @@ func TestPullPlatform(t *testing.T) {
 	indexDigest := registry.pushManifest("all", string(list.MediaType), asJSON(t, list))
 
 	ok(t, s, "pull", registry.name("all"))
-	img, err := s.resolve(registry.name("all"))
+	img, err := s.Resolve(registry.name("all"))
 	if err != nil || img.Config.Architecture != hostPlatform().Architecture {
 		t.Errorf("got an image for %+v, %v", img.Config.Architecture, err)
 	}
-	if again, err := s.resolve(registry.name(indexDigest)); err != nil || again.ID != img.ID {
+	if again, err := s.Resolve(registry.name(indexDigest)); err != nil || again.ID != img.ID {
 		t.Errorf("by the index's digest: %v", err)
 	}
 	ok(t, s, "pull", "--platform", "linux/s390x", registry.name("all"))
-	if img, err = s.resolve(registry.name("all")); err != nil || img.Config.Architecture != "s390x" {
+	if img, err = s.Resolve(registry.name("all")); err != nil || img.Config.Architecture != "s390x" {
 		t.Errorf("got an image for %+v, %v", img.Config.Architecture, err)
 	}
 	refused(t, s, "no image for linux/riscv64: there is linux/s390x, linux/"+hostPlatform().Architecture+", linux/mips", "pull", "--platform", "linux/riscv64", registry.name("all"))
@@ -377,7 +377,7 @@ func TestPullRefuses(t *testing.T) {
 			if last := got.stderr[strings.LastIndex(strings.TrimSpace(got.stderr), "\n")+1:]; len(last) > 600 {
 				t.Errorf("a message of %d bytes", len(last))
 			}
-			if img, err := s.resolve(registry.name("1")); err == nil {
+			if img, err := s.Resolve(registry.name("1")); err == nil {
 				t.Errorf("the image is in the store: %+v", img)
 			}
 			sound(t, s)
@@ -400,7 +400,7 @@ func TestPullEveryByte(t *testing.T) {
 		broken := bytes.Clone(app.layers[0])
 		broken[i] ^= 1 << (i % 8)
 		registry.setBlob(digest, broken)
-		p := &pull{store: s.store, ref: ref, platform: hostPlatform(), progress: newProgress(os.Stderr, true)}
+		p := &pull{store: s.Store, ref: ref, platform: hostPlatform(), progress: newProgress(os.Stderr, true)}
 		_, err := p.run(t.Context(), nil)
 		p.progress.close()
 		if err == nil {
@@ -464,7 +464,7 @@ func TestPullSameLayers(t *testing.T) {
 	app := makeImage(t, testkit.Gzipped(t, plain), plain, testkit.Gzipped(t, plain), testkit.Zstded(t, plain), plain)
 	registry.push(t, "1", app)
 	ok(t, s, "pull", registry.name("1"))
-	if layers, _ := os.ReadDir(s.path("layers/sha256")); len(layers) != 1 {
+	if layers, _ := os.ReadDir(s.Path("layers/sha256")); len(layers) != 1 {
 		t.Errorf("%d layers were unpacked", len(layers))
 	}
 	sound(t, s)
@@ -493,7 +493,7 @@ func TestPullInterrupted(t *testing.T) {
 	if got := p.wait(); got.status != 130 || strings.Contains(got.stderr, "error") {
 		t.Errorf("%+q", got)
 	}
-	if entries, err := os.ReadDir(s.path("tmp")); err != nil || len(entries) > 0 {
+	if entries, err := os.ReadDir(s.Path("tmp")); err != nil || len(entries) > 0 {
 		t.Errorf("left in tmp: %v, %v", entries, err)
 	}
 	sound(t, s)

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/store"
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 )
@@ -24,7 +25,7 @@ var pullCommand = &cli.Command{
 		if ctx.NArg() != 1 {
 			return errors.New("pull requires one image name: see pull --help")
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
@@ -77,9 +78,9 @@ func runPull(p *pull, insecure []string, quiet bool) error {
 var errNotRoot = errors.New("a layer's files have owners and devices that only root can make: run as root")
 
 // resolveOrPull is for run: what is not in the store comes from the registry.
-func resolveOrPull(ctx *cli.Context, s *store, name string) (*Image, error) {
-	img, err := s.resolve(name)
-	if !errors.Is(err, errNoImage) {
+func resolveOrPull(ctx *cli.Context, s *store.Store, name string) (*store.Image, error) {
+	img, err := s.Resolve(name)
+	if !errors.Is(err, store.ErrNoImage) {
 		return img, err
 	}
 	ref, err := image.ParseReference(name)
@@ -91,5 +92,5 @@ func resolveOrPull(ctx *cli.Context, s *store, name string) (*Image, error) {
 	if err := runPull(p, ctx.StringSlice("insecure-registry"), false); err != nil {
 		return nil, err
 	}
-	return s.resolve(name)
+	return s.Resolve(name)
 }

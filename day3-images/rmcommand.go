@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"example.com/go-docker/day3-images/store"
 	"github.com/urfave/cli/v2"
 )
 
@@ -17,7 +18,7 @@ var rmCommand = &cli.Command{
 		if !ctx.Args().Present() {
 			return errors.New("rm requires a container: see rm --help")
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
@@ -26,14 +27,14 @@ var rmCommand = &cli.Command{
 				if until.Err() != nil {
 					return context.Cause(until)
 				}
-				c, err := s.findContainer(ref)
+				c, err := s.FindContainer(ref)
 				if err != nil {
 					return err
 				}
-				if err := c.tryLock(); err != nil {
+				if err := c.TryLock(); err != nil {
 					return fmt.Errorf("remove container %s: %w", c.ID, err)
 				}
-				if err := c.remove(); err != nil {
+				if err := c.Remove(); err != nil {
 					return err
 				}
 				fmt.Println(strings.TrimSpace(ref))

@@ -127,7 +127,7 @@ func TestHostileRoots(t *testing.T) {
 // would fit in a page.
 func TestStack(t *testing.T) {
 	s := boxes(t, nil)
-	img, err := s.resolve("busybox")
+	img, err := s.Resolve("busybox")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestStack(t *testing.T) {
 	if names := exported(t, s, "box"); strings.Contains(strings.Join(names, " "), "below") {
 		t.Errorf("commit -o has what is hidden: %q", names)
 	}
-	if _, err := s.layerDirs(t.Context(), img); err != nil {
+	if _, err := s.LayerDirs(t.Context(), img); err != nil {
 		t.Error(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -23,7 +24,7 @@ const (
 // it is also what docker save writes since Docker 25: older programs read that
 // file, newer ones index.json, and the blobs are the same.
 type archive struct {
-	store  *store
+	store  *store.Store
 	format string
 	index  v1.IndexManifest
 	docker []dockerImage
@@ -39,14 +40,14 @@ type dockerImage struct {
 
 // add plans an image; nothing is written before all of them are found.
 func (a *archive) add(ref string) error {
-	img, err := a.store.resolve(ref)
+	img, err := a.store.Resolve(ref)
 	if err != nil {
 		return err
 	}
 	entry := dockerImage{Config: blobName(img.Manifest.Config)}
-	manifest := img.manifest
+	manifest := img.Descriptor
 	if r, err := image.ParseReference(ref); err == nil && slices.Contains(img.Names, r.String()) {
-		manifest.Annotations = map[string]string{annotationName: r.String(), annotationContainerd: r.String()}
+		manifest.Annotations = map[string]string{store.AnnotationName: r.String(), store.AnnotationContainerd: r.String()}
 		if r.Tag != "" {
 			entry.RepoTags = []string{image.Familiar(r.String())}
 		}
@@ -99,7 +100,7 @@ func (a *archive) write(w io.Writer) error {
 }
 
 func (a *archive) writeBlob(out *tar.Writer, blob v1.Descriptor) error {
-	content, err := a.store.openBlob(blob)
+	content, err := a.store.OpenBlob(blob)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"example.com/go-docker/day3-images/interrupt"
+	"example.com/go-docker/day3-images/store"
 	"github.com/urfave/cli/v2"
 )
 
@@ -26,7 +27,7 @@ var saveCommand = &cli.Command{
 		if !ctx.Args().Present() {
 			return errors.New("save requires an image: see save --help")
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}

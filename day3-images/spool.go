@@ -12,6 +12,7 @@ import (
 
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -48,7 +49,7 @@ func spoolArchive(r io.Reader, dir string) (*spool, error) {
 	}
 	defer uncompressed.Close()
 	a := &spool{map[string]*spooled{}, map[v1.Hash]*spooled{}, map[string]string{}}
-	in := tar.NewReader(layer.Metered(uncompressed, newQuota()))
+	in := tar.NewReader(layer.Metered(uncompressed, store.NewQuota()))
 	for n := 0; ; n++ {
 		header, err := in.Next()
 		if err == io.EOF {

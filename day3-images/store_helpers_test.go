@@ -19,12 +19,13 @@ import (
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // A testStore is a store with what tests do to one.
-type testStore struct{ *store }
+type testStore struct{ *store.Store }
 
 // emptyStore makes a store for one test.
 func emptyStore(t testing.TB) testStore {
@@ -34,7 +35,7 @@ func emptyStore(t testing.TB) testStore {
 
 func openTestStore(t testing.TB, root string) testStore {
 	t.Helper()
-	s, err := openStore(root)
+	s, err := store.Open(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func openTestStore(t testing.TB, root string) testStore {
 // onStore is the program, to work on this store. Unlike program it may run
 // while the test has other processes.
 func onStore(s testStore, args ...string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", append([]string{"--root", s.root}, args...)...)
+	cmd := exec.Command("/proc/self/exe", append([]string{"--root", s.Root}, args...)...)
 	cmd.Env = append(os.Environ(), "GO_DOCKER_BE_PROGRAM=1", "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
@@ -89,7 +90,7 @@ func contents(t testing.TB, s testStore) []string {
 	t.Helper()
 	var all []string
 	for _, dir := range []string{"blobs/sha256", "layers/sha256", "tmp"} {
-		entries, err := os.ReadDir(s.path(dir))
+		entries, err := os.ReadDir(s.Path(dir))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,12 +98,12 @@ func contents(t testing.TB, s testStore) []string {
 			all = append(all, dir+"/"+e.Name())
 		}
 	}
-	index, err := s.readIndex()
+	index, err := s.ReadIndex()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range index.Manifests {
-		all = append(all, d.Digest.String()+" "+nameOf(d))
+		all = append(all, d.Digest.String()+" "+store.NameOf(d))
 	}
 	return all
 }
@@ -111,34 +112,34 @@ func contents(t testing.TB, s testStore) []string {
 // image by image and blob by blob, and no work is in progress.
 func sound(t testing.TB, s testStore) {
 	t.Helper()
-	if err := s.sweep(); err != nil {
+	if err := s.Sweep(); err != nil {
 		t.Error(err)
 	}
-	if entries, err := os.ReadDir(s.path("tmp")); err != nil || len(entries) > 0 {
+	if entries, err := os.ReadDir(s.Path("tmp")); err != nil || len(entries) > 0 {
 		t.Errorf("left in tmp: %v, %v", entries, err)
 	}
-	entries, err := os.ReadDir(s.path("blobs/sha256"))
+	entries, err := os.ReadDir(s.Path("blobs/sha256"))
 	if err != nil {
 		t.Error(err)
 	}
 	for _, e := range entries {
-		content, err := os.ReadFile(s.path("blobs/sha256", e.Name()))
+		content, err := os.ReadFile(s.Path("blobs/sha256", e.Name()))
 		if err != nil || image.SHA256(content).Hex != e.Name() {
 			t.Errorf("blob %s is damaged: %v", e.Name(), err)
 		}
 	}
-	index, err := s.readIndex()
+	index, err := s.ReadIndex()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range index.Manifests {
-		img, err := s.readImage(index, d)
+		img, err := s.ReadImage(index, d)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		for i, diffID := range img.Config.RootFS.DiffIDs {
-			if !s.hasBlob(img.Manifest.Layers[i]) || !s.hasLayer(diffID) {
+			if !s.HasBlob(img.Manifest.Layers[i]) || !s.HasLayer(diffID) {
 				t.Errorf("image %v: layer %d is missing", img.Names, i)
 			}
 		}

@@ -46,7 +46,7 @@ func TestVolumes(t *testing.T) {
 	// What is in a volume is not part of the container.
 	finish(t, s.run(t, "--name", "box", "-v", dir+":/data", "busybox", "touch", "/own")).want(t, "")
 	ok(t, s, "commit", "box", "changed")
-	img, err := s.resolve("changed")
+	img, err := s.Resolve("changed")
 	if err != nil {
 		t.Fatal(err)
 	}

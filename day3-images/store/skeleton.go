@@ -1,4 +1,4 @@
-package main
+package store
 
 import (
 	"os"
@@ -11,11 +11,11 @@ import (
 // daemon/initlayer).
 var mountPoints = []string{"/proc/", "/sys/", "/dev/", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
 
-// skeleton returns a directory with nothing but mount points, to be stacked
+// Skeleton returns a directory with nothing but mount points, to be stacked
 // below an image: what the image has itself hides it. It is made at every start,
 // which costs less than to find out whether it is complete.
-func (s *store) skeleton() (string, error) {
-	dir := s.path("skeleton")
+func (s *Store) Skeleton() (string, error) {
+	dir := s.Path("skeleton")
 	for _, name := range mountPoints {
 		above, file := path.Split(name)
 		if err := os.MkdirAll(dir+above, 0o755); err != nil {

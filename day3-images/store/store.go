@@ -1,4 +1,9 @@
-package main
+// Package store keeps images and containers on the disk: an OCI image layout,
+// the unpacked layers beside it, and what containers have changed.
+//
+// From rung 09-image, plus: many commands at once, crashes and power cuts at
+// any moment, removal.
+package store
 
 import (
 	"errors"
@@ -9,7 +14,7 @@ import (
 	"slices"
 )
 
-// A store is a directory that holds images and containers:
+// A Store is a directory that holds images and containers:
 //
 //	oci-layout            says that this is an OCI image layout (image-spec, image-layout.md)
 //	index.json            the images: names, and the digests of their manifests
@@ -25,22 +30,22 @@ import (
 // What has a digest for a name never changes, so commands read it without any
 // lock. It gets the name last, by rename(2), when it is complete and verified:
 // a command that is killed leaves only something in tmp.
-type store struct {
-	root string // absolute
+type Store struct {
+	Root string // absolute
 }
 
 // storeDirs are closed to everybody else: image layers have setuid programs,
 // and in the container's world those are somebody else's (CVE-2021-41091).
 var storeDirs = []string{"blobs/sha256", "layers/sha256", "containers", "tmp"}
 
-// openStore opens the store in the directory root and makes it if need be.
-func openStore(root string) (*store, error) {
+// Open opens the store in the directory root and makes it if need be.
+func Open(root string) (*Store, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
 	}
-	s := &store{root}
-	_, err = os.Stat(s.path("oci-layout"))
+	s := &Store{root}
+	_, err = os.Stat(s.Path("oci-layout"))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = s.create()
 	}
@@ -50,17 +55,17 @@ func openStore(root string) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the image store: %w", err)
 	}
-	return s, s.sweep()
+	return s, s.Sweep()
 }
 
-func (s *store) path(name ...string) string {
-	return filepath.Join(append([]string{s.root}, name...)...)
+func (s *Store) Path(name ...string) string {
+	return filepath.Join(append([]string{s.Root}, name...)...)
 }
 
 // create makes what a store consists of. The file oci-layout comes last: until
 // it is there, the next command does all of this again.
-func (s *store) create() error {
-	if err := os.MkdirAll(s.root, 0o700); err != nil {
+func (s *Store) create() error {
+	if err := os.MkdirAll(s.Root, 0o700); err != nil {
 		return err
 	}
 	if err := s.checkRoot(); err != nil {
@@ -71,20 +76,20 @@ func (s *store) create() error {
 		return err
 	}
 	defer unlock()
-	if err := os.Chmod(s.root, 0o700); err != nil {
+	if err := os.Chmod(s.Root, 0o700); err != nil {
 		return err
 	}
 	for _, dir := range storeDirs {
-		if err := os.MkdirAll(s.path(dir), 0o700); err != nil {
+		if err := os.MkdirAll(s.Path(dir), 0o700); err != nil {
 			return err
 		}
 	}
-	return replaceFile(s.path("oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`+"\n"))
+	return replaceFile(s.Path("oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`+"\n"))
 }
 
 // checkRoot keeps us from making a store of somebody's home directory.
-func (s *store) checkRoot() error {
-	entries, err := os.ReadDir(s.root)
+func (s *Store) checkRoot() error {
+	entries, err := os.ReadDir(s.Root)
 	if err != nil {
 		return err
 	}
@@ -92,7 +97,7 @@ func (s *store) checkRoot() error {
 	ours := []string{"oci-layout", "oci-layout.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock", "containers.lock"}
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) {
-			return fmt.Errorf("%s is not empty and not a store (it has %q): name another directory with --root", s.root, e.Name())
+			return fmt.Errorf("%s is not empty and not a store (it has %q): name another directory with --root", s.Root, e.Name())
 		}
 	}
 	return nil
@@ -100,4 +105,4 @@ func (s *store) checkRoot() error {
 
 // lock keeps other commands from changing index.json, removing things or
 // starting to add an image. Hold it for moments only.
-func (s *store) lock() (unlock func(), err error) { return lockFile(s.path("lock")) }
+func (s *Store) lock() (unlock func(), err error) { return lockFile(s.Path("lock")) }

@@ -1,4 +1,4 @@
-package main
+package store
 
 import (
 	"context"
@@ -10,43 +10,43 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// hold keeps an image and its layers in the store for a container that is about
+// Hold keeps an image and its layers in the store for a container that is about
 // to start. It ends with release or with our death; from then on it is the
 // container's directory that keeps the image.
-func (s *store) hold(img *Image, containerID string) (release func() error, err error) {
+func (s *Store) Hold(img *Image, containerID string) (release func() error, err error) {
 	unlock, err := s.lock()
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	index, err := s.readIndex()
+	index, err := s.ReadIndex()
 	if err != nil {
 		return nil, err
 	}
-	there := func(d v1.Descriptor) bool { return d.Digest == img.manifest.Digest }
+	there := func(d v1.Descriptor) bool { return d.Digest == img.Descriptor.Digest }
 	if !slices.ContainsFunc(index.Manifests, there) { // rmi was quicker
-		return nil, fmt.Errorf("%w: %s", errNoImage, image.ShortID(img.ID))
+		return nil, fmt.Errorf("%w: %s", ErrNoImage, image.ShortID(img.ID))
 	}
 	hex := strings.TrimPrefix(img.ID, "sha256:")
-	j, err := s.begin(context.Background(), holdPrefix+hex+"-"+containerID)
+	j, err := s.Begin(context.Background(), HoldPrefix+hex+"-"+containerID)
 	if err != nil {
 		return nil, err
 	}
-	return j.end, nil
+	return j.End, nil
 }
 
-const holdPrefix = "hold-"
+const HoldPrefix = "hold-"
 
 // holders returns the IDs of the containers that need an image.
-func (s *store) holders(id string) ([]string, error) {
+func (s *Store) holders(id string) ([]string, error) {
 	hex := strings.TrimPrefix(id, "sha256:")
-	holds, err := s.jobs(holdPrefix + hex + "-")
+	holds, err := s.jobs(HoldPrefix + hex + "-")
 	if err != nil {
 		return nil, err
 	}
 	var holders []string
 	for _, name := range holds {
-		holders = append(holders, strings.TrimPrefix(name, holdPrefix+hex+"-"))
+		holders = append(holders, strings.TrimPrefix(name, HoldPrefix+hex+"-"))
 	}
 	containers, err := s.containerDirs()
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *store) holders(id string) ([]string, error) {
 }
 
 // errHeld is an error when containers need the image.
-func (s *store) errHeld(name, id string) error {
+func (s *Store) errHeld(name, id string) error {
 	holders, err := s.holders(id)
 	if err != nil || len(holders) == 0 {
 		return err

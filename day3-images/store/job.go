@@ -1,4 +1,4 @@
-package main
+package store
 
 import (
 	"context"
@@ -14,23 +14,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A job is work in progress: a directory in the store's tmp that stays locked,
+// A Job is work in progress: a directory in the store's tmp that stays locked,
 // flock(2), for as long as its owner lives. The kernel drops the lock when the
 // owner dies, even of SIGKILL: so a directory that can be locked is a leftover,
 // and whoever finds it removes it.
 //
 // The name says what the job is for. Two commands that want to unpack the same
 // layer want the same job, and the second one waits.
-type job struct {
-	dir  string
+type Job struct {
+	Dir  string
 	lock *os.File
 }
 
 // retryLock is how often a command that waits for another one's job looks.
 const retryLock = 50 * time.Millisecond
 
-// begin starts a job, after the one of the same name that is under way.
-func (s *store) begin(ctx context.Context, name string) (*job, error) {
+// Begin starts a job, after the one of the same name that is under way.
+func (s *Store) Begin(ctx context.Context, name string) (*Job, error) {
 	for {
 		j, err := s.tryBegin(name)
 		if j != nil || err != nil {
@@ -44,10 +44,10 @@ func (s *store) begin(ctx context.Context, name string) (*job, error) {
 	}
 }
 
-// beginAdding starts the job that every command has which adds an image. As
+// BeginAdding starts the job that every command has which adds an image. As
 // long as one is there nothing is collected: blobs that no image refers to may
 // be those of its image. See collect.
-func (s *store) beginAdding(ctx context.Context) (*job, error) {
+func (s *Store) BeginAdding(ctx context.Context) (*Job, error) {
 	unlock, err := s.lock()
 	if err != nil {
 		return nil, err
@@ -56,16 +56,16 @@ func (s *store) beginAdding(ctx context.Context) (*job, error) {
 	if err := s.forgetUnfinished(); err != nil {
 		return nil, err
 	}
-	return s.begin(ctx, "add-"+rand.Text())
+	return s.Begin(ctx, "add-"+rand.Text())
 }
 
 // tryBegin returns no job when another owner has it.
-func (s *store) tryBegin(name string) (*job, error) {
-	dir := s.path("tmp", name)
+func (s *Store) tryBegin(name string) (*Job, error) {
+	dir := s.Path("tmp", name)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("start work in the image store: %w", err)
 	}
-	j, err := lockJob(dir)
+	j, err := LockJob(dir)
 	if j == nil || err != nil {
 		return nil, err
 	}
@@ -75,8 +75,8 @@ func (s *store) tryBegin(name string) (*job, error) {
 	return j, nil
 }
 
-// lockJob locks the directory dir, or returns nil if that cannot be done now.
-func lockJob(dir string) (*job, error) {
+// LockJob locks the directory dir, or returns nil if that cannot be done now.
+func LockJob(dir string) (*Job, error) {
 	lock, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -94,46 +94,46 @@ func lockJob(dir string) (*job, error) {
 	if err1 != nil || err2 != nil || !os.SameFile(locked, named) {
 		return nil, lock.Close()
 	}
-	return &job{dir, lock}, nil
+	return &Job{dir, lock}, nil
 }
 
-func (j *job) path(name string) string { return filepath.Join(j.dir, name) }
+func (j *Job) Path(name string) string { return filepath.Join(j.Dir, name) }
 
-func (j *job) empty() error {
-	entries, err := os.ReadDir(j.dir)
+func (j *Job) empty() error {
+	entries, err := os.ReadDir(j.Dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if err := os.RemoveAll(j.path(e.Name())); err != nil {
+		if err := os.RemoveAll(j.Path(e.Name())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// end removes what the job has not given a place in the store.
-func (j *job) end() error {
-	return errors.Join(os.RemoveAll(j.dir), j.lock.Close())
+// End removes what the job has not given a place in the store.
+func (j *Job) End() error {
+	return errors.Join(os.RemoveAll(j.Dir), j.lock.Close())
 }
 
-// removeLeftover removes a job's directory if its owner is dead.
-func removeLeftover(dir string) error {
-	j, err := lockJob(dir)
+// RemoveLeftover removes a job's directory if its owner is dead.
+func RemoveLeftover(dir string) error {
+	j, err := LockJob(dir)
 	if j == nil || err != nil {
 		return err
 	}
-	return j.end()
+	return j.End()
 }
 
-// sweep removes the jobs of dead owners.
-func (s *store) sweep() error {
-	entries, err := os.ReadDir(s.path("tmp"))
+// Sweep removes the jobs of dead owners.
+func (s *Store) Sweep() error {
+	entries, err := os.ReadDir(s.Path("tmp"))
 	if err != nil {
 		return fmt.Errorf("open the image store: %w", err)
 	}
 	for _, e := range entries {
-		if err := removeLeftover(s.path("tmp", e.Name())); err != nil {
+		if err := RemoveLeftover(s.Path("tmp", e.Name())); err != nil {
 			return fmt.Errorf("remove what a killed command left: %w", err)
 		}
 	}
@@ -141,11 +141,11 @@ func (s *store) sweep() error {
 }
 
 // jobs lists the names of the jobs under way that start with prefix.
-func (s *store) jobs(prefix string) ([]string, error) {
-	if err := s.sweep(); err != nil {
+func (s *Store) jobs(prefix string) ([]string, error) {
+	if err := s.Sweep(); err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(s.path("tmp"))
+	entries, err := os.ReadDir(s.Path("tmp"))
 	if err != nil {
 		return nil, err
 	}

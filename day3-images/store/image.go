@@ -1,4 +1,4 @@
-package main
+package store
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// An image is a configuration and layers, held together by a manifest. The
+// An Image is a configuration and layers, held together by a manifest. The
 // manifest names each by the SHA-256 of its content, so the manifest's own
 // digest stands for all of it.
 type Image struct {
@@ -20,17 +20,17 @@ type Image struct {
 	Config   *v1.ConfigFile
 	Manifest *v1.Manifest
 
-	manifest v1.Descriptor
-	digests  []string // repository@digest, as registries know the image
+	Descriptor v1.Descriptor
+	Digests    []string // repository@digest, as registries know the image
 }
 
-// errNoImage is in the error of resolve when the store does not have the image.
-var errNoImage = errors.New("no such image")
+// ErrNoImage is in the error of resolve when the store does not have the image.
+var ErrNoImage = errors.New("no such image")
 
-// resolve finds an image by name, by name and digest, by ID or by the start of
+// Resolve finds an image by name, by name and digest, by ID or by the start of
 // its ID.
-func (s *store) resolve(ref string) (*Image, error) {
-	index, err := s.readIndex()
+func (s *Store) Resolve(ref string) (*Image, error) {
+	index, err := s.ReadIndex()
 	if err != nil {
 		return nil, err
 	}
@@ -38,21 +38,21 @@ func (s *store) resolve(ref string) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.readImage(index, manifest)
+	return s.ReadImage(index, manifest)
 }
 
-// images returns all images, the newest entry first.
-func (s *store) images() ([]*Image, error) {
-	index, err := s.readIndex()
+// Images returns all images, the newest entry first.
+func (s *Store) Images() ([]*Image, error) {
+	index, err := s.ReadIndex()
 	if err != nil {
 		return nil, err
 	}
 	var all []*Image
 	for _, d := range slices.Backward(index.Manifests) {
-		if slices.ContainsFunc(all, func(img *Image) bool { return img.manifest.Digest == d.Digest }) {
+		if slices.ContainsFunc(all, func(img *Image) bool { return img.Descriptor.Digest == d.Digest }) {
 			continue
 		}
-		img, err := s.readImage(index, d)
+		img, err := s.ReadImage(index, d)
 		if err != nil {
 			logrus.Warnf("cannot read an image: %v", err)
 			continue
@@ -64,7 +64,7 @@ func (s *store) images() ([]*Image, error) {
 
 // find returns the entry of the index that ref means: a name first, then an ID,
 // as Docker does it.
-func (s *store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error) {
+func (s *Store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error) {
 	r, errName := image.ParseReference(ref)
 	if errName == nil {
 		for _, d := range index.Manifests {
@@ -75,7 +75,7 @@ func (s *store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error)
 	}
 	if image.Matches(`^(sha256:)?[a-f0-9]{1,64}$`, ref) {
 		d, err := s.findID(index, strings.TrimPrefix(ref, "sha256:"))
-		if !errors.Is(err, errNoImage) {
+		if !errors.Is(err, ErrNoImage) {
 			return d, err
 		}
 		errName = nil
@@ -83,19 +83,19 @@ func (s *store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error)
 	if errName != nil {
 		return v1.Descriptor{}, errName
 	}
-	return v1.Descriptor{}, fmt.Errorf("%w: %s", errNoImage, ref)
+	return v1.Descriptor{}, fmt.Errorf("%w: %s", ErrNoImage, ref)
 }
 
 // isNamed tells whether an entry of the index is what the reference means.
 func isNamed(d v1.Descriptor, r image.Reference) bool {
 	if r.Tag != "" {
-		return nameOf(d) == r.String()
+		return NameOf(d) == r.String()
 	}
-	repository, _ := image.SplitName(nameOf(d))
+	repository, _ := image.SplitName(NameOf(d))
 	return repository == r.Repository() && (d.Digest == r.Digest || d.Annotations[annotationPulled] == r.Digest.String())
 }
 
-func (s *store) findID(index *v1.IndexManifest, prefix string) (found v1.Descriptor, err error) {
+func (s *Store) findID(index *v1.IndexManifest, prefix string) (found v1.Descriptor, err error) {
 	id := ""
 	for _, d := range index.Manifests {
 		m, err := s.readManifest(d)
@@ -108,12 +108,12 @@ func (s *store) findID(index *v1.IndexManifest, prefix string) (found v1.Descrip
 		id, found = m.Config.Digest.Hex, d
 	}
 	if id == "" {
-		return found, errNoImage
+		return found, ErrNoImage
 	}
 	return found, nil
 }
 
-func (s *store) readManifest(manifest v1.Descriptor) (*v1.Manifest, error) {
+func (s *Store) readManifest(manifest v1.Descriptor) (*v1.Manifest, error) {
 	text, err := s.readBlob(manifest)
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (s *store) readManifest(manifest v1.Descriptor) (*v1.Manifest, error) {
 	return image.ParseManifest(text)
 }
 
-func (s *store) readConfig(m *v1.Manifest) (*v1.ConfigFile, error) {
+func (s *Store) readConfig(m *v1.Manifest) (*v1.ConfigFile, error) {
 	text, err := s.readBlob(m.Config)
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (s *store) readConfig(m *v1.Manifest) (*v1.ConfigFile, error) {
 	return image.ParseConfig(text, m)
 }
 
-func (s *store) readImage(index *v1.IndexManifest, manifest v1.Descriptor) (*Image, error) {
+func (s *Store) ReadImage(index *v1.IndexManifest, manifest v1.Descriptor) (*Image, error) {
 	m, err := s.readManifest(manifest)
 	if err != nil {
 		return nil, describe(manifest, err)
@@ -138,16 +138,16 @@ func (s *store) readImage(index *v1.IndexManifest, manifest v1.Descriptor) (*Ima
 	if err != nil {
 		return nil, describe(manifest, err)
 	}
-	img := &Image{ID: m.Config.Digest.String(), Config: config, Manifest: m, manifest: manifest}
-	img.manifest.Annotations = nil
+	img := &Image{ID: m.Config.Digest.String(), Config: config, Manifest: m, Descriptor: manifest}
+	img.Descriptor.Annotations = nil
 	for _, d := range index.Manifests {
-		if d.Digest != manifest.Digest || nameOf(d) == "" {
+		if d.Digest != manifest.Digest || NameOf(d) == "" {
 			continue
 		}
-		img.Names = append(img.Names, nameOf(d))
-		repository, _ := image.SplitName(nameOf(d))
-		if pulled := d.Annotations[annotationPulled]; pulled != "" && !slices.Contains(img.digests, repository+"@"+pulled) {
-			img.digests = append(img.digests, repository+"@"+pulled)
+		img.Names = append(img.Names, NameOf(d))
+		repository, _ := image.SplitName(NameOf(d))
+		if pulled := d.Annotations[annotationPulled]; pulled != "" && !slices.Contains(img.Digests, repository+"@"+pulled) {
+			img.Digests = append(img.Digests, repository+"@"+pulled)
 		}
 	}
 	return img, nil
@@ -155,7 +155,7 @@ func (s *store) readImage(index *v1.IndexManifest, manifest v1.Descriptor) (*Ima
 
 // describe says which image an error is about.
 func describe(manifest v1.Descriptor, err error) error {
-	name := image.Familiar(nameOf(manifest))
+	name := image.Familiar(NameOf(manifest))
 	if name == "" {
 		name = manifest.Digest.String()
 	}

@@ -1,4 +1,4 @@
-package main
+package store
 
 import (
 	"errors"
@@ -11,22 +11,22 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// blobPath is the place of a blob. A digest from outside is safe in a path
+// BlobPath is the place of a blob. A digest from outside is safe in a path
 // because it has been parsed: v1.Hash takes nothing but sha256: and 64
 // hexadecimal digits (CVE-2024-3727).
-func (s *store) blobPath(digest v1.Hash) string { return s.path("blobs", "sha256", digest.Hex) }
+func (s *Store) BlobPath(digest v1.Hash) string { return s.Path("blobs", "sha256", digest.Hex) }
 
-// hasBlob tells whether the store has the blob. It was verified when it came
+// HasBlob tells whether the store has the blob. It was verified when it came
 // in; its size is looked at again, because that costs nothing.
-func (s *store) hasBlob(blob v1.Descriptor) bool {
-	info, err := os.Stat(s.blobPath(blob.Digest))
+func (s *Store) HasBlob(blob v1.Descriptor) bool {
+	info, err := os.Stat(s.BlobPath(blob.Digest))
 	return err == nil && info.Mode().IsRegular() && info.Size() == blob.Size
 }
 
-// openBlob opens a blob for reading. What is read is verified again, at its
+// OpenBlob opens a blob for reading. What is read is verified again, at its
 // end: disks forget, and people edit files.
-func (s *store) openBlob(blob v1.Descriptor) (io.ReadCloser, error) {
-	file, err := os.Open(s.blobPath(blob.Digest))
+func (s *Store) OpenBlob(blob v1.Descriptor) (io.ReadCloser, error) {
+	file, err := os.Open(s.BlobPath(blob.Digest))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("blob %s is missing from the store: remove the image and get it again", blob.Digest)
 	}
@@ -40,11 +40,11 @@ func (s *store) openBlob(blob v1.Descriptor) (io.ReadCloser, error) {
 }
 
 // readBlob returns a document: a manifest or a configuration.
-func (s *store) readBlob(blob v1.Descriptor) ([]byte, error) {
+func (s *Store) readBlob(blob v1.Descriptor) ([]byte, error) {
 	if blob.Size > image.MaxDocument {
 		return nil, fmt.Errorf("blob %s is no document: it has %d bytes", blob.Digest, blob.Size)
 	}
-	file, err := s.openBlob(blob)
+	file, err := s.OpenBlob(blob)
 	if err != nil {
 		return nil, err
 	}
@@ -52,20 +52,20 @@ func (s *store) readBlob(blob v1.Descriptor) ([]byte, error) {
 	return io.ReadAll(file)
 }
 
-// writeBlob takes a document into the store.
-func (s *store) writeBlob(j *job, content []byte) (v1.Descriptor, error) {
+// WriteBlob takes a document into the store.
+func (s *Store) WriteBlob(j *Job, content []byte) (v1.Descriptor, error) {
 	blob := v1.Descriptor{Digest: image.SHA256(content), Size: int64(len(content))}
-	if s.hasBlob(blob) {
+	if s.HasBlob(blob) {
 		return blob, nil
 	}
-	path := j.path(blob.Digest.Hex)
+	path := j.Path(blob.Digest.Hex)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		return blob, err
 	}
-	return blob, s.adoptBlob(path, blob)
+	return blob, s.AdoptBlob(path, blob)
 }
 
-// adoptBlob gives a file that was verified its place in the store.
-func (s *store) adoptBlob(path string, blob v1.Descriptor) error {
-	return os.Rename(path, s.blobPath(blob.Digest))
+// AdoptBlob gives a file that was verified its place in the store.
+func (s *Store) AdoptBlob(path string, blob v1.Descriptor) error {
+	return os.Rename(path, s.BlobPath(blob.Digest))
 }

@@ -1,4 +1,4 @@
-package main
+package store
 
 import (
 	"context"
@@ -14,19 +14,19 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// removeImage takes a name off an image. With its last name the image goes too,
+// RemoveImage takes a name off an image. With its last name the image goes too,
 // and with the image the layers that nobody else needs. It returns what it did
 // in Docker's words.
-func (s *store) removeImage(ref string, force bool) (done []string, err error) {
-	var rubbish *job
+func (s *Store) RemoveImage(ref string, force bool) (done []string, err error) {
+	var rubbish *Job
 	done, rubbish, err = s.removeLocked(ref, force)
 	if rubbish != nil { // removing large layers takes its time: not under the lock
-		err = errors.Join(err, rubbish.end())
+		err = errors.Join(err, rubbish.End())
 	}
 	return done, err
 }
 
-func (s *store) removeLocked(ref string, force bool) (done []string, rubbish *job, err error) {
+func (s *Store) removeLocked(ref string, force bool) (done []string, rubbish *Job, err error) {
 	unlock, err := s.lock()
 	if err != nil {
 		return nil, nil, err
@@ -46,22 +46,22 @@ func (s *store) removeLocked(ref string, force bool) (done []string, rubbish *jo
 
 // unlist removes from the index what rmi ref means, and returns the image's ID
 // if that was all of it.
-func (s *store) unlist(index *v1.IndexManifest, ref string, force bool) (done []string, deleted string, err error) {
+func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool) (done []string, deleted string, err error) {
 	manifest, err := s.find(index, ref)
 	if err != nil {
 		return nil, "", err
 	}
 	var names []string
 	for _, d := range index.Manifests {
-		if d.Digest == manifest.Digest && nameOf(d) != "" {
-			names = append(names, nameOf(d))
+		if d.Digest == manifest.Digest && NameOf(d) != "" {
+			names = append(names, NameOf(d))
 		}
 	}
 	r, err := image.ParseReference(ref)
 	byName := err == nil && isNamed(manifest, r)
 	gone := names
 	if byName && len(names) > 1 {
-		gone = []string{nameOf(manifest)}
+		gone = []string{NameOf(manifest)}
 	} else {
 		if len(names) > 1 && !force {
 			return nil, "", fmt.Errorf("image %s has several names (%s): remove them one by one, or use -f", ref, strings.Join(familiarAll(names), ", "))
@@ -90,7 +90,7 @@ func (s *store) unlist(index *v1.IndexManifest, ref string, force bool) (done []
 
 // idOf returns an image's ID. An image that cannot be read any more has none,
 // and must be removable all the same.
-func (s *store) idOf(manifest v1.Descriptor) (string, error) {
+func (s *Store) idOf(manifest v1.Descriptor) (string, error) {
 	m, err := s.readManifest(manifest)
 	if err != nil {
 		logrus.Warn(describe(manifest, err))
@@ -101,7 +101,7 @@ func (s *store) idOf(manifest v1.Descriptor) (string, error) {
 
 // collect moves blobs and layers that no image needs to a job, whose end
 // removes them. The caller holds the lock.
-func (s *store) collect() (*job, error) {
+func (s *Store) collect() (*Job, error) {
 	adding, err := s.jobs("add-")
 	if err != nil {
 		return nil, err
@@ -114,12 +114,12 @@ func (s *store) collect() (*job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find out which layers are needed: %w: remove that image (rmi)", err)
 	}
-	rubbish, err := s.begin(context.Background(), "rubbish-"+rand.Text())
+	rubbish, err := s.Begin(context.Background(), "rubbish-"+rand.Text())
 	if err != nil {
 		return nil, err
 	}
 	for _, kind := range []string{"blobs", "layers"} {
-		entries, err := os.ReadDir(s.path(kind, "sha256"))
+		entries, err := os.ReadDir(s.Path(kind, "sha256"))
 		if err != nil {
 			return rubbish, err
 		}
@@ -127,7 +127,7 @@ func (s *store) collect() (*job, error) {
 			if needed[kind+e.Name()] {
 				continue
 			}
-			if err := os.Rename(s.path(kind, "sha256", e.Name()), rubbish.path(kind+e.Name())); err != nil {
+			if err := os.Rename(s.Path(kind, "sha256", e.Name()), rubbish.Path(kind+e.Name())); err != nil {
 				return rubbish, err
 			}
 		}
@@ -136,14 +136,14 @@ func (s *store) collect() (*job, error) {
 }
 
 // needed marks the blobs and layers of all images.
-func (s *store) needed() (map[string]bool, error) {
-	index, err := s.readIndex()
+func (s *Store) needed() (map[string]bool, error) {
+	index, err := s.ReadIndex()
 	if err != nil {
 		return nil, err
 	}
 	needed := map[string]bool{}
 	for _, d := range index.Manifests {
-		img, err := s.readImage(index, d)
+		img, err := s.ReadImage(index, d)
 		if err != nil {
 			return nil, err
 		}

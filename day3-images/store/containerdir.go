@@ -1,4 +1,4 @@
-package main
+package store
 
 import (
 	"encoding/json"
@@ -14,29 +14,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A containerDir is a container on disk: its description and, in upper, all
+// A Container is a container on disk: its description and, in upper, all
 // that it changed. It stays after the container has ended, for commit, unless
 // --rm was given.
-type containerDir struct {
-	ID      string    `json:"id"`
-	Name    string    `json:"name"`
-	Image   string    `json:"image"` // the image's ID
-	Created time.Time `json:"created"`
-	Args    []string  `json:"args"`
-	Remove  bool      `json:"remove"` // --rm
-	Dir     string    `json:"-"`
+type Container struct {
+	ID         string    `json:"id"`
+	Name       string    `json:"name"`
+	Image      string    `json:"image"` // the image's ID
+	Created    time.Time `json:"created"`
+	Args       []string  `json:"args"`
+	AutoRemove bool      `json:"remove"` // --rm
+	Dir        string    `json:"-"`
 
 	lock *os.File // held while the container runs
 }
 
 // A regular expression is compiled when it is needed: what a package does to
 // start, both we and init do each time.
-func validName(name string) bool { return image.Matches(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}$`, name) }
+func ValidName(name string) bool { return image.Matches(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}$`, name) }
 
-// createContainerDir makes the directory. Two containers cannot get the same
+// CreateContainer makes the directory. Two containers cannot get the same
 // name, because making one and looking at all of them happen under one lock.
-func (s *store) createContainerDir(c *containerDir) (err error) {
-	unlock, err := lockFile(s.path("containers.lock"))
+func (s *Store) CreateContainer(c *Container) (err error) {
+	unlock, err := lockFile(s.Path("containers.lock"))
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (s *store) createContainerDir(c *containerDir) (err error) {
 	if err := s.checkName(c.Name); err != nil {
 		return err
 	}
-	c.Dir = s.path("containers", c.ID)
+	c.Dir = s.Path("containers", c.ID)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.RemoveAll(c.Dir))
@@ -76,7 +76,7 @@ func (s *store) createContainerDir(c *containerDir) (err error) {
 	return os.Rename(description+".new", description)
 }
 
-func (s *store) checkName(name string) error {
+func (s *Store) checkName(name string) error {
 	if name == "" {
 		return nil
 	}
@@ -95,16 +95,16 @@ func (s *store) checkName(name string) error {
 // sweepContainers removes what killed commands left: containers whose making or
 // removing was cut short, and those that were to go with --rm. The caller holds
 // the lock on making containers.
-func (s *store) sweepContainers() error {
+func (s *Store) sweepContainers() error {
 	all, err := s.containerDirs()
 	if err != nil {
 		return err
 	}
 	keep := map[string]bool{}
 	for _, c := range all {
-		keep[c.ID] = !c.Remove
+		keep[c.ID] = !c.AutoRemove
 	}
-	entries, err := os.ReadDir(s.path("containers"))
+	entries, err := os.ReadDir(s.Path("containers"))
 	if err != nil {
 		return err
 	}
@@ -112,13 +112,13 @@ func (s *store) sweepContainers() error {
 		if keep[e.Name()] {
 			continue
 		}
-		c := &containerDir{ID: e.Name(), Dir: s.path("containers", e.Name())}
-		if err := c.tryLock(); errors.Is(err, errRunning) {
+		c := &Container{ID: e.Name(), Dir: s.Path("containers", e.Name())}
+		if err := c.TryLock(); errors.Is(err, errRunning) {
 			continue
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := c.remove(); err != nil {
+		if err := c.Remove(); err != nil {
 			return err
 		}
 	}
@@ -146,14 +146,14 @@ func lockFile(path string) (unlock func(), err error) {
 
 // containerDirs lists all containers. What has no description is not one, yet
 // or any more. An empty one is what a power cut can make of a new file.
-func (s *store) containerDirs() ([]*containerDir, error) {
-	entries, err := os.ReadDir(s.path("containers"))
+func (s *Store) containerDirs() ([]*Container, error) {
+	entries, err := os.ReadDir(s.Path("containers"))
 	if err != nil {
 		return nil, err
 	}
-	var all []*containerDir
+	var all []*Container
 	for _, e := range entries {
-		c := &containerDir{Dir: s.path("containers", e.Name())}
+		c := &Container{Dir: s.Path("containers", e.Name())}
 		path := filepath.Join(c.Dir, "container.json")
 		text, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
@@ -170,13 +170,13 @@ func (s *store) containerDirs() ([]*containerDir, error) {
 	return all, nil
 }
 
-// findContainer finds a container by name, id or the start of its id.
-func (s *store) findContainer(ref string) (*containerDir, error) {
+// FindContainer finds a container by name, id or the start of its id.
+func (s *Store) FindContainer(ref string) (*Container, error) {
 	all, err := s.containerDirs()
 	if err != nil {
 		return nil, err
 	}
-	var found []*containerDir
+	var found []*Container
 	var there []string
 	for _, c := range all {
 		there = append(there, strings.TrimSpace(c.ID+" "+c.Name))
@@ -201,8 +201,8 @@ func (s *store) findContainer(ref string) (*containerDir, error) {
 
 var errRunning = errors.New("it is running: stop it first")
 
-// tryLock makes sure that the container does not run, and will not start.
-func (c *containerDir) tryLock() error {
+// TryLock makes sure that the container does not run, and will not start.
+func (c *Container) TryLock() error {
 	lock, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -215,8 +215,11 @@ func (c *containerDir) tryLock() error {
 	return nil
 }
 
-// remove removes a container that does not run.
-func (c *containerDir) remove() error {
+// Remove removes a container that does not run.
+func (c *Container) Remove() error {
+	if c.Dir == "" { // it was never made
+		return nil
+	}
 	if c.lock != nil {
 		defer c.lock.Close()
 	}

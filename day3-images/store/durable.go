@@ -1,4 +1,4 @@
-package main
+package store
 
 import (
 	"errors"
@@ -17,14 +17,14 @@ import (
 // trusted after a reboot: see forgetUnfinished.
 
 // sync writes all of the store to the disk.
-func (s *store) sync() error {
-	dir, err := os.Open(s.root)
+func (s *Store) sync() error {
+	dir, err := os.Open(s.Root)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
 	if err := unix.Syncfs(int(dir.Fd())); err != nil {
-		return fmt.Errorf("write %s to the disk: %w", s.root, err)
+		return fmt.Errorf("write %s to the disk: %w", s.Root, err)
 	}
 	return nil
 }
@@ -54,12 +54,12 @@ func replaceFile(path string, content []byte) error {
 // forgetUnfinished removes, when the machine has been booted since an image was
 // last added, what pulls that did not finish have left: they may have ended
 // with a power cut. The caller holds the lock.
-func (s *store) forgetUnfinished() error {
+func (s *Store) forgetUnfinished() error {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return fmt.Errorf("find out when the machine was booted: %w", err)
 	}
-	last, err := os.ReadFile(s.path("boot"))
+	last, err := os.ReadFile(s.Path("boot"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -68,10 +68,10 @@ func (s *store) forgetUnfinished() error {
 	}
 	rubbish, err := s.collect()
 	if rubbish != nil {
-		err = errors.Join(err, rubbish.end())
+		err = errors.Join(err, rubbish.End())
 	}
 	if err != nil {
 		return err
 	}
-	return replaceFile(s.path("boot"), boot)
+	return replaceFile(s.Path("boot"), boot)
 }

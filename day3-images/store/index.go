@@ -1,4 +1,4 @@
-package main
+package store
 
 import (
 	"encoding/json"
@@ -16,15 +16,15 @@ import (
 // without a name once. The names are annotations: skopeo and podman read the
 // first, containerd the second.
 const (
-	annotationName       = "org.opencontainers.image.ref.name"
-	annotationContainerd = "io.containerd.image.name"
+	AnnotationName       = "org.opencontainers.image.ref.name"
+	AnnotationContainerd = "io.containerd.image.name"
 	// The digest that the registry has for the image: it is the manifest's, or
 	// that of an index from which one manifest was chosen.
 	annotationPulled = "go-docker.pulled-digest"
 )
 
-func (s *store) readIndex() (*v1.IndexManifest, error) {
-	path := s.path("index.json")
+func (s *Store) ReadIndex() (*v1.IndexManifest, error) {
+	path := s.Path("index.json")
 	text, err := image.ReadDocument(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}, nil
@@ -41,8 +41,8 @@ func (s *store) readIndex() (*v1.IndexManifest, error) {
 
 // changeIndex replaces index.json by what change makes of it. The caller holds
 // the lock.
-func (s *store) changeIndex(change func(*v1.IndexManifest) error) error {
-	index, err := s.readIndex()
+func (s *Store) changeIndex(change func(*v1.IndexManifest) error) error {
+	index, err := s.ReadIndex()
 	if err != nil {
 		return err
 	}
@@ -56,12 +56,12 @@ func (s *store) changeIndex(change func(*v1.IndexManifest) error) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(s.path("index.json"), append(text, '\n'))
+	return replaceFile(s.Path("index.json"), append(text, '\n'))
 }
 
-// publish puts a manifest, all of whose blobs and layers are there, into the
+// Publish puts a manifest, all of whose blobs and layers are there, into the
 // index. It reports whether that changed anything.
-func (s *store) publish(manifest v1.Descriptor, name string, pulled v1.Hash) (isNew bool, err error) {
+func (s *Store) Publish(manifest v1.Descriptor, name string, pulled v1.Hash) (isNew bool, err error) {
 	if err := s.sync(); err != nil {
 		return false, err
 	}
@@ -73,7 +73,7 @@ func (s *store) publish(manifest v1.Descriptor, name string, pulled v1.Hash) (is
 	err = s.changeIndex(func(index *v1.IndexManifest) error {
 		isNew = true
 		for _, d := range index.Manifests {
-			if d.Digest == manifest.Digest && nameOf(d) == name {
+			if d.Digest == manifest.Digest && NameOf(d) == name {
 				isNew = false
 			}
 		}
@@ -88,7 +88,7 @@ func (s *store) publish(manifest v1.Descriptor, name string, pulled v1.Hash) (is
 func enter(index *v1.IndexManifest, manifest v1.Descriptor, name string, pulled v1.Hash) {
 	if name != "" {
 		leave(index, name)
-		manifest.Annotations = map[string]string{annotationName: name, annotationContainerd: name}
+		manifest.Annotations = map[string]string{AnnotationName: name, AnnotationContainerd: name}
 		if pulled != (v1.Hash{}) {
 			manifest.Annotations[annotationPulled] = pulled.String()
 		}
@@ -98,14 +98,14 @@ func enter(index *v1.IndexManifest, manifest v1.Descriptor, name string, pulled 
 		return
 	}
 	index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool {
-		return listed(d) && nameOf(d) == ""
+		return listed(d) && NameOf(d) == ""
 	})
 	index.Manifests = append(index.Manifests, manifest)
 }
 
 // leave takes a name off the list. The image stays.
 func leave(index *v1.IndexManifest, name string) {
-	i := slices.IndexFunc(index.Manifests, func(d v1.Descriptor) bool { return nameOf(d) == name })
+	i := slices.IndexFunc(index.Manifests, func(d v1.Descriptor) bool { return NameOf(d) == name })
 	if i < 0 {
 		return
 	}
@@ -115,11 +115,11 @@ func leave(index *v1.IndexManifest, name string) {
 	enter(index, manifest, "", v1.Hash{})
 }
 
-// nameOf returns a listed manifest's name, as reference.String writes it.
-func nameOf(d v1.Descriptor) string { return d.Annotations[annotationName] }
+// NameOf returns a listed manifest's name, as reference.String writes it.
+func NameOf(d v1.Descriptor) string { return d.Annotations[AnnotationName] }
 
-// tag gives an image one more name.
-func (s *store) tag(ref, name string) error {
+// Tag gives an image one more name.
+func (s *Store) Tag(ref, name string) error {
 	unlock, err := s.lock()
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package main
+package store
 
 import (
 	"context"
@@ -26,94 +26,97 @@ const (
 	maxImageBytes   = 64 << 30
 	maxImageEntries = 4 << 20
 
-	// layersAtOnce is Docker's number. More do not make it faster.
-	layersAtOnce = 3
+	// LayersAtOnce is Docker's number. More do not make it faster.
+	LayersAtOnce = 3
 )
 
-func newQuota() *layer.Quota { return &layer.Quota{Bytes: maxImageBytes, Entries: maxImageEntries} }
+func NewQuota() *layer.Quota { return &layer.Quota{Bytes: maxImageBytes, Entries: maxImageEntries} }
 
-func (s *store) layerPath(diffID v1.Hash) string { return s.path("layers", "sha256", diffID.Hex) }
+func (s *Store) LayerPath(diffID v1.Hash) string { return s.Path("layers", "sha256", diffID.Hex) }
 
-func (s *store) hasLayer(diffID v1.Hash) bool {
-	info, err := os.Lstat(s.layerPath(diffID))
+func (s *Store) HasLayer(diffID v1.Hash) bool {
+	info, err := os.Lstat(s.LayerPath(diffID))
 	return err == nil && info.IsDir()
 }
 
-// layerDirs returns the directories of an image's layers, the lowest first. It
+// LayerDirs returns the directories of an image's layers, the lowest first. It
 // unpacks what is not there; hold the image before.
-func (s *store) layerDirs(ctx context.Context, img *Image) ([]string, error) {
+func (s *Store) LayerDirs(ctx context.Context, img *Image) ([]string, error) {
 	var dirs []string
 	complete := true
 	for _, diffID := range img.Config.RootFS.DiffIDs {
-		dirs = append(dirs, s.layerPath(diffID))
-		complete = complete && s.hasLayer(diffID)
+		dirs = append(dirs, s.LayerPath(diffID))
+		complete = complete && s.HasLayer(diffID)
 	}
 	if complete {
 		return dirs, nil
 	}
-	if err := s.unpackImage(ctx, img.Manifest, img.Config); err != nil {
+	if err := s.UnpackImage(ctx, img.Manifest, img.Config); err != nil {
 		return nil, err
 	}
 	return dirs, s.sync()
 }
 
-// unpackImage unpacks an image's layers from their blobs.
-func (s *store) unpackImage(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile) error {
+// UnpackImage unpacks an image's layers from their blobs.
+func (s *Store) UnpackImage(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(layersAtOnce)
-	quota := newQuota()
-	known, err := s.knownLayers()
+	group.SetLimit(LayersAtOnce)
+	quota := NewQuota()
+	known, err := s.KnownLayers()
 	if err != nil {
 		return err
 	}
 	for i, diffID := range config.RootFS.DiffIDs {
-		if blob := m.Layers[i]; !s.hasLayer(diffID) || !known[knownLayer{blob.Digest, diffID}] {
-			group.Go(func() error { return s.unpackBlob(ctx, blob, diffID, quota) })
+		if blob := m.Layers[i]; !s.HasLayer(diffID) || !known.Has(blob.Digest, diffID) {
+			group.Go(func() error { return s.UnpackBlob(ctx, blob, diffID, quota) })
 		}
 	}
 	return group.Wait()
 }
 
-// A knownLayer is a blob, and what it was found to unpack to.
-type knownLayer struct{ blob, diffID v1.Hash }
+// Known says which blobs were found to unpack to which layers.
+type Known map[[2]v1.Hash]bool
 
-// knownLayers are those of all images here. That blob and layer are both there
+// Has tells whether the blob was found to unpack to the layer.
+func (k Known) Has(blob, diffID v1.Hash) bool { return k[[2]v1.Hash{blob, diffID}] }
+
+// KnownLayers are those of all images here. That blob and layer are both there
 // does not make them one: a manifest could name the blob of one layer and its
 // configuration another one, and the image would not be the same to us and to
 // those who get it from us.
-func (s *store) knownLayers() (map[knownLayer]bool, error) {
-	all, err := s.images()
+func (s *Store) KnownLayers() (Known, error) {
+	all, err := s.Images()
 	if err != nil {
 		return nil, err
 	}
-	known := map[knownLayer]bool{}
+	known := Known{}
 	for _, img := range all {
 		for i, blob := range img.Manifest.Layers {
-			known[knownLayer{blob.Digest, img.Config.RootFS.DiffIDs[i]}] = true
+			known[[2]v1.Hash{blob.Digest, img.Config.RootFS.DiffIDs[i]}] = true
 		}
 	}
 	return known, nil
 }
 
-func (s *store) unpackBlob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash, q *layer.Quota) error {
-	file, err := s.openBlob(blob)
+func (s *Store) UnpackBlob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash, q *layer.Quota) error {
+	file, err := s.OpenBlob(blob)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	return s.unpack(ctx, interrupt.Reader(ctx, file), diffID, q)
+	return s.Unpack(ctx, interrupt.Reader(ctx, file), diffID, q)
 }
 
-// unpack makes a layer's directory from its tar, compressed or not. It reads r
+// Unpack makes a layer's directory from its tar, compressed or not. It reads r
 // to its end and takes the layer in only after that, so an r that verifies
 // itself has its say.
-func (s *store) unpack(ctx context.Context, r io.Reader, diffID v1.Hash, q *layer.Quota) (err error) {
-	j, err := s.begin(ctx, "layer-"+diffID.Hex)
+func (s *Store) Unpack(ctx context.Context, r io.Reader, diffID v1.Hash, q *layer.Quota) (err error) {
+	j, err := s.Begin(ctx, "layer-"+diffID.Hex)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, j.end()) }()
-	if s.hasLayer(diffID) { // but is this the layer?
+	defer func() { err = errors.Join(err, j.End()) }()
+	if s.HasLayer(diffID) { // but is this the layer?
 		err := readVerified(r, diffID, func(tar io.Reader) error {
 			_, err := io.Copy(io.Discard, layer.Metered(tar, q))
 			return err
@@ -123,7 +126,7 @@ func (s *store) unpack(ctx context.Context, r io.Reader, diffID v1.Hash, q *laye
 		}
 		return nil
 	}
-	dir := j.path("layer")
+	dir := j.Path("layer")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
@@ -131,7 +134,7 @@ func (s *store) unpack(ctx context.Context, r io.Reader, diffID v1.Hash, q *laye
 	if err != nil {
 		return explainUnpack(err, r)
 	}
-	return os.Rename(dir, s.layerPath(diffID))
+	return os.Rename(dir, s.LayerPath(diffID))
 }
 
 // readVerified has read read a layer's tar to its end, and fails if it was not

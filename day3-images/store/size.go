@@ -1,4 +1,4 @@
-package main
+package store
 
 import (
 	"errors"
@@ -9,10 +9,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// size is that of the files in an image's layers.
-func (s *store) size(img *Image) (sum int64, err error) {
+// Size is that of the files in an image's layers.
+func (s *Store) Size(img *Image) (sum int64, err error) {
 	for _, diffID := range img.Config.RootFS.DiffIDs {
-		size, err := s.layerSize(diffID)
+		size, err := s.LayerSize(diffID)
 		if err != nil {
 			return 0, err
 		}
@@ -21,9 +21,9 @@ func (s *store) size(img *Image) (sum int64, err error) {
 	return sum, nil
 }
 
-func (s *store) layerSize(diffID v1.Hash) (sum int64, err error) {
+func (s *Store) LayerSize(diffID v1.Hash) (sum int64, err error) {
 	seen := map[uint64]bool{} // a file with two names is there once
-	err = filepath.WalkDir(s.layerPath(diffID), func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(s.LayerPath(diffID), func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // rmi was quicker, or it is not unpacked
 		}
