@@ -41,7 +41,7 @@ func TestAddLayer(t *testing.T) {
 	if !slices.Equal(img.Names, []string{"docker.io/library/app:2"}) || len(img.Config.History) != 2 || len(img.Manifest.Layers) != 2 {
 		t.Errorf("%+v", img)
 	}
-	if img.Config.OS != "linux" || img.Config.Architecture != hostPlatform().Architecture || time.Since(img.Config.Created.Time) > time.Hour {
+	if img.Config.OS != "linux" || img.Config.Architecture != image.HostPlatform().Architecture || time.Since(img.Config.Created.Time) > time.Hour {
 		t.Errorf("%+v", img.Config)
 	}
 	dirs, err := s.LayerDirs(t.Context(), img)

@@ -31,7 +31,7 @@ var importCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		platform := hostPlatform()
+		platform := image.HostPlatform()
 		if ctx.IsSet("platform") {
 			if platform, err = image.ParsePlatform(ctx.String("platform")); err != nil {
 				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)

@@ -23,7 +23,7 @@ var loadCommand = &cli.Command{
 		if ctx.Args().Present() {
 			return errors.New("load takes no argument: name the file with -i")
 		}
-		platform := hostPlatform()
+		platform := image.HostPlatform()
 		if ctx.IsSet("platform") {
 			var err error
 			if platform, err = image.ParsePlatform(ctx.String("platform")); err != nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -201,7 +202,7 @@ func TestPullFromPeers(t *testing.T) {
 func TestPullManifestList(t *testing.T) {
 	p := newPeers(t, "buildah", "docker-registry")
 	p.run("buildah", "manifest", "create", "list")
-	for _, arch := range []string{"s390x", hostPlatform().Architecture} {
+	for _, arch := range []string{"s390x", image.HostPlatform().Architecture} {
 		c := p.run("buildah", "from", "scratch")
 		p.run("buildah", "config", "--arch", arch, c)
 		p.run("buildah", "commit", "--rm", c, arch)
@@ -210,7 +211,7 @@ func TestPullManifestList(t *testing.T) {
 	tag := p.registry + "/list:1"
 	p.run("buildah", "manifest", "push", "-q", "--all", "--tls-verify=false", "list", "docker://"+tag)
 	s := emptyStore(t)
-	for _, arch := range []string{hostPlatform().Architecture, "s390x"} {
+	for _, arch := range []string{image.HostPlatform().Architecture, "s390x"} {
 		ok(t, s, "pull", "-q", "--platform", "linux/"+arch, tag)
 		if img, err := s.Resolve(tag); err != nil || img.Config.Architecture != arch {
 			t.Errorf("%s: %+v, %v", arch, img, err)
@@ -282,7 +283,7 @@ func TestPeersTakeWhatWeSave(t *testing.T) {
 		}
 	}
 	// The store itself is an OCI image layout.
-	if got := p.run("skopeo", "inspect", "--format", "{{.Architecture}}", "oci:"+s.Root+":docker.io/library/ours:gzip"); got != hostPlatform().Architecture {
+	if got := p.run("skopeo", "inspect", "--format", "{{.Architecture}}", "oci:"+s.Root+":docker.io/library/ours:gzip"); got != image.HostPlatform().Architecture {
 		t.Errorf("skopeo inspect of the store: %s", got)
 	}
 }
@@ -337,7 +338,7 @@ func TestUmoci(t *testing.T) {
 	p.run("umoci", "unpack", "--image", layout+":x", p.dir+"/bundle")
 	p.run("sh", "-ec", `mkdir -p "$1/etc"; echo 1 >"$1/etc/a"; mkfifo "$1/fifo"; ln "$1/etc/a" "$1/b"`, "sh", p.dir+"/bundle/rootfs")
 	p.run("umoci", "repack", "--image", layout+":x", p.dir+"/bundle")
-	p.run("umoci", "config", "--image", layout+":x", "--config.cmd", "/bin/sh", "--os", "linux", "--architecture", hostPlatform().Architecture)
+	p.run("umoci", "config", "--image", layout+":x", "--config.cmd", "/bin/sh", "--os", "linux", "--architecture", image.HostPlatform().Architecture)
 	tag := p.registry + "/umoci:1"
 	p.run("skopeo", "copy", "-q", "--dest-tls-verify=false", "oci:"+layout+":x", "docker://"+tag)
 	p.run("skopeo", "copy", "-q", "oci:"+layout+":x", "oci-archive:"+p.dir+"/x.tar:umoci:2")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/layer"
@@ -32,9 +31,6 @@ type pulled struct {
 	digest v1.Hash // the registry's name for it
 	isNew  bool
 }
-
-// hostPlatform is what this machine runs. The names are the same as Go's.
-func hostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
 
 // run fetches the image and gives it its name. Whatever happens before that,
 // the store has the same images as before; but layers that are complete stay

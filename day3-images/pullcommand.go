@@ -33,7 +33,7 @@ var pullCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		p := &pull{store: s, ref: ref, platform: hostPlatform()}
+		p := &pull{store: s, ref: ref, platform: image.HostPlatform()}
 		if ctx.IsSet("platform") {
 			if p.platform, err = image.ParsePlatform(ctx.String("platform")); err != nil {
 				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
@@ -88,7 +88,7 @@ func resolveOrPull(ctx *cli.Context, s *store.Store, name string) (*store.Image,
 		return nil, err
 	}
 	logrus.Infof("image %s is not in the store: pulling it", name)
-	p := &pull{store: s, ref: ref, platform: hostPlatform()}
+	p := &pull{store: s, ref: ref, platform: image.HostPlatform()}
 	if err := runPull(p, ctx.StringSlice("insecure-registry"), false); err != nil {
 		return nil, err
 	}

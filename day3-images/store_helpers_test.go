@@ -175,9 +175,19 @@ func makeImage(t testing.TB, layers ...[]byte) *imageParts {
 			t.Fatal(err)
 		}
 		p.config.RootFS.DiffIDs = append(p.config.RootFS.DiffIDs, image.SHA256(content))
-		p.manifest.Layers = append(p.manifest.Layers, v1.Descriptor{MediaType: layerType(blob), Digest: image.SHA256(blob), Size: int64(len(blob))})
+		p.manifest.Layers = append(p.manifest.Layers, v1.Descriptor{MediaType: layerTypeOf(blob), Digest: image.SHA256(blob), Size: int64(len(blob))})
 	}
 	return p
+}
+
+func layerTypeOf(blob []byte) types.MediaType {
+	switch {
+	case bytes.HasPrefix(blob, []byte{0x1f, 0x8b}):
+		return types.OCILayer
+	case bytes.HasPrefix(blob, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return types.OCILayerZStd
+	}
+	return types.OCIUncompressedLayer
 }
 
 // smallImage has three layers, each compressed in another way, of which the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -162,6 +163,9 @@ func ParseConfig(text []byte, m *v1.Manifest) (*v1.ConfigFile, error) {
 	}
 	return c, nil
 }
+
+// HostPlatform is what this machine runs. The names are the same as Go's.
+func HostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
 
 // ParsePlatform reads --platform: OS/ARCH or OS/ARCH/VARIANT.
 func ParsePlatform(s string) (v1.Platform, error) {
