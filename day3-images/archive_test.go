@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/store"
@@ -64,15 +66,15 @@ func tarOf(t testing.TB, files map[string]string) []byte {
 
 func (s testStore) loadBytes(t testing.TB, content []byte) ([]string, error) {
 	t.Helper()
-	return load(t.Context(), s.Store, bytes.NewReader(content), image.HostPlatform())
+	return archive.Load(t.Context(), s.Store, bytes.NewReader(content), image.HostPlatform())
 }
 
 func TestLoad(t *testing.T) {
 	needRoot(t)
 	containerd := map[string]string{store.AnnotationContainerd: "docker.io/library/app:1", store.AnnotationName: "1"}
 	for name, test := range map[string]struct {
-		archive func(p *imageParts) []byte
-		names   []string
+		Saver func(p *imageParts) []byte
+		names []string
 	}{
 		"oci": {func(p *imageParts) []byte {
 			return tarOf(t, p.ociFiles(t, map[string]string{store.AnnotationName: "localhost:5000/app:1"}))
@@ -98,7 +100,7 @@ func TestLoad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, p := emptyStore(t), smallImage(t)
-			done, err := s.loadBytes(t, test.archive(p))
+			done, err := s.loadBytes(t, test.Saver(p))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -204,8 +206,8 @@ func TestLoadRefuses(t *testing.T) {
 	}
 	blob := func(p *imageParts, i int) string { return "blobs/sha256/" + p.manifest.Layers[i].Digest.Hex }
 	for name, test := range map[string]struct {
-		archive func(p *imageParts) []byte
-		want    string
+		Saver func(p *imageParts) []byte
+		want  string
 	}{
 		"nothing":      {func(p *imageParts) []byte { return nil }, "not an image archive"},
 		"no tar":       {func(p *imageParts) []byte { return testkit.Text(5000) }, "read the archive"},
@@ -268,7 +270,7 @@ func TestLoadRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := emptyStore(t)
 			archive := filepath.Join(t.TempDir(), "archive.tar")
-			if err := os.WriteFile(archive, test.archive(smallImage(t)), 0o600); err != nil {
+			if err := os.WriteFile(archive, test.Saver(smallImage(t)), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			got := finish(t, onStore(s, "load", "-i", archive))
@@ -307,11 +309,11 @@ func TestSaveAndLoad(t *testing.T) {
 	if _, err := from.loadBytes(t, tarOf(t, smallImage(t).dockerFiles(t, "app:1", "localhost:5000/other:2"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := addLayer(context.Background(), from.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "second"); err != nil {
+	if _, err := commit.AddLayer(context.Background(), from.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "second"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, format := range []string{dockerArchive, ociArchive} {
+	for _, format := range []string{archive.DockerArchive, archive.OCIArchive} {
 		file := filepath.Join(dir, format)
 		ok(t, from, "save", "--format", format, "-o", file, "app:1", "localhost:5000/other:2", "second")
 		to := emptyStore(t)
@@ -332,7 +334,7 @@ func TestSaveAndLoad(t *testing.T) {
 			t.Errorf("%s: two saves differ", format)
 		}
 		names := namesIn(t, first)
-		if slices.Contains(names, "manifest.json") != (format == dockerArchive) || !slices.Contains(names, "oci-layout") {
+		if slices.Contains(names, "manifest.json") != (format == archive.DockerArchive) || !slices.Contains(names, "oci-layout") {
 			t.Errorf("%s: has %q", format, names)
 		}
 	}
@@ -368,7 +370,7 @@ func namesIn(t testing.TB, content []byte) (names []string) {
 func TestSaveRefuses(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
+	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -397,7 +399,7 @@ func TestSaveRefuses(t *testing.T) {
 func TestArchivesAndTerminals(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
+	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"save", "x"}, {"load"}, {"import", "-"}} {

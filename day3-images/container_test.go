@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -54,9 +55,9 @@ func boxes(t testing.TB, more []testkit.Entry, instructions ...string) testStore
 		t.Fatal(err)
 	}
 	config := func(file *v1.ConfigFile) { change(&file.Config) }
-	img, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), config, "busybox")
+	img, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), config, "busybox")
 	if err == nil && len(more) > 0 {
-		_, err = addLayer(context.Background(), s.Store, img, testkit.WriteTar(t, more...), config, "busybox")
+		_, err = commit.AddLayer(context.Background(), s.Store, img, testkit.WriteTar(t, more...), config, "busybox")
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -44,7 +45,7 @@ func scenarios(t *testing.T) []scenario {
 		{"load", func(*testing.T, testStore) []string { return []string{"load", "-i", archive} }, "app:1"},
 		{"import", func(*testing.T, testStore) []string { return []string{"import", root, "app:1"} }, "app:1"},
 		{"rmi", func(t *testing.T, s testStore) []string {
-			if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
+			if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
 				t.Fatal(err)
 			}
 			return []string{"rmi", "-f", "app:1"}
@@ -85,7 +86,7 @@ func (sc scenario) afterCrash(t *testing.T, s testStore, args []string) {
 
 func storeWithOther(t *testing.T) testStore {
 	s := emptyStore(t)
-	if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
+	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -41,7 +42,7 @@ func buildDemoImage(ctx context.Context, s *store.Store) (*store.Image, error) {
 	}
 	var img *store.Image
 	for _, layer := range layers {
-		img, err = addLayer(ctx, s, img, func(out io.Writer) error {
+		img, err = commit.AddLayer(ctx, s, img, func(out io.Writer) error {
 			w := tar.NewWriter(out)
 			return errors.Join(layer(w), w.Close())
 		}, func(config *v1.ConfigFile) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -92,7 +93,7 @@ func TestRunOnFullDisk(t *testing.T) {
 		}
 	}()
 	s := openTestStore(t, mount+"/store")
-	if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) {}, "busybox"); err != nil {
+	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) {}, "busybox"); err != nil {
 		t.Fatal(err)
 	}
 	run := func() *exec.Cmd { return s.run(t, "--rm", "busybox", "sh", "-c", "echo alive >x; cat x") }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/store"
@@ -23,7 +24,7 @@ import (
 // madeImage adds an image of one file with a fixed time.
 func madeImage(t testing.TB, s testStore, base *store.Image, name, file, content string) *store.Image {
 	t.Helper()
-	img, err := addLayer(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File(file, content)), func(c *v1.ConfigFile) {
+	img, err := commit.AddLayer(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File(file, content)), func(c *v1.ConfigFile) {
 		c.History[len(c.History)-1].CreatedBy = "make " + file
 		c.Config.Cmd = []string{"/bin/" + file}
 	}, name)
@@ -58,17 +59,17 @@ func TestAddLayer(t *testing.T) {
 		t.Errorf("names %q", img.Names)
 	}
 	before := contents(t, s)
-	if _, err := addLayer(context.Background(), s.Store, base, func(w io.Writer) error {
+	if _, err := commit.AddLayer(context.Background(), s.Store, base, func(w io.Writer) error {
 		fmt.Fprint(w, "half")
 		return os.ErrClosed
 	}, func(*v1.ConfigFile) {}, "x"); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := addLayer(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
+	if _, err := commit.AddLayer(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
 		t.Error("a layer that leads out was added")
 	}
 	for _, name := range []string{"UP", "x@" + testkit.ADigest} {
-		if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t), func(*v1.ConfigFile) {}, name); err == nil {
+		if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t), func(*v1.ConfigFile) {}, name); err == nil {
 			t.Errorf("an image is named %q", name)
 		}
 	}
@@ -234,7 +235,7 @@ func TestInspectAndHistory(t *testing.T) {
 		t.Errorf("%q: %+v, %v", lines, row, err)
 	}
 	// What is in an image does not reach the terminal.
-	_, err = addLayer(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("x", "")), func(c *v1.ConfigFile) {
+	_, err = commit.AddLayer(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("x", "")), func(c *v1.ConfigFile) {
 		last := &c.History[len(c.History)-1]
 		last.CreatedBy, last.Comment = "\x1b]0;title\x07 "+strings.Repeat("層", 50), "two\nlines\r\u009b31m"
 	}, "evil")

@@ -3,48 +3,61 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
-	"strings"
 
-	"example.com/go-docker/day3-images/interrupt"
-	"example.com/go-docker/day3-images/layer"
-	"github.com/moby/term"
+	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/store"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/urfave/cli/v2"
 )
 
-// copyRootFS writes the tar that source is, or that it makes if it is a
-// directory.
-func copyRootFS(ctx context.Context, w io.Writer, source string) error {
-	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
-		return errors.New("fetch it first: a URL alone does not say what must come from there")
-	}
-	if info, err := os.Stat(source); err == nil && info.IsDir() {
-		return packTree(w, source)
-	}
-	file, err := openInput(source)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	tar, err := layer.Decompress(interrupt.Waiting(ctx, file))
-	if err != nil {
-		return err
-	}
-	defer tar.Close()
-	n, err := io.Copy(w, tar)
-	if err == nil && n == 0 {
-		err = errors.New("it is empty")
-	}
-	return err
-}
-
-// openInput opens a file, or standard input for "-".
-func openInput(name string) (*os.File, error) {
-	if name != "-" {
-		return os.Open(name)
-	}
-	if term.IsTerminal(os.Stdin.Fd()) {
-		return nil, errors.New("standard input is a terminal: name a file, or pipe one in")
-	}
-	return os.Stdin, nil
+var importCommand = &cli.Command{
+	Name:      "import",
+	Usage:     "make an image of one layer from a root file system",
+	ArgsUsage: "FILE.tar|DIRECTORY|- [NAME[:TAG]]",
+	Flags: []cli.Flag{
+		changeFlag(),
+		&cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
+		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of what is in it (default: this machine's)"},
+	},
+	Action: func(ctx *cli.Context) error {
+		if ctx.NArg() < 1 || ctx.NArg() > 2 {
+			return errors.New("import requires a file, a directory or -, and a name at most: see import --help")
+		}
+		source := ctx.Args().First()
+		change, err := parseChanges(ctx.StringSlice("change"))
+		if err != nil {
+			return err
+		}
+		platform := image.HostPlatform()
+		if ctx.IsSet("platform") {
+			if platform, err = image.ParsePlatform(ctx.String("platform")); err != nil {
+				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
+			}
+		}
+		if os.Geteuid() != 0 {
+			return errNotRoot
+		}
+		s, err := store.Open(ctx.String("root"))
+		if err != nil {
+			return err
+		}
+		config := func(c *v1.ConfigFile) {
+			c.OS, c.Architecture, c.Variant = platform.OS, platform.Architecture, platform.Variant
+			c.History[0].CreatedBy, c.History[0].Comment = "import "+source, ctx.String("message")
+			change(&c.Config)
+		}
+		return interruptible(func(until context.Context) error {
+			img, err := commit.AddLayer(until, s, nil, func(w io.Writer) error { return archive.CopyRoot(until, w, source) }, config, ctx.Args().Get(1))
+			if err != nil {
+				return fmt.Errorf("import %s: %w", source, err)
+			}
+			fmt.Println(img.ID)
+			return nil
+		})
+	},
 }

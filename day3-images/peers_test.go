@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -234,17 +236,17 @@ func TestPeersTakeWhatWeSave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		img, err = addLayer(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("etc/.wh.a", ""), testkit.File("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
+		img, err = commit.AddLayer(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("etc/.wh.a", ""), testkit.File("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, format := range []string{dockerArchive, ociArchive} {
+		for _, format := range []string{archive.DockerArchive, archive.OCIArchive} {
 			t.Run(format+" "+compression, func(t *testing.T) {
 				p := &peers{t: t, dir: shortDir(t)}
 				file := p.dir + "/image.tar"
 				ok(t, s, "save", "--format", format, "-o", file, "ours:"+compression)
 				source := format + ":" + file
-				if format == ociArchive {
+				if format == archive.OCIArchive {
 					source += ":docker.io/library/ours:" + compression
 				}
 				var inspected struct{ Architecture string }

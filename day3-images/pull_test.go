@@ -15,6 +15,7 @@ import (
 
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -400,9 +401,9 @@ func TestPullEveryByte(t *testing.T) {
 		broken := bytes.Clone(app.layers[0])
 		broken[i] ^= 1 << (i % 8)
 		hub.setBlob(digest, broken)
-		p := &pull{store: s.Store, ref: ref, platform: image.HostPlatform(), progress: newProgress(os.Stderr, true)}
-		_, err := p.run(t.Context(), nil)
-		p.progress.close()
+		p := &registry.Pull{Store: s.Store, Ref: ref, Platform: image.HostPlatform(), Progress: registry.NewProgress(os.Stderr, true)}
+		_, err := p.Run(t.Context(), nil)
+		p.Progress.Close()
 		if err == nil {
 			t.Fatalf("byte %d changed, and pulled", i)
 		}

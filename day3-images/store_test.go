@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/store"
@@ -33,7 +34,7 @@ func TestStoreIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	setuid := testkit.File("su", "").WithMode(0o4755)
-	img, err := addLayer(context.Background(), s, nil, testkit.WriteTar(t, setuid), func(*v1.ConfigFile) {}, "x")
+	img, err := commit.AddLayer(context.Background(), s, nil, testkit.WriteTar(t, setuid), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func TestStoreIsClosed(t *testing.T) {
 func TestForgetUnfinished(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "kept"); err != nil {
+	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "kept"); err != nil {
 		t.Fatal(err)
 	}
 	want := contents(t, s)
@@ -108,7 +109,7 @@ func TestForgetUnfinished(t *testing.T) {
 func TestDamagedBlobs(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	img, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
+	img, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +177,7 @@ func TestDamagedBlobs(t *testing.T) {
 func TestSaveDamaged(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	img, err := addLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
+	img, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}

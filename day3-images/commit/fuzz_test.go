@@ -1,4 +1,4 @@
-package main
+package commit
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ import (
 // Without -fuzzminimizetime it spends minutes on making smaller what it finds
 // interesting.
 func FuzzUnpackLayer(f *testing.F) {
-	needRoot(f)
+	testkit.NeedRoot(f)
 	for _, c := range testkit.HostileLayers(f) {
 		if content := c.Layer(cageOutside); len(content) < 32<<10 { // the fuzzer is slow with large ones
 			f.Add(content)
@@ -130,7 +130,7 @@ func tryLayer(t *testing.T, content []byte) error {
 		return nil
 	}
 	var packed bytes.Buffer
-	if err := packLayer(&packed, cageLayer); err != nil {
+	if err := PackLayer(&packed, cageLayer); err != nil {
 		return fmt.Errorf("what was unpacked does not pack: %w", err)
 	}
 	if err := layer.Unpack(&packed, cageAgain, &layer.Quota{Bytes: 64 << 20, Entries: 2000}); err != nil {

@@ -1,4 +1,4 @@
-package main
+package archive
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 	"github.com/moby/term"
 )
 
-// writeOutput has write fill a file, or standard output for "" and "-". The
+// WriteOutput has write fill a file, or standard output for "" and "-". The
 // file gets its name when it is complete: an error leaves what was there.
-func writeOutput(name string, write func(io.Writer) error) (err error) {
+func WriteOutput(name string, write func(io.Writer) error) (err error) {
 	if name == "" || name == "-" {
 		if term.IsTerminal(os.Stdout.Fd()) {
 			return errors.New("a tar does not belong on a terminal: use -o FILE, or a pipe")

@@ -1,4 +1,4 @@
-package main
+package commit
 
 import (
 	"archive/tar"
@@ -66,7 +66,7 @@ func unpackTo(t testing.TB, base string, content []byte) string {
 }
 
 func TestPackLayerRoundTrip(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	base := t.TempDir()
 	more := testkit.Tar(t, testkit.Dir("home/").WithMode(0o755), testkit.Dir("home/u/").OwnedBy(1000, 1000),
 		testkit.File("home/u/x2", "x").Xattr("user.comment", "1").Xattr("user.second", "2"),
@@ -87,7 +87,7 @@ func TestPackLayerRoundTrip(t *testing.T) {
 	want := testkit.Facts(t, merged)
 
 	var packed bytes.Buffer
-	if err := packLayer(&packed, upper); err != nil {
+	if err := PackLayer(&packed, upper); err != nil {
 		t.Fatal(err)
 	}
 	checkTimes(t, packed.Bytes())
@@ -95,7 +95,7 @@ func TestPackLayerRoundTrip(t *testing.T) {
 	testkit.SameFacts(t, testkit.Facts(t, testkit.MountOverlay(t, "", append(slices.Clone(layers), again)...)), want)
 	t.Run("umoci", func(t *testing.T) { // it may hide what the first comparison cannot: that we read only what we write
 		if _, err := exec.LookPath("umoci"); err != nil {
-			need(t, false, "umoci")
+			testkit.Need(t, false, "umoci")
 		}
 		got := umociUnpack(t, append(slices.Clone(tars), packed.Bytes()))
 		testkit.SameFacts(t, testkit.Facts(t, got), want)
@@ -105,7 +105,7 @@ func TestPackLayerRoundTrip(t *testing.T) {
 		other := filepath.Join(t.TempDir(), "upper")
 		copyBackwards(t, upper, other)
 		var second bytes.Buffer
-		if err := packLayer(&second, other); err != nil {
+		if err := PackLayer(&second, other); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(packed.Bytes(), second.Bytes()) {
@@ -177,12 +177,12 @@ func umociUnpack(t *testing.T, layers [][]byte) string {
 }
 
 func TestPackTreeRoundTrip(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	for name, made := range map[string][]byte{"made up": testkit.PeerLayers(t)[0], "real": testkit.RealLayer(t), "empty": testkit.Tar(t)} {
 		t.Run(name, func(t *testing.T) {
 			dir := unpackTo(t, t.TempDir(), made)
 			var packed bytes.Buffer
-			if err := packTree(&packed, dir); err != nil {
+			if err := PackTree(&packed, dir); err != nil {
 				t.Fatal(err)
 			}
 			want := testkit.Facts(t, dir)
@@ -197,15 +197,15 @@ func TestPackTreeRoundTrip(t *testing.T) {
 
 // An unpacked layer is what an upper directory is, so it packs to itself.
 func TestPackUnpackedLayer(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	for i, made := range testkit.PeerLayers(t) {
 		dir := unpackTo(t, t.TempDir(), made)
 		var first, second bytes.Buffer
-		if err := packLayer(&first, dir); err != nil {
+		if err := PackLayer(&first, dir); err != nil {
 			t.Fatal(err)
 		}
 		again := unpackTo(t, t.TempDir(), first.Bytes())
-		if err := packLayer(&second, again); err != nil {
+		if err := PackLayer(&second, again); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(first.Bytes(), second.Bytes()) {
@@ -218,7 +218,7 @@ func TestPackUnpackedLayer(t *testing.T) {
 }
 
 func TestPackRefuses(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	for _, c := range []struct {
 		name, script, words string
 	}{
@@ -233,20 +233,20 @@ func TestPackRefuses(t *testing.T) {
 			if text, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, text)
 			}
-			err := packLayer(io.Discard, dir)
+			err := PackLayer(io.Discard, dir)
 			if err == nil || !strings.Contains(err.Error(), c.words) || !strings.Contains(err.Error(), dir) {
 				t.Errorf("the error is %v, want %s", err, c.words)
 			}
 		})
 	}
-	if err := packLayer(io.Discard, "/nowhere/at all"); !errors.Is(err, unix.ENOENT) {
+	if err := PackLayer(io.Discard, "/nowhere/at all"); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("the error is %v", err)
 	}
 }
 
 // A real overlay with the options that spread a file over layers.
 func TestPackRenamedDirectory(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	lower, upper, merged := t.TempDir(), t.TempDir(), t.TempDir()
 	if err := os.MkdirAll(lower+"/dir/sub", 0o755); err != nil {
 		t.Fatal(err)
@@ -259,13 +259,13 @@ func TestPackRenamedDirectory(t *testing.T) {
 	if err := os.Rename(merged+"/dir", merged+"/renamed"); err != nil {
 		t.Fatal(err)
 	}
-	if err := packLayer(io.Discard, upper); err == nil || !strings.Contains(err.Error(), "redirect_dir=off") {
+	if err := PackLayer(io.Discard, upper); err == nil || !strings.Contains(err.Error(), "redirect_dir=off") {
 		t.Errorf("the error is %v", err)
 	}
 }
 
 func TestPackSocket(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	dir := t.TempDir()
 	if err := unix.Mknod(dir+"/socket", unix.S_IFSOCK|0o600, 0); err != nil {
 		t.Fatal(err)
@@ -274,7 +274,7 @@ func TestPackSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	var packed bytes.Buffer
-	if err := packLayer(&packed, dir); err != nil {
+	if err := PackLayer(&packed, dir); err != nil {
 		t.Fatal(err)
 	}
 	if got := testkit.Sketch(t, unpackTo(t, t.TempDir(), packed.Bytes())); got != "file=x" {
@@ -284,18 +284,18 @@ func TestPackSocket(t *testing.T) {
 
 // Every write may fail.
 func TestPackWriteError(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	dir := unpackTo(t, t.TempDir(), testkit.Tar(t, testkit.Dir("a"), testkit.File("a/f", strings.Repeat("x", 5000)), testkit.File("a/.wh.x", ""), testkit.Symlink("l", "a")))
 	full := errors.New("the disk is full")
 	var packed bytes.Buffer
-	if err := packLayer(&packed, dir); err != nil {
+	if err := PackLayer(&packed, dir); err != nil {
 		t.Fatal(err)
 	}
 	for n := range packed.Len() {
 		if n%100 > 0 && n%512 > 1 {
 			continue
 		}
-		if err := packLayer(&limitedWriter{n, full}, dir); !errors.Is(err, full) {
+		if err := PackLayer(&limitedWriter{n, full}, dir); !errors.Is(err, full) {
 			t.Fatalf("after %d bytes: the error is %v", n, err)
 		}
 	}
@@ -317,7 +317,7 @@ func (w *limitedWriter) Write(p []byte) (int, error) {
 // A running container swaps a directory for a link to the host's files, and a
 // file for a link or a FIFO, while its changes are packed.
 func TestPackWhileItChanges(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	base := t.TempDir()
 	secret, upper := base+"/secret", base+"/upper"
 	script := fmt.Sprintf(`
@@ -344,7 +344,7 @@ echo mine >d/f; ln -s %[1]s l; ln -s %[1]s/f lf; mkfifo p; : >f`, secret, upper)
 	})
 	for range 300 {
 		var packed bytes.Buffer
-		if err := packLayer(&packed, upper); err != nil {
+		if err := PackLayer(&packed, upper); err != nil {
 			t.Error(err)
 		}
 		if bytes.Contains(packed.Bytes(), []byte("SECRET")) {
@@ -357,7 +357,7 @@ echo mine >d/f; ln -s %[1]s l; ln -s %[1]s/f lf; mkfifo p; : >f`, secret, upper)
 }
 
 func TestPackShrinkingFile(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	dir := t.TempDir()
 	file, err := os.Create(dir + "/f")
 	if err != nil {
@@ -368,7 +368,7 @@ func TestPackShrinkingFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	shrink := testkit.WriterFunc(func(p []byte) (int, error) { return len(p), file.Truncate(1 << 20) })
-	if err := packLayer(shrink, dir); err == nil || !strings.Contains(err.Error(), "stop the container first") {
+	if err := PackLayer(shrink, dir); err == nil || !strings.Contains(err.Error(), "stop the container first") {
 		t.Errorf("the error is %v", err)
 	}
 }

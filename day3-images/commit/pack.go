@@ -1,4 +1,4 @@
-package main
+package commit
 
 import (
 	"archive/tar"
@@ -17,14 +17,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packLayer writes what a container has changed, the upper directory of its
+// PackLayer writes what a container has changed, the upper directory of its
 // overlay, as the tar of a layer. The same directory always gives the same
 // bytes, and so the same digest: names are sorted, and the times of access and
 // of inode changes are left out.
-func packLayer(w io.Writer, upper string) error { return pack(w, upper, true) }
+func PackLayer(w io.Writer, upper string) error { return pack(w, upper, true) }
 
-// packTree writes a plain directory as a layer that stands on nothing.
-func packTree(w io.Writer, dir string) error { return pack(w, dir, false) }
+// PackTree writes a plain directory as a layer that stands on nothing.
+func PackTree(w io.Writer, dir string) error { return pack(w, dir, false) }
 
 func pack(w io.Writer, dir string, overlay bool) error {
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

@@ -1,4 +1,8 @@
-package main
+// Package registry pulls images from registries: the OCI distribution
+// specification, "Pull".
+//
+// The ladder has no rung for it; what becomes of an image is 09-image's.
+package registry
 
 import (
 	"context"

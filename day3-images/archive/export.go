@@ -1,4 +1,4 @@
-package main
+package archive
 
 import (
 	"context"
@@ -8,15 +8,16 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/layer"
 	"example.com/go-docker/day3-images/rootfs"
 	"example.com/go-docker/day3-images/store"
 	"golang.org/x/sys/unix"
 )
 
-// export writes a container's whole file system as a tar. What it looks like is
+// Export writes a container's whole file system as a tar. What it looks like is
 // for overlayfs to say, so we mount it once more and read.
-func export(ctx context.Context, s *store.Store, c *store.Container, img *store.Image, w io.Writer) (err error) {
+func Export(ctx context.Context, s *store.Store, c *store.Container, img *store.Image, w io.Writer) (err error) {
 	release, err := s.Hold(img, "export-"+c.ID)
 	if err != nil {
 		return err
@@ -33,7 +34,7 @@ func export(ctx context.Context, s *store.Store, c *store.Container, img *store.
 	defer func() { err = errors.Join(err, j.End()) }()
 	upper := filepath.Join(c.Dir, "upper")
 	if len(layers) == 0 { // nothing to lay it over, and overlayfs wants two
-		return packTree(w, upper)
+		return commit.PackTree(w, upper)
 	}
 	done := make(chan error)
 	if layers, err = layer.VisibleLayers(layers); err != nil {
@@ -60,5 +61,5 @@ func exportMounted(dirs []string, at string, w io.Writer) error {
 	if err := (rootfs.Overlay{Layers: dirs, Merged: at}).Mount(); err != nil {
 		return err
 	}
-	return packTree(w, at)
+	return commit.PackTree(w, at)
 }

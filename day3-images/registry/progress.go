@@ -1,4 +1,4 @@
-package main
+package registry
 
 import (
 	"fmt"
@@ -37,7 +37,7 @@ type bar struct {
 
 const redraw = 100 * time.Millisecond
 
-func newProgress(out *os.File, quiet bool) *progress {
+func NewProgress(out *os.File, quiet bool) *progress {
 	p := &progress{out: out, stop: make(chan struct{}), stopped: make(chan struct{})}
 	switch {
 	case quiet:
@@ -67,8 +67,8 @@ func (p *progress) run() {
 	}
 }
 
-// close leaves only the lines of the layers that are done.
-func (p *progress) close() {
+// Close leaves only the lines of the layers that are done.
+func (p *progress) Close() {
 	close(p.stop)
 	<-p.stopped
 }

@@ -1,4 +1,4 @@
-package main
+package commit
 
 import (
 	"context"
@@ -18,10 +18,10 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// addLayer makes an image of a base image (nil: of nothing) and one more layer,
+// AddLayer makes an image of a base image (nil: of nothing) and one more layer,
 // whose tar change writes. What config changes in the configuration is part of
 // the new image; the last history entry is the new layer's. The name may be "".
-func addLayer(ctx context.Context, s *store.Store, base *store.Image, change func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *store.Image, err error) {
+func AddLayer(ctx context.Context, s *store.Store, base *store.Image, change func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *store.Image, err error) {
 	name, err = image.FullTag(name)
 	if err != nil {
 		return nil, err
