@@ -82,7 +82,7 @@ func TestProgramIsNotOverwritten(t *testing.T) {
 // image's working directory by the name /proc/self/fd/7.
 //
 // Naive code: start without hideDescriptors. Two more locks are behind that one,
-// so it fails only when these are gone, too: makeWorkdir follows no magic link,
+// so it fails only when these are gone, too: ensureWorkdir follows no magic link,
 // and EnterWorkdir asks where it is.
 func TestDescriptorsOfTheHost(t *testing.T) {
 	numbers := []int{3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 50, 100}
@@ -134,7 +134,7 @@ func TestDescriptorsOfTheHost(t *testing.T) {
 // to mask, or wrote to it what it meant to write to a file of /proc.
 //
 // Naive code: a bind mount of /dev/null by its path after the image's /dev is
-// in place (maskProc with dir.resolve("/dev/null")), a /dev that is the
+// in place (maskProc with dir.open("/dev/null")), a /dev that is the
 // image's own (no mountDev).
 func TestMaskIsTheHosts(t *testing.T) {
 	const pattern = "/proc/sys/kernel/core_pattern"

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"example.com/go-docker/day3-images/confine"
 	"example.com/go-docker/day3-images/rootfs"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
@@ -94,14 +95,14 @@ func startCommand(c *Container) (int, error) {
 		Setsid:  c.TTY,
 		Setctty: c.TTY,
 	}
-	if attr.Credential, c.Env, err = rootfs.LookUpUser(c.User, c.Env); err != nil {
+	if attr.Credential, c.Env, err = confine.LookUpUser(c.User, c.Env); err != nil {
 		return 0, err
 	}
 	if !c.Init {
 		if err := c.Cgroup.enter(attr); err != nil {
 			return 0, err
 		}
-		if err := rootfs.DropCapabilities(); err != nil {
+		if err := confine.DropCapabilities(); err != nil {
 			return 0, err
 		}
 		return 0, becomeCommand(c, path, attr.Credential)
@@ -123,7 +124,7 @@ func becomeCommand(c *Container, path string, u *syscall.Credential) error {
 	if err := unix.Unshare(int(c.Namespaces & unix.CLONE_NEWCGROUP)); err != nil {
 		return fmt.Errorf("make a cgroup namespace: %w", err)
 	}
-	if err := rootfs.BecomeUser(u); err != nil {
+	if err := confine.BecomeUser(u); err != nil {
 		return err
 	}
 	return cannotRun(c.Args[0], syscall.Exec(path, c.Args, c.Env))

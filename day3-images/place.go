@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"syscall"
 
-	"example.com/go-docker/day3-images/rootfs"
+	"example.com/go-docker/day3-images/confine"
 )
 
 // entryFD is the first descriptor after the two pipes.
@@ -67,7 +67,7 @@ func (e entry) forkExec(path string, args []string, attr *syscall.ProcAttr) (pid
 	go func() {
 		runtime.LockOSThread()
 		if err = e.enter(attr.Sys); err == nil {
-			err = rootfs.DropCapabilities() // this thread's, and so the command's
+			err = confine.DropCapabilities() // this thread's, and so the command's
 		}
 		if err == nil {
 			pid, err = syscall.ForkExec(path, args, attr)

@@ -24,10 +24,10 @@ var deviceLinks = map[string]string{
 // mountDev makes /dev anew: the image's own devices, if it brings any, are out
 // of reach below it.
 func mountDev(dir rootDir) error {
-	if err := mountOwn(dir, "/dev", "tmpfs", unix.MOUNT_ATTR_NOSUID, "mode=755", "size=65536k"); err != nil {
+	if err := mountNew(dir, "/dev", "tmpfs", unix.MOUNT_ATTR_NOSUID, "mode=755", "size=65536k"); err != nil {
 		return err
 	}
-	dev, err := dir.resolve("/dev", unix.RESOLVE_NO_SYMLINKS)
+	dev, err := dir.open("/dev", unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
 		return err
 	}
@@ -44,27 +44,13 @@ func mountDev(dir rootDir) error {
 			return &fs.PathError{Op: "symlink", Path: "/dev/" + name, Err: err}
 		}
 	}
-	if err := mountBelow(dir, "/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"); err != nil {
+	if err := mountNew(dir, "/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"); err != nil {
 		return err
 	}
-	if err := mountBelow(dir, "/dev/shm", "tmpfs", harmless, "mode=1777", "size=65536k"); err != nil {
+	if err := mountNew(dir, "/dev/shm", "tmpfs", harmless, "mode=1777", "size=65536k"); err != nil {
 		return err
 	}
-	return mountBelow(dir, "/dev/mqueue", "mqueue", harmless)
-}
-
-// mountBelow mounts a file system on a directory that we make ourselves.
-func mountBelow(dir rootDir, place, fsType string, attributes int, options ...string) error {
-	at, err := dir.make(place, true)
-	if err != nil {
-		return err
-	}
-	mount, err := newMount(fsType, attributes, options...)
-	if err != nil {
-		at.Close()
-		return err
-	}
-	return attach(mount, at)
+	return mountNew(dir, "/dev/mqueue", "mqueue", harmless)
 }
 
 // mountConsole shows the container's terminal, which comes from the host's

@@ -1,11 +1,9 @@
 package rootfs
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -68,85 +66,8 @@ func setAttributes(mount *os.File, attributes uint64) error {
 	return nil
 }
 
-// A rootDir is the container's root while it is still a directory of the host.
-type rootDir struct{ *os.File }
-
-func openRoot(dir string) (rootDir, error) {
-	file, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
-	return rootDir{file}, err
-}
-
-// resolve opens what is at path in the container, as the container will see
-// it: links are followed, but the root is the container's root. openat2(2)
-func (r rootDir) resolve(path string, extra uint64) (*os.File, error) {
-	fd, err := openat2(int(r.Fd()), path, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | extra,
-	})
-	if err != nil {
-		return nil, &fs.PathError{Op: "open in the container", Path: path, Err: err}
-	}
-	return os.NewFile(uintptr(fd), path), nil
-}
-
-// make opens what is at target in the container, and makes it when it is not
-// there: directories down to it and, if it is to be a file, an empty one.
-func (r rootDir) make(target string, isDir bool) (*os.File, error) {
-	const maxLinks = 40 // the kernel's, path_resolution(7)
-	for range maxLinks {
-		file, err := r.resolve(target, 0)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return file, err
-		}
-		above, name := path.Split(path.Clean("/" + target))
-		parent, err := r.make(above, true)
-		if err != nil {
-			return nil, err
-		}
-		link, err := readlink(int(parent.Fd()), name)
-		if err == nil { // it leads to what is not there: make that
-			target = link
-			if !path.IsAbs(link) {
-				target = path.Join(above, link)
-			}
-			parent.Close()
-			continue
-		}
-		if isDir {
-			err = unix.Mkdirat(int(parent.Fd()), name, 0o755)
-		} else {
-			err = unix.Mknodat(int(parent.Fd()), name, unix.S_IFREG|0o644, 0)
-		}
-		parent.Close()
-		if err != nil && err != unix.EEXIST {
-			return nil, &fs.PathError{Op: "make in the container", Path: target, Err: err}
-		}
-	}
-	return nil, &fs.PathError{Op: "make in the container", Path: target, Err: unix.ELOOP}
-}
-
-// place is make for a mount. On the root itself, where a link of the image may
-// lead, there is no place for one: pivot would go below it.
-func (r rootDir) place(target string, isDir bool) (*os.File, error) {
-	place, err := r.make(target, isDir)
-	if err != nil {
-		return nil, err
-	}
-	root, err1 := r.Stat()
-	at, err2 := place.Stat()
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, err
-	}
-	if os.SameFile(root, at) {
-		return nil, fmt.Errorf("%s is the container's root: nothing can be mounted there", target)
-	}
-	return place, nil
-}
-
-// attach moves a mount to its place and closes both descriptors.
+// attach moves a mount to the place where it is to be seen.
 func attach(mount, place *os.File) error {
-	defer mount.Close()
-	defer place.Close()
 	const flags = unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
 	if err := unix.MoveMount(int(mount.Fd()), "", int(place.Fd()), "", flags); err != nil {
 		return fmt.Errorf("mount %s on %s in the container: %w", mount.Name(), place.Name(), err)
@@ -154,10 +75,26 @@ func attach(mount, place *os.File) error {
 	return nil
 }
 
-func isDir(file *os.File) (bool, error) {
-	var stat unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
-		return false, &fs.PathError{Op: "stat", Path: file.Name(), Err: err}
+// bind mounts what the host has at source on target in the container.
+func bind(dir rootDir, source, target string, attributes uint64) error {
+	mount, err := cloneMount(source)
+	if err != nil {
+		return err
 	}
-	return stat.Mode&unix.S_IFMT == unix.S_IFDIR, nil
+	defer mount.Close()
+	if attributes != 0 {
+		if err := setAttributes(mount, attributes); err != nil {
+			return err
+		}
+	}
+	info, err := mount.Stat()
+	if err != nil {
+		return err
+	}
+	place, err := dir.mountPoint(target, info.IsDir())
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	return attach(mount, place)
 }

@@ -24,7 +24,7 @@ func TestPlaceWhileOthersRename(t *testing.T) {
 	}
 	defer root.Close()
 	for range 1000 {
-		place, err := root.place("/a/link", true)
+		place, err := root.mountPoint("/a/link", true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func TestRootIsADescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, target := range []string{"/a/b", "/../../x", "/proc/1/root/x"} {
-		place, err := root.make(target, true)
+		place, err := root.ensure(target, true)
 		if err != nil {
 			t.Fatal(err)
 		}

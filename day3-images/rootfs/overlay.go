@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -11,9 +12,10 @@ import (
 
 // An Overlay is the container's file system: the image's layers, read-only and
 // shared by all its containers, and on top one directory that takes every
-// change. Documentation/filesystems/overlayfs.rst
+// change. Its fields are directories of the host.
+// Documentation/filesystems/overlayfs.rst
 type Overlay struct {
-	Layers   []string // the image's, lowest first, without those that an opaque one hides
+	Layers   []string // what is stacked, lowest first; an opaque top directory hides nothing here
 	Upper    string   // what the container changes; "": the overlay is read-only
 	Work     string   // the kernel's, on the same file system as Upper
 	Merged   string   // where it is mounted
@@ -23,7 +25,7 @@ type Overlay struct {
 // Mount mounts the overlay. The options of mount(2) must fit in one page, and
 // the paths of fifty layers do not: so the directories are opened, and named by
 // their descriptors, in the directory that lists those. A comma or a colon in
-// a path then does not matter either.
+// a path then does not matter either. It changes the working directory.
 func (o Overlay) Mount() error {
 	if err := os.Chdir("/proc/self/fd"); err != nil {
 		return fmt.Errorf("change to the directory of descriptors: %w", err)
@@ -75,10 +77,10 @@ func (o Overlay) checkWritable(at *os.File) error {
 }
 
 func explainOverlay(err error) error {
-	switch err {
-	case unix.ENODEV:
+	switch {
+	case errors.Is(err, unix.ENODEV):
 		return fmt.Errorf("%w: this kernel has no overlayfs: modprobe overlay", err)
-	case unix.EINVAL:
+	case errors.Is(err, unix.EINVAL):
 		return fmt.Errorf("%w: dmesg says why; most often the store is on an overlay itself, so choose another file system with --root", err)
 	}
 	return err

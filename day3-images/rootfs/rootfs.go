@@ -1,3 +1,13 @@
+// Package rootfs gives a container its root: the overlay of the image's layers,
+// the file systems in which the kernel shows itself, /dev, files and volumes of
+// the host, and pivot_root(2) into all that.
+//
+// It grew from the steps 07-overlay and 06-pivot. To them it adds: mounts by
+// descriptor in a tree that is not to be trusted (mountfd.go, rootdir.go), a
+// stack of any number of layers, masks, volumes.
+//
+// All of it happens in init, in a mount namespace of its own, and changes no
+// mount of the host.
 package rootfs
 
 import (
@@ -9,19 +19,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Root is what the container has instead of the host's file system.
+// A Root describes what the container has instead of the host's file system.
+// Init gets it as JSON. Paths are absolute: sources are the host's, targets the
+// container's.
 type Root struct {
 	Overlay      Overlay
-	Files        map[string]string // path in the container: file of the host, as for /etc/hosts
-	Volumes      []Volume          // -v
-	ImageVolumes []ImageVolume     // VOLUME of the image
+	Files        map[string]string // target: source, a file of the host, as for /etc/hosts
+	Volumes      []Volume          // in the order in which they are mounted, /a before /a/b
+	ImageVolumes []ImageVolume     // the same
 	Workdir      string            // made if it is not there, as Docker does
-	ReadOnly     bool
-	Console      string // the container's terminal on the host, like /dev/pts/7
+	ReadOnly     bool              // the overlay only: volumes and /dev stay writable
+	Console      string            // the container's terminal on the host, like /dev/pts/7; "": none
 }
 
 // Enter makes the root and moves this process into it: a recipe. Nothing of it
-// shows on the host, because the mount tree is private already.
+// shows on the host, because the mount tree is private already, see
+// MakeMountsPrivate. When it returns an error, the command must not run: this
+// process may still be in the host's root.
 func (r *Root) Enter() error {
 	if err := r.Overlay.Mount(); err != nil {
 		return err
@@ -35,7 +49,7 @@ func (r *Root) Enter() error {
 		return err
 	}
 	steps := []func(rootDir) error{
-		r.openImageVolumes, mountKernel, mountDev, r.mountConsole, maskProc, r.mountFiles, r.mountImageVolumes, r.mountVolumes, r.makeWorkdir, pivot,
+		r.openImageVolumes, mountKernel, mountDev, r.mountConsole, maskProc, r.mountFiles, r.mountImageVolumes, r.mountVolumes, r.ensureWorkdir, pivot,
 	}
 	for _, step := range steps {
 		if err := step(dir); err != nil {
@@ -54,31 +68,32 @@ const harmless = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATT
 
 // mountKernel mounts the file systems in which the kernel shows itself.
 func mountKernel(dir rootDir) error {
-	if err := mountOwn(dir, "/proc", "proc", harmless); err != nil {
+	if err := mountNew(dir, "/proc", "proc", harmless); err != nil {
 		return err
 	}
-	return mountOwn(dir, "/sys", "sysfs", harmless|unix.MOUNT_ATTR_RDONLY)
+	return mountNew(dir, "/sys", "sysfs", harmless|unix.MOUNT_ATTR_RDONLY)
 }
 
-// mountOwn mounts a file system on a directory right below the root. The image
-// may leave it out, but a link in its place is refused: programs that look for
-// /proc would be led elsewhere (CVE-2019-19921).
-func mountOwn(dir rootDir, place, fsType string, attributes int, options ...string) error {
-	if err := unix.Mkdirat(int(dir.Fd()), place[1:], 0o755); err != nil && err != unix.EEXIST {
-		return &fs.PathError{Op: "make in the container", Path: place, Err: err}
+// mountNew mounts a new file system on a directory, which it makes if the image
+// leaves it out. No part of target may be a symbolic link: programs that look
+// for /proc would be led elsewhere (CVE-2019-19921).
+func mountNew(dir rootDir, target, fsType string, attributes int, options ...string) error {
+	if err := unix.Mkdirat(int(dir.Fd()), target[1:], 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return &fs.PathError{Op: "make in the container", Path: target, Err: err}
 	}
-	at, err := dir.resolve(place+"/.", unix.RESOLVE_NO_SYMLINKS) // /. of nothing but a directory
+	at, err := dir.open(target+"/.", unix.RESOLVE_NO_SYMLINKS) // /. of nothing but a directory
 	if errors.Is(err, unix.ELOOP) {
-		return fmt.Errorf("the image's %s is a symbolic link: refused", place)
+		return fmt.Errorf("the image's %s is a symbolic link: refused", target)
 	}
 	if err != nil {
 		return err
 	}
+	defer at.Close()
 	mount, err := newMount(fsType, attributes, options...)
 	if err != nil {
-		at.Close()
 		return err
 	}
+	defer mount.Close()
 	return attach(mount, at)
 }
 
@@ -91,7 +106,7 @@ func pivot(dir rootDir) error {
 		return fmt.Errorf("change to the new root: %w", err)
 	}
 	if err := unix.PivotRoot(".", "."); err != nil {
-		if err == unix.EINVAL {
+		if errors.Is(err, unix.EINVAL) {
 			err = errors.New("invalid argument: the current root cannot be left, as on an initramfs: switch_root first")
 		}
 		return fmt.Errorf("pivot_root to %s: %w", dir.Name(), err)
@@ -100,76 +115,6 @@ func pivot(dir rootDir) error {
 		return fmt.Errorf("detach the old root: %w", err)
 	}
 	return os.Chdir("/")
-}
-
-// maskedPaths and readOnlyPaths are Docker's: parts of /proc and /sys that no
-// namespace covers, so that they show or change the host.
-var (
-	maskedPaths = []string{
-		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
-	}
-	readOnlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
-)
-
-// maskProc hides what must not be read and locks what must not be written.
-// /dev/null comes from the host, not from the container (CVE-2025-31133).
-func maskProc(dir rootDir) error {
-	for _, name := range maskedPaths {
-		at, err := dir.resolve(name, unix.RESOLVE_NO_SYMLINKS)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		mount, err := mask(at)
-		if err != nil {
-			at.Close()
-			return fmt.Errorf("mask %s: %w", name, err)
-		}
-		if err := attach(mount, at); err != nil {
-			return err
-		}
-	}
-	for _, name := range readOnlyPaths {
-		if err := lock(dir, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("make %s read-only: %w", name, err)
-		}
-	}
-	return nil
-}
-
-func mask(at *os.File) (*os.File, error) {
-	if is, err := isDir(at); err != nil || is {
-		mount, errMount := newMount("tmpfs", harmless|unix.MOUNT_ATTR_RDONLY, "size=0", "nr_inodes=1")
-		return mount, errors.Join(err, errMount)
-	}
-	return cloneMount("/dev/null")
-}
-
-// lock mounts a path on itself, because only a mount can be read-only.
-func lock(dir rootDir, name string) error {
-	at, err := dir.resolve(name, unix.RESOLVE_NO_SYMLINKS)
-	if err != nil {
-		return err
-	}
-	mount, err := cloneMount(fdPath(int(at.Fd())))
-	if err != nil {
-		return err
-	}
-	if err := setAttributes(mount, unix.MOUNT_ATTR_RDONLY|harmless); err != nil {
-		return err
-	}
-	return attach(mount, at)
-}
-
-func (r *Root) makeWorkdir(dir rootDir) error {
-	place, err := dir.make(r.Workdir, true)
-	if err != nil {
-		return fmt.Errorf("make the working directory: %w", err)
-	}
-	return place.Close()
 }
 
 // mountFiles puts single files of the host into the container.

@@ -18,8 +18,9 @@ type Volume struct {
 	ReadOnly bool
 }
 
-// ParseVolume reads SRC:DST or SRC:DST:ro. Docker makes a missing SRC a
-// directory; so do we, but only when the container is about to start.
+// ParseVolume reads -v's SOURCE:TARGET or SOURCE:TARGET:ro. It cleans both paths
+// and looks at no file: Docker makes a missing source a directory, and so may the
+// caller, when the container is about to start.
 func ParseVolume(s string) (Volume, error) {
 	parts := strings.Split(s, ":")
 	v := Volume{}
@@ -54,33 +55,11 @@ func (r *Root) mountVolumes(dir rootDir) error {
 	return nil
 }
 
-// bind mounts what the host has at source on target in the container.
-func bind(dir rootDir, source, target string, attributes uint64) error {
-	mount, err := cloneMount(source)
-	if err != nil {
-		return err
-	}
-	if attributes != 0 {
-		if err := setAttributes(mount, attributes); err != nil {
-			return err
-		}
-	}
-	directory, err := isDir(mount)
-	if err != nil {
-		return err
-	}
-	place, err := dir.place(target, directory)
-	if err != nil {
-		return err
-	}
-	return attach(mount, place)
-}
-
 // An ImageVolume is a directory that the image declares with VOLUME: what the
 // container writes there is not part of the container, and so not of a commit.
 type ImageVolume struct {
-	Target      string
-	Upper, Work string
+	Target      string // in the container
+	Upper, Work string // on the host, as an Overlay's
 
 	image *os.File // the image's own directory there
 }
@@ -92,7 +71,7 @@ type ImageVolume struct {
 // on top of another: the kernel has two at most.
 func (r *Root) openImageVolumes(dir rootDir) error {
 	for i, v := range r.ImageVolumes {
-		image, err := dir.make(v.Target, true)
+		image, err := dir.ensure(v.Target, true)
 		if err != nil {
 			return fmt.Errorf("the image's volume %s: %w", v.Target, err)
 		}
@@ -122,7 +101,7 @@ func (v ImageVolume) mount(dir rootDir) error {
 	if err := errors.Join(os.Chown(v.Upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(v.Upper, stat.Mode&0o7777)); err != nil {
 		return err
 	}
-	place, err := dir.place(v.Target, true)
+	place, err := dir.mountPoint(v.Target, true)
 	if err != nil {
 		return err
 	}
@@ -131,7 +110,7 @@ func (v ImageVolume) mount(dir rootDir) error {
 	if err := o.Mount(); err != nil {
 		return err
 	}
-	mounted, err := dir.resolve(v.Target, 0) // place is still what the mount covers
+	mounted, err := dir.open(v.Target, 0) // place is still what the mount covers
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
-package rootfs
+// Package confine says as whom a container's command runs and what that may: its
+// user and its capabilities. Both are for the last steps before the command, in
+// the container's root.
+package confine
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +31,7 @@ func DropCapabilities() error {
 			continue
 		}
 		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(capability), 0, 0, 0)
-		if err != nil && err != unix.EINVAL { // EINVAL: newer than this kernel
+		if err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: newer than this kernel
 			return fmt.Errorf("drop capability %d: %w", capability, err)
 		}
 	}
