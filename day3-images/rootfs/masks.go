@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"example.com/go-docker/day3-images/inroot"
 	"golang.org/x/sys/unix"
 )
 
@@ -70,7 +71,7 @@ func makeReadOnly(dir rootDir, name string) error {
 		return err
 	}
 	defer at.Close()
-	mount, err := cloneMount(fdPath(int(at.Fd())))
+	mount, err := cloneMount(inroot.FdPath(int(at.Fd())))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 
+	"example.com/go-docker/day3-images/inroot"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,10 +22,7 @@ func openRoot(dir string) (rootDir, error) {
 // open opens what is at path in the container, as the container will see
 // it: links are followed, but the root is the container's root. openat2(2)
 func (r rootDir) open(path string, extra uint64) (*os.File, error) {
-	fd, err := openat2(int(r.Fd()), path, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | extra,
-	})
+	fd, err := inroot.Open(int(r.Fd()), path, unix.O_PATH, extra)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open in the container", Path: path, Err: err}
 	}
@@ -34,37 +32,25 @@ func (r rootDir) open(path string, extra uint64) (*os.File, error) {
 // ensure opens what is at target in the container, and makes it when it is not
 // there: directories down to it and, if it is to be a file, an empty one.
 func (r rootDir) ensure(target string, isDir bool) (*os.File, error) {
-	const maxLinks = 40 // the kernel's, path_resolution(7)
-	for range maxLinks {
-		file, err := r.open(target, 0)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return file, err
-		}
-		above, name := path.Split(path.Clean("/" + target))
-		parent, err := r.ensure(above, true)
-		if err != nil {
-			return nil, err
-		}
-		link, err := readlink(int(parent.Fd()), name)
-		if err == nil { // it leads to what is not there: make that
-			target = link
-			if !path.IsAbs(link) {
-				target = path.Join(above, link)
-			}
-			parent.Close()
-			continue
-		}
-		if isDir {
-			err = unix.Mkdirat(int(parent.Fd()), name, 0o755)
-		} else {
-			err = unix.Mknodat(int(parent.Fd()), name, unix.S_IFREG|0o644, 0)
-		}
-		parent.Close()
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, &fs.PathError{Op: "make in the container", Path: target, Err: err}
-		}
+	file, err := r.open(target, 0)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return file, err
 	}
-	return nil, &fs.PathError{Op: "make in the container", Path: target, Err: unix.ELOOP}
+	made, err := inroot.Make(int(r.Fd()), target, func(parent int, name string, last bool) error {
+		if last && !isDir {
+			err = unix.Mknodat(parent, path.Base(name), unix.S_IFREG|0o644, 0)
+		} else {
+			err = unix.Mkdirat(parent, path.Base(name), 0o755)
+		}
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, &fs.PathError{Op: "make in the container", Path: target, Err: err}
+	}
+	return r.open(made, 0)
 }
 
 // mountPoint is ensure for a mount. On the root itself, where a link of the

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/go-docker/day3-images/inroot"
 	"golang.org/x/sys/unix"
 )
 
@@ -106,7 +107,7 @@ func (v ImageVolume) mount(dir rootDir) error {
 		return err
 	}
 	defer place.Close()
-	o := Overlay{Layers: []string{fdPath(int(v.image.Fd()))}, Upper: v.Upper, Work: v.Work, Merged: fdPath(int(place.Fd()))}
+	o := Overlay{Layers: []string{inroot.FdPath(int(v.image.Fd()))}, Upper: v.Upper, Work: v.Work, Merged: inroot.FdPath(int(place.Fd()))}
 	if err := o.Mount(); err != nil {
 		return err
 	}
