@@ -160,3 +160,16 @@ func TestStack(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What an image has in the place of its accounts is a file, or the container
+// does not start. A FIFO would keep it waiting, and /proc/kmsg is the host's log.
+func TestSpecialAccounts(t *testing.T) {
+	for _, name := range []string{"passwd", "group"} {
+		for _, special := range []testkit.Entry{testkit.Node("etc/"+name, '6', 0, 0), testkit.Symlink("etc/"+name, "/proc/kmsg"), testkit.Dir("etc/" + name)} {
+			s := boxes(t, []testkit.Entry{testkit.Dir("etc"), special})
+			for _, init := range []string{"--init=true", "--init=false"} {
+				refuses(t, s.run(t, "--rm", init, "busybox", "true"), 125, "/etc/"+name, "not a regular file")
+			}
+		}
+	}
+}
