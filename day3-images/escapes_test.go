@@ -134,7 +134,7 @@ func TestDescriptorsOfTheHost(t *testing.T) {
 // to mask, or wrote to it what it meant to write to a file of /proc.
 //
 // Naive code: a bind mount of /dev/null by its path after the image's /dev is
-// in place (maskProc with dir.open("/dev/null")), a /dev that is the
+// in place (MaskPaths with tree.Open("/dev/null")), a /dev that is the
 // image's own (no mountDev).
 func TestMaskIsTheHosts(t *testing.T) {
 	const pattern = "/proc/sys/kernel/core_pattern"

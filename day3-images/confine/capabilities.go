@@ -1,6 +1,5 @@
-// Package confine says as whom a container's command runs and what that may: its
-// user and its capabilities. Both are for the last steps before the command, in
-// the container's root.
+// Package confine says what a container's command may not do, and as whom it
+// runs: masks over parts of /proc and /sys, the capabilities, the user.
 package confine
 
 import (

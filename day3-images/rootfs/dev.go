@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"example.com/go-docker/day3-images/mountfd"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,11 +24,11 @@ var deviceLinks = map[string]string{
 
 // mountDev makes /dev anew: the image's own devices, if it brings any, are out
 // of reach below it.
-func mountDev(dir rootDir) error {
-	if err := mountNew(dir, "/dev", "tmpfs", unix.MOUNT_ATTR_NOSUID, "mode=755", "size=65536k"); err != nil {
+func mountDev(tree mountfd.Tree) error {
+	if err := tree.MountNew("/dev", "tmpfs", unix.MOUNT_ATTR_NOSUID, "mode=755", "size=65536k"); err != nil {
 		return err
 	}
-	dev, err := dir.open("/dev", unix.RESOLVE_NO_SYMLINKS)
+	dev, err := tree.Open("/dev", unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
 		return err
 	}
@@ -44,23 +45,23 @@ func mountDev(dir rootDir) error {
 			return &fs.PathError{Op: "symlink", Path: "/dev/" + name, Err: err}
 		}
 	}
-	if err := mountNew(dir, "/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"); err != nil {
+	if err := tree.MountNew("/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"); err != nil {
 		return err
 	}
-	if err := mountNew(dir, "/dev/shm", "tmpfs", harmless, "mode=1777", "size=65536k"); err != nil {
+	if err := tree.MountNew("/dev/shm", "tmpfs", mountfd.Harmless, "mode=1777", "size=65536k"); err != nil {
 		return err
 	}
-	return mountNew(dir, "/dev/mqueue", "mqueue", harmless)
+	return tree.MountNew("/dev/mqueue", "mqueue", mountfd.Harmless)
 }
 
 // mountConsole shows the container's terminal, which comes from the host's
 // devpts, as /dev/console: with a devpts of its own the container has no other
 // path to it.
-func (r *Root) mountConsole(dir rootDir) error {
+func (r *Root) mountConsole(tree mountfd.Tree) error {
 	if r.Console == "" {
 		return nil
 	}
-	if err := bind(dir, r.Console, "/dev/console", 0); err != nil {
+	if err := tree.Bind(r.Console, "/dev/console", 0); err != nil {
 		return fmt.Errorf("give the container its terminal: %w", err)
 	}
 	return nil

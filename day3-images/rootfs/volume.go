@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"example.com/go-docker/day3-images/inroot"
+	"example.com/go-docker/day3-images/mountfd"
 	"golang.org/x/sys/unix"
 )
 
@@ -43,13 +44,13 @@ func ParseVolume(s string) (Volume, error) {
 	return v, nil
 }
 
-func (r *Root) mountVolumes(dir rootDir) error {
+func (r *Root) mountVolumes(tree mountfd.Tree) error {
 	for _, v := range r.Volumes {
 		var attributes uint64
 		if v.ReadOnly {
 			attributes = unix.MOUNT_ATTR_RDONLY
 		}
-		if err := bind(dir, v.Source, v.Target, attributes); err != nil {
+		if err := tree.Bind(v.Source, v.Target, attributes); err != nil {
 			return fmt.Errorf("volume %s: %w", v.Source, err)
 		}
 	}
@@ -70,9 +71,9 @@ type ImageVolume struct {
 // our masks, to whoever writes VOLUME /sys; many images with systemd write
 // VOLUME /sys/fs/cgroup. And of a volume in a volume it would be the third one
 // on top of another: the kernel has two at most.
-func (r *Root) openImageVolumes(dir rootDir) error {
+func (r *Root) openImageVolumes(tree mountfd.Tree) error {
 	for i, v := range r.ImageVolumes {
-		image, err := dir.ensure(v.Target, true)
+		image, err := tree.Ensure(v.Target, true)
 		if err != nil {
 			return fmt.Errorf("the image's volume %s: %w", v.Target, err)
 		}
@@ -83,16 +84,16 @@ func (r *Root) openImageVolumes(dir rootDir) error {
 
 // mountImageVolumes lays a second overlay over each of them: it starts with
 // the image's content, as Docker's volumes do, and takes the changes.
-func (r *Root) mountImageVolumes(dir rootDir) error {
+func (r *Root) mountImageVolumes(tree mountfd.Tree) error {
 	for _, v := range r.ImageVolumes {
-		if err := v.mount(dir); err != nil {
+		if err := v.mount(tree); err != nil {
 			return fmt.Errorf("the image's volume %s: %w", v.Target, err)
 		}
 	}
 	return nil
 }
 
-func (v ImageVolume) mount(dir rootDir) error {
+func (v ImageVolume) mount(tree mountfd.Tree) error {
 	defer v.image.Close()
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(v.image.Fd()), &stat); err != nil {
@@ -102,7 +103,7 @@ func (v ImageVolume) mount(dir rootDir) error {
 	if err := errors.Join(os.Chown(v.Upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(v.Upper, stat.Mode&0o7777)); err != nil {
 		return err
 	}
-	place, err := dir.mountPoint(v.Target, true)
+	place, err := tree.MountPoint(v.Target, true)
 	if err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (v ImageVolume) mount(dir rootDir) error {
 	if err := o.Mount(); err != nil {
 		return err
 	}
-	mounted, err := dir.open(v.Target, 0) // place is still what the mount covers
+	mounted, err := tree.Open(v.Target, 0) // place is still what the mount covers
 	if err != nil {
 		return err
 	}

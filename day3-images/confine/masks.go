@@ -1,4 +1,4 @@
-package rootfs
+package confine
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"example.com/go-docker/day3-images/inroot"
+	"example.com/go-docker/day3-images/mountfd"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,11 +21,11 @@ var (
 	readOnlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 )
 
-// maskProc hides what must not be read and makes read-only what must not be written.
+// MaskPaths hides what must not be read and makes read-only what must not be written.
 // /dev/null comes from the host, not from the container (CVE-2025-31133).
-func maskProc(dir rootDir) error {
+func MaskPaths(tree mountfd.Tree) error {
 	for _, name := range maskedPaths {
-		at, err := dir.open(name, unix.RESOLVE_NO_SYMLINKS)
+		at, err := tree.Open(name, unix.RESOLVE_NO_SYMLINKS)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -38,7 +39,7 @@ func maskProc(dir rootDir) error {
 		}
 	}
 	for _, name := range readOnlyPaths {
-		if err := makeReadOnly(dir, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := makeReadOnly(tree, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("make %s read-only: %w", name, err)
 		}
 	}
@@ -53,31 +54,31 @@ func mask(at *os.File) error {
 	}
 	var mount *os.File
 	if info.IsDir() {
-		mount, err = newMount("tmpfs", harmless|unix.MOUNT_ATTR_RDONLY, "size=0", "nr_inodes=1")
+		mount, err = mountfd.New("tmpfs", mountfd.Harmless|unix.MOUNT_ATTR_RDONLY, "size=0", "nr_inodes=1")
 	} else {
-		mount, err = cloneMount("/dev/null")
+		mount, err = mountfd.Clone("/dev/null")
 	}
 	if err != nil {
 		return err
 	}
 	defer mount.Close()
-	return attach(mount, at)
+	return mountfd.Attach(mount, at)
 }
 
 // makeReadOnly mounts a path on itself, because only a mount can be read-only.
-func makeReadOnly(dir rootDir, name string) error {
-	at, err := dir.open(name, unix.RESOLVE_NO_SYMLINKS)
+func makeReadOnly(tree mountfd.Tree, name string) error {
+	at, err := tree.Open(name, unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
 		return err
 	}
 	defer at.Close()
-	mount, err := cloneMount(inroot.FdPath(int(at.Fd())))
+	mount, err := mountfd.Clone(inroot.FdPath(int(at.Fd())))
 	if err != nil {
 		return err
 	}
 	defer mount.Close()
-	if err := setAttributes(mount, unix.MOUNT_ATTR_RDONLY|harmless); err != nil {
+	if err := mountfd.SetAttributes(mount, unix.MOUNT_ATTR_RDONLY|mountfd.Harmless); err != nil {
 		return err
 	}
-	return attach(mount, at)
+	return mountfd.Attach(mount, at)
 }

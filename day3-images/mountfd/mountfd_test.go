@@ -1,4 +1,4 @@
-package rootfs
+package mountfd
 
 import (
 	"errors"
@@ -18,13 +18,13 @@ func TestPlaceWhileOthersRename(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(dir+"/a/b", 0o755), os.Symlink(strings.Repeat("../", 100)+"a/b", dir+"/a/link")); err != nil {
 		t.Fatal(err)
 	}
-	root, err := openRoot(dir)
+	root, err := OpenTree(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer root.Close()
 	for range 1000 {
-		place, err := root.mountPoint("/a/link", true)
+		place, err := root.MountPoint("/a/link", true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestRootIsADescriptor(t *testing.T) {
 	if err := errors.Join(os.Mkdir(dir+"/root", 0o755), os.Symlink(outside, dir+"/link")); err != nil {
 		t.Fatal(err)
 	}
-	root, err := openRoot(dir + "/root")
+	root, err := OpenTree(dir + "/root")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestRootIsADescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, target := range []string{"/a/b", "/../../x", "/proc/1/root/x"} {
-		place, err := root.ensure(target, true)
+		place, err := root.Ensure(target, true)
 		if err != nil {
 			t.Fatal(err)
 		}
