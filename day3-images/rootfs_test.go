@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -172,4 +174,70 @@ func TestSpecialAccounts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A program finds its limits where it looks for them: Go's runtime, since Go
+// 1.25, takes GOMAXPROCS from there, but at least 2.
+func TestProgramsSeeTheirLimits(t *testing.T) {
+	s := boxes(t, nil)
+	version, _, err := findControllers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"cpu.cfs_quota_us 100000", "memory.limit_in_bytes 268435456"}
+	if version == 2 {
+		want = []string{"cpu.max 100000 100000", "memory.max 268435456"}
+	}
+	want = append(want, fmt.Sprint("GOMAXPROCS ", min(2, runtime.NumCPU())))
+	options := []string{"--rm", "--cpus", "1", "-m", "256m"}
+	files, err := ownFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, source := range files {
+		if source == "/proc/self/exe" {
+			source = exe
+		}
+		options = append(options, "-v", source+":/"+target+":ro")
+	}
+	for _, more := range [][]string{nil, {"--init=false"}, {"--read-only", "-u", "1234"}, {"--pid", "--net"}} { // the last: no cgroup namespace
+		got := finish(t, s.run(t, slices.Concat(options, more, []string{"busybox", "/bin/day3-images", "payload", "limits"})...))
+		lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+		slices.Sort(lines)
+		slices.Sort(want)
+		if got.status != 0 || got.stderr != "" || !slices.Equal(lines, want) {
+			t.Errorf("%q: %+q, want %q", more, got, want)
+		}
+	}
+}
+
+// Of the cgroups a container sees its own, and can write to nothing of that.
+func TestCgroupsAreReadOnly(t *testing.T) {
+	s := boxes(t, nil)
+	version, controllers, err := findControllers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	directories := 1
+	for _, name := range counted[version] {
+		if _, ok := controllers[name]; ok && version == 1 {
+			directories++ // or a link to one
+		}
+	}
+	s.says(t, fmt.Sprintln(directories), `n=0
+		for f in /sys/fs/cgroup /sys/fs/cgroup/* /sys/fs/cgroup/*/* /sys/fs/cgroup/*/*/*; do
+			if [ -d $f ]; then n=$((n+1)); if mkdir $f/x; then echo mkdir $f; fi
+			elif [ -f $f ] && echo 1 >$f; then echo wrote $f; fi
+		done 2>/dev/null; echo $n`)
+	for _, script := range []string{"mount -o remount,rw /sys/fs/cgroup", "umount /sys/fs/cgroup", "rm /sys/fs/cgroup/memory"} {
+		if got := finish(t, s.run(t, "--rm", "busybox", "sh", "-c", script)); got.status == 0 {
+			t.Errorf("%s: %+q", script, got)
+		}
+	}
+	// Whoever wants it writable mounts it: -v comes later.
+	s.says(t, "file\n", "echo file >/sys/fs/cgroup/x; cat /sys/fs/cgroup/x", "-v", t.TempDir()+":/sys/fs/cgroup")
 }

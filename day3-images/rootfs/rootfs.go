@@ -4,7 +4,7 @@
 //
 // It grew from the steps 07-overlay and 06-pivot. To them it adds: a stack
 // of any number of layers, mounts by descriptor in a tree that is not to be
-// trusted (mountfd), volumes.
+// trusted (mountfd), volumes, the container's cgroups.
 //
 // All of it happens in init, in a mount namespace of its own, and changes no
 // mount of the host.
@@ -28,9 +28,10 @@ type Root struct {
 	Files        map[string]string // target: source, a file of the host, as for /etc/hosts
 	Volumes      []Volume          // in the order in which they are mounted, /a before /a/b
 	ImageVolumes []ImageVolume     // the same
-	Workdir      string            // made if it is not there, as Docker does
-	ReadOnly     bool              // the overlay only: volumes and /dev stay writable
-	Console      string            // the container's terminal on the host, like /dev/pts/7; "": none
+	Cgroups      Cgroups
+	Workdir      string // made if it is not there, as Docker does
+	ReadOnly     bool   // the overlay only: volumes and /dev stay writable
+	Console      string // the container's terminal on the host, like /dev/pts/7; "": none
 }
 
 // Enter makes the root and moves this process into it: a recipe. Nothing of it
@@ -50,7 +51,7 @@ func (r *Root) Enter() error {
 		return err
 	}
 	steps := []func(mountfd.Tree) error{
-		r.openImageVolumes, mountKernel, confine.MaskPaths, mountDev, r.mountConsole,
+		r.openImageVolumes, mountKernel, confine.MaskPaths, r.mountCgroups, mountDev, r.mountConsole,
 		r.mountFiles, r.mountImageVolumes, r.mountVolumes, r.ensureWorkdir, pivot,
 	}
 	for _, step := range steps {
