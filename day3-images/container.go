@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"example.com/go-docker/day3-images/rootfs"
@@ -115,6 +116,8 @@ func (c *Container) checkHostname() error {
 		return errors.New("longer than 64 bytes")
 	case !utf8.ValidString(c.Hostname):
 		return errors.New("not UTF-8")
+	case strings.ContainsFunc(c.Hostname, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		return errors.New("it has white space or a control character, which would end it in /etc/hosts")
 	}
 	return nil
 }

@@ -114,14 +114,14 @@ func TestDescriptorsOfTheHost(t *testing.T) {
 			if n > 12 && process != "self" {
 				continue
 			}
-			for _, options := range [][]string{{"-w", dir}, {"-w", dir + "/../../.."}} {
-				got := finish(t, leaking(s.run(t, append(append([]string{"--rm"}, options...), "busybox", "pwd")...)))
-				if got.status != exitRuntimeError || got.stdout != "" {
-					t.Errorf("%q: %+q", options, got)
-				}
+			got := finish(t, leaking(s.run(t, "--rm", "-w", dir, "busybox", "pwd")))
+			if got.status != exitRuntimeError || got.stdout != "" {
+				t.Errorf("%s: %+q", dir, got)
 			}
 		}
 	}
+	// .. in it is gone before anybody looks.
+	finish(t, leaking(s.run(t, "--rm", "-w", "/proc/self/fd/7/../../..", "busybox", "pwd"))).want(t, "/proc\n")
 	// The image says it.
 	image := boxes(t, nil, "WORKDIR /proc/self/fd/7")
 	if got := finish(t, leaking(image.run(t, "--rm", "busybox", "pwd"))); got.status != exitRuntimeError || got.stdout != "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -116,9 +117,7 @@ func (c *Container) applyConfig(ctx *cli.Context, config v1.Config) (err error) 
 	if c.Dir == "" {
 		c.Dir = config.WorkingDir
 	}
-	if c.Dir == "" {
-		c.Dir = "/"
-	}
+	c.Dir = path.Clean("/" + c.Dir) // as Docker: /a/.. is / even if a is a link, or missing
 	if c.User == "" {
 		c.User = config.User
 	}
