@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"example.com/go-docker/day3-images/confine"
 	"example.com/go-docker/day3-images/rootfs"
 	"github.com/moby/term"
 	"github.com/sirupsen/logrus"
@@ -34,6 +35,7 @@ type Container struct {
 	Init        bool   // keep our init as PID 1 (true), or let the command be it
 	User        string // as the container's passwd has it
 	Root        *rootfs.Root
+	Rlimits     []confine.Rlimit
 
 	Limits       Limits `json:"-"`
 	CgroupParent string `json:"-"`
@@ -96,6 +98,9 @@ func containerFromFlags(ctx *cli.Context) (*Container, error) {
 	if c.TTY && !term.IsTerminal(os.Stdin.Fd()) {
 		logrus.Warn("-t ignored: standard input is not a terminal")
 		c.TTY = false
+	}
+	if c.Rlimits, err = rlimitsFromFlags(ctx); err != nil {
+		return nil, err
 	}
 	if c.Limits, err = limitsFromFlags(ctx); err != nil {
 		return nil, err

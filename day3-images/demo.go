@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day3-images/rootfs"
 	"example.com/go-docker/day3-images/store"
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
@@ -71,9 +72,9 @@ func demoUntil(ctx context.Context, format string) (err error) {
 	d := &store.Container{ID: id, Image: img.ID, Created: time.Now().UTC()}
 	c := &Container{
 		ID: id, Hostname: id, Init: true, Namespaces: allNamespaces(),
-		Args: img.Config.Config.Entrypoint, Env: []string{"PATH=/bin"}, Dir: "/", Stdout: os.Stderr, Limits: Limits{Memory: demoMemory},
+		Args: img.Config.Config.Entrypoint, Env: []string{"PATH=/bin"}, Dir: "/", Stdout: os.Stderr, Limits: Limits{Memory: demoMemory}, Root: &rootfs.Root{},
 	}
-	status, err := runContainer(s, c, d, img, nil, false)
+	status, err := runContainer(s, c, d, img, "")
 	if err != nil {
 		return err
 	}

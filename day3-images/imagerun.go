@@ -29,7 +29,10 @@ func runImage(ctx *cli.Context) error {
 		return err
 	}
 	c.Namespaces |= unix.CLONE_NEWNS // whatever was named: the root is made of mounts
-	volumes, err := volumesFromFlags(ctx)
+	if c.Root, err = rootFromFlags(ctx); err != nil {
+		return err
+	}
+	hosts, err := hostsFromFlags(ctx)
 	if err != nil {
 		return err
 	}
@@ -52,7 +55,7 @@ func runImage(ctx *cli.Context) error {
 		return err
 	}
 	d := &store.Container{ID: c.ID, Name: name, Image: img.ID, Created: time.Now().UTC(), Args: c.Args, AutoRemove: ctx.Bool("rm")}
-	status, err := runContainer(s, c, d, img, volumes, ctx.Bool("read-only"))
+	status, err := runContainer(s, c, d, img, hosts)
 	if ctx.Bool("rm") || err != nil { // what never ran has nothing to commit
 		err = errors.Join(err, d.Remove())
 	}
@@ -60,8 +63,8 @@ func runImage(ctx *cli.Context) error {
 }
 
 // runContainer makes the container's directory, runs the container and lets go
-// of the directory.
-func runContainer(s *store.Store, c *Container, d *store.Container, img *store.Image, volumes []rootfs.Volume, readOnly bool) (status int, err error) {
+// of the directory. hosts are more lines for /etc/hosts.
+func runContainer(s *store.Store, c *Container, d *store.Container, img *store.Image, hosts string) (status int, err error) {
 	c.signals = catchSignals() // from here on there is something to remove
 	release, err := s.Hold(img, c.ID)
 	if err != nil {
@@ -89,11 +92,10 @@ func runContainer(s *store.Store, c *Container, d *store.Container, img *store.I
 	if err := s.CreateContainer(d); err != nil {
 		return 0, err
 	}
-	if c.Root, err = describeRoot(d, c, img.Config.Config, layers); err != nil {
+	if err := completeRoot(d, c, img.Config.Config, layers, hosts); err != nil {
 		return 0, err
 	}
-	c.Root.Volumes, c.Root.ReadOnly, c.Root.Workdir = volumes, readOnly, c.Dir
-	if err := makeSources(volumes); err != nil {
+	if err := makeSources(c.Root.Volumes); err != nil {
 		return 0, err
 	}
 	return run(c)
@@ -121,7 +123,11 @@ func (c *Container) applyConfig(ctx *cli.Context, config v1.Config) (err error) 
 	if c.User == "" {
 		c.User = config.User
 	}
-	c.Env, err = environment(c, config.Env, ctx.StringSlice("env"))
+	set, err := readEnvFiles(ctx.StringSlice("env-file"))
+	if err != nil {
+		return fmt.Errorf("--env-file: %w", err)
+	}
+	c.Env, err = environment(c, config.Env, append(set, ctx.StringSlice("env")...))
 	return err
 }
 
@@ -134,6 +140,13 @@ func volumesFromFlags(ctx *cli.Context) ([]rootfs.Volume, error) {
 		}
 		volumes = append(volumes, v)
 	}
+	for _, s := range ctx.StringSlice("tmpfs") {
+		v, err := rootfs.ParseTmpfs(s)
+		if err != nil {
+			return nil, fmt.Errorf("invalid --tmpfs %q: %w", s, err)
+		}
+		volumes = append(volumes, v)
+	}
 	slices.SortStableFunc(volumes, func(a, b rootfs.Volume) int { return strings.Compare(a.Target, b.Target) }) // /a before /a/b
 	return volumes, nil
 }
@@ -141,7 +154,7 @@ func volumesFromFlags(ctx *cli.Context) ([]rootfs.Volume, error) {
 // makeSources makes the host's side of volumes where it is missing.
 func makeSources(volumes []rootfs.Volume) error {
 	for _, v := range volumes {
-		if _, err := os.Stat(v.Source); err == nil {
+		if _, err := os.Stat(v.Source); err == nil || v.Tmpfs != nil {
 			continue
 		}
 		logrus.Infof("making %s for a volume", v.Source)
@@ -152,22 +165,21 @@ func makeSources(volumes []rootfs.Volume) error {
 	return nil
 }
 
-// root describes the container's root and writes the files that Docker puts
-// into every container's /etc.
-func describeRoot(d *store.Container, c *Container, config v1.Config, layers []string) (*rootfs.Root, error) {
+// completeRoot adds to what the command line says of the root, and writes the
+// files that Docker puts into every container's /etc.
+func completeRoot(d *store.Container, c *Container, config v1.Config, layers []string, hosts string) error {
 	in := func(name ...string) string { return filepath.Join(append([]string{d.Dir}, name...)...) }
-	r := &rootfs.Root{
-		Overlay: rootfs.Overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged"), Volatile: d.AutoRemove},
-		Files:   map[string]string{},
-	}
-	hosts := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" + c.Hostname + "\n"
+	r := c.Root
+	r.Overlay = rootfs.Overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged"), Volatile: d.AutoRemove}
+	r.Files, r.Workdir = map[string]string{}, c.Dir
+	hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" + c.Hostname + "\n" + hosts
 	resolv, err := os.ReadFile("/etc/resolv.conf")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+		return err
 	}
 	for name, text := range map[string]string{"hosts": hosts, "hostname": c.Hostname + "\n", "resolv.conf": string(resolv)} {
 		if err := os.WriteFile(in(name), []byte(text), 0o644); err != nil {
-			return nil, err
+			return err
 		}
 		r.Files["/etc/"+name] = in(name)
 	}
@@ -175,13 +187,13 @@ func describeRoot(d *store.Container, c *Container, config v1.Config, layers []s
 		v := rootfs.ImageVolume{Target: target, Upper: in("volumes", fmt.Sprint(i), "upper"), Work: in("volumes", fmt.Sprint(i), "work")}
 		for _, dir := range []string{v.Upper, v.Work} {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		r.ImageVolumes = append(r.ImageVolumes, v)
 	}
 	// The overlay's root has the upper directory's owner and mode.
-	return r, copyRootMode(layers, r.Overlay.Upper)
+	return copyRootMode(layers, r.Overlay.Upper)
 }
 
 // copyRootMode gives the upper directory the mode and owner of the image's

@@ -98,6 +98,10 @@ func startCommand(c *Container) (int, error) {
 	if attr.Credential, c.Env, err = confine.LookUpUser(c.User, c.Env); err != nil {
 		return 0, err
 	}
+	restore, err := confine.SetRlimits(c.Rlimits)
+	if err != nil {
+		return 0, err
+	}
 	if !c.Init {
 		if err := c.Cgroup.enter(attr); err != nil {
 			return 0, err
@@ -115,7 +119,7 @@ func startCommand(c *Container) (int, error) {
 	if err != nil {
 		return 0, cannotRun(c.Args[0], err)
 	}
-	return pid, nil
+	return pid, restore()
 }
 
 // becomeCommand is --init=false, Docker's own default: the command replaces

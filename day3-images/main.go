@@ -67,7 +67,7 @@ func runCommand() *cli.Command {
 }
 
 func runFlags() []cli.Flag {
-	return slices.Concat(namespaceFlags(), containerFlags(), memoryFlags(), limitFlags(), []cli.Flag{insecureFlag()})
+	return slices.Concat(namespaceFlags(), containerFlags(), memoryFlags(), limitFlags(), settingFlags(), []cli.Flag{insecureFlag()})
 }
 
 func setLogLevel(ctx *cli.Context) error {

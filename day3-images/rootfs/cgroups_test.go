@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/mountfd"
 	"golang.org/x/sys/unix"
 )
@@ -14,7 +15,7 @@ import (
 // link to it. That none of it can be written depends on a mount that looks at
 // nothing of cgroups, so plain directories will do.
 func TestSharedHierarchy(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	cpu, memory, rootDir := t.TempDir(), t.TempDir(), t.TempDir()
 	if err := errors.Join(os.WriteFile(cpu+"/cpu.shares", []byte("7"), 0o644), os.Chmod(cpu, 0o700), os.MkdirAll(rootDir+cgroupTop, 0o755)); err != nil {
 		t.Fatal(err)
@@ -42,7 +43,7 @@ func TestSharedHierarchy(t *testing.T) {
 
 // Version 2 has one hierarchy, and that is all there is.
 func TestUnifiedHierarchy(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	own, rootDir := t.TempDir(), t.TempDir()
 	if err := errors.Join(os.WriteFile(own+"/memory.max", []byte("7"), 0o644), os.MkdirAll(rootDir+cgroupTop, 0o755)); err != nil {
 		t.Fatal(err)
@@ -81,15 +82,5 @@ func mounted(t *testing.T, dir string, mount func(mountfd.Tree) error, look func
 	}()
 	if err := <-done; err != nil {
 		t.Fatal(err)
-	}
-}
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("GO_DOCKER_MUST_RUN") == "1" {
-			t.Fatal("needs root, and GO_DOCKER_MUST_RUN=1 does not let it skip")
-		}
-		t.Skip("needs root")
 	}
 }

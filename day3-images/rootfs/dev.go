@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 
@@ -24,7 +25,7 @@ var deviceLinks = map[string]string{
 
 // mountDev makes /dev anew: the image's own devices, if it brings any, are out
 // of reach below it.
-func mountDev(tree mountfd.Tree) error {
+func (r *Root) mountDev(tree mountfd.Tree) error {
 	if err := tree.MountNew("/dev", "tmpfs", unix.MOUNT_ATTR_NOSUID, "mode=755", "size=65536k"); err != nil {
 		return err
 	}
@@ -48,7 +49,8 @@ func mountDev(tree mountfd.Tree) error {
 	if err := tree.MountNew("/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"); err != nil {
 		return err
 	}
-	if err := tree.MountNew("/dev/shm", "tmpfs", mountfd.Harmless, "mode=1777", "size=65536k"); err != nil {
+	size := fmt.Sprint("size=", cmp.Or(r.ShmSize, 64<<20))
+	if err := tree.MountNew("/dev/shm", "tmpfs", mountfd.Harmless, "mode=1777", size); err != nil {
 		return err
 	}
 	return tree.MountNew("/dev/mqueue", "mqueue", mountfd.Harmless)

@@ -29,6 +29,7 @@ type Root struct {
 	Volumes      []Volume          // in the order in which they are mounted, /a before /a/b
 	ImageVolumes []ImageVolume     // the same
 	Cgroups      Cgroups
+	ShmSize      int64  // of /dev/shm, in bytes; 0: 64 MiB
 	Workdir      string // made if it is not there, as Docker does
 	ReadOnly     bool   // the overlay only: volumes and /dev stay writable
 	Console      string // the container's terminal on the host, like /dev/pts/7; "": none
@@ -51,7 +52,7 @@ func (r *Root) Enter() error {
 		return err
 	}
 	steps := []func(mountfd.Tree) error{
-		r.openImageVolumes, mountKernel, confine.MaskPaths, r.mountCgroups, mountDev, r.mountConsole,
+		r.openImageVolumes, mountKernel, confine.MaskPaths, r.mountCgroups, r.mountDev, r.mountConsole,
 		r.mountFiles, r.mountImageVolumes, r.mountVolumes, r.ensureWorkdir, pivot,
 	}
 	for _, step := range steps {

@@ -18,6 +18,7 @@ type Volume struct {
 	Source   string // absolute, on the host
 	Target   string // absolute, in the container
 	ReadOnly bool
+	Tmpfs    *Tmpfs // in place of Source and ReadOnly, if not nil
 }
 
 // ParseVolume reads -v's SOURCE:TARGET or SOURCE:TARGET:ro. It cleans both paths
@@ -37,15 +38,26 @@ func ParseVolume(s string) (Volume, error) {
 	if !filepath.IsAbs(v.Source) {
 		return v, fmt.Errorf("source %q is not an absolute path (named volumes are not for this chapter)", v.Source)
 	}
-	if !path.IsAbs(v.Target) || path.Clean(v.Target) == "/" {
-		return v, fmt.Errorf("target %q: want an absolute path other than /", v.Target)
-	}
+	err := checkTarget(v.Target)
 	v.Source, v.Target = filepath.Clean(v.Source), path.Clean(v.Target)
-	return v, nil
+	return v, err
+}
+
+func checkTarget(target string) error {
+	if !path.IsAbs(target) || path.Clean(target) == "/" {
+		return fmt.Errorf("target %q: want an absolute path other than /", target)
+	}
+	return nil
 }
 
 func (r *Root) mountVolumes(tree mountfd.Tree) error {
 	for _, v := range r.Volumes {
+		if v.Tmpfs != nil {
+			if err := v.Tmpfs.mount(tree, v.Target); err != nil {
+				return fmt.Errorf("tmpfs %s: %w", v.Target, err)
+			}
+			continue
+		}
 		var attributes uint64
 		if v.ReadOnly {
 			attributes = unix.MOUNT_ATTR_RDONLY

@@ -7,11 +7,11 @@ import (
 
 func TestParseVolume(t *testing.T) {
 	for text, want := range map[string]Volume{
-		"/a:/b":             {"/a", "/b", false},
-		"/a:/b:ro":          {"/a", "/b", true},
-		"/a:/b:rw":          {"/a", "/b", false},
-		"/a/../c/:/b//d/./": {"/c", "/b/d", false},
-		"/a b:/c":           {"/a b", "/c", false},
+		"/a:/b":             {Source: "/a", Target: "/b"},
+		"/a:/b:ro":          {Source: "/a", Target: "/b", ReadOnly: true},
+		"/a:/b:rw":          {Source: "/a", Target: "/b"},
+		"/a/../c/:/b//d/./": {Source: "/c", Target: "/b/d"},
+		"/a b:/c":           {Source: "/a b", Target: "/c"},
 	} {
 		if got, err := ParseVolume(text); err != nil || got != want {
 			t.Errorf("%q: %+v, %v", text, got, err)
