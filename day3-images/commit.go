@@ -9,6 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/interrupt"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v2"
 )
@@ -42,23 +46,23 @@ var commitCommand = &cli.Command{
 		if os.Geteuid() != 0 {
 			return errNotRoot
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
-		c, err := s.findContainer(ctx.Args().First())
+		c, err := s.FindContainer(ctx.Args().First())
 		if err != nil {
 			return err
 		}
-		base, err := s.resolve(c.Image)
+		base, err := s.Resolve(c.Image)
 		if err != nil {
 			return fmt.Errorf("commit %s: its image: %w", c.ID, err)
 		}
 		return interruptible(func(until context.Context) error {
 			if ctx.IsSet("output") {
-				return writeOutput(ctx.String("output"), func(w io.Writer) error { return s.export(c, base, writeUntil(until, w)) })
+				return archive.WriteOutput(ctx.String("output"), func(w io.Writer) error { return archive.Export(until, s, c, base, interrupt.Writer(until, w)) })
 			}
-			img, err := s.commit(until, c, base, ctx.Args().Get(1), func(config *v1.ConfigFile) {
+			img, err := commit.Commit(until, s, c, base, ctx.Args().Get(1), func(config *v1.ConfigFile) {
 				last := &config.History[len(config.History)-1]
 				config.Author, last.Author = ctx.String("author"), ctx.String("author")
 				last.Comment = ctx.String("message")
@@ -82,14 +86,4 @@ func checkSeriesUsage(changes []string) error {
 		}
 	}
 	return nil
-}
-
-// commit adds the container's upper directory to its image.
-func (s *store) commit(ctx context.Context, c *containerDir, base *image, name string, config func(*v1.ConfigFile)) (*image, error) {
-	return s.addLayerUntil(ctx, base, func(w io.Writer) error {
-		return packLayer(w, filepath.Join(c.Dir, "upper"))
-	}, func(file *v1.ConfigFile) {
-		file.History[len(file.History)-1].CreatedBy = strings.Join(c.Args, " ")
-		config(file)
-	}, name)
 }

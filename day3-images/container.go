@@ -9,8 +9,11 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
+	"example.com/go-docker/day3-images/confine"
+	"example.com/go-docker/day3-images/rootfs"
 	"github.com/moby/term"
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
@@ -31,7 +34,8 @@ type Container struct {
 	TTY         bool   // -t: a terminal of its own
 	Init        bool   // keep our init as PID 1 (true), or let the command be it
 	User        string // as the container's passwd has it
-	Root        *root
+	Root        *rootfs.Root
+	Rlimits     []confine.Rlimit
 
 	Limits       Limits `json:"-"`
 	CgroupParent string `json:"-"`
@@ -95,6 +99,9 @@ func containerFromFlags(ctx *cli.Context) (*Container, error) {
 		logrus.Warn("-t ignored: standard input is not a terminal")
 		c.TTY = false
 	}
+	if c.Rlimits, err = rlimitsFromFlags(ctx); err != nil {
+		return nil, err
+	}
 	if c.Limits, err = limitsFromFlags(ctx); err != nil {
 		return nil, err
 	}
@@ -114,6 +121,8 @@ func (c *Container) checkHostname() error {
 		return errors.New("longer than 64 bytes")
 	case !utf8.ValidString(c.Hostname):
 		return errors.New("not UTF-8")
+	case strings.ContainsFunc(c.Hostname, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		return errors.New("it has white space or a control character, which would end it in /etc/hosts")
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day3-images/rootfs"
+	"example.com/go-docker/day3-images/store"
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -55,8 +57,8 @@ func demoUntil(ctx context.Context, format string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, j.end()) }()
-	s, err := openStore(j.path("store"))
+	defer func() { err = errors.Join(err, j.End()) }()
+	s, err := store.Open(j.Path("store"))
 	if err != nil {
 		return err
 	}
@@ -67,19 +69,19 @@ func demoUntil(ctx context.Context, format string) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	d := &containerDir{ID: id, Image: img.ID, Created: time.Now().UTC()}
+	d := &store.Container{ID: id, Image: img.ID, Created: time.Now().UTC()}
 	c := &Container{
 		ID: id, Hostname: id, Init: true, Namespaces: allNamespaces(),
-		Args: img.Config.Config.Entrypoint, Env: []string{"PATH=/bin"}, Dir: "/", Stdout: os.Stderr, Limits: Limits{Memory: demoMemory},
+		Args: img.Config.Config.Entrypoint, Env: []string{"PATH=/bin"}, Dir: "/", Stdout: os.Stderr, Limits: Limits{Memory: demoMemory}, Root: &rootfs.Root{},
 	}
-	status, err := s.runContainer(c, d, img, nil, false)
+	status, err := runContainer(s, c, d, img, "")
 	if err != nil {
 		return err
 	}
 	if status != 0 {
 		return statusError{1, fmt.Errorf("the container exited with %d", status)}
 	}
-	layers, err := s.layerDirs(img)
+	layers, err := s.LayerDirs(ctx, img)
 	if err != nil {
 		return err
 	}
@@ -95,7 +97,7 @@ func demoUntil(ctx context.Context, format string) (err error) {
 
 // beginDemo makes a demo's directory, which is a job: what a killed demo has
 // left, the next one removes.
-func beginDemo(tmp string) (id string, j *job, err error) {
+func beginDemo(tmp string) (id string, j *store.Job, err error) {
 	const prefix = "go-docker-"
 	dirs, err := filepath.Glob(filepath.Join(tmp, prefix+strings.Repeat("[0-9a-f]", 12)))
 	if err != nil {
@@ -106,7 +108,7 @@ func beginDemo(tmp string) (id string, j *job, err error) {
 		if unix.Lstat(dir, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {
 			continue // in /tmp anybody may use this name
 		}
-		if err := removeLeftover(dir); err != nil {
+		if err := store.RemoveLeftover(dir); err != nil {
 			return "", nil, fmt.Errorf("remove what a killed demo left: %w", err)
 		}
 	}
@@ -119,7 +121,7 @@ func beginDemo(tmp string) (id string, j *job, err error) {
 			return "", nil, err
 		}
 		// None: another demo has locked, and so removed, what we have just made.
-		if j, err = lockJob(dir); j != nil || err != nil {
+		if j, err = store.LockJob(dir); j != nil || err != nil {
 			return id, j, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"example.com/go-docker/day3-images/store"
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 )
@@ -31,15 +32,15 @@ var historyCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
-		img, err := s.resolve(ctx.Args().First())
+		img, err := s.Resolve(ctx.Args().First())
 		if err != nil {
 			return err
 		}
-		rows, err := s.history(img)
+		rows, err := history(s, img)
 		switch {
 		case err != nil:
 			return err
@@ -63,13 +64,13 @@ type historyRow struct {
 
 // history returns the last step first. Only the image itself has an ID: the
 // steps before may never have been images here.
-func (s *store) history(img *image) (rows []historyRow, err error) {
+func history(s *store.Store, img *store.Image) (rows []historyRow, err error) {
 	layers := img.Config.RootFS.DiffIDs
 	for _, h := range img.Config.History {
 		row := historyRow{ID: "<missing>", Created: h.Created.Time, CreatedBy: h.CreatedBy, Comment: h.Comment}
 		if !h.EmptyLayer && len(layers) > 0 {
 			row.Layer = layers[0].String()
-			if row.Size, err = s.layerSize(layers[0]); err != nil {
+			if row.Size, err = s.LayerSize(layers[0]); err != nil {
 				return nil, err
 			}
 			layers = layers[1:]
@@ -77,7 +78,7 @@ func (s *store) history(img *image) (rows []historyRow, err error) {
 		rows = append(rows, row)
 	}
 	for _, diffID := range layers { // of tools that keep no history
-		size, err := s.layerSize(diffID)
+		size, err := s.LayerSize(diffID)
 		if err != nil {
 			return nil, err
 		}

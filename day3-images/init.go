@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 
+	"example.com/go-docker/day3-images/confine"
+	"example.com/go-docker/day3-images/rootfs"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
@@ -57,10 +59,10 @@ func giveUp(report *os.File, err error) int {
 // setUp is the recipe: it turns this process, which so far is only in new and
 // empty namespaces, into a container.
 func setUp(c *Container) error {
-	if err := makeMountsPrivate(); err != nil {
+	if err := rootfs.MakeMountsPrivate(); err != nil {
 		return err
 	}
-	if err := c.Root.enter(); err != nil {
+	if err := c.Root.Enter(); err != nil {
 		return err
 	}
 	if c.has(unix.CLONE_NEWUTS) {
@@ -73,7 +75,7 @@ func setUp(c *Container) error {
 			return err
 		}
 	}
-	if err := enterWorkdir(c.Dir); err != nil {
+	if err := rootfs.EnterWorkdir(c.Dir); err != nil {
 		return err
 	}
 	return hideDescriptors()
@@ -93,14 +95,18 @@ func startCommand(c *Container) (int, error) {
 		Setsid:  c.TTY,
 		Setctty: c.TTY,
 	}
-	if attr.Credential, err = c.lookUpUser(); err != nil {
+	if attr.Credential, c.Env, err = confine.LookUpUser(c.User, c.Env); err != nil {
+		return 0, err
+	}
+	restore, err := confine.SetRlimits(c.Rlimits)
+	if err != nil {
 		return 0, err
 	}
 	if !c.Init {
 		if err := c.Cgroup.enter(attr); err != nil {
 			return 0, err
 		}
-		if err := dropCapabilities(); err != nil {
+		if err := confine.DropCapabilities(); err != nil {
 			return 0, err
 		}
 		return 0, becomeCommand(c, path, attr.Credential)
@@ -113,7 +119,7 @@ func startCommand(c *Container) (int, error) {
 	if err != nil {
 		return 0, cannotRun(c.Args[0], err)
 	}
-	return pid, nil
+	return pid, restore()
 }
 
 // becomeCommand is --init=false, Docker's own default: the command replaces
@@ -122,7 +128,7 @@ func becomeCommand(c *Container, path string, u *syscall.Credential) error {
 	if err := unix.Unshare(int(c.Namespaces & unix.CLONE_NEWCGROUP)); err != nil {
 		return fmt.Errorf("make a cgroup namespace: %w", err)
 	}
-	if err := takeUser(u); err != nil {
+	if err := confine.BecomeUser(u); err != nil {
 		return err
 	}
 	return cannotRun(c.Args[0], syscall.Exec(path, c.Args, c.Env))

@@ -25,6 +25,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 )
 
 // The kernel ties two things we use to a thread, not to a process: the death
@@ -37,7 +38,26 @@ func main() {
 		os.Exit(containerInit())
 	}
 	logrus.SetFormatter(plainFormatter{})
-	os.Exit(exitStatus(newApp().Run(os.Args)))
+	err := checkAddressSpace()
+	if err == nil {
+		err = newApp().Run(os.Args)
+	}
+	os.Exit(exitStatus(err))
+}
+
+// checkAddressSpace refuses to begin what Go's runtime would end with a dump of
+// its stacks. It reserves much more than it uses, and below 750 MiB does not
+// even come as far as here.
+func checkAddressSpace() error {
+	const enough = 1 << 30
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_AS, &limit); err != nil {
+		return fmt.Errorf("read the limit of our address space: %w", err)
+	}
+	if limit.Cur < enough {
+		return fmt.Errorf("the address space is limited to %d KiB, and a Go program needs %d: ulimit -v unlimited", limit.Cur>>10, enough>>10)
+	}
+	return nil
 }
 
 func newApp() *cli.App {
@@ -67,7 +87,7 @@ func runCommand() *cli.Command {
 }
 
 func runFlags() []cli.Flag {
-	return slices.Concat(namespaceFlags(), containerFlags(), memoryFlags(), limitFlags(), []cli.Flag{insecureFlag()})
+	return slices.Concat(namespaceFlags(), containerFlags(), memoryFlags(), limitFlags(), settingFlags(), []cli.Flag{insecureFlag()})
 }
 
 func setLogLevel(ctx *cli.Context) error {

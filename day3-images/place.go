@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+
+	"example.com/go-docker/day3-images/confine"
 )
 
 // entryFD is the first descriptor after the two pipes.
@@ -65,7 +67,7 @@ func (e entry) forkExec(path string, args []string, attr *syscall.ProcAttr) (pid
 	go func() {
 		runtime.LockOSThread()
 		if err = e.enter(attr.Sys); err == nil {
-			err = dropCapabilities() // this thread's, and so the command's
+			err = confine.DropCapabilities() // this thread's, and so the command's
 		}
 		if err == nil {
 			pid, err = syscall.ForkExec(path, args, attr)

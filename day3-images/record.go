@@ -51,7 +51,10 @@ func (r *record) write() error {
 		if err = os.MkdirAll(recordDir(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		err = r.writeIn(recordDir())
+		if err = r.writeIn(recordDir()); err == nil {
+			return nil
+		}
+		_ = unix.Rmdir(recordDir()) // if nobody else has a record in it
 		// The last container to end removes the directory. ext4 then says EPERM for O_TMPFILE, and others ENOENT.
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EPERM) {
 			return err

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"example.com/go-docker/day3-images/rootfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -50,6 +51,7 @@ func start(c *Container) (_ *process, err error) {
 	if err := p.cgroup.place(p.cmd, c); err != nil {
 		return nil, err
 	}
+	c.Root.Cgroups = rootfs.Cgroups{Version: p.cgroup.record.Version, Dirs: p.cgroup.record.Dirs}
 	if c.TTY {
 		if p.terminal, err = openTerminal(p.cmd); err != nil {
 			return nil, err

@@ -57,7 +57,10 @@ func (r *Record) write() error {
 		if err = os.MkdirAll(recordDir(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		r.lock, err = lock.Create(r.path(), text)
+		if r.lock, err = lock.Create(r.path(), text); err == nil {
+			return nil
+		}
+		_ = unix.Rmdir(recordDir()) // stays as long as others have records in it
 		// The last container to end removes the directory, perhaps just now.
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EPERM) {
 			return err

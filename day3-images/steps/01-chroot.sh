@@ -7,7 +7,7 @@
 # Look at  ls /: whose root is it?
 # Needs    root.
 # Leaves   nothing: all mounts are in a mount namespace of their own.
-# Go       rootfs.go, pivot
+# Go       rootfs/rootfs.go, pivot
 set -eu
 cd "$(dirname "$0")"; me=${0##*/} at=${1-}
 show() { printf '%s$ %s\n' "$at" "$*"; eval "$*"; }

@@ -6,7 +6,7 @@
 # Look at  ls -l upper: the copy, and the whiteout, a character device 0, 0.
 # Needs    root.
 # Leaves   nothing: all mounts are in a mount namespace of their own.
-# Go       overlay.go, whiteout.go
+# Go       rootfs/overlay.go, layer/whiteout.go
 set -eu
 cd "$(dirname "$0")"; me=${0##*/} at=
 show() { printf '%s$ %s\n' "$at" "$*"; eval "$*"; }

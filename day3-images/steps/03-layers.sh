@@ -6,7 +6,7 @@
 # Look at  .wh.doomed: what a deletion looks like in an archive.
 # Needs    root, to make the whiteout and to mount the layers.
 # Leaves   nothing.
-# Go       unpack.go, whiteout.go, store.go
+# Go       layer/unpack.go, layer/whiteout.go, store/store.go
 set -eu
 cd "$(dirname "$0")"; me=${0##*/} at=
 show() { printf '%s$ %s\n' "$at" "$*"; eval "$*"; }

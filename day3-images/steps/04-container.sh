@@ -7,7 +7,7 @@
 # Needs    root.
 # Exit     the COMMAND's.
 # Leaves   nothing: all mounts are in a mount namespace of their own.
-# Go       imagerun.go, rootfs.go
+# Go       imagerun.go, rootfs/rootfs.go
 set -eu
 cd "$(dirname "$0")"; me=${0##*/}
 fail() { echo "$me: $*" >&2; exit 1; }
