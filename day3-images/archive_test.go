@@ -16,6 +16,7 @@ import (
 
 	"example.com/go-docker/day3-images/archive"
 	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/store"
@@ -274,7 +275,7 @@ func TestLoadRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := finish(t, onStore(s, "load", "-i", archive))
-			if got.status != exitRuntimeError || got.stdout != "" || !strings.Contains(got.stderr, test.want) || strings.Count(got.stderr, "\n") != 1 {
+			if got.status != container.RuntimeError || got.stdout != "" || !strings.Contains(got.stderr, test.want) || strings.Count(got.stderr, "\n") != 1 {
 				t.Errorf("%+q, want status 125 and one line about %q", got, test.want)
 			}
 			if index, err := s.ReadIndex(); err != nil || len(index.Manifests) > 0 {
@@ -411,7 +412,7 @@ func TestArchivesAndTerminals(t *testing.T) {
 		defer master.Close()
 		defer slave.Close()
 		cmd.Stdin, cmd.Stdout = slave, slave
-		if got := finish(t, cmd); got.status != exitRuntimeError || !strings.Contains(got.stderr, "terminal") {
+		if got := finish(t, cmd); got.status != container.RuntimeError || !strings.Contains(got.stderr, "terminal") {
 			t.Errorf("%q: %+q", args, got)
 		}
 	}

@@ -14,22 +14,22 @@ import (
 	"example.com/go-docker/day3-images/interrupt"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-var commitCommand = &cli.Command{
+var commitCommand = &urfave.Command{
 	Name:      "commit",
 	Usage:     "make an image of what a container has changed",
 	ArgsUsage: "CONTAINER [NAME[:TAG]]",
 	Description: "The container's upper directory becomes one more layer on top of its image.\n" +
 		"With -o, the container's whole file system is written to a tar, and no image is made.",
-	Flags: []cli.Flag{
+	Flags: []urfave.Flag{
 		changeFlag(),
-		&cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
-		&cli.StringFlag{Name: "author", Aliases: []string{"a"}, Usage: "`NAME` of who made it"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write a tar to `FILE`, - for standard output"},
+		&urfave.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
+		&urfave.StringFlag{Name: "author", Aliases: []string{"a"}, Usage: "`NAME` of who made it"},
+		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write a tar to `FILE`, - for standard output"},
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() < 1 || ctx.NArg() > 2 {
 			return errors.New("commit requires a container, and a name at most: see commit --help")
 		}

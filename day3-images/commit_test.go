@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
@@ -177,7 +178,7 @@ func TestImportRefuses(t *testing.T) {
 		"flag provided but not ": {"--unknown"},
 	} {
 		got := finish(t, onStore(s, append([]string{"import"}, args...)...))
-		if got.status != exitRuntimeError || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {
+		if got.status != container.RuntimeError || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {
 			t.Errorf("%q: %+q, want one line about %q", args, got, want)
 		}
 		if index, err := s.ReadIndex(); err != nil || len(index.Manifests) > 0 {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -217,7 +218,7 @@ func TestFailingSyscall(t *testing.T) {
 					}
 					if got.status == 0 {
 						t.Errorf("call %d failed and nobody noticed:\n%s", n, trace)
-					} else if got.status != exitRuntimeError || strings.Count(lastLines(got.stderr), "error: ") != 1 {
+					} else if got.status != container.RuntimeError || strings.Count(lastLines(got.stderr), "error: ") != 1 {
 						t.Errorf("call %d: %+q", n, got)
 					}
 					sc.afterCrash(t, s, args)
@@ -268,7 +269,7 @@ func TestFullDisk(t *testing.T) {
 					break
 				}
 				failed++
-				if got.status != exitRuntimeError || !strings.Contains(got.stderr, "no space left on device") || strings.Count(got.stderr, "error: ") != 1 {
+				if got.status != container.RuntimeError || !strings.Contains(got.stderr, "no space left on device") || strings.Count(got.stderr, "error: ") != 1 {
 					t.Errorf("with %d pages: %+q", pages, got)
 				}
 				sound(t, s)

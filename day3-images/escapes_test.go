@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"golang.org/x/sys/unix"
 )
@@ -115,7 +116,7 @@ func TestDescriptorsOfTheHost(t *testing.T) {
 				continue
 			}
 			got := finish(t, leaking(s.run(t, "--rm", "-w", dir, "busybox", "pwd")))
-			if got.status != exitRuntimeError || got.stdout != "" {
+			if got.status != container.RuntimeError || got.stdout != "" {
 				t.Errorf("%s: %+q", dir, got)
 			}
 		}
@@ -124,7 +125,7 @@ func TestDescriptorsOfTheHost(t *testing.T) {
 	finish(t, leaking(s.run(t, "--rm", "-w", "/proc/self/fd/7/../../..", "busybox", "pwd"))).want(t, "/proc\n")
 	// The image says it.
 	image := boxes(t, nil, "WORKDIR /proc/self/fd/7")
-	if got := finish(t, leaking(image.run(t, "--rm", "busybox", "pwd"))); got.status != exitRuntimeError || got.stdout != "" {
+	if got := finish(t, leaking(image.run(t, "--rm", "busybox", "pwd"))); got.status != container.RuntimeError || got.stdout != "" {
 		t.Errorf("the image's: %+q", got)
 	}
 }

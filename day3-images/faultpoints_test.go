@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -145,7 +146,7 @@ func TestReadOnlyStore(t *testing.T) {
 	for _, args := range [][]string{
 		{"run", "--cgroup-parent", testParent, "busybox", "true"}, {"import", "/etc/passwd", "x"}, {"rmi", "busybox"}, {"tag", "busybox", "x"},
 	} {
-		refuses(t, readOnly(args...), exitRuntimeError, "read-only file system")
+		refuses(t, readOnly(args...), container.RuntimeError, "read-only file system")
 	}
 	s.says(t, "alive\n", "echo alive")
 	sound(t, s)
@@ -157,7 +158,7 @@ func TestResultsAreLost(t *testing.T) {
 	for _, args := range [][]string{{"images"}, {"inspect", "busybox"}, {"history", "busybox"}, {"save", "busybox"}} {
 		cmd := throughShell(onStore(s, args...), `exec "$@" >/dev/full`)
 		got := finish(t, cmd)
-		if got.status != exitRuntimeError || !strings.Contains(got.stderr, "no space left on device") || strings.Count(got.stderr, "error: ") != 1 {
+		if got.status != container.RuntimeError || !strings.Contains(got.stderr, "no space left on device") || strings.Count(got.stderr, "error: ") != 1 {
 			t.Errorf("%q: %+v", args, got)
 		}
 	}

@@ -12,19 +12,21 @@ import (
 
 	"example.com/go-docker/day3-images/store"
 	"github.com/docker/go-units"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day3-images/cli"
 )
 
-var historyCommand = &cli.Command{
+var historyCommand = &urfave.Command{
 	Name:      "history",
 	Usage:     "show how an image was made",
 	ArgsUsage: "IMAGE",
-	Flags: []cli.Flag{
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show IDs only", DisableDefaultText: true},
+	Flags: []urfave.Flag{
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show IDs only", DisableDefaultText: true},
 		noTruncFlag(),
 		formatFlag(),
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() != 1 {
 			return errors.New("history requires an image: see history --help")
 		}
@@ -113,4 +115,4 @@ func printHistory(w io.Writer, rows []historyRow, full, quiet bool) error {
 	return table.Flush()
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(printable(s)), " ") }
+func oneLine(s string) string { return strings.Join(strings.Fields(cli.Printable(s)), " ") }

@@ -12,28 +12,40 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/sirupsen/logrus"
+	urfave "github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day3-images/cgroup"
+	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/layer"
 	"example.com/go-docker/day3-images/rootfs"
 	"example.com/go-docker/day3-images/store"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/sirupsen/logrus"
-	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 )
+
+// A plan is all that makes up a container before it runs.
+type plan struct {
+	container *container.Container
+	parent    container.Parent
+	cgroup    cgroup.Config
+	dir       *store.Container // what stays of it
+	image     *store.Image
+	hosts     string // more lines for /etc/hosts
+}
 
 // runImage is run: an image's layers, the container's own on top, and from
 // there on what the chapters before have built.
-func runImage(ctx *cli.Context) error {
+func runImage(ctx *urfave.Context) error {
 	c, err := containerFromFlags(ctx)
 	if err != nil {
 		return err
 	}
-	c.Namespaces |= unix.CLONE_NEWNS // whatever was named: the root is made of mounts
-	if c.Root, err = rootFromFlags(ctx); err != nil {
+	p := &plan{container: c}
+	if p.cgroup, err = cgroupFromFlags(ctx, c); err != nil {
 		return err
 	}
-	hosts, err := hostsFromFlags(ctx)
-	if err != nil {
+	if p.hosts, err = hostsFromFlags(ctx); err != nil {
 		return err
 	}
 	name := ctx.String("name")
@@ -47,62 +59,88 @@ func runImage(ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	img, err := resolveOrPull(ctx, s, ctx.Args().First())
-	if err != nil {
+	if p.image, err = resolveOrPull(ctx, s, ctx.Args().First()); err != nil {
 		return err
 	}
-	if err := c.applyConfig(ctx, img.Config.Config); err != nil {
+	if err := applyConfig(ctx, c, p.image.Config.Config); err != nil {
 		return err
 	}
-	d := &store.Container{ID: c.ID, Name: name, Image: img.ID, Created: time.Now().UTC(), Args: c.Args, AutoRemove: ctx.Bool("rm")}
-	status, err := runContainer(s, c, d, img, hosts)
+	if ctx.Bool("interactive") {
+		p.parent.Stdin = os.Stdin
+	}
+	p.dir = &store.Container{ID: c.ID, Name: name, Image: p.image.ID, Created: time.Now().UTC(), Args: c.Args, AutoRemove: ctx.Bool("rm")}
+	status, err := p.run(s)
 	if ctx.Bool("rm") || err != nil { // what never ran has nothing to commit
-		err = errors.Join(err, d.Remove())
+		err = errors.Join(err, p.dir.Remove())
 	}
-	return withStatus(status, err)
+	if err != nil || status == 0 {
+		return err
+	}
+	return container.StatusError{Status: status}
 }
 
-// runContainer makes the container's directory, runs the container and lets go
-// of the directory. hosts are more lines for /etc/hosts.
-func runContainer(s *store.Store, c *Container, d *store.Container, img *store.Image, hosts string) (status int, err error) {
-	c.signals = catchSignals() // from here on there is something to remove
-	release, err := s.Hold(img, c.ID)
+// run makes the container's directory, runs the container and lets go of the
+// directory.
+func (p *plan) run(s *store.Store) (status int, err error) {
+	p.parent.Signals = container.CatchSignals() // from here on there is something to remove
+	release, err := s.Hold(p.image, p.container.ID)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	layers, err := p.layers(s)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.CreateContainer(p.dir); err != nil {
+		return 0, err
+	}
+	if err := p.completeRoot(layers); err != nil {
+		return 0, err
+	}
+	if err := makeSources(p.container.Root.Volumes); err != nil {
+		return 0, err
+	}
+	g, err := cgroup.Create(p.cgroup)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, g.Remove()) }()
+	p.parent.Cgroup = g
+	p.container.Root.Cgroups = rootfs.Cgroups{Version: g.Version, Dirs: g.Dirs}
+	process, err := container.Create(p.container, p.parent)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, process.Close()) }()
+	if err := process.Start(); err != nil {
+		return 0, err
+	}
+	return process.Wait()
+}
+
+// layers are the directories below the container's own, the lowest first.
+func (p *plan) layers(s *store.Store) ([]string, error) {
 	var layers []string
-	err = interruptible(func(ctx context.Context) (err error) {
-		layers, err = s.LayerDirs(ctx, img)
+	err := interruptible(func(ctx context.Context) (err error) {
+		layers, err = s.LayerDirs(ctx, p.image)
 		return err
 	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if len(layers) == 0 {
-		return 0, errors.New("the image has no layers, and so no program to run")
+		return nil, errors.New("the image has no layers, and so no program to run")
 	}
 	skeleton, err := s.Skeleton()
 	if err != nil {
-		return 0, fmt.Errorf("make the mount points: %w", err)
+		return nil, fmt.Errorf("make the mount points: %w", err)
 	}
-	if layers, err = layer.VisibleLayers(append([]string{skeleton}, layers...)); err != nil {
-		return 0, err
-	}
-	if err := s.CreateContainer(d); err != nil {
-		return 0, err
-	}
-	if err := completeRoot(d, c, img.Config.Config, layers, hosts); err != nil {
-		return 0, err
-	}
-	if err := makeSources(c.Root.Volumes); err != nil {
-		return 0, err
-	}
-	return run(c)
+	return layer.VisibleLayers(append([]string{skeleton}, layers...))
 }
 
 // applyConfig fills in what the command line left to the image.
-func (c *Container) applyConfig(ctx *cli.Context, config v1.Config) (err error) {
+func applyConfig(ctx *urfave.Context, c *container.Container, config v1.Config) error {
 	entrypoint, command := config.Entrypoint, config.Cmd
 	if ctx.IsSet("entrypoint") { // the image's arguments belong to its own entrypoint
 		entrypoint, command = []string{ctx.String("entrypoint")}, nil
@@ -131,7 +169,7 @@ func (c *Container) applyConfig(ctx *cli.Context, config v1.Config) (err error) 
 	return err
 }
 
-func volumesFromFlags(ctx *cli.Context) ([]rootfs.Volume, error) {
+func volumesFromFlags(ctx *urfave.Context) ([]rootfs.Volume, error) {
 	var volumes []rootfs.Volume
 	for _, s := range ctx.StringSlice("volume") {
 		v, err := rootfs.ParseVolume(s)
@@ -167,12 +205,12 @@ func makeSources(volumes []rootfs.Volume) error {
 
 // completeRoot adds to what the command line says of the root, and writes the
 // files that Docker puts into every container's /etc.
-func completeRoot(d *store.Container, c *Container, config v1.Config, layers []string, hosts string) error {
-	in := func(name ...string) string { return filepath.Join(append([]string{d.Dir}, name...)...) }
-	r := c.Root
-	r.Overlay = rootfs.Overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged"), Volatile: d.AutoRemove}
+func (p *plan) completeRoot(layers []string) error {
+	in := func(name ...string) string { return filepath.Join(append([]string{p.dir.Dir}, name...)...) }
+	c, r := p.container, p.container.Root
+	r.Overlay = rootfs.Overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged"), Volatile: p.dir.AutoRemove}
 	r.Files, r.Workdir = map[string]string{}, c.Dir
-	hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" + c.Hostname + "\n" + hosts
+	hosts := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" + c.Hostname + "\n" + p.hosts
 	resolv, err := os.ReadFile("/etc/resolv.conf")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -183,7 +221,7 @@ func completeRoot(d *store.Container, c *Container, config v1.Config, layers []s
 		}
 		r.Files["/etc/"+name] = in(name)
 	}
-	for i, target := range slices.Sorted(maps.Keys(config.Volumes)) { // /a before /a/b
+	for i, target := range slices.Sorted(maps.Keys(p.image.Config.Config.Volumes)) { // /a before /a/b
 		v := rootfs.ImageVolume{Target: target, Upper: in("volumes", fmt.Sprint(i), "upper"), Work: in("volumes", fmt.Sprint(i), "work")}
 		for _, dir := range []string{v.Upper, v.Work} {
 			if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -15,29 +15,29 @@ import (
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/store"
 	"github.com/docker/go-units"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
 // imageCommands are the commands about images; what they do is in the file of
 // the same name, or below.
-func imageCommands() []*cli.Command {
-	return []*cli.Command{
+func imageCommands() []*urfave.Command {
+	return []*urfave.Command{
 		pullCommand, loadCommand, saveCommand, importCommand, commitCommand,
 		imagesCommand, historyCommand, inspectCommand, tagCommand, rmiCommand,
 	}
 }
 
-var imagesCommand = &cli.Command{
+var imagesCommand = &urfave.Command{
 	Name:      "images",
 	Usage:     "list images",
 	ArgsUsage: "[REPOSITORY[:TAG]]",
-	Flags: []cli.Flag{
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show IDs only", DisableDefaultText: true},
-		&cli.BoolFlag{Name: "digests", Usage: "show the digests by which registries know them", DisableDefaultText: true},
+	Flags: []urfave.Flag{
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show IDs only", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "digests", Usage: "show the digests by which registries know them", DisableDefaultText: true},
 		noTruncFlag(),
 		formatFlag(),
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() > 1 {
 			return errors.New("images takes one repository at most: see images --help")
 		}
@@ -62,15 +62,15 @@ var imagesCommand = &cli.Command{
 	},
 }
 
-func noTruncFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "no-trunc", Usage: "show everything in full", DisableDefaultText: true}
+func noTruncFlag() urfave.Flag {
+	return &urfave.BoolFlag{Name: "no-trunc", Usage: "show everything in full", DisableDefaultText: true}
 }
 
-func formatFlag() cli.Flag {
-	return &cli.StringFlag{Name: "format", Value: "table", Usage: "`table` or json, one object a line"}
+func formatFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "format", Value: "table", Usage: "`table` or json, one object a line"}
 }
 
-func wantsJSON(ctx *cli.Context) (bool, error) {
+func wantsJSON(ctx *urfave.Context) (bool, error) {
 	format := ctx.String("format")
 	if format != "table" && format != "json" {
 		return false, fmt.Errorf("invalid --format %q: want table or json", format)
@@ -196,11 +196,11 @@ func ago(t time.Time) string {
 	return units.HumanDuration(time.Since(t)) + " ago"
 }
 
-var tagCommand = &cli.Command{
+var tagCommand = &urfave.Command{
 	Name:      "tag",
 	Usage:     "give an image one more name",
 	ArgsUsage: "IMAGE NAME[:TAG]",
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() != 2 {
 			return errors.New("tag requires an image and a name: see tag --help")
 		}
@@ -216,16 +216,16 @@ var tagCommand = &cli.Command{
 	},
 }
 
-var rmiCommand = &cli.Command{
+var rmiCommand = &urfave.Command{
 	Name:      "rmi",
 	Usage:     "remove images",
 	ArgsUsage: "IMAGE...",
 	Description: "A name is taken off its image. With its last name the image is removed, and what only it needed.\n" +
 		"An image that a container needs stays; with -f it loses its names.",
-	Flags: []cli.Flag{
-		&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "remove all names; do not complain about missing images", DisableDefaultText: true},
+	Flags: []urfave.Flag{
+		&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "remove all names; do not complain about missing images", DisableDefaultText: true},
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if !ctx.Args().Present() {
 			return errors.New("rmi requires an image: see rmi --help")
 		}

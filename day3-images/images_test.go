@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/store"
@@ -277,7 +278,7 @@ func TestRemoveImage(t *testing.T) {
 	ok(t, s, "rmi", "-f", "app")
 	// One that is not there does not keep the others.
 	got := finish(t, onStore(s, "rmi", "app", image.ShortID(base.ID)))
-	if got.status != exitRuntimeError || got.stdout != "Untagged: base:latest\nDeleted: "+base.ID+"\n" || !strings.Contains(got.stderr, "no such image: app") {
+	if got.status != container.RuntimeError || got.stdout != "Untagged: base:latest\nDeleted: "+base.ID+"\n" || !strings.Contains(got.stderr, "no such image: app") {
 		t.Errorf("%+q", got)
 	}
 	if left := contents(t, s); len(left) > 0 {
@@ -311,7 +312,7 @@ func TestHold(t *testing.T) {
 	}
 	before := contents(t, s)
 	got := finish(t, onStore(s, "rmi", "one"))
-	if got.status != exitRuntimeError || !strings.Contains(got.stderr, "image one is in use by container "+id) || !slices.Equal(before, contents(t, s)) {
+	if got.status != container.RuntimeError || !strings.Contains(got.stderr, "image one is in use by container "+id) || !slices.Equal(before, contents(t, s)) {
 		t.Errorf("%+q", got)
 	}
 	// By force it loses its name, no more.
@@ -324,7 +325,7 @@ func TestHold(t *testing.T) {
 	if again, err := s.Resolve(img.ID); err != nil || len(again.Names) > 0 {
 		t.Errorf("%+v, %v", again, err)
 	}
-	if got := finish(t, onStore(s, "rmi", "-f", image.ShortID(img.ID))); got.status != exitRuntimeError {
+	if got := finish(t, onStore(s, "rmi", "-f", image.ShortID(img.ID))); got.status != container.RuntimeError {
 		t.Errorf("removed: %+q", got)
 	}
 	if err := release(); err != nil {

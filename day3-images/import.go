@@ -12,19 +12,19 @@ import (
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-var importCommand = &cli.Command{
+var importCommand = &urfave.Command{
 	Name:      "import",
 	Usage:     "make an image of one layer from a root file system",
 	ArgsUsage: "FILE.tar|DIRECTORY|- [NAME[:TAG]]",
-	Flags: []cli.Flag{
+	Flags: []urfave.Flag{
 		changeFlag(),
-		&cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
-		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of what is in it (default: this machine's)"},
+		&urfave.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
+		&urfave.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of what is in it (default: this machine's)"},
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() < 1 || ctx.NArg() > 2 {
 			return errors.New("import requires a file, a directory or -, and a name at most: see import --help")
 		}

@@ -11,14 +11,14 @@ import (
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-var inspectCommand = &cli.Command{
+var inspectCommand = &urfave.Command{
 	Name:      "inspect",
 	Usage:     "show all about images, as JSON",
 	ArgsUsage: "IMAGE...",
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if !ctx.Args().Present() {
 			return errors.New("inspect requires an image: see inspect --help")
 		}

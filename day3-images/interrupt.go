@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"example.com/go-docker/day3-images/container"
 )
 
 // interruptible runs what a user may want to stop. After ^C or SIGTERM its
@@ -25,12 +27,12 @@ func interruptible(do func(context.Context) error) error {
 		select {
 		case sig := <-caught:
 			signal.Stop(caught) // the second one kills; the next command cleans up
-			cancel(statusError{status: 128 + int(sig.(syscall.Signal))})
+			cancel(container.StatusError{Status: 128 + int(sig.(syscall.Signal))})
 		case <-ctx.Done():
 		}
 	}()
 	err := do(ctx)
-	var stopped statusError
+	var stopped container.StatusError
 	if err != nil && errors.As(context.Cause(ctx), &stopped) {
 		return stopped
 	}

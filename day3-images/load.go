@@ -9,18 +9,18 @@ import (
 	"example.com/go-docker/day3-images/archive"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/store"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-var loadCommand = &cli.Command{
+var loadCommand = &urfave.Command{
 	Name:  "load",
 	Usage: "take in the images of a tar that save, docker save, podman save, skopeo or buildah has written",
-	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Value: "-", Usage: "`FILE` to read (default: standard input)", DefaultText: "standard input"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing", DisableDefaultText: true},
-		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` to take where there are several (default: this machine's)"},
+	Flags: []urfave.Flag{
+		&urfave.StringFlag{Name: "input", Aliases: []string{"i"}, Value: "-", Usage: "`FILE` to read (default: standard input)", DefaultText: "standard input"},
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing", DisableDefaultText: true},
+		&urfave.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` to take where there are several (default: this machine's)"},
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.Args().Present() {
 			return errors.New("load takes no argument: name the file with -i")
 		}

@@ -10,19 +10,19 @@ import (
 	"example.com/go-docker/day3-images/registry"
 	"example.com/go-docker/day3-images/store"
 	"github.com/sirupsen/logrus"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-var pullCommand = &cli.Command{
+var pullCommand = &urfave.Command{
 	Name:      "pull",
 	Usage:     "get an image from a registry",
 	ArgsUsage: "NAME[:TAG|@DIGEST]",
-	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image (default: this machine's)"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no progress", DisableDefaultText: true},
+	Flags: []urfave.Flag{
+		&urfave.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image (default: this machine's)"},
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no progress", DisableDefaultText: true},
 		insecureFlag(),
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() != 1 {
 			return errors.New("pull requires one image name: see pull --help")
 		}
@@ -49,8 +49,8 @@ var pullCommand = &cli.Command{
 	},
 }
 
-func insecureFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "insecure-registry", EnvVars: []string{"GO_DOCKER_INSECURE_REGISTRY"}, Usage: "`HOST[:PORT]` that may speak plain http"}
+func insecureFlag() urfave.Flag {
+	return &urfave.StringSliceFlag{Name: "insecure-registry", EnvVars: []string{"GO_DOCKER_INSECURE_REGISTRY"}, Usage: "`HOST[:PORT]` that may speak plain http"}
 }
 
 // command pulls and says on standard error how it goes.
@@ -79,7 +79,7 @@ func runPull(p *registry.Pull, insecure []string, quiet bool) error {
 var errNotRoot = errors.New("a layer's files have owners and devices that only root can make: run as root")
 
 // resolveOrPull is for run: what is not in the store comes from the registry.
-func resolveOrPull(ctx *cli.Context, s *store.Store, name string) (*store.Image, error) {
+func resolveOrPull(ctx *urfave.Context, s *store.Store, name string) (*store.Image, error) {
 	img, err := s.Resolve(name)
 	if !errors.Is(err, store.ErrNoImage) {
 		return img, err

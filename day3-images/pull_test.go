@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/registry"
@@ -372,7 +373,7 @@ func TestPullRefuses(t *testing.T) {
 			s, hub := emptyStore(t), newRegistry(t)
 			test.change(t, hub, smallImage(t))
 			got := finish(t, onStore(s, "pull", hub.name("1")))
-			if got.status != exitRuntimeError || got.stdout != "" || !strings.Contains(got.stderr, test.want) {
+			if got.status != container.RuntimeError || got.stdout != "" || !strings.Contains(got.stderr, test.want) {
 				t.Errorf("%+q, want status 125 and something about %q", got, test.want)
 			}
 			if last := got.stderr[strings.LastIndex(strings.TrimSpace(got.stderr), "\n")+1:]; len(last) > 600 {
@@ -426,7 +427,7 @@ func TestPullAgain(t *testing.T) {
 		}
 		return false
 	})
-	if got := finish(t, onStore(s, "pull", hub.name("1"))); got.status != exitRuntimeError {
+	if got := finish(t, onStore(s, "pull", hub.name("1"))); got.status != container.RuntimeError {
 		t.Fatalf("%+q", got)
 	}
 	hub.setBlob(last, app.layers[2])

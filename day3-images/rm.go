@@ -7,14 +7,14 @@ import (
 	"strings"
 
 	"example.com/go-docker/day3-images/store"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-var rmCommand = &cli.Command{
+var rmCommand = &urfave.Command{
 	Name:      "rm",
 	Usage:     "remove containers that have ended",
 	ArgsUsage: "CONTAINER...",
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if !ctx.Args().Present() {
 			return errors.New("rm requires a container: see rm --help")
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/hierarchy"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
 )
@@ -180,7 +181,7 @@ func TestSpecialAccounts(t *testing.T) {
 // 1.25, takes GOMAXPROCS from there, but at least 2.
 func TestProgramsSeeTheirLimits(t *testing.T) {
 	s := boxes(t, nil)
-	version, _, err := findControllers()
+	version, _, err := hierarchy.ByController()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,12 +219,12 @@ func TestProgramsSeeTheirLimits(t *testing.T) {
 // Of the cgroups a container sees its own, and can write to nothing of that.
 func TestCgroupsAreReadOnly(t *testing.T) {
 	s := boxes(t, nil)
-	version, controllers, err := findControllers()
+	version, controllers, err := hierarchy.ByController()
 	if err != nil {
 		t.Fatal(err)
 	}
 	directories := 1
-	for _, name := range counted[version] {
+	for _, name := range counters[version] {
 		if _, ok := controllers[name]; ok && version == 1 {
 			directories++ // or a link to one
 		}

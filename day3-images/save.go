@@ -9,18 +9,18 @@ import (
 	"example.com/go-docker/day3-images/archive"
 	"example.com/go-docker/day3-images/interrupt"
 	"example.com/go-docker/day3-images/store"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-var saveCommand = &cli.Command{
+var saveCommand = &urfave.Command{
 	Name:      "save",
 	Usage:     "write images to a tar",
 	ArgsUsage: "IMAGE...",
-	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: standard output)"},
-		&cli.StringFlag{Name: "format", Value: archive.DockerArchive, Usage: "`FORMAT`: docker-archive or oci-archive"},
+	Flags: []urfave.Flag{
+		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: standard output)"},
+		&urfave.StringFlag{Name: "format", Value: archive.DockerArchive, Usage: "`FORMAT`: docker-archive or oci-archive"},
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		format := ctx.String("format")
 		if format != archive.DockerArchive && format != archive.OCIArchive {
 			return fmt.Errorf("invalid --format %q: want docker-archive or oci-archive", format)

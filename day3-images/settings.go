@@ -13,22 +13,22 @@ import (
 	"example.com/go-docker/day3-images/confine"
 	"example.com/go-docker/day3-images/rootfs"
 	"github.com/docker/go-units"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
 // settingFlags are what else people give to docker run.
-func settingFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "env-file", Usage: "read NAME=VALUE, or NAME, from the lines of `FILE`"},
-		&cli.StringSliceFlag{Name: "add-host", Usage: "add `NAME:ADDRESS` to /etc/hosts"},
-		&cli.StringSliceFlag{Name: "tmpfs", Usage: "mount an empty directory in memory on `PATH[:OPTIONS]`"},
-		&cli.StringFlag{Name: "shm-size", Usage: "`SIZE` of /dev/shm (default: 64m)"},
-		&cli.StringSliceFlag{Name: "ulimit", Usage: "set `NAME=SOFT[:HARD]`, like nofile=1024; -1: unlimited"},
+func settingFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringSliceFlag{Name: "env-file", Usage: "read NAME=VALUE, or NAME, from the lines of `FILE`"},
+		&urfave.StringSliceFlag{Name: "add-host", Usage: "add `NAME:ADDRESS` to /etc/hosts"},
+		&urfave.StringSliceFlag{Name: "tmpfs", Usage: "mount an empty directory in memory on `PATH[:OPTIONS]`"},
+		&urfave.StringFlag{Name: "shm-size", Usage: "`SIZE` of /dev/shm (default: 64m)"},
+		&urfave.StringSliceFlag{Name: "ulimit", Usage: "set `NAME=SOFT[:HARD]`, like nofile=1024; -1: unlimited"},
 	}
 }
 
 // rootFromFlags returns what the command line says of the container's root.
-func rootFromFlags(ctx *cli.Context) (*rootfs.Root, error) {
+func rootFromFlags(ctx *urfave.Context) (*rootfs.Root, error) {
 	r := &rootfs.Root{ReadOnly: ctx.Bool("read-only")}
 	var err error
 	if r.Volumes, err = volumesFromFlags(ctx); err != nil {
@@ -45,7 +45,7 @@ func rootFromFlags(ctx *cli.Context) (*rootfs.Root, error) {
 	return r, nil
 }
 
-func rlimitsFromFlags(ctx *cli.Context) ([]confine.Rlimit, error) {
+func rlimitsFromFlags(ctx *urfave.Context) ([]confine.Rlimit, error) {
 	var limits []confine.Rlimit
 	for _, s := range ctx.StringSlice("ulimit") {
 		u, err := units.ParseUlimit(s)
@@ -65,7 +65,7 @@ func rlimitsFromFlags(ctx *cli.Context) ([]confine.Rlimit, error) {
 }
 
 // hostsFromFlags returns the lines that --add-host adds to /etc/hosts.
-func hostsFromFlags(ctx *cli.Context) (lines string, err error) {
+func hostsFromFlags(ctx *urfave.Context) (lines string, err error) {
 	for _, s := range ctx.StringSlice("add-host") {
 		at := strings.IndexAny(s, ":=") // an address may have colons itself
 		if at <= 0 || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
@@ -66,7 +67,7 @@ func refused(t testing.TB, s testStore, want string, args ...string) {
 	t.Helper()
 	before := contents(t, s)
 	got := finish(t, onStore(s, args...))
-	if got.status != exitRuntimeError || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Count(lastLines(got.stderr), "\n") != 1 {
+	if got.status != container.RuntimeError || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Count(lastLines(got.stderr), "\n") != 1 {
 		t.Errorf("%q: %+q, want status 125 and one line about %q", args, got, want)
 	}
 	if after := contents(t, s); !slices.Equal(before, after) {

@@ -123,7 +123,7 @@ func startCommand(c *Container) (int, error) {
 		Sys:   attr,
 	})
 	if err != nil {
-		return 0, cannotRun(c.Args[0], err)
+		return 0, cannotStart(c, err)
 	}
 	return pid, nil
 }

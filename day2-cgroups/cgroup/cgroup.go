@@ -92,7 +92,7 @@ func plan(config Config) (*Cgroup, settings, error) {
 		ID: config.ID, PID: os.Getpid(), Version: version, Dirs: map[string]string{},
 	}}
 	for _, name := range controllers {
-		above, err := chain(hierarchies[name], config.Parent)
+		above, err := hierarchies[name].Chain(config.Parent)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -109,8 +109,7 @@ func plan(config Config) (*Cgroup, settings, error) {
 // ownThreads is more than the Go runtime starts before init becomes the command.
 const ownThreads = 16
 
-// checkPids refuses limits that would hit us and not the command, see Place and
-// ForkExec: the kernel counts threads of ours until the command runs.
+// checkPids refuses limits that would hit us and not the command, see Place: the kernel counts threads of ours until the command runs.
 func checkPids(config Config, version int) error {
 	least := int64(0)
 	switch {
@@ -146,20 +145,6 @@ func wanted(settings settings, version int, have map[string]hierarchy.Hierarchy)
 	return names, nil
 }
 
-// chain lists the directories from where we may make cgroups down to the one
-// in which the container's is made.
-func chain(h hierarchy.Hierarchy, parent string) ([]string, error) {
-	if parent == "" {
-		base, err := h.Base()
-		return []string{base}, err
-	}
-	dirs := []string{h.Mount}
-	for name := range strings.SplitSeq(strings.Trim(parent, "/"), "/") {
-		dirs = append(dirs, filepath.Join(dirs[len(dirs)-1], name))
-	}
-	return dirs, nil
-}
-
 // makeDir makes one cgroup: mkdir is the whole system call for it.
 func (g *Cgroup) makeDir(dir string) error {
 	if g.Version == 2 {
@@ -168,7 +153,7 @@ func (g *Cgroup) makeDir(dir string) error {
 		}
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return explain(err)
+		return hierarchy.Explain(err)
 	}
 	if g.Version == 1 && strings.HasPrefix(g.Dirs["cpuset"]+"/", dir+"/") {
 		return inheritCPUSet(dir)
@@ -177,8 +162,8 @@ func (g *Cgroup) makeDir(dir string) error {
 }
 
 func (g *Cgroup) set(s setting) error {
-	err := write(filepath.Join(g.Dirs[s.controller()], s.file), s.value)
-	if s.optional && errors.Is(err, fs.ErrNotExist) {
+	err := hierarchy.Write(filepath.Join(g.Dirs[s.controller()], s.file), s.value)
+	if s.optional() && errors.Is(err, fs.ErrNotExist) {
 		logrus.Warnf("%s is missing: the kernel does not account for swap here, so it cannot limit it (boot with swapaccount=1)", s.file)
 		return nil
 	}

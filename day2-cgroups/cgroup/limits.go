@@ -25,9 +25,12 @@ const (
 )
 
 // A setting is one value for one file, whose name begins with its controller's.
-type setting struct {
-	file, value string
-	optional    bool // the kernel may have been booted without the file
+type setting struct{ file, value string }
+
+// optional tells whether the kernel may have been booted without the file: it
+// need not account for swap.
+func (s setting) optional() bool {
+	return s.file == "memory.memsw.limit_in_bytes" || s.file == "memory.swap.max"
 }
 
 func (s setting) controller() string { return strings.SplitN(s.file, ".", 2)[0] }
@@ -36,13 +39,7 @@ type settings []setting
 
 func (s *settings) add(wanted bool, file string, value any) {
 	if wanted {
-		*s = append(*s, setting{file: file, value: fmt.Sprint(value)})
-	}
-}
-
-func (s *settings) addOptional(wanted bool, file string, value any) {
-	if wanted {
-		*s = append(*s, setting{file, fmt.Sprint(value), true})
+		*s = append(*s, setting{file, fmt.Sprint(value)})
 	}
 }
 

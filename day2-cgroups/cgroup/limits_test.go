@@ -80,8 +80,8 @@ func TestOptionalSettings(t *testing.T) {
 	for version := 1; version <= 2; version++ {
 		for _, s := range all.settings(version) {
 			swap := strings.Contains(s.file, "sw")
-			if s.optional != swap {
-				t.Errorf("%s: optional is %v", s.file, s.optional)
+			if s.optional() != swap {
+				t.Errorf("%s: optional is %v", s.file, s.optional())
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
 )
 
@@ -53,22 +52,4 @@ func (e Entry) Enter(command *syscall.SysProcAttr) error {
 		err = errors.Join(err, enterTasks(os.NewFile(uintptr(fd), "tasks")))
 	}
 	return err
-}
-
-// ForkExec starts the command in the cgroup, from a thread of its own. In
-// version 1 a process belongs to the cgroup of the thread that forked it, but
-// its memory to that of its main thread, and the OOM killer goes by the main
-// thread, too: so that one stays outside, and init with it.
-func (e Entry) ForkExec(path string, args []string, attr *syscall.ProcAttr) (pid int, err error) {
-	forked := make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		if err = e.Enter(attr.Sys); err == nil {
-			pid, err = syscall.ForkExec(path, args, attr)
-		}
-		close(forked)
-		select {} // the command's death signal fires when this thread ends
-	}()
-	<-forked
-	return pid, err
 }

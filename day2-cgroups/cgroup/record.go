@@ -140,26 +140,6 @@ func sweep() error {
 // Running returns the records of the containers whose ids start as given, or
 // of all that run.
 func Running(ids []string) ([]*Record, error) {
-	all, err := allRunning()
-	if err != nil || len(ids) == 0 {
-		return all, err
-	}
-	var chosen []*Record
-	for _, id := range ids {
-		others := func(r *Record) bool { return !strings.HasPrefix(r.ID, id) }
-		found := slices.DeleteFunc(slices.Clone(all), others)
-		switch {
-		case len(found) == 0:
-			return nil, fmt.Errorf("no such container: %q", id)
-		case len(found) > 1:
-			return nil, fmt.Errorf("more than one running container has an id that starts with %q", id)
-		}
-		chosen = append(chosen, found[0])
-	}
-	return chosen, nil
-}
-
-func allRunning() ([]*Record, error) {
 	paths, err := recordPaths()
 	if err != nil {
 		return nil, err
@@ -167,23 +147,35 @@ func allRunning() ([]*Record, error) {
 	var all []*Record
 	for _, path := range paths {
 		file, err := lock.Try(path)
-		if err == nil { // its owner is dead
-			err = file.Close()
+		if err == nil {
+			err = errors.Join(fs.ErrNotExist, file.Close()) // its owner is dead
 		}
-		if !errors.Is(err, lock.ErrHeld) {
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, err
-			}
-			continue
+		var r *Record
+		if errors.Is(err, lock.ErrHeld) {
+			r, err = readRecord(path)
 		}
-		r, err := readRecord(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // it has just ended
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			all = append(all, r)
+		case !errors.Is(err, fs.ErrNotExist): // as when it has just ended
 			return nil, err
 		}
-		all = append(all, r)
 	}
-	return all, nil
+	var chosen []*Record
+	for _, id := range ids {
+		others := func(r *Record) bool { return !strings.HasPrefix(r.ID, id) }
+		found := slices.DeleteFunc(slices.Clone(all), others)
+		switch len(found) {
+		case 0:
+			return nil, fmt.Errorf("no such container: %q", id)
+		case 1:
+			chosen = append(chosen, found[0])
+		default:
+			return nil, fmt.Errorf("more than one running container has an id that starts with %q", id)
+		}
+	}
+	if len(ids) == 0 {
+		return all, nil
+	}
+	return chosen, nil
 }

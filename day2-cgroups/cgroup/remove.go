@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day2-cgroups/hierarchy"
 	"example.com/go-docker/day2-cgroups/lock"
 )
 
@@ -38,7 +39,7 @@ func RemoveAll(dir string) error {
 // the files of a cgroup cannot be removed, so rm -r and os.RemoveAll fail.
 func killAndRemove(dir string) error {
 	entries, err := os.ReadDir(dir)
-	if gone(err) {
+	if hierarchy.Gone(err) {
 		return nil
 	}
 	if err != nil {
@@ -64,15 +65,15 @@ func killAndRemove(dir string) error {
 // that since Linux 5.14, which cannot miss one that is just being forked; in
 // version 1 one has to come back until no process is left.
 func kill(dir string) error {
-	err := write(filepath.Join(dir, "cgroup.kill"), "1")
+	err := hierarchy.Write(filepath.Join(dir, "cgroup.kill"), "1")
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		return nil // a threaded cgroup: its processes count as those of one above
 	}
-	if !gone(err) {
+	if !hierarchy.Gone(err) {
 		return err
 	}
 	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-	if err != nil && !gone(err) && !errors.Is(err, unix.EOPNOTSUPP) {
+	if err != nil && !hierarchy.Gone(err) && !errors.Is(err, unix.EOPNOTSUPP) {
 		return err
 	}
 	for line := range strings.Lines(string(procs)) {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"example.com/go-docker/day2-cgroups/hierarchy"
 )
 
 // settingsV1 are the limits in version 1's files, in the order in which the
@@ -15,7 +17,7 @@ func (l Limits) settingsV1() settings {
 	// memsw is memory and swap together and never below the memory limit, so
 	// it comes second. Without it the kernel would swap the container out
 	// instead of stopping it.
-	s.addOptional(l.Memory > 0 && l.Swap != Unlimited, "memory.memsw.limit_in_bytes", l.Memory+l.Swap)
+	s.add(l.Memory > 0 && l.Swap != Unlimited, "memory.memsw.limit_in_bytes", l.Memory+l.Swap)
 	s.add(l.Reservation > 0, "memory.soft_limit_in_bytes", l.Reservation)
 	s.add(l.CPUQuota > 0, "cpu.cfs_period_us", CPUPeriod)
 	s.add(l.CPUQuota > 0, "cpu.cfs_quota_us", l.CPUQuota)
@@ -32,7 +34,7 @@ func inheritCPUSet(dir string) error {
 	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 		own, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil {
-			return explain(err)
+			return hierarchy.Explain(err)
 		}
 		if len(strings.TrimSpace(string(own))) > 0 {
 			continue
@@ -41,7 +43,7 @@ func inheritCPUSet(dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := write(filepath.Join(dir, file), strings.TrimSpace(string(value))); err != nil {
+		if err := hierarchy.Write(filepath.Join(dir, file), strings.TrimSpace(string(value))); err != nil {
 			return err
 		}
 	}
@@ -62,7 +64,7 @@ func openTasks(dirs []string) ([]*os.File, error) {
 	for _, dir := range dirs {
 		file, err := os.OpenFile(filepath.Join(dir, "tasks"), os.O_WRONLY, 0)
 		if err != nil {
-			return files, explain(err)
+			return files, hierarchy.Explain(err)
 		}
 		files = append(files, file)
 	}
@@ -72,7 +74,7 @@ func openTasks(dirs []string) ([]*os.File, error) {
 // enterTasks is init's side of openTasks.
 func enterTasks(file *os.File) error {
 	if _, err := file.WriteString("0"); err != nil {
-		return fmt.Errorf("enter the cgroup: %w", explain(err))
+		return fmt.Errorf("enter the cgroup: %w", hierarchy.Explain(err))
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"example.com/go-docker/day2-cgroups/hierarchy"
 )
 
 // settingsV2 are the limits in version 2's files. cgroup-v2.rst, "Controllers"
@@ -18,7 +20,7 @@ func (l Limits) settingsV2() settings {
 	var s settings
 	s.add(l.Memory > 0, "memory.max", l.Memory)
 	// Unlike version 1's memsw this is the swap alone.
-	s.addOptional(l.Memory > 0 && l.Swap != Unlimited, "memory.swap.max", l.Swap)
+	s.add(l.Memory > 0 && l.Swap != Unlimited, "memory.swap.max", l.Swap)
 	s.add(l.Reservation > 0, "memory.low", l.Reservation)
 	s.add(l.CPUQuota > 0, "cpu.max", fmt.Sprintf("%d %d", l.CPUQuota, CPUPeriod))
 	s.add(l.CPUShares > 0, "cpu.weight", weight(l.CPUShares))
@@ -43,7 +45,7 @@ func enable(dir string, controllers []string) error {
 	file := filepath.Join(dir, "cgroup.subtree_control")
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return explain(err)
+		return hierarchy.Explain(err)
 	}
 	var missing []string
 	for _, name := range controllers {
@@ -54,9 +56,9 @@ func enable(dir string, controllers []string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	err = write(file, strings.Join(missing, " "))
+	err = hierarchy.Write(file, strings.Join(missing, " "))
 	if errors.Is(err, fs.ErrNotExist) && enable(filepath.Dir(dir), controllers) == nil {
-		err = write(file, strings.Join(missing, " "))
+		err = hierarchy.Write(file, strings.Join(missing, " "))
 	}
 	return err
 }

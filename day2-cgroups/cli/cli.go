@@ -55,12 +55,12 @@ func usageError(_ *urfave.Context, err error, _ bool) error {
 type plainFormatter struct{}
 
 func (plainFormatter) Format(e *logrus.Entry) ([]byte, error) {
-	return fmt.Appendf(nil, "%s: %s\n", e.Level, printable(strings.TrimSpace(e.Message))), nil
+	return fmt.Appendf(nil, "%s: %s\n", e.Level, Printable(strings.TrimSpace(e.Message))), nil
 }
 
-// printable replaces control characters: what a message quotes may come from
+// Printable replaces control characters: what a message quotes may come from
 // anywhere, and must not move the cursor or set the terminal's title.
-func printable(s string) string {
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

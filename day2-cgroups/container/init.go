@@ -121,15 +121,33 @@ func startCommand(c *Container, entry cgroup.Entry) (int, error) {
 		}
 		return 0, becomeCommand(c, path)
 	}
-	pid, err := entry.ForkExec(path, c.Args, &syscall.ProcAttr{
+	pid, err := forkExec(entry, path, c.Args, &syscall.ProcAttr{
 		Env:   c.Env,
 		Files: []uintptr{0, 1, 2},
 		Sys:   attr,
 	})
 	if err != nil {
-		return 0, cannotRun(c.Args[0], err)
+		return 0, cannotStart(c, err)
 	}
 	return pid, nil
+}
+
+// forkExec starts the command in the cgroup, from a thread of its own. In
+// version 1 a process belongs to the cgroup of the thread that forked it, but
+// its memory to that of its main thread, and the OOM killer goes by the main
+// thread, too: so that one stays outside, and init with it.
+func forkExec(entry cgroup.Entry, path string, args []string, attr *syscall.ProcAttr) (pid int, err error) {
+	forked := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		if err = entry.Enter(attr.Sys); err == nil {
+			pid, err = syscall.ForkExec(path, args, attr)
+		}
+		close(forked)
+		select {} // the command's death signal fires when this thread ends
+	}()
+	<-forked
+	return pid, err
 }
 
 // becomeCommand is --init=false, Docker's own default: the command replaces

@@ -51,3 +51,16 @@ func cannotRun(name string, err error) StatusError {
 	}
 	return StatusError{status, fmt.Errorf("exec %q: %w", name, err)}
 }
+
+// cannotStart names the call that failed: ForkExec tells no more than its error
+// number. EAGAIN is clone(2)'s and EPERM ioctl_tty(2)'s: execve(2) has the one
+// only after a change of user, and the other for what is traced.
+func cannotStart(c *Container, err error) error {
+	switch {
+	case errors.Is(err, syscall.EAGAIN):
+		return fmt.Errorf("fork to run %q: %w", c.Args[0], err)
+	case errors.Is(err, syscall.EPERM) && c.TTY:
+		return fmt.Errorf("make the terminal that of %q, TIOCSCTTY: %w: it is another session's already", c.Args[0], err)
+	}
+	return cannotRun(c.Args[0], err)
+}

@@ -113,10 +113,25 @@ func chooseVersion(all []Hierarchy) (version int, byName map[string]Hierarchy, e
 	return version, byName, nil
 }
 
-// Base returns the directory in which we make our cgroups: the top of the
+// Chain lists the directories from where we may make cgroups down to the one
+// in which a container's is made: the cgroup parent, a path from the top, or ""
+// for where we may.
+func (h Hierarchy) Chain(parent string) ([]string, error) {
+	if parent == "" {
+		base, err := h.base()
+		return []string{base}, err
+	}
+	dirs := []string{h.Mount}
+	for name := range strings.SplitSeq(strings.Trim(parent, "/"), "/") {
+		dirs = append(dirs, filepath.Join(dirs[len(dirs)-1], name))
+	}
+	return dirs, nil
+}
+
+// base returns the directory in which we make our cgroups: the top of the
 // hierarchy if we may write there, as Docker does; else the nearest cgroup
 // above our own that was delegated to us. cgroup-v2.rst, "Delegation"
-func (h Hierarchy) Base() (string, error) {
+func (h Hierarchy) base() (string, error) {
 	why := h.usable(h.Mount)
 	if why == nil {
 		return h.Mount, nil

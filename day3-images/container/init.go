@@ -1,46 +1,61 @@
-package main
+package container
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 
-	"example.com/go-docker/day3-images/confine"
-	"example.com/go-docker/day3-images/rootfs"
-	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day3-images/cgroup"
+	"example.com/go-docker/day3-images/confine"
+	"example.com/go-docker/day3-images/namespace"
+	"example.com/go-docker/day3-images/rootfs"
 )
 
-// isInit tells whether this process is the child that run made.
+// The child becomes init here: before main, and before the packages start that
+// only the parent uses, which takes half of the time that this program needs
+// to start. What this room imports starts in the child, too.
+//
+// Both stay on the main thread. The kernel ties two things we use to a thread,
+// not to a process: the death signal of prctl(2) PR_SET_PDEATHSIG fires when
+// the thread that forked ends, and unshare(2) acts on the caller alone.
+func init() {
+	runtime.LockOSThread()
+	if isInit(os.Args) {
+		syscall.Exit(runInit()) // os.Exit would wait for the race detector
+	}
+}
+
+// isInit tells whether this process is the child that Create made.
 func isInit(args []string) bool { return len(args) == 2 && args[1] == "init" }
 
-// containerInit is the first process of the container, PID 1 of its PID
-// namespace. It returns the status to exit with.
-func containerInit() int {
-	logrus.SetFormatter(plainFormatter{})
-
+// runInit is the first process of the container, PID 1 of its PID namespace. It
+// returns the status to exit with.
+func runInit() int {
 	// PID 1 gets only the signals it has asked for, pid_namespaces(7). To ask
 	// takes Go a millisecond, so it happens beside setUp, which takes longer.
-	asked := make(chan *signals, 1)
-	go func() { asked <- catchSignals() }()
+	asked := make(chan *Signals, 1)
+	go func() { asked <- CatchSignals() }()
 
 	report := os.NewFile(reportFD, "report")
-	c, err := receive(os.NewFile(configFD, "config"))
+	m, err := receive(os.NewFile(configFD, "config"))
 	if err != nil {
-		logrus.Error(err) // the parent is gone: nobody reads a report
-		return exitRuntimeError
+		return complain(err) // the parent is gone: nobody reads a report
 	}
-	if err := setUp(c); err != nil {
+	if err := setUp(&m.Container); err != nil {
 		return giveUp(report, err)
 	}
-	command, err := startCommand(c)
+	command, err := startCommand(&m.Container, m.Entry)
 	if err != nil {
 		return giveUp(report, err)
 	}
 	signals := <-asked // before the parent can learn that we run
-	report.Close()     // the parent reads end of file: the command runs
+	_ = report.Close() // the parent reads end of file: the command runs
 	go func() {
 		for sig := range signals.caught {
 			_ = syscall.Kill(command, sig.(syscall.Signal)) // fails only when it has just ended
@@ -51,9 +66,15 @@ func containerInit() int {
 
 func giveUp(report *os.File, err error) int {
 	if err := sendReport(report, err); err != nil {
-		logrus.Error(err)
+		return complain(err)
 	}
-	return exitRuntimeError
+	return RuntimeError
+}
+
+// complain is for what the parent cannot say for us.
+func complain(err error) int {
+	fmt.Fprintln(os.Stderr, "error:", err)
+	return RuntimeError
 }
 
 // setUp is the recipe: it turns this process, which so far is only in new and
@@ -71,7 +92,7 @@ func setUp(c *Container) error {
 		}
 	}
 	if c.has(unix.CLONE_NEWNET) {
-		if err := loopbackUp(); err != nil {
+		if err := namespace.LoopbackUp(); err != nil {
 			return err
 		}
 	}
@@ -82,7 +103,7 @@ func setUp(c *Container) error {
 }
 
 // startCommand starts the command and returns its process id.
-func startCommand(c *Container) (int, error) {
+func startCommand(c *Container, entry cgroup.Entry) (int, error) {
 	path, err := c.lookPath()
 	if err != nil {
 		return 0, cannotRun(c.Args[0], err)
@@ -103,7 +124,7 @@ func startCommand(c *Container) (int, error) {
 		return 0, err
 	}
 	if !c.Init {
-		if err := c.Cgroup.enter(attr); err != nil {
+		if err := entry.Enter(attr); err != nil {
 			return 0, err
 		}
 		if err := confine.DropCapabilities(); err != nil {
@@ -111,24 +132,45 @@ func startCommand(c *Container) (int, error) {
 		}
 		return 0, becomeCommand(c, path, attr.Credential)
 	}
-	pid, err := c.Cgroup.forkExec(path, c.Args, &syscall.ProcAttr{
+	pid, err := forkExec(entry, path, c.Args, &syscall.ProcAttr{
 		Env:   c.Env,
 		Files: []uintptr{0, 1, 2},
 		Sys:   attr,
 	})
 	if err != nil {
-		return 0, cannotRun(c.Args[0], err)
+		return 0, cannotStart(c, err)
 	}
 	return pid, restore()
 }
 
+// forkExec starts the command in the cgroup, from a thread of its own. In
+// version 1 a process belongs to the cgroup of the thread that forked it, but
+// its memory to that of its main thread, and the OOM killer goes by the main
+// thread, too: so that one stays outside, and init with it.
+func forkExec(entry cgroup.Entry, path string, args []string, attr *syscall.ProcAttr) (pid int, err error) {
+	forked := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		if err = entry.Enter(attr.Sys); err == nil {
+			err = confine.DropCapabilities() // this thread's, and so the command's
+		}
+		if err == nil {
+			pid, err = syscall.ForkExec(path, args, attr)
+		}
+		close(forked)
+		select {} // the command's death signal fires when this thread ends
+	}()
+	<-forked
+	return pid, err
+}
+
 // becomeCommand is --init=false, Docker's own default: the command replaces
 // us and is PID 1. It returns only to say why it could not.
-func becomeCommand(c *Container, path string, u *syscall.Credential) error {
+func becomeCommand(c *Container, path string, user *syscall.Credential) error {
 	if err := unix.Unshare(int(c.Namespaces & unix.CLONE_NEWCGROUP)); err != nil {
 		return fmt.Errorf("make a cgroup namespace: %w", err)
 	}
-	if err := confine.BecomeUser(u); err != nil {
+	if err := confine.BecomeUser(user); err != nil {
 		return err
 	}
 	return cannotRun(c.Args[0], syscall.Exec(path, c.Args, c.Env))
@@ -154,36 +196,11 @@ func reap(command int) int {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, 0, nil)
 		switch {
-		case err == syscall.EINTR:
+		case errors.Is(err, syscall.EINTR):
 		case err != nil:
-			logrus.Errorf("wait for the container's processes: %v", err)
-			return exitRuntimeError
+			return complain(fmt.Errorf("wait for the container's processes: %w", err))
 		case pid == command:
 			return statusOf(status)
 		}
 	}
-}
-
-// hideDescriptors marks everything but standard input, output and error to be
-// closed on exec. The parent does it, because a descriptor that its caller
-// forgot to close must not give the command a way out (CVE-2024-21626), and
-// init, because the pipes are none of the command's business.
-func hideDescriptors() error {
-	const first, last = 3, 1<<32 - 1
-	err := unix.CloseRange(first, last, unix.CLOSE_RANGE_CLOEXEC)
-	if err == nil || err != unix.ENOSYS && err != unix.EINVAL {
-		return err
-	}
-	// Linux before 5.11.
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return fmt.Errorf("list open descriptors: %w", err)
-	}
-	for _, e := range entries {
-		var fd int
-		if _, err := fmt.Sscan(e.Name(), &fd); err == nil && fd >= first {
-			unix.CloseOnExec(fd)
-		}
-	}
-	return nil
 }

@@ -1,4 +1,7 @@
-package main
+// Package terminal gives a command a terminal of its own and joins it to the
+// user's. The ladder has no rung for it: its programs hand on the terminal that
+// they have.
+package terminal
 
 import (
 	"errors"
@@ -18,25 +21,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A terminal is a pseudo-terminal, pty(7): the container has the slave as its
+// A Terminal is a pseudo-terminal, pty(7): the container has the slave as its
 // terminal, with line editing and job control; we hold the master and copy
 // between it and the user's terminal.
-type terminal struct {
-	master, slave *os.File
-	saved         *term.State // the user's settings, nil while untouched
-	resized       chan os.Signal
-	resizing      sync.WaitGroup
-	copied        chan struct{} // closed when all output has been copied
-	ended         atomic.Bool   // whether the container has
-	leftWait      time.Duration // how long we then wait for more output, in all
+type Terminal struct {
+	Slave    *os.File
+	master   *os.File
+	user     *os.File    // the user's terminal, when it is raw
+	saved    *term.State // its settings before, nil while untouched
+	resized  chan os.Signal
+	resizing sync.WaitGroup
+	copied   chan struct{} // closed when all output has been copied
+	ended    atomic.Bool   // whether the container has
+	leftWait time.Duration // how long we then wait for more output, in all
 }
 
-func openTerminal(cmd *exec.Cmd) (*terminal, error) {
+// Open makes a terminal, of the size that ours has, and gives it to a command
+// that has not been started yet.
+func Open(cmd *exec.Cmd) (*Terminal, error) {
 	master, slave, err := pty.Open()
 	if err != nil {
 		return nil, fmt.Errorf("open a pseudo-terminal: %w", err)
 	}
-	t := &terminal{master: master, slave: slave, leftWait: time.Second}
+	t := &Terminal{Slave: slave, master: master, leftWait: time.Second}
 	t.resize()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	return t, nil
@@ -44,17 +51,18 @@ func openTerminal(cmd *exec.Cmd) (*terminal, error) {
 
 // resize gives the container's terminal the size of ours; the kernel then
 // tells the programs in it with SIGWINCH.
-func (t *terminal) resize() {
+func (t *Terminal) resize() {
 	if err := pty.InheritSize(os.Stdin, t.master); err != nil {
 		logrus.Debugf("set the size of the container's terminal: %v", err)
 	}
 }
 
-// attach starts copying. Our own terminal goes raw: the container's terminal
-// does the echoing, and turns ^C into a signal for what runs there.
-func (t *terminal) attach(interactive bool) {
+// Attach starts copying. Our own terminal goes raw, if input is not nil: the
+// container's terminal does the echoing, and turns ^C into a signal for what
+// runs there.
+func (t *Terminal) Attach(input *os.File) {
 	// While we hold a slave too, reading the master never ends.
-	t.slave.Close()
+	_ = t.Slave.Close() // what is written through it has been written
 	t.resized = make(chan os.Signal, 1)
 	signal.Notify(t.resized, syscall.SIGWINCH)
 	t.resize() // again: a change before Notify went by unseen
@@ -66,31 +74,31 @@ func (t *terminal) attach(interactive bool) {
 	// Should the reader of our output go away, SIGPIPE would end us and leave
 	// the user's terminal raw.
 	signal.Ignore(syscall.SIGPIPE)
-	if interactive {
-		t.copyInput()
+	if input != nil {
+		t.copyInput(input)
 	}
 	t.copied = make(chan struct{})
 	go t.copyOutput()
 }
 
-func (t *terminal) copyInput() {
-	saved, err := term.SetRawTerminal(os.Stdin.Fd())
+func (t *Terminal) copyInput(input *os.File) {
+	saved, err := term.SetRawTerminal(input.Fd())
 	if err != nil {
 		logrus.Warnf("set the terminal raw: %v", err)
 		return
 	}
-	t.saved = saved
+	t.user, t.saved = input, saved
 	// This ends with the program: nothing can interrupt a read of a terminal.
-	go io.Copy(t.master, os.Stdin)
+	go io.Copy(t.master, input)
 }
 
-func (t *terminal) copyOutput() {
+func (t *Terminal) copyOutput() {
 	defer close(t.copied)
 	if _, err := io.Copy(os.Stdout, output{t}); err != nil {
 		if !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.EIO) {
 			logrus.Warnf("copy from the container's terminal: %v", err)
 		}
-		t.master.Close() // hangs up on the container: nobody hears it any more
+		_ = t.master.Close() // hangs up on the container: nobody hears it any more
 	}
 }
 
@@ -98,7 +106,7 @@ func (t *terminal) copyOutput() {
 // of ours may be slow and still gets all of it; but a process outside the PID
 // namespace may hold on to the slave for ever, so there is a limit to the time
 // that we wait for more.
-type output struct{ *terminal }
+type output struct{ *Terminal }
 
 func (o output) Read(p []byte) (int, error) {
 	ready := []unix.PollFd{{Fd: int32(o.master.Fd()), Events: unix.POLLIN}}
@@ -108,7 +116,7 @@ func (o output) Read(p []byte) (int, error) {
 		if o.ended.Load() {
 			o.leftWait -= time.Since(start)
 		}
-		if err != nil && err != unix.EINTR {
+		if err != nil && !errors.Is(err, unix.EINTR) {
 			return 0, fmt.Errorf("wait for output: %w", err)
 		}
 		if n > 0 {
@@ -123,8 +131,9 @@ func (o output) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// close restores the user's terminal.
-func (t *terminal) close() {
+// Close restores the user's terminal, when all that the container has written
+// to its own is copied.
+func (t *Terminal) Close() (err error) {
 	if t.copied != nil {
 		signal.Stop(t.resized)
 		close(t.resized)
@@ -133,10 +142,14 @@ func (t *terminal) close() {
 		<-t.copied
 	}
 	if t.saved != nil {
-		if err := term.RestoreTerminal(os.Stdin.Fd(), t.saved); err != nil {
+		if err := term.RestoreTerminal(t.user.Fd(), t.saved); err != nil {
 			logrus.Warnf("restore the terminal: %v", err)
 		}
 	}
-	t.slave.Close()
-	t.master.Close()
+	for _, end := range []*os.File{t.Slave, t.master} {
+		if errClose := end.Close(); !errors.Is(errClose, os.ErrClosed) {
+			err = errors.Join(err, errClose)
+		}
+	}
+	return err
 }

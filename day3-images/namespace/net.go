@@ -1,4 +1,4 @@
-package main
+package namespace
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loopbackUp sets lo up. A new network namespace has nothing but lo, and that
+// LoopbackUp sets lo up. A new network namespace has nothing but lo, and that
 // is down: not even 127.0.0.1 answers. netdevice(7)
-func loopbackUp() error {
+func LoopbackUp() error {
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open a socket to set lo up: %w", err)

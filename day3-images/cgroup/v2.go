@@ -1,4 +1,4 @@
-package main
+package cgroup
 
 import (
 	"errors"
@@ -11,33 +11,21 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"example.com/go-docker/day3-images/hierarchy"
 )
 
 // settingsV2 are the limits in version 2's files. cgroup-v2.rst, "Controllers"
-func (l Limits) settingsV2() []setting {
-	var s []setting
-	if l.Memory > 0 {
-		s = append(s, setting{"memory", "memory.max", decimal(l.Memory), false})
-		// Unlike version 1's memsw this is the swap alone.
-		if l.Swap != unlimited {
-			s = append(s, setting{"memory", "memory.swap.max", decimal(l.Swap), true})
-		}
-	}
-	if l.Reservation > 0 {
-		s = append(s, setting{"memory", "memory.low", decimal(l.Reservation), false})
-	}
-	if l.CPUQuota > 0 {
-		s = append(s, setting{"cpu", "cpu.max", fmt.Sprintf("%d %d", l.CPUQuota, cpuPeriod), false})
-	}
-	if l.CPUShares > 0 {
-		s = append(s, setting{"cpu", "cpu.weight", decimal(weight(l.CPUShares)), false})
-	}
-	if l.CPUs != "" {
-		s = append(s, setting{"cpuset", "cpuset.cpus", l.CPUs, false})
-	}
-	if l.Pids > 0 {
-		s = append(s, setting{"pids", "pids.max", decimal(l.Pids), false})
-	}
+func (l Limits) settingsV2() settings {
+	var s settings
+	s.add(l.Memory > 0, "memory.max", l.Memory)
+	// Unlike version 1's memsw this is the swap alone.
+	s.add(l.Memory > 0 && l.Swap != Unlimited, "memory.swap.max", l.Swap)
+	s.add(l.Reservation > 0, "memory.low", l.Reservation)
+	s.add(l.CPUQuota > 0, "cpu.max", fmt.Sprintf("%d %d", l.CPUQuota, CPUPeriod))
+	s.add(l.CPUShares > 0, "cpu.weight", weight(l.CPUShares))
+	s.add(l.CPUs != "", "cpuset.cpus", l.CPUs)
+	s.add(l.Pids > 0, "pids.max", l.Pids)
 	return s
 }
 
@@ -57,7 +45,7 @@ func enable(dir string, controllers []string) error {
 	file := filepath.Join(dir, "cgroup.subtree_control")
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return explain(err)
+		return hierarchy.Explain(err)
 	}
 	var missing []string
 	for _, name := range controllers {
@@ -68,9 +56,9 @@ func enable(dir string, controllers []string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	err = write(file, strings.Join(missing, " "))
+	err = hierarchy.Write(file, strings.Join(missing, " "))
 	if errors.Is(err, fs.ErrNotExist) && enable(filepath.Dir(dir), controllers) == nil {
-		err = write(file, strings.Join(missing, " "))
+		err = hierarchy.Write(file, strings.Join(missing, " "))
 	}
 	return err
 }
@@ -84,10 +72,10 @@ func checkEffective(dir, asked string) error {
 	if err != nil {
 		return err
 	}
-	got, err1 := parseCPUList(strings.TrimSpace(string(text)))
-	want, err2 := parseCPUList(asked)
+	got, err1 := ParseCPUs(strings.TrimSpace(string(text)))
+	want, err2 := ParseCPUs(asked)
 	if err1 != nil || err2 != nil || !maps.Equal(got, want) {
-		return fmt.Errorf("set cpuset.cpus to %q: %s is %q: the cgroup above does not have all of these CPUs", asked, file, strings.TrimSpace(string(text)))
+		return fmt.Errorf("set cpuset.cpus to %q: %s is %q: this machine, or the cgroup above, does not have all of these CPUs", asked, file, strings.TrimSpace(string(text)))
 	}
 	return nil
 }
@@ -98,19 +86,4 @@ func checkEffective(dir, asked string) error {
 func cloneInto(attr *syscall.SysProcAttr, dir uintptr) {
 	attr.UseCgroupFD = true
 	attr.CgroupFD = int(dir)
-}
-
-func readUsageV2(c *counters) Usage {
-	return Usage{
-		Memory:      c.number("memory", "memory.current"),
-		Swap:        c.number("memory", "memory.swap.current"),
-		MemoryPeak:  c.number("memory", "memory.peak"), // since Linux 5.19
-		MemoryLimit: c.number("memory", "memory.max"),
-		Cache:       c.keyed("memory", "memory.stat", "inactive_file"),
-		LimitHits:   c.keyed("memory", "memory.events", "max"),
-		OOMKills:    c.keyed("memory", "memory.events", "oom_kill"),
-		CPU:         c.keyed("memory", "cpu.stat", "usage_usec"),
-		Throttled:   c.keyed("memory", "cpu.stat", "throttled_usec"),
-		Pids:        c.number("pids", "pids.current"),
-	}
 }

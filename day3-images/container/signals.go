@@ -1,6 +1,7 @@
-package main
+package container
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -18,15 +19,16 @@ var forwarded = []os.Signal{
 // it. Docker's client counts to three, too.
 const enough = 3
 
-// signals are caught from before anything is made, so none of them can end this
-// program before all of it is removed.
-type signals struct {
+// Signals are those that go to the container's command and not to us.
+type Signals struct {
 	caught     chan os.Signal
 	interrupts int
 }
 
-func catchSignals() *signals {
-	s := &signals{caught: make(chan os.Signal, 16)}
+// CatchSignals comes before anything is made, so that no signal can end this
+// program before all of it is removed.
+func CatchSignals() *Signals {
+	s := &Signals{caught: make(chan os.Signal, 16)}
 	for _, sig := range forwarded {
 		if !signal.Ignored(sig) { // as nohup(1) asks
 			signal.Notify(s.caught, sig)
@@ -36,7 +38,7 @@ func catchSignals() *signals {
 }
 
 // forward passes a signal on to init.
-func (s *signals) forward(sig os.Signal, init *os.Process) {
+func (s *Signals) forward(sig os.Signal, init *os.Process) {
 	if sig == syscall.SIGINT || sig == syscall.SIGTERM {
 		s.interrupts++
 	}
@@ -44,7 +46,7 @@ func (s *signals) forward(sig os.Signal, init *os.Process) {
 		logrus.Warnf("got %d interrupts, killing the container", s.interrupts)
 		sig = syscall.SIGKILL
 	}
-	if err := init.Signal(sig); err != nil && err != os.ErrProcessDone {
+	if err := init.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		logrus.Warnf("forward %v to the container: %v", sig, err)
 	}
 }

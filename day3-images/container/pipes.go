@@ -1,4 +1,4 @@
-package main
+package container
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+
+	"example.com/go-docker/day3-images/cgroup"
 )
 
 // The child finds its ends of the pipes at these descriptors: exec.Cmd numbers
@@ -34,28 +36,36 @@ func openPipes(cmd *exec.Cmd) (*pipes, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make a pipe from init: %w", err), configRead.Close(), configWrite.Close())
 	}
-	childEnds := []*os.File{configRead, reportWrite}
-	cmd.ExtraFiles = append(childEnds, cmd.ExtraFiles...)
-	return &pipes{configWrite, reportRead, childEnds}, nil
+	cmd.ExtraFiles = []*os.File{configRead, reportWrite}
+	return &pipes{configWrite, reportRead, cmd.ExtraFiles}, nil
 }
 
 // closeChildEnds must follow the start: as long as we hold report's write end
 // ourselves, we never read its end of file.
-func (p *pipes) closeChildEnds() {
-	for _, f := range p.childEnds {
-		f.Close()
-	}
+func (p *pipes) closeChildEnds() error {
+	err := errors.Join(p.childEnds[0].Close(), p.childEnds[1].Close())
+	p.childEnds = nil
+	return err
 }
 
-func (p *pipes) close() {
-	p.closeChildEnds()
-	p.config.Close()
-	p.report.Close()
+func (p *pipes) close() error {
+	err := errors.Join(p.config.Close(), p.report.Close())
+	if p.childEnds != nil {
+		err = errors.Join(err, p.closeChildEnds())
+	}
+	return err
+}
+
+// A message is what init reads: the container and, beside it because the
+// numbers of descriptors are none of its properties, the way into its cgroup.
+type message struct {
+	Container Container
+	Entry     cgroup.Entry
 }
 
 // send releases init.
-func (p *pipes) send(c *Container) error {
-	if err := json.NewEncoder(p.config).Encode(c); err != nil {
+func (p *pipes) send(m message) error {
+	if err := json.NewEncoder(p.config).Encode(m); err != nil {
 		return fmt.Errorf("send the container to init: %w", err)
 	}
 	return nil
@@ -63,16 +73,16 @@ func (p *pipes) send(c *Container) error {
 
 // receive is the child's side of send. It blocks; end of file means that the
 // parent gave up or died, and then nothing may run.
-func receive(config io.Reader) (*Container, error) {
-	c := new(Container)
-	err := json.NewDecoder(config).Decode(c)
-	if err == nil && len(c.Args) == 0 {
+func receive(config io.Reader) (*message, error) {
+	m := new(message)
+	err := json.NewDecoder(config).Decode(m)
+	if err == nil && len(m.Container.Args) == 0 {
 		err = errors.New("no command")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the container from descriptor %d (init is started by run, not by hand): %w", configFD, err)
 	}
-	return c, nil
+	return m, nil
 }
 
 // byteStrings are strings of any bytes. A string in JSON is Unicode: a byte
@@ -106,10 +116,10 @@ type report struct {
 }
 
 func sendReport(w io.Writer, err error) error {
-	r := report{exitRuntimeError, err.Error()}
-	var s statusError
+	r := report{RuntimeError, err.Error()}
+	var s StatusError
 	if errors.As(err, &s) {
-		r.Status = s.status
+		r.Status = s.Status
 	}
 	return json.NewEncoder(w).Encode(r)
 }
@@ -117,11 +127,11 @@ func sendReport(w io.Writer, err error) error {
 func (p *pipes) readReport() error {
 	var r report
 	err := json.NewDecoder(p.report).Decode(&r)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read init's report: %w", err)
 	}
-	return statusError{r.Status, errors.New(r.Message)}
+	return StatusError{r.Status, errors.New(r.Message)}
 }

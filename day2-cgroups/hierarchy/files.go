@@ -1,4 +1,4 @@
-package cgroup
+package hierarchy
 
 import (
 	"errors"
@@ -10,25 +10,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// write gives a value to a cgroup file. It never creates: on any file system
+// Write gives a value to a cgroup file. It never creates: on any file system
 // but a cgroup's that would seem to work.
-func write(path, value string) error {
+func Write(path, value string) error {
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
-		return explain(err)
+		return Explain(err)
 	}
 	if _, err := file.WriteString(value); err != nil {
-		return errors.Join(fmt.Errorf("write %q to %w", value, explain(err)), file.Close())
+		return errors.Join(fmt.Errorf("write %q to %w", value, Explain(err)), file.Close())
 	}
 	return file.Close()
 }
 
-// gone tells whether a cgroup is no longer there. A file that was opened before
+// Gone tells whether a cgroup is no longer there. A file that was opened before
 // says ENODEV.
-func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) }
+func Gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) }
 
-// explain adds what the kernel means where its error number misleads.
-func explain(err error) error {
+// Explain adds what the kernel means where its error number misleads.
+func Explain(err error) error {
 	var at *fs.PathError
 	if !errors.As(err, &at) {
 		return err
