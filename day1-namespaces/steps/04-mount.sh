@@ -1,45 +1,22 @@
 #!/bin/sh
-# A mount namespace: mounts of one's own, once they are private.
-# mount_namespaces(7), Documentation/filesystems/sharedsubtree.rst
-#
-# Shows    a tmpfs mounted in a new mount namespace that the machine sees too, and
-#          what must be done first so that it does not.
-# Look at  shared:N in the mountinfo lines: mounts with the same N copy each other.
-# Needs    root, or a kernel that lets plain users make user namespaces.
-# Leaves   nothing: the machine is played by one more mount namespace.
-# Go       CLONE_NEWNS, then mount("", "/", "", MS_REC|MS_PRIVATE, "") before all else
-set -eu
-cd "$(dirname "$0")"; me=${0##*/} at=${1-}
-show() { printf '%s$ %s\n' "$at" "$*"; eval "$*"; } # print it, run it
-fail() { echo "$me: $*" >&2; exit 1; }
-cannot() { echo "$me: $*" >&2; exit 125; }
-look="grep '/mnt .* go-docker-step' /proc/self/mountinfo"
+# Step 4. New: mounts of its own: a mount namespace, once its mounts are private. mount_namespaces(7)
+# Run: sh day1-namespaces/steps/04-mount.sh
+# Still wrong: the mounts are the shell's own, the files below them are not: rm removes the machine's (day 3).
+. "$(dirname "$0")/lib.sh"
 
-if [ "$at" ]; then
-	show readlink /proc/self/ns/mnt
-	[ "$(readlink /proc/self/ns/mnt)" != "$outside" ] || fail "still in the old mount namespace"
-fi
-case $at in
-'')
-	new=unshare; [ "$(id -u)" = 0 ] || new='unshare --user --map-root-user'
-	$new --mount true 2>/dev/null || cannot "may not make namespaces here: run it as root"
-	outside=$(readlink /proc/self/ns/mnt); export outside
-	show readlink /proc/self/ns/mnt
-	show "$new --mount sh $me machine"
-	! eval "$look" || fail "a mount has leaked to this machine" ;;
-machine)
-	# systemd makes every mount of a real machine shared. Here nobody may have.
-	show mount --make-rshared /
-	# The kernel copies the mounts for a new namespace and keeps the shared ones in
-	# step with their originals. unshare(1) by itself would make the copies private.
-	show "unshare --mount --propagation shared sh $me shared"
-	show "$look" || fail "a mount below a shared one did not propagate"
-	show umount /mnt
-	show "unshare --mount --propagation shared sh $me private"
-	show "$look || echo 'no such mount here'"
-	! eval "$look" || fail "a mount below a private one propagated" ;;
-shared | private)
-	[ "$at" = shared ] || show mount --make-rprivate /
-	show mount -t tmpfs go-docker-step /mnt
-	show "$look" ;;
-esac
+show readlink /proc/self/ns/mnt
+
+# This shell plays the machine, so that yours is safe. Its mount tree becomes what systemd makes of a real one:
+# shared. A new mount namespace is a copy of the old one's mounts, and the copy of a shared mount stays its
+# peer: whatever is mounted below one of them appears below the other. mount_namespaces(7), SHARED SUBTREES
+inside "$new --mount" <<'END'
+readlink /proc/self/ns/mnt
+mount --make-rshared /
+# Mounted in another namespace, by a shell that has ended, and there it is. shared:N names the group of peers.
+unshare --mount --propagation unchanged sh -c 'mount -t tmpfs leak /mnt'
+grep -o '/mnt .* leak' /proc/self/mountinfo
+umount /mnt
+# unshare(1) makes the copies private unless told otherwise. clone(2), which a program calls, does not.
+unshare --mount --propagation private sh -c 'mount -t tmpfs leak /mnt; grep -c leak /proc/self/mountinfo'
+! grep leak /proc/self/mountinfo
+END

@@ -1,62 +1,41 @@
 #!/bin/sh
-# A root of one's own: chroot, how to get out of it, and pivot_root.
-# chroot(2), pivot_root(2), mount_namespaces(7)
-#
-# Shows    a root directory with no more than /bin, /lib and the like in it; the way out
-#          of a chroot; and that after pivot_root there is nothing left to get out to.
-# Look at  ls /: whose root is it?
-# Needs    root.
-# Leaves   nothing: all mounts are in a mount namespace of their own.
-# Go       rootfs/rootfs.go, pivot
-set -eu
-cd "$(dirname "$0")"; me=${0##*/} at=${1-}
-show() { printf '%s$ %s\n' "$at" "$*"; eval "$*"; }
-fail() { echo "$me: $*" >&2; exit 1; }
+# Step 1. New: a root directory made of one program; chroot(2), and what pivot_root(2) does better.
+# Run: sh day3-images/steps/01-chroot.sh; or, to make the root and nothing more, ... 01-chroot.sh /tmp/root
+# Still wrong: a change to it stays, for everybody who has this directory as root.
+. "$(dirname "$0")/lib.sh"
+[ "$(id -u)" = 0 ] || cannot "only root may chroot and mount: run it as root"
+busybox=$(command -v busybox) || cannot "there is no busybox: install the package busybox-static"
+if [ $# -gt 0 ]; then mkdir "$1"; cd "$1"; else workdir; fi
 
-case $at in
-inside) # in a mount namespace of our own; "$root" is the directory to be /
-	mount -t tmpfs tmpfs "$root"
-	# Borrow the host's programs. Where /bin is a link to usr/bin, so it is here.
-	for dir in /bin /sbin /lib /lib64 /usr; do
-		if [ -L "$dir" ]; then cp -P "$dir" "$root$dir"
-		elif [ -d "$dir" ]; then mkdir "$root$dir"; mount --bind "$dir" "$root$dir"; fi
-	done
-	mkdir "$root/proc" "$root/old"
-	echo "this is the new root" >"$root/here"
-	echo "# A directory with the host's programs in it. chroot makes it the root:"
-	show "chroot $root ls /"
-	[ "$(chroot "$root" cat /here)" = "this is the new root" ] || fail "chroot did not change the root"
+# busybox is one program with a few hundred names. It needs no library, so it works where there is nothing else.
+show mkdir bin proc old
+show cp "$busybox" bin/busybox
+chroot . /bin/busybox true || cannot "$busybox wants libraries: install the package busybox-static"
+show chroot . /bin/busybox --install /bin
+show "ls bin | wc -l"
+[ $# = 0 ] || exit 0
 
-	echo "# The way out. chroot changes where this process's paths start, and nothing else: not"
-	echo "# which mounts and processes there are. Process 1 still has the old root, and /proc leads there."
-	said=$(show "chroot $root sh -c 'mount -t proc proc /proc && chroot /proc/1/root ls -d $root/here /etc'")
-	echo "$said"
-	case $said in *"
-/etc"*) ;; *) fail "did not get out of the chroot" ;; esac
-	umount "$root/proc"
+# chroot(2) changes one thing: where the paths of a process start.
+show chroot . ls -x /
 
-	echo "# pivot_root makes it the root of the whole mount namespace; then the old one is let go of."
-	cd "$root"
-	pivot_root . old
-	exec chroot . sh -c "$(cat <<'END'
-		set -e; at=pivoted; show() { printf '%s$ %s\n' "$at" "$*"; eval "$*"; }
-		mount -t proc proc /proc
-		umount -l /old; rmdir /old
-		show ls /
-		echo "# Process 1 is in this mount namespace: its root is the same, and the same way leads nowhere."
-		show 'chroot /proc/1/root ls /'
-		echo "# Of the mounts of the host not one is left:"
-		show "cut -d' ' -f5 /proc/self/mountinfo"
-		[ -e /proc/1/root/here ] || { echo "there is still a way out" >&2; exit 1; }
+# But not what is mounted. The machine's root is still there, and process 1, this shell, still has it.
+inside "unshare --mount --pid --fork" <<'END'
+mount -t proc proc proc
+chroot . chroot /proc/1/root ls -x /
 END
-	)" ;;
-*)
-	[ "$(id -u)" = 0 ] || { echo "$me: only root may mount and chroot: run it as root" >&2; exit 125; }
-	root=$(mktemp -d "/tmp/go-docker-step.$$.XXXXXX"); export root
-	trap 'rmdir "$root"' EXIT
-	trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
-	# A PID namespace as well, but /proc is still the host's: that is what chroot forgets.
-	unshare --mount --pid --fork sh -c "mount --make-rprivate / && exec sh ./$me inside"
-	[ ! -e "$root/here" ] || fail "a mount is visible on the host"
-	;;
-esac
+
+# pivot_root changes the mounts. A root has to be a mount, so the directory is mounted on itself. Then it gets the
+# place of the old root, which moves to old; and without old, there is no way back.
+inside "unshare --mount --pid --fork" <<'END'
+mount --bind . .
+# The mount is on the directory that we are in. Enter it once more, and we are in the mount.
+cd "$PWD"
+pivot_root . old
+# This shell has a new root, too, and so other programs. Setting PATH makes it forget where they were.
+PATH=/bin
+mount -t proc proc /proc
+# -l: although it is in use, for this shell is a program of the old root.
+umount -l /old
+cut -d ' ' -f 5 /proc/self/mountinfo
+chroot /proc/1/root ls -x /
+END

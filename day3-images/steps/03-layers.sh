@@ -1,50 +1,34 @@
 #!/bin/sh
-# Layers are tar archives. OCI image specification, layer.md
-#
-# Shows    an image of two layers, made and unpacked by tar; why tar alone is not enough;
-#          and the two names of a layer, its digest and its diff ID.
-# Look at  .wh.doomed: what a deletion looks like in an archive.
-# Needs    root, to make the whiteout and to mount the layers.
-# Leaves   nothing.
-# Go       layer/unpack.go, layer/whiteout.go, store/store.go
-set -eu
-cd "$(dirname "$0")"; me=${0##*/} at=
-show() { printf '%s$ %s\n' "$at" "$*"; eval "$*"; }
-fail() { echo "$me: $*" >&2; exit 1; }
+# Step 3. New: a layer is a tar archive, and .wh.NAME in it means that NAME is deleted. OCI image-spec, layer.md
+# Run: sh day3-images/steps/03-layers.sh
+# Still wrong: nothing says which layers an image has, in which order, and whether they have arrived unharmed.
+. "$(dirname "$0")/lib.sh"
+[ "$(id -u)" = 0 ] || cannot "only root may mount: run it as root"
 
-[ "$(id -u)" = 0 ] || { echo "$me: only root may make a whiteout: run it as root" >&2; exit 125; }
-dir=$(mktemp -d "/tmp/go-docker-step.$$.XXXXXX")
-trap 'rm -rf "$dir"' EXIT
-trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
-cd "$dir"
-
-mkdir one two
-echo "from layer 1" >one/greeting; echo "from layer 1" >one/doomed
-echo "from layer 2" >two/greeting; : >two/.wh.doomed
-show tar -cf one.tar -C one .
-show tar -cf two.tar -C two .
-show tar -tf two.tar
-
-echo "# tar knows nothing of .wh.: unpacked over each other, the deleted file is still there."
-mkdir plain
-show "tar -xf one.tar -C plain && tar -xf two.tar -C plain"
-show ls -A plain
-[ -e plain/doomed ] || fail "tar has deleted a file?"
-
-echo "# So each layer gets a directory, and each .wh.NAME becomes what overlayfs understands."
-mkdir layer1 layer2
-tar -xf one.tar -C layer1; tar -xf two.tar -C layer2
-show "rm layer2/.wh.doomed && mknod layer2/doomed c 0 0"
-show ls -l layer2
-mkdir merged
-show "unshare --mount sh -c 'mount -t overlay overlay -o lowerdir=layer2:layer1 merged && ls merged && cat merged/greeting'" | tee seen
-if grep -q doomed seen || ! grep -q "layer 2" seen; then fail "the layers are not what overlayfs understands"; fi
-
-echo "# The diff ID names the archive itself; the digest names what travels, often compressed."
-show sha256sum two.tar
-show "gzip -n -c two.tar | sha256sum"
-[ "$(gzip -n -c two.tar | gzip -dc | sha256sum)" = "$(sha256sum <two.tar)" ] || fail "compressing has changed the archive"
-echo "# Packed again it is another layer if anything differs, be it a time."
-show "touch -d @0 two/greeting && tar -cf again.tar -C two ."
-show sha256sum again.tar
-! cmp -s two.tar again.tar || fail "a time makes no difference?"
+inside "unshare --mount" <<'END'
+mount -t tmpfs tmpfs /mnt
+cd /mnt
+# Layer 2 changes one file of layer 1, and deletes another. A tar holds files, so the deletion is one: .wh.doomed
+mkdir one two plain merged
+echo 'from layer 1' | tee one/greeting >one/doomed
+echo 'from layer 2' >two/greeting
+touch two/.wh.doomed
+tar -cf one.tar -C one .
+tar -cf two.tar -C two .
+tar -tf two.tar
+# tar(1) does not know about that: if it unpacks one over the other, doomed is still there.
+tar -xf one.tar -C plain
+tar -xf two.tar -C plain
+ls -A -x plain
+# So each layer gets a directory of its own, in which .wh.doomed becomes the mark that overlayfs understands.
+rm two/.wh.doomed
+mknod two/doomed c 0 0
+# The uppermost layer comes first.
+mount -t overlay overlay -o lowerdir=two:one merged
+ls -A -x merged
+cat merged/greeting
+# Compressed, the same layer is other bytes. So it has two names: the digest is of what travels, the diff ID of the tar.
+gzip -n -c two.tar | sha256sum
+gzip -n -c two.tar | gzip -d | sha256sum
+sha256sum two.tar
+END

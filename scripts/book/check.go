@@ -11,12 +11,13 @@ import (
 	"strings"
 )
 
-// A section is one that every chapter page has, in this order.
+// A section is one that a page of a day has, in this order.
 type section struct {
 	titles   [2]string // by language
 	optional bool
 }
 
+// The sections of a day that is still one page.
 var sections = []section{
 	{titles: [2]string{"What you will build", "這一章要做什麼"}},
 	{titles: [2]string{"The idea", "概念"}},
@@ -28,14 +29,62 @@ var sections = []section{
 	{titles: [2]string{"Exercises", "練習"}},
 }
 
-// A book is all pages, in each language, below a docs directory.
+// The sections of the three pages of a day. The one in Go has a section for
+// each rung, and no more than that is asked of it.
+var byHand = []section{
+	{titles: [2]string{"You are here", "目前進度"}},
+	{titles: [2]string{"What you will build", "這一章要做什麼"}},
+	{titles: [2]string{"The idea", "概念"}},
+	{titles: [2]string{"Try it by hand", "動手試試"}},
+}
+
+var forReal = []section{
+	{titles: [2]string{"What goes wrong", "哪裡會出錯"}},
+	{titles: [2]string{"What the program adds", "完整的程式多了什麼"}},
+	{titles: [2]string{"cgroup v1 beside v2", "cgroup v1 與 v2 對照"}, optional: true},
+	{titles: [2]string{"What Docker really does", "Docker 實際上怎麼做"}},
+	{titles: [2]string{"Exercises", "練習"}},
+	{titles: [2]string{"What you know now", "重點回顧"}},
+	{titles: [2]string{"Three questions", "三個問題"}},
+	{titles: [2]string{"The day on one page", "一頁總結"}},
+}
+
+// maxLines of a page of a day that has three.
+const maxLines = 450
+
+// A book is all pages, in each language, below a docs directory, and the
+// exercises beside the chapters.
 type book struct {
 	docs  string
+	names []string           // of the pages, in reading order
 	pages []map[string]*page // by language, by name
 }
 
+// isExercise tells day1-exercise-3.md, the name that README.md of
+// day1-TOPIC/exercises/03-NAME has in the book.
+func isExercise(name string) bool { return strings.Contains(name, "-exercise-") }
+
+// addExercises reads the tasks of the exercises, in each language.
+func (b *book) addExercises() error {
+	dirs, _ := filepath.Glob(filepath.Join(b.docs, "..", "day[0-9]-*", "exercises", "[0-9][0-9]-*"))
+	for _, dir := range dirs {
+		day, _, _ := strings.Cut(filepath.Base(filepath.Dir(filepath.Dir(dir))), "-")
+		name := fmt.Sprintf("%s-exercise-%s.md", day, strings.TrimPrefix(filepath.Base(dir)[:2], "0"))
+		b.names = append(b.names, name)
+		for i, l := range languages {
+			file := map[bool]string{true: "README.md", false: "README." + l.Dir + ".md"}[i == 0]
+			p, err := readPage(filepath.Join(dir, file))
+			if err != nil {
+				return err
+			}
+			b.pages[i][name] = p
+		}
+	}
+	return nil
+}
+
 func readBook(docs string) (*book, []failure, error) {
-	b := &book{docs: docs}
+	b := &book{docs: docs, names: slices.Clone(pageNames)}
 	var failures []failure
 	for _, l := range languages {
 		pages := map[string]*page{}
@@ -55,25 +104,47 @@ func readBook(docs string) (*book, []failure, error) {
 			pages[name] = p
 		}
 		for _, name := range pageNames {
-			if pages[name] == nil {
+			if pages[name] == nil && wanted(docs, name) {
 				failures = append(failures, failure{filepath.Join(docs, l.Dir, name), 1, "the page is missing"})
 			}
 		}
 		b.pages = append(b.pages, pages)
 	}
-	return b, failures, nil
+	return b, failures, b.addExercises()
+}
+
+// wanted says whether the page has to be there: where a day has one of its
+// further pages, in any language, it has both, and a second one in Go in all
+// languages or in none.
+func wanted(docs, name string) bool {
+	day, topic, _ := strings.Cut(name, "-")
+	further := map[string][]string{"go.md": {"go.md", "real.md"}, "real.md": {"go.md", "real.md"}, "go2.md": {"go2.md"}}[topic]
+	for _, other := range further {
+		if found, _ := filepath.Glob(filepath.Join(docs, "*", day+"-"+other)); len(found) > 0 {
+			return true
+		}
+	}
+	return further == nil
 }
 
 // check finds all that is wrong with the pages themselves.
 func (b *book) check() (failures []failure) {
+	terms, err := readTerms(b.docs)
+	if err != nil {
+		failures = append(failures, failure{b.docs, 1, err.Error()})
+	}
 	for i, pages := range b.pages {
-		for _, name := range pageNames {
+		for _, name := range b.names {
 			p := pages[name]
 			if p == nil {
 				continue
 			}
 			failures = append(failures, p.checkCode()...)
 			failures = append(failures, p.checkLinks()...)
+			failures = append(failures, p.checkVersions()...)
+			if name != "glossary.md" {
+				failures = append(failures, p.checkTerms(terms)...)
+			}
 			if _, err := p.blocks(); err != nil {
 				path, rest, _ := strings.Cut(err.Error(), ":")
 				var line int
@@ -82,8 +153,8 @@ func (b *book) check() (failures []failure) {
 				}
 				failures = append(failures, failure{path, line, rest})
 			}
-			if strings.HasPrefix(name, "day") {
-				failures = append(failures, p.checkSections(i)...)
+			if strings.HasPrefix(name, "day") && !isExercise(name) {
+				failures = append(failures, p.checkDay(i, name, pages)...)
 			}
 			if first := b.pages[0][name]; i > 0 && first != nil {
 				failures = append(failures, p.checkTranslation(first, languages[i].Dir)...)
@@ -93,18 +164,41 @@ func (b *book) check() (failures []failure) {
 	return failures
 }
 
-func (p *page) checkSections(language int) (failures []failure) {
+// checkDay holds a page of a day to its form.
+func (p *page) checkDay(language int, name string, pages map[string]*page) (failures []failure) {
+	day, topic, _ := strings.Cut(name, "-")
+	if pages[day+"-go.md"] == nil && pages[day+"-real.md"] == nil {
+		return p.checkSections(language, sections)
+	}
+	if n := p.lineAt(len(p.source)) - 1; n > maxLines {
+		failures = append(failures, failure{p.path, maxLines, fmt.Sprintf("%d lines: a page has at most %d", n, maxLines)})
+	}
+	switch topic {
+	case "go.md":
+		if second := pages[day+"-go2.md"]; second != nil {
+			return append(failures, checkLadder(day, p, second)...)
+		}
+		return append(failures, checkLadder(day, p)...)
+	case "go2.md":
+		return failures
+	case "real.md":
+		return append(failures, p.checkSections(language, forReal)...)
+	}
+	return append(failures, p.checkSections(language, byHand)...)
+}
+
+func (p *page) checkSections(language int, sections []section) (failures []failure) {
 	next := 0
 	for _, h := range p.headings {
-		if h.level != 2 {
+		if h.Level != 2 {
 			continue
 		}
-		at := slices.IndexFunc(sections, func(s section) bool { return s.titles[language] == h.text })
+		at := slices.IndexFunc(sections, func(s section) bool { return s.titles[language] == h.Text })
 		switch {
 		case at < 0:
-			failures = append(failures, failure{p.path, h.line, fmt.Sprintf("%q is not a section of a chapter: docs/STYLE.md has them", h.text)})
+			failures = append(failures, failure{p.path, h.line, fmt.Sprintf("%q is not a section of a chapter: docs/STYLE.md has them", h.Text)})
 		case at < next:
-			failures = append(failures, failure{p.path, h.line, fmt.Sprintf("%q is out of order", h.text)})
+			failures = append(failures, failure{p.path, h.line, fmt.Sprintf("%q is out of order", h.Text)})
 		default:
 			for ; next < at; next++ {
 				if !sections[next].optional {
@@ -128,11 +222,11 @@ func (p *page) checkTranslation(first *page, dir string) (failures []failure) {
 	end := p.lineAt(len(p.source))
 	for i, h := range first.headings {
 		if i >= len(p.headings) {
-			fail(end, "the heading %q (%s:%d) is missing", h.text, first.path, h.line)
+			fail(end, "the heading %q (%s:%d) is missing", h.Text, first.path, h.line)
 			break
 		}
-		if p.headings[i].level != h.level {
-			fail(p.headings[i].line, "a heading of level %d, where %s:%d has %q of level %d", p.headings[i].level, first.path, h.line, h.text, h.level)
+		if p.headings[i].Level != h.Level {
+			fail(p.headings[i].line, "a heading of level %d, where %s:%d has %q of level %d", p.headings[i].Level, first.path, h.line, h.Text, h.Level)
 			break
 		}
 	}
@@ -245,7 +339,7 @@ func (p *page) checkLink(l link) string {
 			return err.Error()
 		}
 	}
-	if u.Fragment != "" && !slices.ContainsFunc(target.headings, func(h heading) bool { return h.id == u.Fragment }) {
+	if u.Fragment != "" && !slices.ContainsFunc(target.headings, func(h heading) bool { return h.ID == u.Fragment }) {
 		return fmt.Sprintf("the link %s leads nowhere: no such heading on %s", l.target, target.path)
 	}
 	return ""

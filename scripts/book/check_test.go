@@ -98,10 +98,46 @@ func TestSections(t *testing.T) {
 		all = append(all, "## "+s.titles[0]+"\n")
 	}
 	page := func(parts ...string) *page { return fixture(t, "# Day\n"+strings.Join(parts, "")) }
-	expect(t, page(all...).checkSections(0))
-	expect(t, page(append(all[:5:5], all[6:]...)...).checkSections(0)) // v1 beside v2 is optional
-	expect(t, page(all[1:]...).checkSections(0), `2: "What you will build" is missing`)
-	expect(t, page(all[:7]...).checkSections(0), `9: "Exercises" is missing`)
-	expect(t, page(append([]string{"## Other\n"}, all...)...).checkSections(0), `2: "Other" is not a section`)
-	expect(t, page(append(all, all[1])...).checkSections(0), `10: "The idea" is out of order`)
+	expect(t, page(all...).checkSections(0, sections))
+	expect(t, page(append(all[:5:5], all[6:]...)...).checkSections(0, sections)) // v1 beside v2 is optional
+	expect(t, page(all[1:]...).checkSections(0, sections), `2: "What you will build" is missing`)
+	expect(t, page(all[:7]...).checkSections(0, sections), `9: "Exercises" is missing`)
+	expect(t, page(append([]string{"## Other\n"}, all...)...).checkSections(0, sections), `2: "Other" is not a section`)
+	expect(t, page(append(all, all[1])...).checkSections(0, sections), `10: "The idea" is out of order`)
+}
+
+func TestTerms(t *testing.T) {
+	terms, err := readTerms(docs(t))
+	if err != nil || len(terms) < 15 || terms["描述符"] != "描述子" || terms["第一天"] != "第 1 天" {
+		t.Fatalf("%v, %v", terms, err)
+	}
+	expect(t, fixture(t, "# 頁\n\n檔案描述子與`描述元`。\n\n```sh\n# 記錄\n```\n").checkTerms(terms))
+	expect(t, fixture(t, "# 頁\n\n檔案**描述元**。\n\n| 見 | [第一天](a.md) |\n|---|---|\n").checkTerms(terms), "3: write 描述子", "5: write 第 1 天")
+}
+
+// Of a v1/v2 pair each block has its line; one alone needs none.
+func TestVersions(t *testing.T) {
+	const v2, v1 = "```console v2\n$ true\n```\n\n", "```console v1\n$ true\n```\n"
+	expect(t, fixture(t, "cgroup v2:\n\n"+v2+"cgroup v1：\n\n"+v1).checkVersions())
+	expect(t, fixture(t, "Alone:\n\n"+v1).checkVersions())
+	expect(t, fixture(t, v2+"On v1 it is a directory of its own, and the files are in it:\n\n"+v1).checkVersions())
+	expect(t, fixture(t, "Both:\n\n"+v2+v1).checkVersions(), "3: \"cgroup v2:\" above", "7: \"cgroup v1:\" above")
+}
+
+// A day has one page, or three of a form, none of them too long.
+func TestDay(t *testing.T) {
+	body := func(sections []section) (text string) {
+		text = "# Day\n"
+		for _, s := range sections {
+			text += "## " + s.titles[0] + "\n"
+		}
+		return text
+	}
+	one, hand, real := fixture(t, body(sections)), fixture(t, body(byHand)), fixture(t, body(forReal))
+	three := map[string]*page{"day9-go.md": fixture(t, "# Go\n"), "day9-real.md": real}
+	expect(t, one.checkDay(0, "day9-x.md", map[string]*page{}))
+	expect(t, one.checkDay(0, "day9-x.md", three)[:1], `2: "You are here" is missing`)
+	expect(t, hand.checkDay(0, "day9-x.md", three))
+	expect(t, real.checkDay(0, "day9-real.md", three))
+	expect(t, fixture(t, "# Go\n"+strings.Repeat("\n", maxLines)).checkDay(0, "day9-go.md", three), "450: 451 lines")
 }

@@ -25,10 +25,10 @@ func (p *page) filled() ([]byte, *failure) {
 		}
 		return nil, &f
 	}
-	return out.Bytes(), nil
+	return p.withRungs(out.Bytes())
 }
 
-var marker = regexp.MustCompile(`^\[embedmd\]:# ?\((\S+)`)
+var marker = regexp.MustCompile(`^\[embedmd\]:# ?\(([^\s)]+)`)
 
 // checkCode compares each piece of code with the source it is taken from. Go
 // code without a marker would be nobody's, so it is a fault too.
@@ -43,7 +43,7 @@ func (p *page) checkCode() (failures []failure) {
 		if len(p.fences) != len(q.fences) {
 			for i := range want {
 				if i >= len(is) || is[i] != want[i] {
-					return append(failures, failure{p.path, i + 1, "embedded code is missing: run go run ./scripts/book fill"})
+					return append(failures, failure{p.path, i + 1, "embedded code is missing: run go run ./scripts/book embed"})
 				}
 			}
 		}
@@ -65,13 +65,15 @@ func (p *page) drift(lines []string, f fence, is, want string) failure {
 	source := "its source"
 	if m := marker.FindStringSubmatch(lines[max(0, f.line-3)]); m != nil {
 		source = m[1]
+	} else if m := rungMarker.FindStringSubmatch(lines[max(0, f.line-3)]); m != nil {
+		source = m[2]
 	}
 	a, b := strings.Split(is, "\n"), strings.Split(want, "\n")
 	i := 0
 	for i < len(a)-1 && i < len(b)-1 && a[i] == b[i] {
 		i++
 	}
-	return failure{p.path, f.line + i, fmt.Sprintf("differs from %s: run go run ./scripts/book fill\n  the page:   %s\n  the source: %s", source, a[i], b[i])}
+	return failure{p.path, f.line + i, fmt.Sprintf("differs from %s: run go run ./scripts/book embed\n  the page:   %s\n  the source: %s", source, a[i], b[i])}
 }
 
 // fill rewrites the page, if its code is not that of the sources.

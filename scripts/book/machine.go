@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"example.com/go-docker/scripts/internal/ours"
 	"github.com/moby/sys/mountinfo"
 )
 
@@ -74,12 +75,29 @@ func (s state) addMachine() error {
 			return nil
 		})
 	}
-	for _, pattern := range []string{"/run/go-docker/*", "/tmp/go-docker*"} {
+	for _, pattern := range []string{"/run/go-docker/*", "/tmp/go-docker*", filepath.Join(os.TempDir(), "go-docker*")} {
 		paths, _ := filepath.Glob(pattern)
 		for _, path := range paths {
-			if !strings.Contains(path, "/go-docker-vm.") { // scripts/vm
+			if !strings.Contains(path, "/go-docker-vm.") && !strings.Contains(path, "/go-docker-box.") { // scripts/vm, scripts/leakcheck
 				s[path] = true
 			}
+		}
+	}
+	return s.withoutOthers()
+}
+
+// withoutOthers leaves out what somebody else who lives has made: other tests,
+// at the same time.
+func (s state) withoutOthers() error {
+	descendants, err := ours.Descendants()
+	if err != nil {
+		return err
+	}
+	machine := ours.Among(descendants)
+	for name := range s {
+		path := strings.TrimPrefix(name, "cgroup ")
+		if ours.Name(path) != "" && !strings.HasPrefix(name, "mount on ") && machine.Own(path) {
+			delete(s, name)
 		}
 	}
 	return nil

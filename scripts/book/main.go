@@ -1,7 +1,7 @@
 // Book checks, runs and prints the pages in docs.
 //
 //	go run ./scripts/book check            code, translations, links, sections
-//	go run ./scripts/book fill             take the code of the pages from the sources again
+//	go run ./scripts/book embed            take the code of the pages from the sources again
 //	go run ./scripts/book run [PAGE...]    run the console blocks and compare
 //	go run ./scripts/book run --update     write what they print into the pages
 //	go run ./scripts/book site [-o DIR]    the book as a web site
@@ -47,7 +47,7 @@ func newApp() *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {},
 		Commands: []*cli.Command{
 			{Name: "check", Usage: "check code, translations, links and sections", Action: checkAction},
-			{Name: "fill", Usage: "take the code of the pages from the sources again", ArgsUsage: "[PAGE...]", Action: fillAction},
+			{Name: "embed", Aliases: []string{"fill"}, Usage: "take the code of the pages from the sources again", ArgsUsage: "[PAGE...]", Action: fillAction},
 			{
 				Name:   "site",
 				Usage:  "print the book as a web site, to be opened from its folder",

@@ -31,7 +31,10 @@ type language struct {
 
 // pageNames are the pages of the book, in reading order.
 var pageNames = []string{
-	"README.md", "requirements.md", "day1-namespaces.md", "day2-cgroups.md", "day3-images.md",
+	"README.md", "requirements.md",
+	"day1-namespaces.md", "day1-go.md", "day1-go2.md", "day1-real.md",
+	"day2-cgroups.md", "day2-go.md", "day2-go2.md", "day2-real.md",
+	"day3-images.md", "day3-go.md", "day3-go2.md", "day3-real.md",
 	"exercises.md", "troubleshooting.md", "glossary.md", "figures.md", "reading.md", "workshop.md", "slides.md",
 }
 
@@ -46,8 +49,9 @@ type page struct {
 }
 
 type heading struct {
-	line, level int
-	text, id    string
+	line     int
+	Level    int
+	Text, ID string
 }
 
 // A fence is a fenced code block.

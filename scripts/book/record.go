@@ -194,7 +194,7 @@ func moving(frames []frame, title string) []byte {
 	last := frames[len(frames)-1].at
 	total := last + lastHold
 	var out bytes.Buffer
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" width="%g" height="%g" role="img" aria-labelledby="title">
+	fmt.Fprintf(&out, `<svg id="still" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" width="%g" height="%g" role="img" aria-labelledby="title">
 <title id="title">%s</title>
 <style>
 .ground { fill: #f6f8fa; stroke: #d0d7de } text { fill: #24292f; font: 13px ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; white-space: pre }
@@ -205,6 +205,7 @@ func moving(frames []frame, title string) []byte {
 }
 .film { transform: translateY(%gpx) }
 @media (prefers-reduced-motion: no-preference) { .film { animation: film %gs step-end infinite } }
+svg:target .film { animation: none }
 @keyframes film {
 `, width, height, width, height, escape(title), -height*float64(len(frames)-1), total.Seconds())
 	for i, f := range frames {

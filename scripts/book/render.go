@@ -6,12 +6,10 @@ import (
 	"html/template"
 	"net/url"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
 
-	"github.com/alecthomas/chroma/v2/lexers"
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	extension "github.com/yuin/goldmark/extension/ast"
@@ -23,17 +21,19 @@ import (
 // A printer turns the nodes of one page into HTML where ours differs from
 // goldmark's.
 type printer struct {
-	site  *site
-	page  *page
-	words map[string]string
-	twins map[string]string // ids of headings in the other language
+	site     *site
+	page     *page
+	language int
+	words    map[string]string
+	twins    map[string]string // ids of headings in the other language
 }
 
 func (s *site) render(p *page, language int, other *page) (string, error) {
-	r := &printer{s, p, words[language], map[string]string{}}
+	r := &printer{s, p, language, words[language], map[string]string{}}
+	p.versions()
 	if other != nil && len(other.headings) == len(p.headings) {
 		for i, h := range p.headings {
-			r.twins[h.id] = other.headings[i].id
+			r.twins[h.ID] = other.headings[i].ID
 		}
 	}
 	var out bytes.Buffer
@@ -51,6 +51,8 @@ func (r *printer) RegisterFuncs(register renderer.NodeRendererFuncRegisterer) {
 	register.Register(ast.KindLink, r.link)
 	register.Register(ast.KindImage, r.image)
 	register.Register(extension.KindTable, r.table)
+	register.Register(kindPair, r.pair)
+	register.Register(kindVersion, r.pair)
 }
 
 func (r *printer) heading(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
@@ -66,6 +68,20 @@ func (r *printer) heading(w util.BufWriter, source []byte, node ast.Node, enteri
 			r.words["anchor"], template.HTMLEscapeString(plainText(n, source)))
 	}
 	fmt.Fprintf(w, "</h%d>\n", n.Level)
+	return ast.WalkContinue, nil
+}
+
+// pair is one block with tabs, which the script adds; both are printed.
+func (r *printer) pair(w util.BufWriter, _ []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
+	n, isVersion := node.(*version)
+	switch {
+	case !entering:
+		_, _ = w.WriteString("</div>\n")
+	case isVersion:
+		fmt.Fprintf(w, `<div class="version" data-version="%s"><p class="label">%s</p>`, n.name, r.words[n.name])
+	default:
+		fmt.Fprintf(w, `<div class="pair" data-label="%s">`, r.words["versions"])
+	}
 	return ast.WalkContinue, nil
 }
 
@@ -102,30 +118,21 @@ func (r *printer) target(destination string) (string, error) {
 	if err != nil || u.Scheme != "" || u.Host != "" || u.Path == "" {
 		return destination, err
 	}
-	docs := absolute(r.site.book.docs)
 	file := filepath.Join(filepath.Dir(absolute(r.page.path)), filepath.FromSlash(u.Path))
-	rel, err := filepath.Rel(docs, file)
-	if err != nil {
-		return "", err
-	}
-	rel = filepath.ToSlash(rel)
-	dir, name := path.Split(rel)
-	for _, l := range languages {
-		if dir == l.Dir+"/" && strings.HasSuffix(name, ".md") {
-			u.Path = "../" + dir + htmlName(name)
-			return u.String(), nil
-		}
-	}
-	if strings.HasPrefix(rel, "images/") {
-		u.Path = "../" + rel
+	if to := r.site.pages[file]; to != "" {
+		u.Path = "../" + to
 		return u.String(), nil
 	}
-	source, err := filepath.Rel(r.site.root, file)
-	if err != nil || strings.HasPrefix(source, "..") {
+	name, err := filepath.Rel(r.site.root, file)
+	if name = filepath.ToSlash(name); err != nil || strings.HasPrefix(name, "..") {
 		return "", fmt.Errorf("%s: the link %s leads out of the repository", r.page.path, destination)
 	}
-	r.site.sources[filepath.ToSlash(source)] = true
-	u.Path = "../source/" + filepath.ToSlash(source) + ".html"
+	if picture, is := strings.CutPrefix(name, "docs/images/"); is {
+		u.Path = "../images/" + picture
+		return u.String(), nil
+	}
+	r.site.sources[r.language][name] = true
+	u.Path = "source/" + name + ".html"
 	return u.String(), nil
 }
 
@@ -148,125 +155,31 @@ func (r *printer) image(w util.BufWriter, source []byte, node ast.Node, entering
 			size = fmt.Sprintf(` width="%s" height="%s"`, m[1], m[2])
 		}
 	}
-	fmt.Fprintf(w, `<img src="%s" alt="%s"%s loading="lazy">`, template.HTMLEscapeString(target),
-		template.HTMLEscapeString(plainText(n, source)), size)
+	alt := template.HTMLEscapeString(plainText(n, source))
+	target = template.HTMLEscapeString(target)
+	if bytes.Contains(content, []byte("svg:target")) { // a moving picture; paper gets its last frame
+		fmt.Fprintf(w, `<img class="paper" src="%s#still" alt="%s"%s>`, target, alt, size)
+		size += ` class="screen"`
+	}
+	fmt.Fprintf(w, `<img src="%s" alt="%s"%s loading="lazy">`, target, alt, size)
 	return ast.WalkSkipChildren, nil
 }
 
-func (r *printer) code(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
-	if !entering {
-		return ast.WalkContinue, nil
-	}
-	n := node.(*ast.FencedCodeBlock)
-	info := ""
-	if n.Info != nil {
-		info = string(n.Info.Segment.Value(source))
-	}
-	text := string(n.Lines().Value(source))
-	lang, _, _ := strings.Cut(info, " ")
-	var body bytes.Buffer
-	caption := ""
-	if lang == "console" {
-		f := fence{info: info, line: 1}
-		b, err := parseBlock(f, text)
-		if err != nil {
-			return ast.WalkStop, fmt.Errorf("%s: %w", r.page.path, err)
-		}
-		printConsole(&body, b, text)
-		for _, word := range strings.Fields(info)[1:] {
-			caption += fmt.Sprintf(`<span class="%s">%s</span>`, word, r.words[word])
-		}
-	} else if err := highlight(&body, lexers.Get(lang), text); err != nil {
-		return ast.WalkStop, err
-	}
-	if lang == "go" {
-		caption = r.origin(n, source)
-	}
-	if caption != "" {
-		caption = "<figcaption>" + caption + "</figcaption>"
-	}
-	label := r.words["code"]
-	if lang == "console" {
-		label = r.words["terminal"]
-	}
-	html := strings.Replace(body.String(), "<pre ", fmt.Sprintf(`<pre role="group" aria-label="%s" `, label), 1)
-	if !strings.Contains(html, "tabindex") {
-		html = strings.Replace(html, "<pre ", `<pre tabindex="0" `, 1)
-	}
-	fmt.Fprintf(w, "<figure class=\"code %s\">%s%s</figure>\n", template.HTMLEscapeString(lang), caption, html)
-	return ast.WalkContinue, nil
-}
-
-// origin is the source file of embedded code, from the marker above it.
-func (r *printer) origin(n ast.Node, source []byte) string {
-	if n.Lines().Len() == 0 {
-		return ""
-	}
-	lines := strings.Split(string(source[:n.Lines().At(0).Start]), "\n")
-	if len(lines) < 3 {
-		return ""
-	}
-	m := marker.FindStringSubmatch(lines[len(lines)-3])
-	if m == nil {
-		return ""
-	}
-	target, err := r.target(m[1])
-	if err != nil {
-		return ""
-	}
-	name := strings.TrimPrefix(m[1], "../../")
-	return fmt.Sprintf(`<a href="%s">%s</a>`, template.HTMLEscapeString(target), template.HTMLEscapeString(name))
-}
-
-// printConsole tells what is typed from what is printed; data-copy is all that
-// is typed, without the prompts.
-func printConsole(out *bytes.Buffer, b block, text string) {
-	typed := map[int]string{} // by line: the prompt
-	var commands []string
-	for _, s := range b.steps {
-		for i := range s.input {
-			prompt := s.prompt
-			if i > 0 {
-				prompt = "> "
-			}
-			typed[s.line+i] = prompt
-		}
-		if s.key != "" {
-			typed[s.line] = s.key
-		} else if len(s.input) > 0 {
-			commands = append(commands, strings.Join(s.input, "\n"))
-		}
-	}
-	fmt.Fprintf(out, `<pre tabindex="0" data-copy="%s"><code>`, template.HTMLEscapeString(strings.Join(commands, "\n")+"\n"))
-	for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
-		prompt, isTyped := typed[b.fence.line+i]
-		switch {
-		case isTyped:
-			fmt.Fprintf(out, `<span class="prompt">%s</span><kbd>%s</kbd>`, template.HTMLEscapeString(prompt),
-				template.HTMLEscapeString(strings.TrimPrefix(line, prompt)))
-		case line == dots:
-			out.WriteString(`<span class="dots">...</span>`)
-		default:
-			fmt.Fprintf(out, `<samp>%s</samp>`, template.HTMLEscapeString(line))
-		}
-		out.WriteString("\n")
-	}
-	out.WriteString("</code></pre>")
-}
-
-// searchable are the page's sections as plain text.
+// searchable are the page's sections as plain text, code apart.
 func (p *page) searchable(link string) (sections []passage) {
-	var b strings.Builder
+	var text, code strings.Builder
 	flush := func() {
-		if len(sections) > 0 {
-			sections[len(sections)-1].Text = strings.Join(strings.Fields(b.String()), " ")
+		if n := len(sections); n > 0 {
+			sections[n-1].Text = strings.Join(strings.Fields(text.String()), " ")
+			sections[n-1].Code = strings.Join(strings.Fields(code.String()), " ")
 		}
-		b.Reset()
+		text.Reset()
+		code.Reset()
 	}
 	_ = ast.Walk(p.root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			if n.Type() == ast.TypeBlock {
-				b.WriteByte(' ')
+				text.WriteByte(' ')
 			}
 			return ast.WalkContinue, nil
 		}
@@ -282,14 +195,14 @@ func (p *page) searchable(link string) (sections []passage) {
 			sections = append(sections, s)
 			return ast.WalkSkipChildren, nil
 		case *ast.FencedCodeBlock:
-			b.Write(n.Lines().Value(p.source))
+			code.Write(n.Lines().Value(p.source))
 		case *ast.Text:
-			b.Write(n.Segment.Value(p.source))
+			text.Write(n.Segment.Value(p.source))
 			if n.SoftLineBreak() {
-				b.WriteByte(' ')
+				text.WriteByte(' ')
 			}
 		case *extension.TableCell:
-			b.WriteByte(' ')
+			text.WriteByte(' ')
 		}
 		return ast.WalkContinue, nil
 	})

@@ -2,12 +2,10 @@ package main
 
 import (
 	"fmt"
-	"mime"
 	"net"
 	"net/http"
-	"path"
 	"path/filepath"
-	"strings"
+	"testing/fstest"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -42,33 +40,25 @@ func siteAction(ctx *cli.Context) error {
 	return nil
 }
 
+// serveAction prints the whole book for each page, so that a writer sees the
+// text as it is now. It takes a fraction of a second.
 func serveAction(ctx *cli.Context) error {
 	listener, err := net.Listen("tcp", ctx.String("addr"))
 	if err != nil {
 		return fmt.Errorf("listen for the browser (--addr names another port): %w", err)
 	}
 	fmt.Printf("http://%s/\n", listener.Addr())
-	server := &http.Server{Handler: http.HandlerFunc(servePage), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		files, err := currentSite()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		tree := fstest.MapFS{}
+		for name, content := range files {
+			tree[name] = &fstest.MapFile{Data: content}
+		}
+		http.FileServerFS(tree).ServeHTTP(w, r)
+	})}
 	return server.Serve(listener)
-}
-
-// servePage prints the whole book for each page, so that a writer sees the
-// text as it is now. It takes a fraction of a second.
-func servePage(w http.ResponseWriter, r *http.Request) {
-	files, err := currentSite()
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
-	if name == "" || strings.HasSuffix(r.URL.Path, "/") {
-		name = path.Join(name, "index.html")
-	}
-	content, ok := files[name]
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
-	w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
-	_, _ = w.Write(content)
 }

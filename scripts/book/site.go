@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/alecthomas/chroma/v2"
 	chromahtml "github.com/alecthomas/chroma/v2/formatters/html"
 	"github.com/alecthomas/chroma/v2/lexers"
 	"github.com/alecthomas/chroma/v2/styles"
@@ -21,39 +21,26 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// words of the site itself, by language.
-var words = []map[string]string{
-	{
-		"title": "go-docker, day by day", "skip": "Skip to the text", "search": "Search", "find": "Search the book",
-		"none": "Nothing found.", "hint": "Several words narrow it down. Arrows choose, Enter opens.", "close": "Close",
-		"theme": "Light or dark", "pages": "Pages", "menu": "Menu", "contents": "On this page", "previous": "Previous", "next": "Next",
-		"copy": "Copy", "copied": "Copied", "language": "Language", "anchor": "Link to", "code": "Code", "table": "Table",
-		"v1": "where memory is cgroup v1", "v2": "where memory is cgroup v2", "second": "second terminal", "third": "third terminal",
-		"source": "Source", "files": "Files", "terminal": "terminal",
-	},
-	{
-		"title": "一天一章，動手寫 go-docker", "skip": "跳到內文", "search": "搜尋", "find": "搜尋全書",
-		"none": "沒有找到。", "hint": "多打幾個詞可縮小範圍；方向鍵選擇，Enter 開啟。", "close": "關閉",
-		"theme": "亮色或暗色", "pages": "章節", "menu": "選單", "contents": "本頁目錄", "previous": "上一頁", "next": "下一頁",
-		"copy": "複製", "copied": "已複製", "language": "語言", "anchor": "連結：", "code": "程式碼", "table": "表格",
-		"v1": "記憶體在 cgroup v1 的機器", "v2": "記憶體在 cgroup v2 的機器", "second": "第二個終端機", "third": "第三個終端機",
-		"source": "原始碼", "files": "檔案", "terminal": "終端機",
-	},
-}
-
 // A site is the files of the web site, by path.
 type site struct {
 	book    *book
 	root    string // of the repository
 	files   map[string][]byte
 	page    *template.Template
-	sources map[string]bool // files of the repository that pages link to
+	pages   map[string]string // the page of the site that a Markdown file becomes, by its path
+	sources []map[string]bool // files of the repository that pages link to, by language
 }
 
 // makeSite prints the book as web pages. They need no server and ask nobody
 // for anything.
 func makeSite(b *book, root string) (map[string][]byte, error) {
-	s := &site{book: b, root: root, files: map[string][]byte{}, sources: map[string]bool{}}
+	s := &site{book: b, root: root, files: map[string][]byte{}, pages: map[string]string{}}
+	for i, l := range languages {
+		s.sources = append(s.sources, map[string]bool{})
+		for name, p := range b.pages[i] {
+			s.pages[absolute(p.path)] = l.Dir + "/" + htmlName(name)
+		}
+	}
 	var err error
 	if s.page, err = template.ParseFS(assets, "assets/*.html"); err != nil {
 		return nil, err
@@ -65,9 +52,9 @@ func makeSite(b *book, root string) (map[string][]byte, error) {
 		if err := s.addSlides(i); err != nil {
 			return nil, err
 		}
-	}
-	if err := s.addSources(); err != nil {
-		return nil, err
+		if err := s.addSources(i); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.addPictures(); err != nil {
 		return nil, err
@@ -77,11 +64,11 @@ func makeSite(b *book, root string) (map[string][]byte, error) {
 		return nil, err
 	}
 	s.files["assets/style.css"] = style
-	script, err := assets.ReadFile("assets/book.js")
-	if err != nil {
-		return nil, err
+	for _, script := range []string{"assets/book.js", "assets/search.js"} {
+		if s.files[script], err = assets.ReadFile(script); err != nil {
+			return nil, err
+		}
 	}
-	s.files["assets/book.js"] = script
 	return s.files, s.execute("index.html", "start.html", map[string]any{"Languages": languages, "Words": words})
 }
 
@@ -100,21 +87,14 @@ type leaf struct {
 	Words    map[string]string
 	Other    language // to switch to
 	Top      string   // the way to the top of the site
-	File     string
+	File     string   // below the language's directory
 	Title    string
 	Body     template.HTML
-	Contents []entry
-	Pages    []entry
+	Contents []heading
+	Groups   []group
+	Back     string // where an exercise belongs
 	Previous *entry
 	Next     *entry
-	Index    string // the search index
-	Source   bool
-}
-
-type entry struct {
-	Title, Link string
-	Level       int
-	Current     bool
 }
 
 func htmlName(name string) string {
@@ -126,24 +106,24 @@ func htmlName(name string) string {
 
 func (p *page) title() string {
 	if len(p.headings) > 0 {
-		return p.headings[0].text
+		return p.headings[0].Text
 	}
 	return filepath.Base(p.path)
 }
 
-func (s *site) pages(language int, current string) (pages []entry) {
-	for _, name := range pageNames {
-		if p := s.book.pages[language][name]; p != nil {
-			pages = append(pages, entry{Title: p.title(), Link: languages[language].Dir + "/" + htmlName(name), Current: name == current})
-		}
+func (s *site) leaf(language int, file, name string) leaf {
+	return leaf{
+		Language: languages[language], Words: words[language], Other: languages[(language+1)%len(languages)],
+		Top: strings.Repeat("../", 1+strings.Count(file, "/")), File: file, Groups: s.groups(language, name),
 	}
-	return pages
 }
 
 func (s *site) addLanguage(i int) error {
 	l, other := languages[i], (i+1)%len(languages)
 	index := []passage{}
-	for _, name := range pageNames {
+	var before *leaf
+	var leaves []*leaf
+	for _, name := range s.book.names {
 		p := s.book.pages[i][name]
 		if p == nil {
 			continue
@@ -152,26 +132,29 @@ func (s *site) addLanguage(i int) error {
 		if err != nil {
 			return fmt.Errorf("print %s: %w", p.path, err)
 		}
-		data := leaf{
-			Language: l, Words: words[i], Other: languages[other], Top: "../", File: htmlName(name),
-			Title: p.title(), Body: template.HTML(body), Pages: s.pages(i, name), Index: "search-" + l.Dir + ".js",
+		data := s.leaf(i, htmlName(name), name)
+		data.Title, data.Body = p.title(), template.HTML(body)
+		if isExercise(name) {
+			data.Back = htmlName(exercisesPage)
 		}
 		for _, h := range p.headings {
-			if h.level == 2 || h.level == 3 {
-				data.Contents = append(data.Contents, entry{Title: h.text, Link: "#" + h.id, Level: h.level})
+			if h.Level == 2 || h.Level == 3 {
+				data.Contents = append(data.Contents, h)
 			}
 		}
-		at := slices.IndexFunc(data.Pages, func(e entry) bool { return e.Current })
-		if at > 0 {
-			data.Previous = &data.Pages[at-1]
+		// One follows the other, exercises among themselves.
+		if before != nil && (before.Back == data.Back) {
+			data.Previous = &entry{Title: before.Title, Link: before.File}
+			before.Next = &entry{Title: data.Title, Link: data.File}
 		}
-		if at+1 < len(data.Pages) {
-			data.Next = &data.Pages[at+1]
-		}
+		before = &data
+		leaves = append(leaves, before)
+		index = append(index, p.searchable(l.Dir+"/"+data.File)...)
+	}
+	for _, data := range leaves {
 		if err := s.execute(path.Join(l.Dir, data.File), "page.html", data); err != nil {
 			return err
 		}
-		index = append(index, p.searchable(l.Dir+"/"+data.File)...)
 	}
 	// A script, because pages from a folder may not read other files.
 	text, err := json.Marshal(index)
@@ -188,52 +171,45 @@ type passage struct {
 	Page  string `json:"p"`
 	Title string `json:"t"`
 	Text  string `json:"x"`
+	Code  string `json:"c"`
 }
 
-// addSources makes a page of each file of the repository that the book links to.
-func (s *site) addSources() error {
-	for _, name := range slices.Sorted(func(yield func(string) bool) {
-		for name := range s.sources {
-			if !yield(name) {
-				return
-			}
-		}
-	}) {
-		full := filepath.Join(s.root, name)
-		info, err := os.Stat(full)
+// addSources makes a page of each file of the repository that the book links
+// to, in each language: the menu and the way back are the reader's.
+func (s *site) addSources(language int) error {
+	for _, name := range slices.Sorted(maps.Keys(s.sources[language])) {
+		info, err := os.Stat(filepath.Join(s.root, name))
 		if err != nil {
 			return fmt.Errorf("find what a page links to: %w", err)
 		}
-		var body bytes.Buffer
-		if info.IsDir() {
-			entries, err := os.ReadDir(full)
-			if err != nil {
-				return err
-			}
-			body.WriteString("<ul>\n")
-			for _, e := range entries {
-				if e.IsDir() || strings.HasPrefix(e.Name(), ".") {
-					continue
-				}
-				fmt.Fprintf(&body, "<li><a href=%q>%s</a></li>\n", path.Base(name)+"/"+e.Name()+".html", template.HTMLEscapeString(e.Name()))
-				if err := s.addSource(path.Join(name, e.Name())); err != nil {
-					return err
-				}
-			}
-			body.WriteString("</ul>\n")
-			if err := s.executeSource(name, body.String()); err != nil {
+		if !info.IsDir() {
+			if err := s.addSource(language, name); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := s.addSource(name); err != nil {
+		entries, err := os.ReadDir(filepath.Join(s.root, name))
+		if err != nil {
+			return err
+		}
+		list := "<ul>\n"
+		for _, e := range entries {
+			if e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+				continue
+			}
+			list += fmt.Sprintf("<li><a href=%q>%s</a></li>\n", path.Base(name)+"/"+e.Name()+".html", template.HTMLEscapeString(e.Name()))
+			if err := s.addSource(language, path.Join(name, e.Name())); err != nil {
+				return err
+			}
+		}
+		if err := s.executeSource(language, name, list+"</ul>\n"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *site) addSource(name string) error {
+func (s *site) addSource(language int, name string) error {
 	text, err := os.ReadFile(filepath.Join(s.root, name))
 	if err != nil {
 		return err
@@ -246,15 +222,33 @@ func (s *site) addSource(name string) error {
 	if err := highlight(&body, lexer, string(text), chromahtml.WithLineNumbers(true), chromahtml.WithLinkableLineNumbers(true, "L")); err != nil {
 		return err
 	}
-	return s.executeSource(name, body.String())
+	return s.executeSource(language, name, body.String())
 }
 
-func (s *site) executeSource(name, body string) error {
-	depth := strings.Count(name, "/") + 1
-	return s.execute("source/"+name+".html", "page.html", leaf{
-		Language: languages[0], Words: words[0], Other: languages[1], Top: strings.Repeat("../", depth),
-		File: "index.html", Title: name, Body: template.HTML("<h1>" + template.HTMLEscapeString(name) + "</h1>\n" + body),
-		Pages: s.pages(0, ""), Index: "search-" + languages[0].Dir + ".js", Source: true,
+func (s *site) executeSource(language int, name, body string) error {
+	data := s.leaf(language, "source/"+name+".html", "")
+	data.Title, data.Body = name, template.HTML("<h1>"+template.HTMLEscapeString(name)+"</h1>\n"+body)
+	return s.execute(path.Join(data.Language.Dir, data.File), "page.html", data)
+}
+
+// addSlides prints the page of the slides once more, to be shown: a slide a
+// screen, and a sheet each on paper. A line of three hyphens divides them.
+func (s *site) addSlides(language int) error {
+	p := s.book.pages[language][slidesPage]
+	if p == nil {
+		return nil
+	}
+	body, err := s.render(p, language, nil)
+	if err != nil {
+		return fmt.Errorf("print %s: %w", p.path, err)
+	}
+	var slides []template.HTML
+	for slide := range strings.SplitSeq(body, "<hr>") {
+		slides = append(slides, template.HTML(slide))
+	}
+	l := languages[language]
+	return s.execute(path.Join(l.Dir, "show.html"), "show.html", map[string]any{
+		"Language": l, "Title": p.title(), "Slides": slides,
 	})
 }
 
@@ -271,18 +265,6 @@ func (s *site) addPictures() error {
 		s.files["images/"+filepath.Base(picture)] = content
 	}
 	return nil
-}
-
-func highlight(out *bytes.Buffer, lexer chroma.Lexer, text string, options ...chromahtml.Option) error {
-	if lexer == nil {
-		lexer = lexers.Fallback
-	}
-	tokens, err := chroma.Coalesce(lexer).Tokenise(nil, text)
-	if err != nil {
-		return err
-	}
-	options = append(options, chromahtml.WithClasses(true), chromahtml.TabWidth(4))
-	return chromahtml.New(options...).Format(out, styles.Fallback, tokens)
 }
 
 // The schemes of highlighted code. Both have enough contrast on our grounds.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -199,5 +200,56 @@ func TestArguments(t *testing.T) {
 	// An exercise that cannot be checked is no exercise that has failed.
 	if _, err := run([]string{"day1", "--hint", "99", "1"}); err == nil {
 		t.Error("a hint that is not there")
+	}
+}
+
+// A class is a folder of what --json prints.
+func TestClass(t *testing.T) {
+	box.NeedRoot(t)
+	list := all(t)
+	e := *list[1] // nothing is begun in this root
+	e.root = t.TempDir()
+	if rec, passed := recordOf([]*exercise{&e}, options{}); passed || len(rec.Results) != 1 || rec.Results[0].State != notBegun || exists(e.work()) {
+		t.Errorf("not begun, yet %+v", rec)
+	}
+	dir := t.TempDir()
+	for name, opt := range map[string]options{"anna": {solution: true}, "ben": {start: true}, "小明": {start: true}} {
+		rec, passed := recordOf(list[1:2], opt)
+		if passed != opt.solution {
+			t.Errorf("%s: %+v", name, rec)
+		}
+		content, err := json.Marshal(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(filepath.Join(dir, name+".json"), string(content))
+	}
+	var out strings.Builder
+	if err := printClass(&out, dir, list); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`(?m)^anna +\.  #`, `(?m)^ben +\.  x`, `(?m)^小明 +\.  x`, `(?m)^done +0  1`, `of 3`, `(?m)^day1 2  2 stuck, 2 at: \S`} {
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Errorf("no %s in\n%s", want, out.String())
+		}
+	}
+	wide := map[int]bool{}
+	for line := range strings.Lines(out.String()) {
+		if columns(line) > 100 {
+			t.Errorf("wider than a screen: %s", line)
+		}
+		if strings.HasPrefix(line, "anna") || strings.HasPrefix(line, "小明") {
+			wide[columns(line)] = true
+		}
+	}
+	if len(wide) != 1 {
+		t.Errorf("lines are not as wide as each other:\n%s", out.String())
+	}
+	if err := printClass(&out, t.TempDir(), list); err == nil {
+		t.Error("an empty folder is no class")
+	}
+	write(filepath.Join(dir, "broken.json"), "{")
+	if err := printClass(&out, dir, list); err == nil || !strings.Contains(err.Error(), "broken.json") {
+		t.Errorf("a broken file: %v", err)
 	}
 }

@@ -26,12 +26,13 @@ var checks = map[string]func(*bench){
 	"day2-cgroups/05-tidy":     tidy,
 	"day2-cgroups/06-quota":    quota,
 
-	"day3-images/01-copy-up":  copyUp,
-	"day3-images/02-order":    layerOrder,
-	"day3-images/03-chroot":   escapeChroot,
-	"day3-images/04-pivot":    pivot,
-	"day3-images/05-whiteout": whiteout,
-	"day3-images/06-volume":   volume,
+	"day3-images/01-copy-up":   copyUp,
+	"day3-images/02-order":     layerOrder,
+	"day3-images/03-chroot":    escapeChroot,
+	"day3-images/04-pivot":     pivot,
+	"day3-images/05-whiteout":  whiteout,
+	"day3-images/06-volume":    volume,
+	"day3-images/07-two-names": twoNames,
 }
 
 // whoShares: unshare(1) with two namespaces, seen from outside.

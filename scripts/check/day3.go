@@ -2,6 +2,8 @@ package main
 
 import (
 	"archive/tar"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -227,6 +230,78 @@ func archive(path string, files map[string]string) {
 		must(io.WriteString(w, files[name]))
 	}
 	do(errors.Join(w.Close(), file.Close()))
+}
+
+// twoNames: what commit makes of hard links, and of whiteouts that share an inode.
+func twoNames(b *bench) {
+	b.layout("oci")
+	upper := func(name string) string { return b.at("box/upper", name) }
+	put(upper("first"), "content\n")
+	put(upper("dir/only"), "content\n") // the same content, another file
+	do(os.Link(upper("first"), upper("dir/second")))
+	do(os.Link(upper("first"), upper("third")))
+	do(unix.Mknod(upper("gone"), unix.S_IFCHR, 0))
+	do(os.Link(upper("gone"), upper("gone2")))
+	b.launch()
+	if !b.equal("your program ends", until(30*time.Second, b.over), true, "what is it waiting for?") ||
+		!b.equal("with the exit status", b.script.ProcessState.ExitCode(), 0, "what your program says, above") {
+		return
+	}
+	var index struct{ Manifests []descriptor }
+	var manifest struct{ Layers []descriptor }
+	do(json.Unmarshal([]byte(text(b.at("oci/index.json"))), &index))
+	do(json.Unmarshal([]byte(text(b.at("oci", index.Manifests[len(index.Manifests)-1].path()))), &manifest))
+	kinds, linked, size := map[string]string{}, map[string]bool{}, 0
+	r := tar.NewReader(must(os.Open(b.at("oci", manifest.Layers[len(manifest.Layers)-1].path()))))
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		do(err)
+		name := filepath.Clean(h.Name)
+		kinds[name] = string(h.Typeflag)
+		size += len(must(io.ReadAll(r)))
+		if h.Typeflag == tar.TypeLink {
+			to := filepath.Clean(h.Linkname)
+			b.equal(name+" is a link to a file before it", kinds[to] == string(tar.TypeReg), true, "tar -tvf of the newest blob; Linkname is a name in the archive")
+			linked[name] = true
+		}
+	}
+	try := "tar -tvf of the newest blob; tar(5), or archive/tar: TypeLink"
+	for _, name := range []string{"first", "dir/second", "third", "dir/only", ".wh.gone", ".wh.gone2"} {
+		b.equal(name+" is in the layer", kinds[name] != "", true, try)
+	}
+	b.equal("hard links in it", len(linked), 2, try)
+	b.equal("among the names of the one file", !linked["dir/only"] && !linked[".wh.gone"] && !linked[".wh.gone2"], true,
+		"two files may have the same content, and are not one; inode(7)")
+	b.equal("bytes of content in it", size, 2*len("content\n"), "a link has no content of its own: its Size is 0")
+}
+
+// A descriptor is how one file of an image refers to another. OCI image specification, descriptor.md
+type descriptor struct {
+	MediaType string `json:"mediaType"`
+	Digest    string `json:"digest"`
+	Size      int    `json:"size"`
+}
+
+func (d descriptor) path() string {
+	return filepath.Join("blobs", strings.Replace(d.Digest, ":", "/", 1))
+}
+
+// layout makes an image of one empty layer.
+func (b *bench) layout(name string) {
+	add := func(kind string, content []byte) descriptor {
+		d := descriptor{"application/vnd.oci.image." + kind, fmt.Sprintf("sha256:%x", sha256.Sum256(content)), len(content)}
+		put(b.at(name, d.path()), string(content))
+		return d
+	}
+	layer := add("layer.v1.tar", make([]byte, 1024)) // two empty blocks: the end of an archive
+	config := add("config.v1+json", must(json.Marshal(map[string]any{"architecture": runtime.GOARCH, "os": "linux",
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{layer.Digest}}})))
+	manifest := add("manifest.v1+json", must(json.Marshal(map[string]any{"schemaVersion": 2, "config": config, "layers": []descriptor{layer}})))
+	put(b.at(name, "index.json"), string(must(json.Marshal(map[string]any{"schemaVersion": 2, "manifests": []descriptor{manifest}}))))
+	put(b.at(name, "oci-layout"), `{"imageLayoutVersion":"1.0.0"}`)
 }
 
 // volume: a root that is read-only, and one directory that is not.

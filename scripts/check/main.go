@@ -7,6 +7,8 @@
 //	check --solution day2 3         the solution, from the repository
 //	check --start day2 3            the starting state
 //	check --reset day2 3            begin again; your work is renamed, not lost
+//	check --json [day2 [3]]         what has been begun, as JSON, for the teacher
+//	check --class DIR               a folder of such files on one screen
 //
 // The first check of an exercise copies its starting state to work/, which
 // version control ignores; change it there. Your program runs in namespaces
@@ -18,6 +20,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -49,8 +52,9 @@ func main() {
 }
 
 type options struct {
-	list, start, solution, reset bool
-	hint                         int
+	list, start, solution, reset, json bool
+	hint                               int
+	class                              string
 }
 
 func run(args []string) (passed bool, err error) {
@@ -60,6 +64,8 @@ func run(args []string) (passed bool, err error) {
 	f.BoolVar(&opt.solution, "solution", false, "check the solution instead of your work")
 	f.BoolVar(&opt.start, "start", false, "check the starting state instead of your work")
 	f.BoolVar(&opt.reset, "reset", false, "begin again; your work is renamed, not lost")
+	f.BoolVar(&opt.json, "json", false, "print the results as JSON, of all exercises unless some are named")
+	f.StringVar(&opt.class, "class", "", "summarize the results in the .json files of `DIR`")
 	f.IntVar(&opt.hint, "hint", 0, "show hint `N`")
 	var words []string
 	for rest := args; len(rest) > 0; { // options may stand before, after and between the words
@@ -78,6 +84,12 @@ func run(args []string) (passed bool, err error) {
 	all, err := exercises(root)
 	if err != nil {
 		return false, err
+	}
+	if opt.class != "" {
+		return true, printClass(os.Stdout, opt.class, all)
+	}
+	if opt.json {
+		return printJSON(all, words, opt)
 	}
 	if opt.list || len(words) == 0 {
 		for _, e := range all {
@@ -103,6 +115,18 @@ func run(args []string) (passed bool, err error) {
 	return passed, nil
 }
 
+func printJSON(all []*exercise, words []string, opt options) (passed bool, err error) {
+	if len(words) > 0 {
+		if all, err = choose(all, words); err != nil {
+			return false, err
+		}
+	}
+	rec, passed := recordOf(all, opt)
+	out := json.NewEncoder(os.Stdout)
+	out.SetIndent("", "  ")
+	return passed, out.Encode(rec)
+}
+
 func (e *exercise) do(opt options) (passed bool, err error) {
 	switch {
 	case opt.hint != 0:
@@ -110,13 +134,8 @@ func (e *exercise) do(opt options) (passed bool, err error) {
 	case opt.reset:
 		return true, e.reset()
 	}
-	dir := e.work()
-	switch {
-	case opt.start:
-		dir = filepath.Join(e.dir, "start")
-	case opt.solution:
-		dir = filepath.Join(e.dir, "solution")
-	default:
+	dir := e.place(opt)
+	if !opt.start && !opt.solution {
 		if err := e.begin(); err != nil {
 			return false, err
 		}
@@ -222,6 +241,17 @@ func choose(all []*exercise, words []string) (chosen []*exercise, err error) {
 // work is where the learner works: day and name as in the repository.
 func (e *exercise) work() string {
 	return filepath.Join(e.root, "work", fmt.Sprintf("day%d", e.day), filepath.Base(e.dir))
+}
+
+// place is the directory to check: the learner's, unless another is asked for.
+func (e *exercise) place(opt options) string {
+	switch {
+	case opt.start:
+		return filepath.Join(e.dir, "start")
+	case opt.solution:
+		return filepath.Join(e.dir, "solution")
+	}
+	return e.work()
 }
 
 // begin copies the starting state, unless there is work already.

@@ -29,7 +29,7 @@ var languages = []words{
 	{
 		dir: "zh-TW", picture: "figures.zh-TW.svg", median: "中位數", memory: "最多 MB",
 		rounds: func(n int) string { return fmt.Sprintf("%d 輪", n) },
-		title:  "本專案的程式與其他工具",
+		title:  "本儲存庫的程式與其他工具",
 		about:  "每個程式所需時間的中位數：啟動一個容器、解開一個映像檔、拉取一個映像檔，以及同時啟動兩百個容器。數字見頁面上的表格。",
 		sections: map[string]string{
 			"start": "啟動並移除一個容器", "at once 200": "同時啟動 200 個容器",
@@ -41,8 +41,8 @@ var languages = []words{
 // drawn are the sections in the picture.
 var drawn = []string{"start", "at once 200", "unpack", "pull"}
 
-const style = `.bg{fill:#fff}.t{fill:#1f2328}.q{fill:#59636e}.d{fill:#8c959f}.m{fill:#0969da}.h{font-weight:700;font-size:18px}
-@media(prefers-color-scheme:dark){.bg{fill:#0d1117}.t{fill:#e6edf3}.q{fill:#9198a1}.d{fill:#656c76}.m{fill:#58a6ff}}`
+const style = `.t{fill:#1f2328}.q{fill:#59636e}.d{fill:#8c959f}.m{fill:#0969da}.h{font-weight:700;font-size:18px}
+@media(prefers-color-scheme:dark){.t{fill:#e6edf3}.q{fill:#9198a1}.d{fill:#656c76}.m{fill:#58a6ff}}`
 
 // draw is the picture: for each section a bar for each row, as long as its
 // median, the longest as long as there is room.
@@ -80,7 +80,6 @@ func draw(sections map[string][]row, w words) string {
 <title id="t">%s</title>
 <desc id="d">%s</desc>
 <style>%s</style>
-<rect class="bg" width="%[1]d" height="%[2]d" rx="8"/>
 %[6]s</svg>
 `, width, y, escape(w.title), escape(w.about), style, body.String())
 }

@@ -1,36 +1,38 @@
-// Leakcheck runs a command and fails when the command left something behind.
+// Leakcheck runs a command in a box of its own and fails when the command left
+// something behind.
 //
-//	leakcheck [--ignore REGEXP]... -- COMMAND [ARG...]
+//	leakcheck [--ignore REGEXP]... [--keep DIRECTORY]... -- COMMAND [ARG...]
 //
-// It compares the machine before and after: cgroups in every mounted
-// hierarchy, hierarchies without a mount, mounts, network links, processes,
-// entries of the temporary directory and of /run/go-docker, SysV IPC objects,
-// and namespaces that a bind mount keeps alive. Mounts are compared both ways:
-// a mount that is gone is damage too.
+// The box is a mount, a network and an IPC namespace. /tmp and /dev/shm are
+// empty in it, /run has no record of a container, TMPDIR is /tmp, and
+// GO_DOCKER_ROOT names an empty store; lo is up and there is no other link. So
+// whatever is in there afterwards is the command's: files, mounts, links, SysV
+// IPC objects, namespaces that a bind mount keeps alive. Mounts are compared
+// both ways: a mount that is gone is damage too. The current directory, and
+// what --keep names, stays in its place even if that is below /tmp.
 //
-// Each difference is one line on standard error, such as
+// Processes are ours if they are our descendants, and leakcheck is a subreaper
+// (PR_SET_CHILD_SUBREAPER, prctl(2)), so no orphan gets away.
+//
+// Cgroups cannot be boxed: a cgroup namespace would change what the tests are
+// about. They are known by the names that our programs give, go-docker-*, and
+// one does not count if it was there before, or if its owner, be it a process
+// whose number is in the name, a process in it, or the one with a record of it
+// in another mount namespace, is alive or was during the run and is no
+// descendant of ours.
+//
+// Whoever may not make namespaces gets a TMPDIR, a store and an XDG_RUNTIME_DIR
+// of his own, and entries of /tmp are judged by name and owner as cgroups are.
+// There, SysV IPC objects do not count: nothing tells whose they are.
+//
+// Each leak is one line on standard error, such as
 //
 //	leakcheck: cgroup /sys/fs/cgroup/memory/go-docker-0123456789ab
 //
-// Processes are exact: leakcheck is a subreaper (PR_SET_CHILD_SUBREAPER,
-// prctl(2)), so whatever the command orphans becomes leakcheck's own child, and
-// nobody else's process can. Leftover processes are killed once they have been
-// reported; the rest stays for you to look at, and scripts/cleanup.sh takes it
-// away.
-//
-// Everything else on the list belongs to the whole machine, and others use it
-// meanwhile. A difference therefore counts only if it is there when the command
-// ends and still there 3 seconds later; the kernel and dying processes need a
-// part of that time too. All names are reported, not only those that start with go-docker:
-// the leak most worth catching is the one whose author forgot the naming rule.
-// What the machine does on its own is excluded with --ignore, a regular
-// expression looked for in the line as printed. On a host with systemd:
-//
-//	--ignore '^cgroup .*/(system|user)\.slice/' --ignore '^temp .*/systemd-private-'
-//
-// Only this process's mount, network and IPC namespaces are looked at. Things
-// in namespaces the command made die with them, unless a process or a mount
-// keeps them alive, and both of those are on the list.
+// What is there when the command ends must be gone 3 seconds later; the kernel
+// and dying processes need a part of that time. Leftover processes are then
+// killed, the box is removed, and scripts/cleanup.sh removes cgroups. --ignore
+// excludes what a regular expression finds in the line as printed.
 //
 // Exit status: 1 for a leak; otherwise the command's own, 128+n when signal n
 // killed it, 127 when it was not found, 126 when it could not be executed, 125
@@ -46,6 +48,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"syscall"
 
@@ -64,7 +67,7 @@ func main() {
 }
 
 func run(args []string) int {
-	ignore, command, err := parse(args)
+	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Println(usage)
 		return 0
@@ -72,18 +75,35 @@ func run(args []string) int {
 	if err != nil {
 		return fail(err)
 	}
+	if os.Getenv(boxEnv) == "" {
+		return fail(enterBox())
+	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fail(fmt.Errorf("become a subreaper: %w", err))
 	}
-	before, err := takeSnapshot()
+	b, err := openBox(o.keep)
 	if err != nil {
 		return fail(err)
 	}
-	status, err := runCommand(command)
+	status := judge(b, o)
+	if err := b.close(); err != nil {
+		say("%v", err)
+	}
+	return status
+}
+
+// judge runs the command in the box and looks at what is left.
+func judge(b *sandbox, o options) int {
+	before, err := takeSnapshot(b)
+	if err != nil {
+		return fail(err)
+	}
+	others := watchOthers()
+	status, err := runCommand(o.command)
 	if err != nil {
 		say("%v", err) // and look for leaks all the same
 	}
-	leaks, err := before.leaks(ignore)
+	leaks, err := before.leaks(b, others(), o.ignore)
 	if err != nil {
 		return fail(err)
 	}
@@ -96,27 +116,39 @@ func run(args []string) int {
 	if len(leaks) == 0 {
 		return status
 	}
-	say("%d left behind by %q, which exited with status %d", len(leaks), command, status)
+	say("%d left behind by %q, which exited with status %d", len(leaks), o.command, status)
 	return exitLeak
 }
 
-const usage = "usage: leakcheck [--ignore REGEXP]... -- COMMAND [ARG...]"
+const usage = "usage: leakcheck [--ignore REGEXP]... [--keep DIRECTORY]... -- COMMAND [ARG...]"
 
-func parse(args []string) (ignore []*regexp.Regexp, command []string, err error) {
+type options struct {
+	ignore  []*regexp.Regexp
+	keep    []string
+	command []string
+}
+
+func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("leakcheck", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the error says it, on one line
 	flags.Func("ignore", "", func(s string) error {
 		re, err := regexp.Compile(s)
-		ignore = append(ignore, re)
+		o.ignore = append(o.ignore, re)
+		return err
+	})
+	flags.Func("keep", "", func(s string) error {
+		dir, err := filepath.Abs(s)
+		o.keep = append(o.keep, dir)
 		return err
 	})
 	if err := flags.Parse(args); err != nil {
-		return nil, nil, err
+		return options{}, err
 	}
 	if flags.NArg() == 0 {
-		return nil, nil, errors.New(usage)
+		return options{}, errors.New(usage)
 	}
-	return ignore, flags.Args(), nil
+	o.command = flags.Args()
+	return o, nil
 }
 
 // runCommand returns the exit status as a shell would give it. The error, if

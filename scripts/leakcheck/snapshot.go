@@ -13,12 +13,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
+	"example.com/go-docker/scripts/internal/ours"
 	"github.com/moby/sys/mountinfo"
 )
-
-const runDir = "/run/go-docker"
 
 var grace = 3 * time.Second // shorter in the tests
 
@@ -27,33 +27,41 @@ var grace = 3 * time.Second // shorter in the tests
 // itself.
 type snapshot struct {
 	things    map[string]string // key: line to print
+	named     map[string]string // those of things that are ours by their name only, and the name
 	mounts    map[string]string
-	processes []process
+	processes []ours.Process
 }
 
-func takeSnapshot() (*snapshot, error) {
-	s := &snapshot{things: map[string]string{}, mounts: map[string]string{}}
+func takeSnapshot(b *sandbox) (*snapshot, error) {
+	s := &snapshot{things: map[string]string{}, named: map[string]string{}, mounts: map[string]string{}}
 	mounts, err := mountinfo.GetMounts(nil)
 	if err != nil {
 		return nil, fmt.Errorf("read the mount table: %w", err)
 	}
-	s.addMounts(mounts)
-	if s.processes, err = descendants(); err != nil {
-		return nil, err
-	}
-	return s, errors.Join(
+	err = errors.Join(
 		s.addCgroups(mounts),
 		s.addHierarchies(),
-		s.addLinks(),
-		s.addEntries("temp", os.TempDir()),
-		s.addEntries("record", runDir),
-		s.addIPC(),
+		s.addEntries("temp", b.temp),
 	)
+	if b.private {
+		s.addMounts(mounts)
+		err = errors.Join(err, s.addLinks(), s.addIPC(), s.addEntries("temp", "/dev/shm"),
+			s.addEntries("record", "/run/go-docker"), s.addEntries("store", os.Getenv("GO_DOCKER_ROOT")))
+	} else {
+		err = errors.Join(err, s.addOurs("/tmp"), s.addEntries("record", filepath.Join(b.dir, "run", "go-docker")),
+			s.addEntries("store", filepath.Join(b.dir, "store")))
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.processes, err = descendants() // last: whoever made something that we saw must not be missing
+	return s, err
 }
 
-func (s *snapshot) add(kind, name string) {
+func (s *snapshot) add(kind, name string) string {
 	line := kind + " " + name
 	s.things[line] = line
+	return line
 }
 
 // addMounts takes every field as the key: a changed propagation or a remount
@@ -89,8 +97,8 @@ func (s *snapshot) addCgroupsBelow(top string) error {
 		if unseen(err) {
 			return fs.SkipDir
 		}
-		if err == nil && d.IsDir() {
-			s.add("cgroup", path)
+		if err == nil && d.IsDir() && ours.Name(path) != "" {
+			s.named[s.add("cgroup", path)] = path
 		}
 		return err
 	})
@@ -103,7 +111,9 @@ func (s *snapshot) addHierarchies() error {
 	return eachLine("/proc/self/cgroup", func(line string) {
 		_, rest, _ := strings.Cut(line, ":") // the number may change, the name does not
 		name, _, _ := strings.Cut(rest, ":")
-		s.add("hierarchy", name)
+		if ours.Name(strings.TrimPrefix(name, "name=")) != "" {
+			s.named[s.add("hierarchy", name)] = name
+		}
 	})
 }
 
@@ -125,6 +135,25 @@ func (s *snapshot) addEntries(kind, dir string) error {
 	}
 	for _, e := range entries {
 		s.add(kind, filepath.Join(dir, e.Name()))
+	}
+	return err
+}
+
+// addOurs adds what is ours in a directory that we share with others.
+func (s *snapshot) addOurs(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if unseen(err) {
+		return nil
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || ours.Name(e.Name()) == "" || strings.HasPrefix(e.Name(), "go-docker-box.") {
+			continue // an error: it has gone. A box: another leakcheck's
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) == os.Geteuid() {
+			path := filepath.Join(dir, e.Name())
+			s.named[s.add("temp", path)] = path
+		}
 	}
 	return err
 }
@@ -171,15 +200,15 @@ func eachLine(file string, f func(string)) error {
 // thing counts if every look saw it, so what others make meanwhile does not;
 // a process counts if the last look saw it, because one that keeps forking has
 // another number each time.
-func (s *snapshot) leaks(ignore []*regexp.Regexp) ([]string, error) {
+func (s *snapshot) leaks(b *sandbox, others map[string]bool, ignore []*regexp.Regexp) ([]string, error) {
 	ignored := func(line string) bool {
 		return slices.ContainsFunc(ignore, func(re *regexp.Regexp) bool { return re.MatchString(line) })
 	}
-	now, err := takeSnapshot()
+	now, err := takeSnapshot(b)
 	if err != nil {
 		return nil, err
 	}
-	things := slices.DeleteFunc(s.difference(now), ignored)
+	things := slices.DeleteFunc(s.difference(now, others), ignored)
 	end := time.Now().Add(grace)
 	for wait := 5 * time.Millisecond; ; wait *= 2 {
 		processes := slices.DeleteFunc(s.newProcesses(now), ignored)
@@ -188,16 +217,22 @@ func (s *snapshot) leaks(ignore []*regexp.Regexp) ([]string, error) {
 			return append(things, processes...), nil
 		}
 		time.Sleep(min(wait, left))
-		if now, err = takeSnapshot(); err != nil {
+		if now, err = takeSnapshot(b); err != nil {
 			return nil, err
 		}
-		still := s.difference(now)
+		still := s.difference(now, others)
 		things = slices.DeleteFunc(things, func(line string) bool { return !slices.Contains(still, line) })
 	}
 }
 
-func (s *snapshot) difference(now *snapshot) []string {
-	lines := slices.Concat(added(s.things, now.things), added(s.mounts, now.mounts))
+func (s *snapshot) difference(now *snapshot, others map[string]bool) []string {
+	things := added(s.things, now.things)
+	machine := ours.Among(now.processes)
+	things = slices.DeleteFunc(things, func(line string) bool {
+		name, isNamed := now.named[line]
+		return isNamed && (others[ours.Name(name)] || machine.Own(name))
+	})
+	lines := slices.Concat(things, added(s.mounts, now.mounts))
 	for _, gone := range added(now.mounts, s.mounts) {
 		lines = append(lines, "gone: "+gone)
 	}
@@ -208,7 +243,7 @@ func (s *snapshot) newProcesses(now *snapshot) []string {
 	old := s.pids()
 	var lines []string
 	for _, p := range now.processes {
-		if !old[p.pid] {
+		if !old[p.PID] && !p.Zombie { // those that have ended are only to be buried
 			lines = append(lines, p.String())
 		}
 	}
@@ -230,7 +265,61 @@ func added(before, after map[string]string) []string {
 func (s *snapshot) pids() map[int]bool {
 	m := map[int]bool{}
 	for _, p := range s.processes {
-		m[p.pid] = true
+		m[p.PID] = true
 	}
 	return m
+}
+
+// watchOthers looks once a second for what has a name of ours and is somebody
+// else's. What it returns ends that, and gives the names: they do not count
+// even if their owner has died since.
+func watchOthers() func() map[string]bool {
+	others, last := map[string]bool{}, map[string]bool{}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(grace / 3):
+			}
+			now := namesOfOthers()
+			for name := range now {
+				if last[name] { // twice: a process may get another parent while we look
+					others[name] = true
+				}
+			}
+			last = now
+		}
+	}()
+	return func() map[string]bool {
+		close(stop)
+		<-stopped
+		return others
+	}
+}
+
+// namesOfOthers has nothing to say about errors: takeSnapshot will say them.
+func namesOfOthers() map[string]bool {
+	found := map[string]bool{}
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	if err != nil {
+		return found
+	}
+	s := &snapshot{things: map[string]string{}, named: map[string]string{}}
+	if s.addCgroups(mounts) != nil {
+		return found
+	}
+	descendants, err := ours.Descendants() // after the cgroups, or their makers may be missing
+	if err != nil {
+		return found
+	}
+	machine := ours.Among(descendants)
+	for _, path := range s.named {
+		if machine.Own(path) {
+			found[ours.Name(path)] = true
+		}
+	}
+	return found
 }

@@ -1,7 +1,6 @@
-// Step 5: the article's program, in the obvious order: start the container,
-// then limit it. It has four faults. Find them, then run 06-measure.sh.
-//
-//	go build -o obvious ./day2-cgroups/steps/05-obvious && ./obvious
+// Step 5. New: the article's program, in the obvious order: start the container, then limit it.
+// Run: go build -o obvious ./day2-cgroups/steps/05-obvious && ./obvious, as root
+// Still wrong: four things. Find them before you run 06-measure.sh.
 package main
 
 import (

@@ -1,9 +1,6 @@
-// Step 7: the same program with its four faults mended, and swap closed.
-//
-//	go build -o fixed ./day2-cgroups/steps/07-fixed && ./fixed
-//
-// What is still missing is what the chapter's program has: clean-up after ^C
-// and SIGKILL, cgroup.kill, other limits, exit statuses, an init that reaps.
+// Step 7. New: the same program with its four faults mended, and swap closed.
+// Run: go build -o fixed ./day2-cgroups/steps/07-fixed && ./fixed, as root
+// Still wrong: at every start the child waits for the parent to write its number; and kill -9 leaves the cgroup.
 package main
 
 import (

@@ -19,7 +19,7 @@ $("[data-theme-toggle]").onclick = () => {
 	} catch { /* a browser that keeps nothing */ }
 };
 
-// --- menus are open where there is room for them
+// --- menus: open where there is room for them; elsewhere they open over the page
 const narrow = { pages: matchMedia("(max-width: 48rem)"), contents: matchMedia("(max-width: 74rem)") };
 for (const [name, media] of Object.entries(narrow)) {
 	const details = $(`nav.${name} details`);
@@ -27,34 +27,85 @@ for (const [name, media] of Object.entries(narrow)) {
 	const set = () => { details.open = !media.matches; };
 	set();
 	media.onchange = set;
-	if (name === "contents") $("summary", details).onclick = event => { if (!media.matches) event.preventDefault(); };
+	const close = () => { if (media.matches) details.open = false; };
+	$("summary", details).onclick = event => { if (!media.matches) event.preventDefault(); };
+	for (const a of $$("a", details)) a.addEventListener("click", close);
+	addEventListener("click", event => { if (!details.contains(event.target)) close(); });
+	addEventListener("keydown", event => { if (event.key === "Escape") close(); });
 }
 
-// --- copying: what is typed, without prompts and output
-for (const pre of $$("figure.code > pre")) {
+// --- copying: of a terminal what is typed at one prompt, of other code all
+const copying = (text, place, put) => {
 	const button = document.createElement("button");
 	button.type = "button";
 	button.className = "copy";
-	button.textContent = own.copy;
+	const say = word => { button.ariaLabel = button.title = word; };
+	say(own.copy);
 	button.onclick = async () => {
-		const text = pre.dataset.copy ?? pre.textContent;
 		try {
-			await navigator.clipboard.writeText(text);
+			await navigator.clipboard.writeText(text());
 		} catch { // pages from a folder may not use it everywhere
 			const area = document.createElement("textarea");
-			area.value = text;
+			area.value = text();
 			document.body.append(area);
 			area.select();
 			document.execCommand("copy");
 			area.remove();
 			button.focus();
 		}
-		button.textContent = own.copied;
+		say(own.copied);
 		button.classList.add("done");
-		setTimeout(() => { button.textContent = own.copy; button.classList.remove("done"); }, 1500);
+		setTimeout(() => { say(own.copy); button.classList.remove("done"); }, 1500);
 	};
-	pre.after(button);
-}
+	place[put](button);
+};
+for (const line of $$(".typed[data-copy]")) copying(() => line.dataset.copy, line, "prepend");
+for (const pre of $$("figure.code:not(.console):not(.diff) > pre")) copying(() => pre.textContent, pre, "after");
+
+// --- what differs between the cgroup versions: one block with tabs, the same choice everywhere
+const chosen = name => {
+	root.dataset.cgroup = name;
+	for (const tab of $$("[role=tab]")) {
+		const is = tab.value === name;
+		tab.ariaSelected = is;
+		tab.tabIndex = is ? 0 : -1;
+	}
+};
+$$(".pair").forEach((pair, i) => {
+	const tabs = document.createElement("div");
+	tabs.className = "tabs";
+	tabs.setAttribute("role", "tablist");
+	tabs.ariaLabel = pair.dataset.label;
+	for (const panel of $$(".version", pair)) {
+		const tab = document.createElement("button"), name = panel.dataset.version;
+		tab.type = "button";
+		tab.id = `tab-${i}-${name}`;
+		panel.id = `panel-${i}-${name}`;
+		tab.setAttribute("role", "tab");
+		tab.setAttribute("aria-controls", panel.id);
+		panel.setAttribute("role", "tabpanel");
+		panel.setAttribute("aria-labelledby", tab.id);
+		tab.value = name;
+		tab.textContent = $(".label", panel).textContent;
+		tab.onclick = () => {
+			const at = tab.getBoundingClientRect().top; // other pairs grow and shrink; this one stays where it is
+			chosen(name);
+			scrollBy({ top: tab.getBoundingClientRect().top - at, behavior: "instant" });
+			try { localStorage.setItem("cgroup", name); } catch { /* a browser that keeps nothing */ }
+		};
+		tab.onkeydown = event => {
+			if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+			const other = tab.nextElementSibling ?? tab.previousElementSibling;
+			other.click();
+			other.focus();
+		};
+		tabs.append(tab);
+	}
+	pair.classList.add("tabbed");
+	pair.prepend(tabs);
+});
+chosen(root.dataset.cgroup);
+addEventListener("storage", event => { if (event.key === "cgroup" && event.newValue) chosen(event.newValue); });
 
 // --- where the reader is
 const headings = $$("article [data-twin]");
@@ -84,52 +135,28 @@ other?.addEventListener("click", () => {
 	other.hash = heading && heading !== headings[0] ? heading.dataset.twin : "";
 });
 
-// --- printing shows what is folded away
-addEventListener("beforeprint", () => {
-	for (const d of $$("article details:not([open])")) { d.open = true; d.dataset.folded = ""; }
-	for (const img of $$("img[loading=lazy]")) img.loading = "eager";
-});
-addEventListener("afterprint", () => { for (const d of $$("details[data-folded]")) d.open = false; });
+// --- printing waits for no picture; what is folded stays folded
+addEventListener("beforeprint", () => { for (const img of $$("img[loading=lazy]")) img.loading = "eager"; });
 
-// --- search: every word must be somewhere in the section, in any script
+// --- search: how it finds is in search.js
 const dialog = $("dialog.search"), input = $("input", dialog), results = $("#results"), hint = $(".hint", dialog);
 const hintText = hint.textContent;
 let loading;
 const index = () => loading ??= new Promise((resolve, reject) => {
 	const script = document.createElement("script");
 	script.src = own.top + "assets/" + own.index;
-	script.onload = () => resolve(window.bookIndex.map(s => ({ ...s, title: s.t.toLowerCase(), text: s.x.toLowerCase() })));
+	script.onload = () => resolve(bookSearch.prepare(window.bookIndex));
 	script.onerror = reject;
 	document.head.append(script);
 });
-const find = (sections, words) => sections
-	.map(s => {
-		let score = 0;
-		for (const word of words) {
-			const inTitle = s.title.includes(word), count = s.text.split(word).length - 1;
-			if (!inTitle && !count && !s.p.toLowerCase().includes(word)) return null;
-			score += (inTitle ? 20 : 0) + Math.min(count, 10);
-		}
-		return { s, score };
-	})
-	.filter(Boolean)
-	.sort((a, b) => b.score - a.score)
-	.slice(0, 40);
 const marked = (text, words) => { // a fragment with the words marked
-	const out = document.createDocumentFragment(), lower = text.toLowerCase();
-	for (let at = 0; at < text.length;) {
-		let next = text.length, length = 0;
-		for (const w of words) {
-			const i = lower.indexOf(w, at);
-			if (i >= 0 && i < next) { next = i; length = w.length; }
-		}
-		out.append(text.slice(at, next));
-		if (length) {
-			const mark = document.createElement("mark");
-			mark.textContent = text.slice(next, next + length);
-			out.append(mark);
-		}
-		at = next + length;
+	const out = document.createDocumentFragment(), lower = text.toLowerCase(), on = new Uint8Array(text.length);
+	for (const w of words) for (let i = lower.indexOf(w); i >= 0; i = lower.indexOf(w, i + 1)) on.fill(1, i, i + w.length);
+	for (let from = 0, to = 0; from < text.length; from = to) {
+		while (to < text.length && on[to] === on[from]) to++;
+		const part = document.createElement(on[from] ? "mark" : "span");
+		part.textContent = text.slice(from, to);
+		out.append(on[from] ? part : part.firstChild);
 	}
 	return out;
 };
@@ -139,9 +166,10 @@ const choose = option => {
 	option?.scrollIntoView({ block: "nearest" });
 };
 const search = async () => {
-	const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-	const found = words.length ? find(await index(), words) : [];
-	results.replaceChildren(...found.map(({ s }, i) => {
+	const query = input.value, prepared = await index();
+	if (query !== input.value) return; // typed on meanwhile
+	const { found, words } = bookSearch.find(prepared, query);
+	results.replaceChildren(...found.map((s, i) => {
 		const a = document.createElement("a");
 		a.href = own.top + s.u;
 		a.id = "result" + i;
@@ -155,16 +183,16 @@ const search = async () => {
 			title.append(page);
 		}
 		const text = document.createElement("span");
-		const first = Math.min(...words.map(w => s.text.indexOf(w)).filter(n => n >= 0), s.x.length);
-		const from = Math.max(0, first < s.x.length ? first - 50 : 0);
-		text.append((from ? "…" : "") , marked(s.x.slice(from, from + 160), words), "…");
+		const all = s.x + " " + s.c, lower = all.toLowerCase();
+		const first = words.map(w => lower.indexOf(w)).find(n => n >= 0) ?? 0, from = Math.max(0, first - 50);
+		text.append(from ? "…" : "", marked(all.slice(from, from + 160), words), "…");
 		a.append(title, text);
 		a.onmousemove = () => { if (a.getAttribute("aria-selected") !== "true") choose(a); };
 		a.onclick = () => dialog.close();
 		return a;
 	}));
 	input.setAttribute("aria-expanded", String(found.length > 0));
-	hint.textContent = words.length && !found.length ? own.none : hintText;
+	hint.textContent = query.trim() && !found.length ? own.none : hintText;
 	choose(results.firstChild);
 };
 const open = () => { if (!dialog.open) dialog.showModal(); input.select(); index(); };

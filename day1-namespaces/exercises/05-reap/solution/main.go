@@ -1,4 +1,4 @@
-// A container whose PID 1 waits for everybody.
+// From step 9: process 1 no longer becomes the command, it starts it, and waits for orphans as well.
 package main
 
 import (
@@ -12,41 +12,43 @@ import (
 const script = `for i in 1 2 3 4 5 6 7 8 9 10; do (sleep 1 &); done; exec tail -f /dev/null`
 
 func main() {
-	if len(os.Args) > 1 {
-		os.Exit(containerInit())
+	if os.Args[0] == "inside" {
+		inside()
+		return
 	}
-	cmd := exec.Command("/proc/self/exe", "init")
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{"inside"}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWPID,
+		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
 		Pdeathsig:  syscall.SIGKILL,
 	}
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "container:", err)
-		os.Exit(1)
-	}
+	check(cmd.Run())
 }
 
-// containerInit is PID 1.
-func containerInit() int {
-	command, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", script}, &syscall.ProcAttr{
-		Env:   os.Environ(),
-		Files: []uintptr{0, 1, 2},
-	})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "start the command:", err)
-		return 127
-	}
+// inside is process 1.
+func inside() {
+	check(syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
+	check(syscall.Mount("proc", "/proc", "proc", 0, ""))
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	check(cmd.Start())
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, 0, nil) // any child, so the adopted ones as well
-		switch {
-		case err == syscall.EINTR:
-		case err != nil:
-			fmt.Fprintln(os.Stderr, "wait:", err)
-			return 125
-		case pid == command:
-			return status.ExitStatus()
+		if err == syscall.EINTR {
+			continue
 		}
+		check(err)
+		if pid == cmd.Process.Pid {
+			os.Exit(status.ExitStatus())
+		}
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
 	}
 }

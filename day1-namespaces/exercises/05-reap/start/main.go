@@ -1,4 +1,4 @@
-// A container whose PID 1 does half of its work: its orphans become zombies.
+// From step 9: process 1 no longer becomes the command, it starts it. It does half of its work: orphans become zombies.
 package main
 
 import (
@@ -12,35 +12,36 @@ import (
 const script = `for i in 1 2 3 4 5 6 7 8 9 10; do (sleep 1 &); done; exec tail -f /dev/null`
 
 func main() {
-	if len(os.Args) > 1 {
-		os.Exit(containerInit())
+	if os.Args[0] == "inside" {
+		inside()
+		return
 	}
-	cmd := exec.Command("/proc/self/exe", "init")
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{"inside"}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWPID,
+		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
 		Pdeathsig:  syscall.SIGKILL,
 	}
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "container:", err)
-		os.Exit(1)
-	}
+	check(cmd.Run())
 }
 
-// containerInit is PID 1.
-func containerInit() int {
-	command, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", script}, &syscall.ProcAttr{
-		Env:   os.Environ(),
-		Files: []uintptr{0, 1, 2},
-	})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "start the command:", err)
-		return 127
-	}
+// inside is process 1.
+func inside() {
+	check(syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
+	check(syscall.Mount("proc", "/proc", "proc", 0, ""))
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	check(cmd.Start())
 	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(command, &status, 0, nil); err != nil {
-		fmt.Fprintln(os.Stderr, "wait for the command:", err)
-		return 125
+	_, err := syscall.Wait4(cmd.Process.Pid, &status, 0, nil)
+	check(err)
+	os.Exit(status.ExitStatus())
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
 	}
-	return status.ExitStatus()
 }

@@ -1,4 +1,4 @@
-// A child that waits until it is in its cgroup.
+// From step 5, with a hog and a cgroup of the checker's. The child waits until it is in its cgroup, as in step 7.
 package main
 
 import (
@@ -12,59 +12,41 @@ import (
 )
 
 func main() {
-	if len(os.Args) > 1 {
-		child()
+	if os.Args[0] == "/proc/self/exe" {
+		// One byte: we are in the cgroup, and so is all that we fork. End of file: the parent has given up.
+		if n, _ := os.Stdin.Read(make([]byte, 1)); n == 0 {
+			check(fmt.Errorf("the parent gave up"))
+		}
+		cmd := exec.Command(os.Getenv("HOG"), "30")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		check(cmd.Run())
 		return
 	}
-	if err := parent(); err != nil {
-		fmt.Fprintln(os.Stderr, "parent:", err)
-		os.Exit(1)
-	}
-}
 
-func parent() error {
-	box := filepath.Join(os.Getenv("MEMORY"), "box")
-	if err := os.Mkdir(box, 0o755); err != nil {
-		return err
-	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	release, err := cmd.StdinPipe()
+	check(err)
+	check(cmd.Start())
+
 	limit := "memory.max"
 	if os.Getenv("VERSION") == "1" {
 		limit = "memory.limit_in_bytes"
 	}
-	if err := os.WriteFile(filepath.Join(box, limit), []byte("100M"), 0); err != nil {
-		return err
-	}
-	cmd := exec.Command("/proc/self/exe", "child")
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	release, err := cmd.StdinPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
+	cgroup := filepath.Join(os.Getenv("MEMORY"), "box")
+	check(os.Mkdir(cgroup, 0o755))
+	check(os.WriteFile(filepath.Join(cgroup, limit), []byte("100M"), 0))
 	time.Sleep(3 * time.Second) // a busy machine may take as long as this: leave it here
-	pid := []byte(strconv.Itoa(cmd.Process.Pid))
-	if err := os.WriteFile(filepath.Join(box, "cgroup.procs"), pid, 0); err != nil {
-		return err
-	}
-	if _, err := release.Write([]byte("x")); err != nil {
-		return fmt.Errorf("release the child: %w", err)
-	}
-	return cmd.Wait()
+	check(os.WriteFile(filepath.Join(cgroup, "cgroup.procs"), []byte(strconv.Itoa(cmd.Process.Pid)), 0))
+	_, err = release.Write([]byte("x"))
+	check(err)
+	check(cmd.Wait())
 }
 
-func child() {
-	// One byte: we are in the cgroup, and so is all that we fork. End of file: the parent has given up.
-	if n, _ := os.Stdin.Read(make([]byte, 1)); n == 0 {
-		fmt.Fprintln(os.Stderr, "child: the parent gave up")
-		os.Exit(125)
-	}
-	hog := exec.Command(os.Getenv("HOG"), "30")
-	hog.Stdout, hog.Stderr = os.Stdout, os.Stderr
-	if err := hog.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "child:", err)
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
