@@ -16,7 +16,7 @@ func TestArgumentsArriveExactly(t *testing.T) {
 		"-ti", "-t", "--", "--hostname", "-e", "--help", "-h", "--version", "",
 		strings.Repeat("long ", 20_000),
 	}
-	got := finish(t, container(t, append(printArgs, args...)...))
+	got := finish(t, inContainer(t, append(printArgs, args...)...))
 	if want := strings.Join(args, "\x00") + "\x00"; got.stdout != want {
 		t.Errorf("got  %.2000q\nwant %.2000q", got.stdout, want)
 	}
@@ -38,12 +38,12 @@ func TestFlagsEndAtTheCommand(t *testing.T) {
 		{[]string{"sh", "--", "--hostname", "x"}, []string{"sh", "--", "--hostname", "x"}},
 		{[]string{""}, []string{""}},
 	} {
-		c, err := parse(test.args...)
+		p, err := parse(test.args...)
 		if err != nil {
 			t.Errorf("%q: %v", test.args, err)
 			continue
 		}
-		if got := []string(c.Args); !reflect.DeepEqual(got, test.want) {
+		if got := []string(p.Args); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%q: the command is %q, want %q", test.args, got, test.want)
 		}
 	}

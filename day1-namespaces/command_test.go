@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"example.com/go-docker/day1-namespaces/container"
 )
 
 // What the command finds in its container.
@@ -14,14 +16,30 @@ func TestHostName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	finish(t, container(t, "--hostname", "box", "hostname")).want(t, "box\n")
-	finish(t, container(t, "--hostname", strings.Repeat("x", 64), "hostname")).want(t, strings.Repeat("x", 64)+"\n")
-	finish(t, container(t, "--hostname", "box", "sh", "-c", "hostname other; hostname")).want(t, "other\n")
-	if got := finish(t, container(t, "hostname")); !regexp.MustCompile(`^[0-9a-f]{12}\n$`).MatchString(got.stdout) {
+	finish(t, inContainer(t, "--hostname", "box", "hostname")).want(t, "box\n")
+	finish(t, inContainer(t, "--hostname", strings.Repeat("x", 64), "hostname")).want(t, strings.Repeat("x", 64)+"\n")
+	finish(t, inContainer(t, "--hostname", "box", "sh", "-c", "hostname other; hostname")).want(t, "other\n")
+	if got := finish(t, inContainer(t, "hostname")); !regexp.MustCompile(`^[0-9a-f]{12}\n$`).MatchString(got.stdout) {
 		t.Errorf("the default: %+v", got)
 	}
 	if now, err := os.Hostname(); now != ours || err != nil {
 		t.Errorf("the host was called %q and is called %q now (%v)", ours, now, err)
+	}
+}
+
+// Whatever finds itself on descriptor 3, it is not a parent's pipe.
+func TestInitByHandRefuses(t *testing.T) {
+	for name, redirect := range map[string]string{
+		"nothing":      "3<&- 4<&-",
+		"an empty one": "3</dev/null 4>/dev/null",
+		"garbage":      "3</proc/version 4>/dev/null",
+		"no container": "3<<END 4>/dev/null\n{}\nEND",
+	} {
+		got := finish(t, throughShell(program(t, "init"), `exec "$@" `+redirect))
+		if got.status != container.RuntimeError {
+			t.Errorf("%s: %+v, want status %d", name, got, container.RuntimeError)
+		}
+		got.wantOneError(t, "init is started by run, not by hand")
 	}
 }
 
@@ -30,13 +48,11 @@ func TestWorkingDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	finish(t, container(t, "pwd")).want(t, here+"\n")
-	finish(t, container(t, "-w", "/usr", "pwd")).want(t, "/usr\n")
-	finish(t, container(t, "-w", "/usr", "bin/env", "-i", "/bin/pwd")).want(t, "/usr\n") // and the command is found from there
+	finish(t, inContainer(t, "pwd")).want(t, here+"\n")
 }
 
 func TestProcShowsTheContainerOnly(t *testing.T) {
-	got := finish(t, container(t, "sh", "-c", `echo /proc/[0-9]*; echo "/proc/1 /proc/$$"`))
+	got := finish(t, inContainer(t, "sh", "-c", `echo /proc/[0-9]*; echo "/proc/1 /proc/$$"`))
 	seen, want, _ := strings.Cut(got.stdout, "\n")
 	if seen+"\n" != want {
 		t.Errorf("the command sees %q, want %q: init and itself (%+v)", seen, want, got)
@@ -44,12 +60,12 @@ func TestProcShowsTheContainerOnly(t *testing.T) {
 }
 
 func TestNetworkIsLoopbackOnly(t *testing.T) {
-	got := finish(t, container(t, "cat", "/proc/net/dev"))
+	got := finish(t, inContainer(t, "cat", "/proc/net/dev"))
 	if devices := regexp.MustCompile(`(?m)^ *(\S+):`).FindAllStringSubmatch(got.stdout, -1); len(devices) != 1 || devices[0][1] != "lo" {
 		t.Errorf("devices %q in %+v, want lo", devices, got)
 	}
 	// A device that is down has no routes, and only a new namespace has its lo down.
-	got = finish(t, container(t, "cat", "/proc/net/fib_trie"))
+	got = finish(t, inContainer(t, "cat", "/proc/net/fib_trie"))
 	if !strings.Contains(got.stdout, "127.0.0.1") {
 		t.Errorf("lo is down: %+v", got)
 	}
@@ -58,7 +74,7 @@ func TestNetworkIsLoopbackOnly(t *testing.T) {
 func TestStandardInput(t *testing.T) {
 	const text = "one\ntwo\n"
 	run := func(args ...string) outcome {
-		cmd := container(t, args...)
+		cmd := inContainer(t, args...)
 		cmd.Stdin = strings.NewReader(text)
 		return finish(t, cmd)
 	}
@@ -75,7 +91,7 @@ func TestStandardInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	write.Close()
-	cmd := container(t, "cat")
+	cmd := inContainer(t, "cat")
 	cmd.Stdin = read
 	finish(t, cmd).want(t, "")
 	rest := make([]byte, 100)
@@ -85,7 +101,7 @@ func TestStandardInput(t *testing.T) {
 }
 
 func TestTTYNeedsOne(t *testing.T) {
-	cmd := container(t, "-ti", "cat")
+	cmd := inContainer(t, "-ti", "cat")
 	cmd.Stdin = strings.NewReader("as is\n")
 	got := finish(t, cmd)
 	want := outcome{0, "as is\n", "warning: -t ignored: standard input is not a terminal\n"}
@@ -95,7 +111,7 @@ func TestTTYNeedsOne(t *testing.T) {
 }
 
 func TestContainerInContainer(t *testing.T) {
-	nested := []string{"-e", "GO_DOCKER_BE_PROGRAM=1", "-e", "GORACE", "/proc/self/exe", "run"}
+	nested := []string{"/proc/self/exe", "run"}
 	args := append(nested, append(nested, "--hostname", "third", "hostname")...)
-	finish(t, container(t, args...)).want(t, "third\n")
+	finish(t, inContainer(t, args...)).want(t, "third\n")
 }

@@ -27,8 +27,8 @@ var canClone = sync.OnceValue(func() error {
 	return cmd.Run()
 })
 
-// container is the program's run command.
-func container(t testing.TB, args ...string) *exec.Cmd {
+// inContainer is the program's run command.
+func inContainer(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	needNamespaces(t)
 	return program(t, append([]string{"run"}, args...)...)

@@ -25,7 +25,7 @@ func TestParentIsKilled(t *testing.T) {
 	for _, flags := range []string{"", "--init=false", "--uts", "--uts --init=false", "--user --uts", "--pid", "-i"} {
 		t.Run(flags, func(t *testing.T) {
 			args := append(strings.Fields(flags), "sh", "-c", "trap '' TERM HUP INT; echo ready; exec sleep 1000")
-			c := launch(t, container(t, args...))
+			c := launch(t, inContainer(t, args...))
 			c.says("ready")
 			init, command := c.init(), c.command()
 			c.signal(syscall.SIGKILL)
@@ -38,7 +38,7 @@ func TestParentIsKilled(t *testing.T) {
 func TestInitIsKilled(t *testing.T) {
 	for _, flags := range []string{"--pid", "--uts"} {
 		t.Run(flags, func(t *testing.T) {
-			c := launch(t, container(t, flags, "sh", "-c", "echo ready; exec sleep 1000"))
+			c := launch(t, inContainer(t, flags, "sh", "-c", "echo ready; exec sleep 1000"))
 			c.says("ready")
 			init, command := c.init(), c.command()
 			if err := syscall.Kill(init, syscall.SIGKILL); err != nil {
@@ -55,9 +55,9 @@ func TestInitIsKilled(t *testing.T) {
 // startTime is how long this machine needs to run a container.
 func startTime(t *testing.T) time.Duration {
 	t.Helper()
-	finish(t, container(t, "true")) // warms the caches
+	finish(t, inContainer(t, "true")) // warms the caches
 	start := time.Now()
-	finish(t, container(t, "true")).want(t, "")
+	finish(t, inContainer(t, "true")).want(t, "")
 	return time.Since(start)
 }
 
@@ -67,7 +67,7 @@ func during(t *testing.T, n int, sig syscall.Signal, command []string, check fun
 	took := startTime(t)
 	for i := range n {
 		after := took * 5 / 4 * time.Duration(i) / time.Duration(n)
-		c := launch(t, container(t, command...))
+		c := launch(t, inContainer(t, command...))
 		time.Sleep(after)
 		c.cmd.Process.Signal(sig) // fails when it has already ended
 		check(after, c.wait())

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"example.com/go-docker/day1-namespaces/namespace"
 )
 
 func TestDemoTable(t *testing.T) {
@@ -19,13 +21,13 @@ func TestDemoTable(t *testing.T) {
 	}
 	row := regexp.MustCompile(`^([a-z]+) +(\d+) +(\S.*\S|\S) +(\d+) +\S`)
 	lines := strings.Split(rows, "\n")
-	if len(lines) != len(namespaces) {
-		t.Fatalf("%d rows, want %d: %q", len(lines), len(namespaces), lines)
+	if len(lines) != len(namespace.Kinds) {
+		t.Fatalf("%d rows, want %d: %q", len(lines), len(namespace.Kinds), lines)
 	}
 	for i, line := range lines {
 		m := row.FindStringSubmatch(line)
-		if m == nil || m[1] != namespaces[i].name || m[2] != inodeOf(t, namespaces[i]) || m[2] == m[4] {
-			t.Errorf("row %q for %s", line, namespaces[i].name)
+		if m == nil || m[1] != namespace.Kinds[i].Name || m[2] != inodeOf(t, namespace.Kinds[i]) || m[2] == m[4] {
+			t.Errorf("row %q for %s", line, namespace.Kinds[i].Name)
 		}
 	}
 }
@@ -33,7 +35,13 @@ func TestDemoTable(t *testing.T) {
 func TestDemoJSON(t *testing.T) {
 	needNamespaces(t)
 	got := finish(t, program(t, "--format", "json"))
-	var report struct{ Namespaces []comparison }
+	type fact struct{ Namespace, Inode, Sees string }
+	var report struct {
+		Namespaces []struct {
+			Namespace       string
+			Host, Container fact
+		}
+	}
 	decoder := json.NewDecoder(strings.NewReader(got.stdout))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&report); err != nil || got.status != 0 || got.stderr != "" {
@@ -52,29 +60,29 @@ func TestDemoJSON(t *testing.T) {
 		"user":   {`uid \d+, .*`, `uid 0.*, may not raise its priority`},
 		"cgroup": {`/.*`, `/`},
 	}
-	if len(report.Namespaces) != len(namespaces) {
-		t.Fatalf("%d namespaces, want %d", len(report.Namespaces), len(namespaces))
+	if len(report.Namespaces) != len(namespace.Kinds) {
+		t.Fatalf("%d namespaces, want %d", len(report.Namespaces), len(namespace.Kinds))
 	}
-	for i, ns := range namespaces {
+	for i, ns := range namespace.Kinds {
 		c := report.Namespaces[i]
-		if c.Namespace != ns.name || c.Host.Namespace != ns.name || c.Container.Namespace != ns.name {
-			t.Errorf("%+v, want %s", c, ns.name)
+		if c.Namespace != ns.Name || c.Host.Namespace != ns.Name || c.Container.Namespace != ns.Name {
+			t.Errorf("%+v, want %s", c, ns.Name)
 		}
 		if c.Host.Inode != inodeOf(t, ns) || c.Host.Inode == c.Container.Inode {
-			t.Errorf("%s: host %s, container %s", ns.name, c.Host.Inode, c.Container.Inode)
+			t.Errorf("%s: host %s, container %s", ns.Name, c.Host.Inode, c.Container.Inode)
 		}
 		for side, text := range []string{c.Host.Sees, c.Container.Sees} {
-			if !regexp.MustCompile("^(" + sees[ns.name][side] + ")$").MatchString(text) {
-				t.Errorf("%s: %q, want %q", ns.name, text, sees[ns.name][side])
+			if !regexp.MustCompile("^(" + sees[ns.Name][side] + ")$").MatchString(text) {
+				t.Errorf("%s: %q, want %q", ns.Name, text, sees[ns.Name][side])
 			}
 		}
 	}
 }
 
 // inodeOf is how the demo writes the identity of a namespace of ours.
-func inodeOf(t *testing.T, ns namespace) string {
+func inodeOf(t *testing.T, ns namespace.Kind) string {
 	t.Helper()
-	return strings.Trim(namespaceOf(t, os.Getpid(), ns), ns.file+":[]")
+	return strings.Trim(namespaceOf(t, os.Getpid(), ns), ns.File+":[]")
 }
 
 func TestDemoLeavesNoSharedMemory(t *testing.T) {

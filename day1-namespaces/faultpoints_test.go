@@ -15,7 +15,7 @@ func newSubject(t testing.TB) subject {
 	before := strings.Split(mountInfo(t), "\n")
 	return subject{
 		t:    t,
-		run:  func(command ...string) *exec.Cmd { return container(t, command...) },
+		run:  func(command ...string) *exec.Cmd { return inContainer(t, command...) },
 		made: func() []string { return minus(strings.Split(mountInfo(t), "\n"), before) },
 	}
 }

@@ -1,60 +1,67 @@
 package main
 
 import (
+	"fmt"
 	"regexp"
 	"testing"
 
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day1-namespaces/cli"
+	"example.com/go-docker/day1-namespaces/container"
 )
 
+// A parsed command line is what run makes of its flags.
+type parsed struct {
+	*container.Container
+	interactive bool
+}
+
 // parse is the run command up to the point where it would start something.
-func parse(args ...string) (c *Container, err error) {
+func parse(args ...string) (p parsed, err error) {
 	app := newApp()
-	app.Command("run").Action = func(ctx *cli.Context) (err error) {
-		c, err = containerFromFlags(ctx)
+	app.Command("run").Action = func(ctx *urfave.Context) (err error) {
+		p.interactive = ctx.Bool("interactive")
+		p.Container, err = containerFromFlags(ctx)
 		return err
 	}
-	return c, app.Run(append([]string{"go-docker", "run"}, args...))
+	if status := cli.Run(app, append([]string{"go-docker", "run"}, args...)); status != 0 {
+		err = fmt.Errorf("exit status %d", status)
+	}
+	return p, err
 }
 
 func TestFlags(t *testing.T) {
 	for _, test := range []struct {
 		args []string
-		ok   func(c *Container) bool
+		ok   func(p parsed) bool
 	}{
-		{[]string{"sh"}, func(c *Container) bool { return !c.Interactive && !c.TTY && c.Init && c.Dir == "" }},
-		{[]string{"-i", "sh"}, func(c *Container) bool { return c.Interactive }},
-		{[]string{"--interactive", "sh"}, func(c *Container) bool { return c.Interactive }},
-		{[]string{"-it", "sh"}, func(c *Container) bool { return c.Interactive }},
-		{[]string{"-ti", "sh"}, func(c *Container) bool { return c.Interactive }},
-		{[]string{"-t", "-i", "sh"}, func(c *Container) bool { return c.Interactive }},
-		{[]string{"-tie", "A=1", "sh"}, func(c *Container) bool { return c.Interactive && last(c.Env) == "A=1" }},
-		{[]string{"--init=false", "sh"}, func(c *Container) bool { return !c.Init }},
-		{[]string{"-w", "/", "sh"}, func(c *Container) bool { return c.Dir == "/" }},
-		{[]string{"--workdir=/", "sh"}, func(c *Container) bool { return c.Dir == "/" }},
-		{[]string{"--hostname", "box", "sh"}, func(c *Container) bool { return c.Hostname == "box" }},
-		{[]string{"-hostname", "box", "sh"}, func(c *Container) bool { return c.Hostname == "box" }},
-		{[]string{"sh"}, func(c *Container) bool { return c.Hostname == c.ID }},
-		{[]string{"-e", "A=1,2,3", "sh"}, func(c *Container) bool { return last(c.Env) == "A=1,2,3" }},
-		{[]string{"--env", "A=b=c", "sh"}, func(c *Container) bool { return last(c.Env) == "A=b=c" }},
+		{[]string{"sh"}, func(p parsed) bool { return !p.interactive && !p.TTY && p.Init }},
+		{[]string{"-i", "sh"}, func(p parsed) bool { return p.interactive }},
+		{[]string{"--interactive", "sh"}, func(p parsed) bool { return p.interactive }},
+		{[]string{"-it", "sh"}, func(p parsed) bool { return p.interactive }},
+		{[]string{"-ti", "sh"}, func(p parsed) bool { return p.interactive }},
+		{[]string{"-t", "-i", "sh"}, func(p parsed) bool { return p.interactive }},
+		{[]string{"--init=false", "sh"}, func(p parsed) bool { return !p.Init }},
+		{[]string{"--hostname", "box", "sh"}, func(p parsed) bool { return p.Hostname == "box" }},
+		{[]string{"-hostname", "box", "sh"}, func(p parsed) bool { return p.Hostname == "box" }},
+		{[]string{"sh"}, func(p parsed) bool { return p.Hostname == p.ID }},
 	} {
-		c, err := parse(test.args...)
+		p, err := parse(test.args...)
 		if err != nil {
 			t.Errorf("%q: %v", test.args, err)
-		} else if !test.ok(c) {
-			t.Errorf("%q: %+v", test.args, c)
+		} else if !test.ok(p) {
+			t.Errorf("%q: %+v", test.args, p.Container)
 		}
 	}
 }
 
-func last(list []string) string { return list[len(list)-1] }
-
 func TestIDsAreDockers(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
-		id, err := newID()
-		if err != nil || seen[id] || !regexp.MustCompile(`^[0-9a-f]{12}$`).MatchString(id) {
-			t.Fatalf("id %q, seen %v, error %v", id, seen[id], err)
+		id := container.NewID()
+		if seen[id] || !regexp.MustCompile(`^[0-9a-f]{12}$`).MatchString(id) {
+			t.Fatalf("id %q, seen %v", id, seen[id])
 		}
 		seen[id] = true
 	}

@@ -24,7 +24,7 @@ func TestMountsStayInside(t *testing.T) {
 		{},
 	} {
 		args = append(args, "sh", "-c", "echo /proc/[0-9]*; mount -t tmpfs tmpfs /tmp")
-		if got := finish(t, container(t, args...)); got.status != 0 {
+		if got := finish(t, inContainer(t, args...)); got.status != 0 {
 			t.Errorf("run %q: %+v", args, got)
 		}
 		if after := mountInfo(t); after != before {

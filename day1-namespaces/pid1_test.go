@@ -8,7 +8,7 @@ import (
 )
 
 func TestOrphansAreReaped(t *testing.T) {
-	c := launch(t, container(t, "sh", "-c", `
+	c := launch(t, inContainer(t, "sh", "-c", `
 		i=0
 		while [ $i -lt 1000 ]; do (: &); i=$((i+1)); done
 		echo made $i; exec sleep 1000`))
@@ -18,7 +18,7 @@ func TestOrphansAreReaped(t *testing.T) {
 
 // What the test above would see if nobody reaped: sleep as PID 1 does not.
 func TestOrphansAreNotReapedWithoutInit(t *testing.T) {
-	c := launch(t, container(t, "--init=false", "sh", "-c", "(sleep 0.1; sleep 0.1) & echo made; exec sleep 1000"))
+	c := launch(t, inContainer(t, "--init=false", "sh", "-c", "(sleep 0.1; sleep 0.1) & echo made; exec sleep 1000"))
 	c.says("made")
 	poll(t, "the command has a zombie", func() bool {
 		all := children(c.init())
@@ -39,7 +39,7 @@ var trapped = map[string]syscall.Signal{
 func TestSignalsReachTheCommand(t *testing.T) {
 	for _, flags := range [][]string{{"--init=true"}, {"--init=false"}, {"--uts"}} {
 		for name, sig := range trapped {
-			c := launch(t, container(t, append(flags, onSignal(name, "echo trapped; exit 7")...)...))
+			c := launch(t, inContainer(t, append(flags, onSignal(name, "echo trapped; exit 7")...)...))
 			c.says("ready")
 			c.signal(sig)
 			if got := c.wait(); got != (outcome{7, "ready\ntrapped\n", ""}) {
@@ -51,7 +51,7 @@ func TestSignalsReachTheCommand(t *testing.T) {
 
 func TestSignalEndsTheCommand(t *testing.T) {
 	for _, name := range []string{"HUP", "INT", "TERM", "USR1"} {
-		c := launch(t, container(t, "sh", "-c", "echo ready; exec sleep 1000"))
+		c := launch(t, inContainer(t, "sh", "-c", "echo ready; exec sleep 1000"))
 		c.says("ready")
 		c.signal(trapped[name])
 		if got := c.wait(); got != (outcome{128 + int(trapped[name]), "ready\n", ""}) {
@@ -63,7 +63,7 @@ func TestSignalEndsTheCommand(t *testing.T) {
 // A command that is PID 1 itself gets no signal that it does not handle, so
 // asking it to end does not help. The third time we insist.
 func TestThirdInterruptKills(t *testing.T) {
-	c := launch(t, container(t, append([]string{"--init=false"}, onSignal("USR1", "echo alive")...)...))
+	c := launch(t, inContainer(t, append([]string{"--init=false"}, onSignal("USR1", "echo alive")...)...))
 	c.says("ready")
 	for i := range 2 {
 		c.signal(syscall.SIGTERM)
@@ -78,7 +78,7 @@ func TestThirdInterruptKills(t *testing.T) {
 }
 
 func TestInterruptedTwice(t *testing.T) {
-	c := launch(t, container(t, onSignal("INT", `n=$((n+1)); echo caught $n; [ $n = 1 ] || exit 5`)...))
+	c := launch(t, inContainer(t, onSignal("INT", `n=$((n+1)); echo caught $n; [ $n = 1 ] || exit 5`)...))
 	c.says("ready")
 	c.signal(syscall.SIGINT)
 	c.says("caught 1")
@@ -89,8 +89,8 @@ func TestInterruptedTwice(t *testing.T) {
 }
 
 func TestWhoIsPID1(t *testing.T) {
-	finish(t, container(t, "--init=false", "sh", "-c", "echo $$")).want(t, "1\n")
-	if got := finish(t, container(t, "sh", "-c", "echo $$")); got.stdout == "1\n" || got.status != 0 {
+	finish(t, inContainer(t, "--init=false", "sh", "-c", "echo $$")).want(t, "1\n")
+	if got := finish(t, inContainer(t, "sh", "-c", "echo $$")); got.stdout == "1\n" || got.status != 0 {
 		t.Errorf("with an init, too: %+v", got)
 	}
 }
@@ -98,7 +98,7 @@ func TestWhoIsPID1(t *testing.T) {
 // nohup(1) starts a command with SIGHUP ignored.
 func TestNohup(t *testing.T) {
 	for _, flags := range [][]string{{"--init=true"}, {"--init=false"}} {
-		c := launch(t, throughShell(container(t, append(flags, onSignal("USR1", "kill -HUP $$; echo alive; exit 7")...)...), `trap "" HUP; exec "$@"`))
+		c := launch(t, throughShell(inContainer(t, append(flags, onSignal("USR1", "kill -HUP $$; echo alive; exit 7")...)...), `trap "" HUP; exec "$@"`))
 		c.says("ready")
 		c.signal(syscall.SIGHUP)
 		c.signal(syscall.SIGUSR1)

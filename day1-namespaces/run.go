@@ -4,165 +4,123 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"syscall"
-	"time"
+	"unicode/utf8"
 
+	"github.com/moby/term"
+	"github.com/sirupsen/logrus"
+	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day1-namespaces/container"
+	"example.com/go-docker/day1-namespaces/namespace"
 )
 
-// A process is the parent's side of a running container.
-type process struct {
-	cmd      *exec.Cmd
-	signals  *signals
-	terminal *terminal // nil without -t
+func runCommand() *urfave.Command {
+	return &urfave.Command{
+		Name:        "run",
+		Usage:       "run a command in new namespaces",
+		ArgsUsage:   "COMMAND [ARG...]",
+		Description: "All namespaces are new unless some are named: --uts --pid makes just these two.",
+		Flags:       append(namespaceFlags(), containerFlags()...),
+		Action: func(ctx *urfave.Context) error {
+			parent := container.Parent{Signals: container.CatchSignals()}
+			c, err := containerFromFlags(ctx)
+			if err != nil {
+				return err
+			}
+			if ctx.Bool("interactive") {
+				parent.Stdin = os.Stdin
+			}
+			return container.Run(c, parent)
+		},
+	}
 }
 
-// run runs the container to its end and returns its command's exit status.
-func run(c *Container) (int, error) {
-	p, err := start(c)
-	if err != nil {
-		return 0, err
+func namespaceFlags() []urfave.Flag {
+	var flags []urfave.Flag
+	for _, k := range namespace.Kinds {
+		flags = append(flags, &urfave.BoolFlag{Name: k.Name, Usage: "new " + k.Name + " namespace: " + k.Holds, DisableDefaultText: true})
 	}
-	defer p.close()
-	return p.wait()
+	return flags
 }
 
-// start returns as soon as the container's command is running. When it returns
-// an error, nothing of the container is left.
-func start(c *Container) (_ *process, err error) {
-	p := &process{signals: catchSignals()}
-	defer func() {
-		if err != nil {
-			p.abort()
-		}
-	}()
-	if err := hideDescriptors(); err != nil {
+func containerFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "keep standard input open", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal", DisableDefaultText: true},
+		&urfave.StringFlag{Name: "hostname", Usage: "`NAME` of the container (default: its id)"},
+		&urfave.BoolFlag{Name: "init", Value: true, Usage: "an init is PID 1; --init=false: the command"},
+	}
+}
+
+func containerFromFlags(ctx *urfave.Context) (*container.Container, error) {
+	if !ctx.Args().Present() {
+		return nil, errors.New("run requires a command: see run --help")
+	}
+	c := &container.Container{
+		ID:       container.NewID(),
+		Args:     ctx.Args().Slice(),
+		Hostname: ctx.String("hostname"),
+		TTY:      ctx.Bool("tty"),
+		Init:     ctx.Bool("init"),
+	}
+	var err error
+	if c.Namespaces, err = namespacesFromFlags(ctx); err != nil {
 		return nil, err
 	}
-	if p.cmd, err = initCommand(c); err != nil {
-		return nil, err
+	if c.Hostname == "" {
+		c.Hostname = c.ID
+	} else if err := checkHostname(c); err != nil {
+		return nil, fmt.Errorf("invalid --hostname %q: %w", c.Hostname, err)
 	}
+	// Off a terminal there is no size, no job control and no ^C to pass on, and
+	// the pty would turn every newline into CR LF. ssh decides the same way.
+	if c.TTY && !term.IsTerminal(os.Stdin.Fd()) {
+		logrus.Warn("-t ignored: standard input is not a terminal")
+		c.TTY = false
+	}
+	// As Docker's, the environment starts almost empty: what the host's shell
+	// exports is no business of the container. PATH and HOME are the host's as
+	// long as the root file system is.
+	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "HOSTNAME=" + c.Hostname}
 	if c.TTY {
-		if p.terminal, err = openTerminal(p.cmd); err != nil {
-			return nil, err
+		c.Env = append(c.Env, "TERM="+os.Getenv("TERM"))
+	}
+	return c, nil
+}
+
+// namespacesFromFlags returns the clone(2) flags of the namespaces that were
+// named, or of all that this kernel has when none was.
+func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
+	var named uintptr
+	for _, k := range namespace.Kinds {
+		if !ctx.Bool(k.Name) {
+			continue
 		}
-	}
-	pipes, err := openPipes(p.cmd)
-	if err != nil {
-		return nil, err
-	}
-	defer pipes.close()
-	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start a process in new namespaces: %w", explainClone(err))
-	}
-	pipes.closeChildEnds()
-	if err := pipes.send(c); err != nil {
-		return nil, err
-	}
-	if err := p.untilRunning(pipes); err != nil {
-		return nil, err
-	}
-	if p.terminal != nil {
-		p.terminal.attach(c.Interactive)
-	}
-	return p, nil
-}
-
-// initCommand builds the child: this same program, told to be init, in new
-// namespaces. /proc/self/exe is this program even if its file was renamed,
-// replaced or, as with go run, deleted meanwhile.
-func initCommand(c *Container) (*exec.Cmd, error) {
-	cmd := exec.Command("/proc/self/exe", "init")
-	cmd.Env = []string{} // the container's environment comes over the pipe
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if c.Stdout != nil {
-		cmd.Stdout = c.Stdout
-	}
-	if c.Stderr != nil {
-		cmd.Stderr = c.Stderr
-	}
-	if c.Interactive {
-		cmd.Stdin = os.Stdin
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// The cgroup namespace is made last, by init: its root is the cgroup
-		// its maker is in at that moment. cgroup_namespaces(7)
-		Cloneflags: c.Namespaces &^ unix.CLONE_NEWCGROUP,
-		// A session of its own: ^C in our terminal then reaches only us, and
-		// we forward it once.
-		Setsid:  true,
-		Setctty: c.TTY && !c.Init, // else init gives the terminal to the command
-		// When we die, however we die, the container dies.
-		Pdeathsig: syscall.SIGKILL,
-	}
-	if c.has(unix.CLONE_NEWUSER) {
-		var err1, err2 error
-		attr := cmd.SysProcAttr
-		attr.UidMappings, err1 = idMappings("/proc/self/uid_map", os.Geteuid())
-		attr.GidMappings, err2 = idMappings("/proc/self/gid_map", os.Getegid())
-		attr.GidMappingsEnableSetgroups = os.Geteuid() == 0
-		return cmd, errors.Join(err1, err2)
-	}
-	return cmd, nil
-}
-
-// untilRunning waits for init's word that the command runs. A signal that
-// comes earlier is kept for the command: it may be running already, and have
-// its own idea of an end. Only a start that hangs is ended by the signal.
-func (p *process) untilRunning(pipes *pipes) error {
-	report := make(chan error, 1)
-	go func() { report <- pipes.readReport() }()
-	var early []os.Signal
-	var hangs <-chan time.Time
-	for {
-		select {
-		case err := <-report:
-			for _, sig := range early {
-				p.signals.forward(sig, p.cmd.Process)
-			}
-			return err
-		case sig := <-p.signals.caught:
-			early = append(early, sig)
-			if sig != syscall.SIGCONT { // which asks nobody to end
-				hangs = time.After(time.Second)
-			}
-		case <-hangs:
-			return statusError{status: 128 + int(early[len(early)-1].(syscall.Signal))}
+		if !k.Supported() {
+			return 0, fmt.Errorf("--%s: this kernel has no %s namespaces (no /proc/self/ns/%s)", k.Name, k.Name, k.File)
 		}
+		named |= k.Flag
 	}
+	if named == 0 {
+		named = namespace.All()
+	}
+	// Only root may make the others; but root of a new user namespace is root
+	// enough, and anybody may make one of those. user_namespaces(7)
+	if os.Geteuid() != 0 {
+		named |= unix.CLONE_NEWUSER
+	}
+	return named, nil
 }
 
-// wait forwards signals until the container has ended.
-func (p *process) wait() (int, error) {
-	ended := make(chan error, 1)
-	go func() { ended <- p.cmd.Wait() }()
-	for {
-		select {
-		case sig := <-p.signals.caught:
-			p.signals.forward(sig, p.cmd.Process)
-		case err := <-ended:
-			var exited *exec.ExitError
-			if err != nil && !errors.As(err, &exited) {
-				return 0, fmt.Errorf("wait for the container's init: %w", err)
-			}
-			return statusOf(p.cmd.ProcessState.Sys().(syscall.WaitStatus)), nil
-		}
+func checkHostname(c *container.Container) error {
+	switch {
+	case c.Namespaces&unix.CLONE_NEWUTS == 0:
+		return errors.New("it would be the host's: add --uts")
+	case len(c.Hostname) > 64: // HOST_NAME_MAX, sethostname(2)
+		return errors.New("longer than 64 bytes")
+	case !utf8.ValidString(c.Hostname):
+		return errors.New("not UTF-8")
 	}
-}
-
-// abort ends a container that did not start. Killing PID 1 of a PID namespace
-// kills everything in it. pid_namespaces(7)
-func (p *process) abort() {
-	if p.cmd != nil && p.cmd.Process != nil {
-		_ = p.cmd.Process.Kill() // fails only when it has already ended
-		_ = p.cmd.Wait()         // its status says nothing that start's error does not
-	}
-	p.close()
-}
-
-func (p *process) close() {
-	if p.terminal != nil {
-		p.terminal.close()
-	}
+	return nil
 }

@@ -120,7 +120,7 @@ func TestTerminalOfItsOwn(t *testing.T) {
 	for _, flags := range []string{"-ti", "-it", "-t", "-ti --init=false", "-ti --uts", "-ti --user"} {
 		t.Run(flags, func(t *testing.T) {
 			args := append(strings.Fields(flags), "sh", "-c", "tty; (: </dev/tty) && stty size; echo $TERM; exit 7")
-			cmd := container(t, args...)
+			cmd := inContainer(t, args...)
 			cmd.Env = append(cmd.Env, "TERM=vt100")
 			c := onConsole(t, cmd)
 			c.shows("vt100")
@@ -134,7 +134,7 @@ func TestTerminalOfItsOwn(t *testing.T) {
 }
 
 func TestInteractiveOnly(t *testing.T) {
-	c := onConsole(t, container(t, "-i", "sh", "-c", "tty; cat"))
+	c := onConsole(t, inContainer(t, "-i", "sh", "-c", "tty; cat"))
 	c.shows(c.terminal.Name() + "\r\n") // the line whole, or the echo comes into it
 	c.types("echoed\n\x04")
 	c.shows("echoed\r\nechoed")
@@ -142,14 +142,14 @@ func TestInteractiveOnly(t *testing.T) {
 }
 
 func TestTypingReachesTheCommand(t *testing.T) {
-	c := onConsole(t, container(t, "-ti", "sh", "-c", `echo ready; read line; echo "got <$line>"`))
+	c := onConsole(t, inContainer(t, "-ti", "sh", "-c", `echo ready; read line; echo "got <$line>"`))
 	c.shows("ready")
 	c.types("世界 two words\n")
 	c.shows("got <世界 two words>")
 	c.wantStatus(0)
 
 	// Without -i it does not.
-	c = onConsole(t, container(t, "-t", "sh", "-c", `trap 'echo "nothing read"; exit 3' USR1; echo ready; read line; echo "got <$line>"`))
+	c = onConsole(t, inContainer(t, "-t", "sh", "-c", `trap 'echo "nothing read"; exit 3' USR1; echo ready; read line; echo "got <$line>"`))
 	c.shows("ready")
 	c.types("unheard\n")
 	c.shows("unheard") // the echo of our own terminal
@@ -159,7 +159,7 @@ func TestTypingReachesTheCommand(t *testing.T) {
 }
 
 func TestResize(t *testing.T) {
-	c := onConsole(t, container(t, "-ti", "sh", "-c", "trap 'stty size' WINCH; stty size; while :; do sleep 0.01; done"))
+	c := onConsole(t, inContainer(t, "-ti", "sh", "-c", "trap 'stty size' WINCH; stty size; while :; do sleep 0.01; done"))
 	c.shows("24 80")
 	c.resize(t, 30, 100)
 	c.shows("30 100")
@@ -171,7 +171,7 @@ func TestResize(t *testing.T) {
 func TestResizeDuringStart(t *testing.T) {
 	took := startTime(t)
 	for i := range 10 {
-		c := onConsole(t, container(t, "-ti", "sh", "-c", "while :; do stty size; sleep 0.01; done"))
+		c := onConsole(t, inContainer(t, "-ti", "sh", "-c", "while :; do stty size; sleep 0.01; done"))
 		time.Sleep(took * time.Duration(i) / 8)
 		c.resize(t, 30, 100)
 		c.shows("30 100")
@@ -194,7 +194,7 @@ func TestJobControl(t *testing.T) {
 	for _, flags := range [][]string{{"-ti"}, {"-ti", "--uts"}, {"-ti", "--init=false"}} {
 		for _, shell := range shells() {
 			t.Run(strings.Join(append(flags, shell...), " "), func(t *testing.T) {
-				cmd := container(t, append(flags, shell...)...)
+				cmd := inContainer(t, append(flags, shell...)...)
 				cmd.Env = append(cmd.Env, "TERM=dumb")
 				c := onConsole(t, cmd)
 				c.types("PS1='rea''dy> '\n")
@@ -243,7 +243,7 @@ func foreground(t *testing.T, pid int) (group int) {
 // A stopped command would leave its user helpless: nobody is there to continue
 // it, and our own ^C comes to nothing as well, because the terminal is raw.
 func TestNoStopWithoutAShell(t *testing.T) {
-	c := onConsole(t, container(t, "-ti", "sh", "-c", "echo ready; exec sleep 1000"))
+	c := onConsole(t, inContainer(t, "-ti", "sh", "-c", "echo ready; exec sleep 1000"))
 	c.shows("ready")
 	c.types("\x1a\x03")
 	c.wantStatus(130)
@@ -251,7 +251,7 @@ func TestNoStopWithoutAShell(t *testing.T) {
 
 // The terminal sends ^C to all of its foreground, but only we are there.
 func TestInterruptArrivesOnce(t *testing.T) {
-	c := onConsole(t, container(t, "sh", "-c", `
+	c := onConsole(t, inContainer(t, "sh", "-c", `
 		trap 'n=$((n+1))' INT
 		trap 'echo $n interrupts; exit 0' USR1
 		echo ready; while [ -z "$n" ]; do sleep 0.01; done
@@ -265,7 +265,7 @@ func TestInterruptArrivesOnce(t *testing.T) {
 }
 
 func TestInterruptWithoutInput(t *testing.T) {
-	c := onConsole(t, container(t, "-t", "sh", "-c", "echo ready; exec sleep 1000"))
+	c := onConsole(t, inContainer(t, "-t", "sh", "-c", "echo ready; exec sleep 1000"))
 	c.shows("ready")
 	c.types("\x03")
 	c.wantStatus(130)
@@ -285,7 +285,7 @@ func TestSettingsAreRestored(t *testing.T) {
 		"hung up":             {"echo ready; exec sleep 1000", func(c *console) { c.signal(syscall.SIGHUP) }, 129},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := onConsole(t, container(t, "-ti", "sh", "-c", test.command))
+			c := onConsole(t, inContainer(t, "-ti", "sh", "-c", test.command))
 			before := c.settings(t)
 			c.shows("ready")
 			if c.settings(t) == before {
@@ -311,7 +311,7 @@ func interruptThrice(c *console) {
 func TestFailedStartLeavesTheTerminalAlone(t *testing.T) {
 	c := openConsole(t)
 	before := c.settings(t)
-	c.launch(t, container(t, "-ti", "/no/such/command"))
+	c.launch(t, inContainer(t, "-ti", "/no/such/command"))
 	c.wantStatus(127)
 	if c.settings(t) != before {
 		t.Error("settings have changed")
@@ -325,7 +325,7 @@ func TestFailedStartLeavesTheTerminalAlone(t *testing.T) {
 func TestHangUpEndsTheContainer(t *testing.T) {
 	for _, command := range []string{"echo ready; exec sleep 1000", "echo ready; sleep 1000; sleep 1000", "echo ready; exec cat"} {
 		t.Run(command, func(t *testing.T) {
-			c := onConsole(t, container(t, "-ti", "sh", "-c", command))
+			c := onConsole(t, inContainer(t, "-ti", "sh", "-c", command))
 			c.shows("ready")
 			c.hangUp()
 			c.wait()
@@ -335,7 +335,7 @@ func TestHangUpEndsTheContainer(t *testing.T) {
 
 func TestMuchOutput(t *testing.T) {
 	const size = 1_000_000
-	c := onConsole(t, container(t, "-ti", "sh", "-c", fmt.Sprintf(`head -c %d /dev/zero | tr '\0' x; echo; echo end`, size)))
+	c := onConsole(t, inContainer(t, "-ti", "sh", "-c", fmt.Sprintf(`head -c %d /dev/zero | tr '\0' x; echo; echo end`, size)))
 	c.shows("end\r\n")
 	c.wantStatus(0)
 	if got := strings.Count(c.screen.String(), "x"); got != size {
@@ -348,7 +348,7 @@ func TestSlowReader(t *testing.T) {
 	const size = 1000
 	read, write := fullPipe(t)
 	c := openConsole(t)
-	cmd := container(t, "-ti", "sh", "-c", fmt.Sprintf("printf %%%ds", size))
+	cmd := inContainer(t, "-ti", "sh", "-c", fmt.Sprintf("printf %%%ds", size))
 	cmd.Stdout = write
 	c.launch(t, cmd)
 	write.Close()
@@ -386,7 +386,7 @@ func fullPipe(t *testing.T) (read, write *os.File) {
 // Without a PID namespace a process can outlive the command and go on writing
 // to its terminal: that must not keep the program.
 func TestTerminalStaysInUse(t *testing.T) {
-	c := onConsole(t, container(t, "-ti", "--uts", "sh", "-c", "trap '' HUP; while :; do echo x; sleep 0.01; done & exit 6"))
+	c := onConsole(t, inContainer(t, "-ti", "--uts", "sh", "-c", "trap '' HUP; while :; do echo x; sleep 0.01; done & exit 6"))
 	c.wantStatus(6)
 	c.shows("warning: the container's terminal is still in use: output after this is lost")
 	for _, pid := range children(os.Getpid()) {
@@ -403,7 +403,7 @@ func TestReaderGoesAway(t *testing.T) {
 	}
 	c := openConsole(t)
 	before := c.settings(t)
-	cmd := container(t, "-ti", "sh", "-c", "while :; do echo x; done")
+	cmd := inContainer(t, "-ti", "sh", "-c", "while :; do echo x; done")
 	cmd.Stdout = write
 	c.launch(t, cmd)
 	write.Close()

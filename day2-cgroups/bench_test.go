@@ -16,6 +16,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/go-docker/day2-cgroups/cgroup"
+	"example.com/go-docker/day2-cgroups/hierarchy"
 )
 
 const (
@@ -46,17 +49,17 @@ func BenchmarkStart(b *testing.B) {
 	}
 	interrupted, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	b.Cleanup(stop)
-	b.Cleanup(func() { // what a run of ours that had to be killed left behind
-		if err := sweep(); err != nil {
-			b.Error(err)
-		}
-	})
 	starters := []*starter{
 		{name: "/bin/true alone", args: []string{"/bin/true"}},
 		ociStarter(b, "runc"),
 		ociStarter(b, "crun"),
 	}
 	starters = append(starters, ownStarters(b)...)
+	b.Cleanup(func() { // removes what a run of ours that had to be killed left behind
+		if err := starters[len(starters)-1].run(); err != nil {
+			b.Error(err)
+		}
+	})
 	round := func() {
 		for _, i := range rand.Perm(len(starters)) {
 			time.Sleep(benchGap)
@@ -160,7 +163,7 @@ func ociStarter(b *testing.B, tool string) *starter {
 		_ = exec.Command(tool, "delete", "--force", id).Run() // fails when there is nothing left, as there should be
 		for _, dir := range cgroupsNamed(b, id) {
 			b.Errorf("%s left %s behind", tool, dir)
-			if err := removeCgroup(dir); err != nil {
+			if err := cgroup.RemoveAll(dir); err != nil {
 				b.Error(err)
 			}
 		}
@@ -174,13 +177,13 @@ func ociStarter(b *testing.B, tool string) *starter {
 // cgroupsNamed returns the directories with that name at the top of all
 // hierarchies.
 func cgroupsNamed(b *testing.B, name string) []string {
-	hierarchies, err := findHierarchies()
+	hierarchies, err := hierarchy.All()
 	if err != nil {
 		b.Fatal(err)
 	}
 	var found []string
 	for _, h := range hierarchies {
-		dir := filepath.Join(h.mount, name)
+		dir := filepath.Join(h.Mount, name)
 		if _, err := os.Stat(dir); err == nil {
 			found = append(found, dir)
 		}

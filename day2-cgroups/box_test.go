@@ -16,6 +16,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day2-cgroups/cgroup"
+	"example.com/go-docker/day2-cgroups/hierarchy"
 )
 
 // The tests run in a mount namespace with an empty /run: the records there are
@@ -25,7 +28,7 @@ func init() {
 	if len(os.Args) > 2 && os.Args[1] == "payload" {
 		os.Exit(payload(os.Args[2], os.Args[3:]))
 	}
-	isProgram := os.Getenv("GO_DOCKER_BE_PROGRAM") == "1" || isInit(os.Args) || isCommand(os.Args)
+	isProgram := os.Getenv("GO_DOCKER_BE_PROGRAM") == "1" || isCommand(os.Args)
 	if os.Geteuid() == 0 && !isProgram && !inBox() {
 		enterBox()
 	}
@@ -55,7 +58,15 @@ func enterBox() {
 		}
 	}()
 	_ = cmd.Wait() // the status says it
-	os.Exit(statusOf(cmd.ProcessState.Sys().(syscall.WaitStatus)))
+	os.Exit(statusOf(cmd))
+}
+
+// statusOf is the exit status of a command that has ended, as a shell has it.
+func statusOf(cmd *exec.Cmd) int {
+	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return cmd.ProcessState.ExitCode()
 }
 
 var furnishBox = sync.OnceValue(func() error {
@@ -91,7 +102,7 @@ func kernelTest(t testing.TB) {
 			t.Errorf("mounts before:\n%s\nafter:\n%s", before, after)
 		}
 		for _, dir := range cgroupMounts(t) { // for the tests that follow
-			if err := removeCgroup(filepath.Join(dir, testParent)); err != nil {
+			if err := cgroup.RemoveAll(filepath.Join(dir, testParent)); err != nil {
 				t.Error(err)
 			}
 		}
@@ -118,7 +129,9 @@ func leftovers(t testing.TB) []string {
 	t.Helper()
 	paths := tree("/run/go-docker", false)
 	for _, dir := range cgroupMounts(t) {
-		paths = append(paths, tree(filepath.Join(dir, testParent), true)...)
+		if below := tree(filepath.Join(dir, testParent), true); len(below) > 0 {
+			paths = append(paths, below[1:]...) // the parent itself stays, kernelTest removes it
+		}
 	}
 	return paths
 }
@@ -136,25 +149,28 @@ func tree(root string, dirsOnly bool) (paths []string) {
 // cgroupMounts are the mount points of all hierarchies.
 func cgroupMounts(t testing.TB) (dirs []string) {
 	t.Helper()
-	all, err := findHierarchies()
+	all, err := hierarchy.All()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, h := range all {
-		dirs = append(dirs, h.mount)
+		dirs = append(dirs, h.Mount)
 	}
 	return dirs
 }
 
+// counters are the controllers that every container has.
+var counters = map[int][]string{1: {"memory", "cpu", "cpuacct", "pids"}, 2: {"memory", "pids"}}
+
 // cgroupsOfOne is in how many hierarchies a container has a cgroup here.
 func cgroupsOfOne() int {
-	version, controllers, err := findControllers()
+	version, controllers, err := hierarchy.ByController()
 	if err != nil {
 		return 0 // the test fails for it, see newSubject
 	}
 	mounts := map[string]bool{}
-	for _, name := range counted[version] {
-		mounts[controllers[name].mount] = true
+	for _, name := range counters[version] {
+		mounts[controllers[name].Mount] = true
 	}
 	return len(mounts)
 }

@@ -33,7 +33,7 @@ func TestEveryEndLeavesNothing(t *testing.T) {
 		{[]string{"/dev/null"}, 126},
 		{[]string{"--init=false", "true"}, 0},
 		{[]string{"--init=false", "/no/such/command"}, 127},
-		{[]string{"-w", "/proc/1/no/such/directory", "true"}, 125},
+		{[]string{"--cpuset-cpus", "8191", "true"}, 125},
 		{[]string{"-m", "100m", "--cpus", "0.5", "--cpuset-cpus", "0", "--pids-limit", "20", "true"}, 0},
 	} {
 		if got := finish(t, contained(t, test.args...)); got.status != test.status {
@@ -48,8 +48,8 @@ func TestDefaultPlace(t *testing.T) {
 	kernelTest(t)
 	c := begin(t, program(t, append([]string{"run"}, stay...)...))
 	version, controllers := controllersHere(t)
-	for _, name := range counted[version] {
-		want := filepath.Join(controllers[name].mount, "go-docker-"+c.ID)
+	for _, name := range counters[version] {
+		want := filepath.Join(controllers[name].Mount, "go-docker-"+c.ID)
 		if got := c.Dirs[name]; got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
@@ -81,7 +81,7 @@ func TestSignalsLeaveNothing(t *testing.T) {
 func TestThirdInterruptLeavesNothing(t *testing.T) {
 	kernelTest(t)
 	c := begin(t, contained(t, "sh", "-c", "trap '' INT; trap 'echo alive' USR1; echo ready; while :; do sleep 0.01; done"))
-	for i := range enough - 1 {
+	for i := range 3 - 1 {
 		c.signal(syscall.SIGINT)
 		c.signal(syscall.SIGUSR1) // two interrupts before the first is noticed would be one
 		c.says(strings.Repeat("alive\n", i+1))
@@ -173,13 +173,13 @@ func ownTree(t *testing.T) string {
 	version, controllers := controllersHere(t)
 	script := "set -e\n"
 	seen := map[string]bool{}
-	for _, name := range counted[version] {
+	for _, name := range counters[version] {
 		h, ok := controllers[name]
-		if !ok || seen[h.mount] {
+		if !ok || seen[h.Mount] {
 			continue
 		}
-		seen[h.mount] = true
-		script += fmt.Sprintf("cd %s/%s/go-docker-$HOSTNAME\n", h.mount, testParent)
+		seen[h.Mount] = true
+		script += fmt.Sprintf("cd %s/%s/go-docker-$HOSTNAME\n", h.Mount, testParent)
 		script += "mkdir -p a/b/c a/d\n"
 		script += "echo $$ >a/b/c/cgroup.procs\n"
 	}

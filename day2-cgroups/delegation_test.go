@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day2-cgroups/container"
 )
 
 // delegate gives the user nobody a cgroup, as a system's manager would:
@@ -18,12 +20,12 @@ func delegate(t *testing.T) (session, delegated []string) {
 	t.Helper()
 	version, controllers := controllersHere(t)
 	seen := map[string]bool{}
-	for _, name := range counted[version] {
+	for _, name := range counters[version] {
 		h, ok := controllers[name]
-		if !ok || seen[h.mount] {
+		if !ok || seen[h.Mount] {
 			continue
 		}
-		seen[h.mount] = true
+		seen[h.Mount] = true
 		dir := ownCgroup(t, name, "delegated")
 		inside := dir
 		if version == 2 { // processes live in leaves
@@ -119,7 +121,7 @@ func TestDelegatedAndOccupied(t *testing.T) {
 	}
 	_, delegated := delegate(t)
 	before := cgroupsBelow(delegated)
-	refuses(t, asNobody(t, delegated, "run", "true"), exitRuntimeError,
+	refuses(t, asNobody(t, delegated, "run", "true"), container.RuntimeError,
 		delegated[0], "no internal processes", "move them into a child")
 	if after := cgroupsBelow(delegated); after != before {
 		t.Errorf("cgroups before %s, after %s", before, after)
@@ -152,8 +154,8 @@ func TestInsideContainer(t *testing.T) {
 		}
 		return cmd
 	}
-	mount := controllers["memory"].mount
-	refuses(t, run("--", "run", "true"), exitRuntimeError, mount, "no internal processes", "mkdir "+mount+"/leaf")
+	mount := controllers["memory"].Mount
+	refuses(t, run("--", "run", "true"), container.RuntimeError, mount, "no internal processes", "mkdir "+mount+"/leaf")
 	if below := tree(top, true); len(below) > 1 {
 		t.Errorf("made: %q", below[1:])
 	}

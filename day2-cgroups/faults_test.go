@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/go-docker/day2-cgroups/container"
 )
 
 // What may go wrong from outside, at every step: the program is killed, may not
@@ -264,7 +266,7 @@ func TestForkFails(t *testing.T) {
 		}
 		got := finish(t, throughShell(s.run("echo", "alive"), "echo $$ >"+dir+`/cgroup.procs && exec "$@"`))
 		what := fmt.Sprintf("at most %d processes and threads: %d, %.300s", max, got.status, got.stderr)
-		if got.status >= exitRuntimeError && strings.Contains(got.stderr, "resource temporarily unavailable") {
+		if got.status >= container.RuntimeError && strings.Contains(got.stderr, "resource temporarily unavailable") {
 			said++
 		} else if got.status != 0 && !strings.Contains(got.stderr, "newosproc") && !strings.Contains(got.stderr, "pthread_create") {
 			t.Error(what)

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -114,21 +113,21 @@ func TestStuckLeftover(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r := &record{ID: "0123456789ab", Cgroups: []string{dir}}
-	if err := r.write(); err != nil {
+	record := "/run/go-docker/0123456789ab.json" // not locked: its owner is dead
+	if err := os.MkdirAll(filepath.Dir(record), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.file.Close(); err != nil { // as death does
+	if err := os.WriteFile(record, fmt.Appendf(nil, `{"id": "0123456789ab", "cgroups": [%q]}`, dir), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	got := finish(t, contained(t, "echo", "runs"))
 	if got.status != 0 || got.stdout != "runs\n" || !strings.Contains(got.stderr, dir) {
 		t.Errorf("%+v", got)
 	}
-	if err := os.Remove(r.path()); err != nil {
+	if err := os.Remove(record); err != nil {
 		t.Error(err)
 	}
-	if err := os.Remove(recordDir()); err != nil {
+	if err := os.Remove(filepath.Dir(record)); err != nil {
 		t.Error(err)
 	}
 }
@@ -159,68 +158,6 @@ func TestRecord(t *testing.T) {
 		t.Error("still locked")
 	}
 	finish(t, contained(t, "true"))
-}
-
-// Between our open and our look an owner may end in peace.
-func TestRemovedRecordIsNotAbandoned(t *testing.T) {
-	kernelTest(t)
-	r := &record{ID: "0123456789ab"}
-	if err := r.write(); err != nil {
-		t.Fatal(err)
-	}
-	opened := func() *record {
-		all, err := records()
-		if err != nil || len(all) != 1 {
-			t.Fatalf("%d records, %v", len(all), err)
-		}
-		return all[0]
-	}
-	lives, ended, died := opened(), opened(), opened()
-	if lives.abandoned() {
-		t.Error("the owner lives")
-	}
-	if err := r.file.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if !died.abandoned() {
-		t.Error("the owner has died")
-	}
-	died.file.Close()
-	if err := os.Remove(r.path()); err != nil {
-		t.Fatal(err)
-	}
-	if ended.abandoned() {
-		t.Error("the owner has removed it")
-	}
-	lives.file.Close()
-	ended.file.Close()
-	if err := os.Remove(recordDir()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// The last container to end removes the directory, just as another begins.
-func TestRecordDirectoryGoesAway(t *testing.T) {
-	kernelTest(t)
-	var all sync.WaitGroup
-	for i := range 4 {
-		all.Go(func() {
-			for range 500 {
-				r := &record{ID: fmt.Sprintf("0123456789a%d", i)}
-				if err := r.write(); err != nil {
-					t.Error(err)
-					return
-				}
-				if err := r.cleanUp(); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	all.Wait()
-	if _, err := os.Stat(recordDir()); !os.IsNotExist(err) {
-		t.Errorf("%s: %v", recordDir(), err)
-	}
 }
 
 func locked(t *testing.T, path string) bool {

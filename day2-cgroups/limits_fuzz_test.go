@@ -1,13 +1,13 @@
 package main
 
 import (
-	"fmt"
 	"math/big"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"example.com/go-docker/day2-cgroups/cgroup"
 )
 
 var plainSize = regexp.MustCompile(`^([0-9]{1,400}(?:\.[0-9]{0,400})?)([kmgtp]?)(?:ib|b)?$`)
@@ -53,7 +53,7 @@ func FuzzMemory(f *testing.F) {
 	})
 }
 
-// Swap is never negative but for unlimited, and the sum does not wrap.
+// Swap is never negative but for cgroup.Unlimited, and the sum does not wrap.
 func FuzzSwap(f *testing.F) {
 	for _, s := range []string{"", "0", "-1", "-2", "100m", "150m", "9223372036854771712", "18446744073709551616", "nan "} {
 		f.Add(s, int64(100<<20))
@@ -67,7 +67,7 @@ func FuzzSwap(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if memory == 0 || swap < unlimited || swap > maxMemory-memory {
+		if memory == 0 || swap < cgroup.Unlimited || swap > maxMemory-memory {
 			t.Errorf("%q with memory %d: swap %d", s, memory, swap)
 		}
 	})
@@ -83,7 +83,7 @@ func FuzzCPUs(f *testing.F) {
 			return
 		}
 		want, err := strconv.ParseFloat(s, 64)
-		if err != nil || quota < 1000 || float64(quota) < want*cpuPeriod-1 || float64(quota) > want*cpuPeriod+1 {
+		if err != nil || quota < 1000 || float64(quota) < want*cgroup.CPUPeriod-1 || float64(quota) > want*cgroup.CPUPeriod+1 {
 			t.Errorf("%q is a quota of %d", s, quota)
 		}
 	})
@@ -110,32 +110,4 @@ func FuzzWholeNumbers(f *testing.F) {
 func means(s string, n int64) bool {
 	exact, ok := new(big.Int).SetString(s, 10)
 	return ok && exact.Cmp(big.NewInt(n)) == 0
-}
-
-// A list that is taken says the same when it is written out CPU by CPU.
-func FuzzCPUList(f *testing.F) {
-	for _, s := range append(refusedLimits["--cpuset-cpus"], "0", "0-2,4", "3,1", "00-01") {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		cpus, err := parseCPUList(s)
-		if err != nil {
-			return
-		}
-		if strings.Trim(s, "0123456789,-") != "" {
-			t.Fatalf("%q was taken", s)
-		}
-		var list []string
-		for cpu := range cpus {
-			if cpu < 0 || cpu >= 8192 {
-				t.Fatalf("%q has CPU %d", s, cpu)
-			}
-			list = append(list, strconv.Itoa(cpu))
-		}
-		slices.Sort(list)
-		again, err := parseCPUList(strings.Join(list, ","))
-		if err != nil || fmt.Sprint(again) != fmt.Sprint(cpus) {
-			t.Errorf("%q: %v, then %v, %v", s, cpus, again, err)
-		}
-	})
 }

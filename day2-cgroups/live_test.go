@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"example.com/go-docker/day2-cgroups/hierarchy"
 )
 
 // contained is run with its cgroups below the tests' own.
@@ -20,9 +22,9 @@ func contained(t testing.TB, args ...string) *exec.Cmd {
 }
 
 // controllersHere are those the program uses on this machine.
-func controllersHere(t testing.TB) (version int, byName map[string]hierarchy) {
+func controllersHere(t testing.TB) (version int, byName map[string]hierarchy.Hierarchy) {
 	t.Helper()
-	version, byName, err := findControllers()
+	version, byName, err := hierarchy.ByController()
 	if err != nil {
 		t.Fatal(err)
 	}

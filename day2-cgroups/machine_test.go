@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day2-cgroups/container"
 )
 
 // covered is the program on a machine some of whose directories are covered;
@@ -26,7 +28,7 @@ var bothWays = [][]string{{}, {"--format", "json"}, {"run", "true"}, {"run", "-m
 func TestNoCgroups(t *testing.T) {
 	kernelTest(t)
 	for _, args := range bothWays {
-		refuses(t, covered(t, "tmpfs", []string{"/sys/fs/cgroup"}, args...), exitRuntimeError, "no cgroup file system is mounted", "doctor")
+		refuses(t, covered(t, "tmpfs", []string{"/sys/fs/cgroup"}, args...), container.RuntimeError, "no cgroup file system is mounted", "doctor")
 	}
 }
 
@@ -35,17 +37,17 @@ func TestNoCgroups(t *testing.T) {
 func TestPlainDirectory(t *testing.T) {
 	kernelTest(t)
 	version, controllers := controllersHere(t)
-	mount := controllers["memory"].mount
+	mount := controllers["memory"].Mount
 	for _, args := range bothWays {
 		want := "memory controller"
 		if version == 2 {
 			want = "no cgroup" // neither file system nor hierarchy
 		}
-		refuses(t, covered(t, "tmpfs", []string{mount}, args...), exitRuntimeError, want)
+		refuses(t, covered(t, "tmpfs", []string{mount}, args...), container.RuntimeError, want)
 	}
 	if version == 1 {
-		cpu := controllers["cpu"].mount
-		refuses(t, covered(t, "tmpfs", []string{cpu}, "run", "--cpus", "0.5", "true"), exitRuntimeError, "no cpu controller", "cpu.cfs_period_us")
+		cpu := controllers["cpu"].Mount
+		refuses(t, covered(t, "tmpfs", []string{cpu}, "run", "--cpus", "0.5", "true"), container.RuntimeError, "no cpu controller", "cpu.cfs_period_us")
 		// What is not asked for is not missed.
 		finish(t, covered(t, "tmpfs", []string{cpu}, "run", "-m", "100m", "true")).want(t, "")
 	}
@@ -54,10 +56,10 @@ func TestPlainDirectory(t *testing.T) {
 func TestReadOnlyCgroups(t *testing.T) {
 	kernelTest(t)
 	for _, args := range bothWays {
-		refuses(t, covered(t, "read-only", cgroupMounts(t), args...), exitRuntimeError, "read-only file system", "remount it rw")
+		refuses(t, covered(t, "read-only", cgroupMounts(t), args...), container.RuntimeError, "read-only file system", "remount it rw")
 	}
 	args := []string{"run", "--cgroup-parent", testParent, "true"}
-	refuses(t, covered(t, "read-only", cgroupMounts(t), args...), exitRuntimeError, "mounted read-only")
+	refuses(t, covered(t, "read-only", cgroupMounts(t), args...), container.RuntimeError, "mounted read-only")
 	// The cover itself does no harm.
 	finish(t, covered(t, "tmpfs", []string{t.TempDir()}, args...)).want(t, "")
 }
@@ -70,7 +72,7 @@ func TestNotRoot(t *testing.T) {
 		cmd.Dir = "/"
 		cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR="+runtimeDir)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-		refuses(t, cmd, exitRuntimeError, "permission denied", "run as root", "delegated")
+		refuses(t, cmd, container.RuntimeError, "permission denied", "run as root", "delegated")
 	}
 	for _, dir := range []string{runtimeDir, fmt.Sprintf("/tmp/go-docker-%d", nobody)} {
 		if left := tree(filepath.Join(dir, "go-docker"), false); len(left) > 0 {
@@ -111,7 +113,7 @@ func TestForeignRecords(t *testing.T) {
 	cmd.Dir = "/"
 	cmd.Env = append(cmd.Env, "TMPDIR="+tmp, "XDG_RUNTIME_DIR=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	refuses(t, cmd, exitRuntimeError, dir, "belongs to another user (uid 0)")
+	refuses(t, cmd, container.RuntimeError, dir, "belongs to another user (uid 0)")
 	if _, err := os.Stat(victim); err != nil {
 		t.Error("the record was believed:", err)
 	}

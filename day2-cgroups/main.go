@@ -9,65 +9,64 @@
 //	# go run ./day2-cgroups
 //	# go run ./day2-cgroups run -ti -m 100m --cpus 0.5 --pids-limit 20 sh
 //
-// New today: cgroups(7) of version 1, version 2 and both at once, a container
-// that starts inside its limits, and cleaning up whatever happens.
+// New today, a room each: hierarchy finds the cgroups(7) of version 1, version
+// 2 or both; cgroup makes the container's, starts the command inside and cleans
+// up whatever happens; usage reads its counters; lock tells who still lives.
 //
 // Exit status: the command's own; 128+n when signal n killed it; 127 when it
 // was not found, 126 when it could not be executed, 125 for every other error.
 package main
 
 import (
+	"fmt"
 	"os"
-	"runtime"
-	"slices"
 
-	"github.com/sirupsen/logrus"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day2-cgroups/cli"
+	"example.com/go-docker/day2-cgroups/demo"
 )
 
-// The kernel ties two things we use to a thread, not to a process: the death
-// signal of prctl(2) PR_SET_PDEATHSIG fires when the thread that forked ends,
-// and unshare(2) acts on the caller alone. So main stays on the main thread.
-func init() { runtime.LockOSThread() }
+func main() { os.Exit(cli.Run(newApp(), os.Args)) }
 
-func main() {
-	if isInit(os.Args) {
-		os.Exit(containerInit())
+func newApp() *urfave.App {
+	return &urfave.App{
+		Name:  "day2-cgroups",
+		Usage: "a limit on what the process may use",
+		Flags: append(memoryFlags(),
+			&urfave.BoolFlag{Name: "stress", Usage: "stress(1), if installed, instead of the built-in hog"},
+			&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"},
+		),
+		Action:   showDemo,
+		Commands: []*urfave.Command{runCommand(), statsCommand, hogCommand()},
 	}
-	logrus.SetFormatter(plainFormatter{})
-	os.Exit(exitStatus(newApp().Run(os.Args)))
 }
 
-func newApp() *cli.App {
-	app := &cli.App{
-		Name:            "day2-cgroups",
-		Usage:           "a limit on what the process may use",
-		HideHelpCommand: true,
-		Flags:           demoFlags(),
-		Action:          demo,
-		Commands:        []*cli.Command{runCommand(), statsCommand, hogCommand},
+func showDemo(ctx *urfave.Context) error {
+	limits, err := limitsFromFlags(ctx)
+	if err != nil {
+		return err
 	}
-	return dockerLike(app)
+	return demo.Run(demo.Options{Limits: limits, Stress: ctx.Bool("stress"), Format: ctx.String("format")})
 }
 
-func runCommand() *cli.Command {
-	return &cli.Command{
-		Name:        "run",
-		Usage:       "run a command in new namespaces, within limits",
-		ArgsUsage:   "COMMAND [ARG...]",
-		Description: "All namespaces are new unless some are named: --uts --pid makes just these two.",
-		Flags:       runFlags(),
-		Action: func(ctx *cli.Context) error {
-			c, err := containerFromFlags(ctx)
+// hogCommand is the demo's payload.
+func hogCommand() *urfave.Command {
+	return &urfave.Command{
+		Name:      "hog",
+		Hidden:    true,
+		Usage:     "allocate memory, touch every page, hold it",
+		ArgsUsage: "SIZE",
+		Flags: []urfave.Flag{
+			&urfave.DurationFlag{Name: "pause", Usage: "rest after each 4 MiB"},
+			&urfave.DurationFlag{Name: "hold", Usage: "keep it all for this long"},
+		},
+		Action: func(ctx *urfave.Context) error {
+			size, err := parseBytes(ctx.Args().First())
 			if err != nil {
-				return err
+				return fmt.Errorf("invalid SIZE %q: %w", ctx.Args().First(), err)
 			}
-			status, err := run(c)
-			return withStatus(status, err)
+			return demo.Hog(int(size), ctx.Duration("pause"), ctx.Duration("hold"))
 		},
 	}
-}
-
-func runFlags() []cli.Flag {
-	return slices.Concat(namespaceFlags(), containerFlags(), memoryFlags(), limitFlags())
 }

@@ -108,7 +108,7 @@ func cover(args []string) error {
 	cmd := exec.Command("/proc/self/exe", args[split+1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	_ = cmd.Run()
-	status := statusOf(cmd.ProcessState.Sys().(syscall.WaitStatus))
+	status := statusOf(cmd)
 	if args[0] == "tmpfs" {
 		entries, err := os.ReadDir(args[1])
 		if err != nil {

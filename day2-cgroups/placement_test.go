@@ -40,7 +40,7 @@ func TestEveryThreadIsInside(t *testing.T) {
 				if version == 2 {
 					name = ""
 				}
-				if its[name] != filepath.Join(h.root, testParent, "go-docker-"+c.ID) {
+				if its[name] != filepath.Join(h.Root, testParent, "go-docker-"+c.ID) {
 					outside = append(outside, file)
 					break
 				}
@@ -78,7 +78,7 @@ func TestEveryThreadIsInside(t *testing.T) {
 func TestCommandSeesItself(t *testing.T) {
 	kernelTest(t)
 	version, _ := controllersHere(t)
-	used := counted[version]
+	used := counters[version]
 	if version == 2 {
 		used = []string{""}
 	}

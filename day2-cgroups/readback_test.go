@@ -42,7 +42,7 @@ func TestKernelHoldsLimits(t *testing.T) {
 		}
 	}
 	if version == 1 { // a process can enter only where both are set
-		want := readFile(t, filepath.Join(controllers["cpuset"].mount, "cpuset.mems"))
+		want := readFile(t, filepath.Join(controllers["cpuset"].Mount, "cpuset.mems"))
 		if got := c.read("cpuset", "cpuset.mems"); got != want || got == "" {
 			t.Errorf("cpuset.mems: %q, want the parent's, %q", got, want)
 		}

@@ -5,8 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"example.com/go-docker/day2-cgroups/cgroup"
+	"example.com/go-docker/day2-cgroups/container"
 )
 
 // Of a bad value nothing is made, and one line says whose fault it is.
@@ -14,13 +18,22 @@ func TestBadLimitMakesNothing(t *testing.T) {
 	kernelTest(t)
 	forEachRefused(func(flag string, args ...string) {
 		marker := filepath.Join(t.TempDir(), "ran")
-		refuses(t, contained(t, append(args, "touch", marker)...), exitRuntimeError, flag)
+		refuses(t, contained(t, append(args, "touch", marker)...), container.RuntimeError, flag)
 		if _, err := os.Stat(marker); err == nil {
 			t.Errorf("%q: the command has run", args)
 		}
 	})
 	for _, parent := range []string{"..", "../x", "x/../../y", "/.."} {
-		refuses(t, program(t, "run", "--cgroup-parent", parent, "true"), exitRuntimeError, "--cgroup-parent", "..")
+		refuses(t, program(t, "run", "--cgroup-parent", parent, "true"), container.RuntimeError, "--cgroup-parent", "..")
+	}
+}
+
+// The list is one, but the CPUs are not there: the kernel says so.
+func TestNoSuchCPU(t *testing.T) {
+	kernelTest(t)
+	for _, cpu := range []string{fmt.Sprint(runtime.NumCPU() + 20), "8191"} {
+		refuses(t, contained(t, "--cpuset-cpus", cpu, "true"), container.RuntimeError, "cpuset.cpus", `"`+cpu+`"`, "does not have all of these CPUs")
+		nothingLeft(t, cpu)
 	}
 }
 
@@ -34,7 +47,7 @@ func TestSmallPidsLimit(t *testing.T) {
 	}{{"1", "true", 1}, {"2", "true", 0}, {"1", "false", 2}, {"15", "false", 2}, {"16", "false", 0}} {
 		cmd := contained(t, "--pids-limit", test.limit, "--init="+test.init, "true")
 		if test.refusedIn == version {
-			refuses(t, cmd, exitRuntimeError, "--pids-limit "+test.limit, "init")
+			refuses(t, cmd, container.RuntimeError, "--pids-limit "+test.limit, "init")
 		} else if got := finish(t, cmd); got.status != 0 {
 			t.Errorf("--pids-limit %s --init=%s: %+v", test.limit, test.init, got)
 		}
@@ -45,26 +58,18 @@ func TestSmallPidsLimit(t *testing.T) {
 func ownCgroup(t *testing.T, controller, name string) string {
 	t.Helper()
 	_, controllers := controllersHere(t)
-	dir := filepath.Join(controllers[controller].mount, testParent, name)
+	dir := filepath.Join(controllers[controller].Mount, testParent, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		for d := range ancestors(dir, controllers[controller].mount) {
-			if err := removeCgroup(d); err != nil {
+	t.Cleanup(func() { // a run makes the same parent in all hierarchies
+		for _, mount := range cgroupMounts(t) {
+			if err := cgroup.RemoveAll(filepath.Join(mount, testParent, name)); err != nil {
 				t.Error(err)
 			}
 		}
 	})
 	return dir
-}
-
-// ancestors are dir and the directories above it, up to but without root.
-func ancestors(dir, root string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for ; dir != root && yield(dir); dir = filepath.Dir(dir) {
-		}
-	}
 }
 
 // set writes a cgroup file on the test's behalf.
@@ -109,7 +114,7 @@ func TestCPUsOutsideOfParent(t *testing.T) {
 	run := func(cpu string) *exec.Cmd {
 		return program(t, "run", "--cgroup-parent", testParent+"/small", "--cpuset-cpus", cpu, testBinary(t), "payload", "affinity")
 	}
-	refuses(t, run(cpus[1]), exitRuntimeError, "cpuset.cpus", `"`+cpus[1]+`"`, "the cgroup above")
+	refuses(t, run(cpus[1]), container.RuntimeError, "cpuset.cpus", `"`+cpus[1]+`"`, "the cgroup above")
 	finish(t, run(cpus[0])).want(t, cpus[0]+"\n")
 	if entries := tree(parent, true); len(entries) != 1 {
 		t.Errorf("left in the parent: %q", entries[1:])
@@ -118,9 +123,7 @@ func TestCPUsOutsideOfParent(t *testing.T) {
 
 func enableFor(t *testing.T, dir, controller string) {
 	t.Helper()
-	if err := enable(dir, []string{controller}); err != nil {
-		t.Fatal(err)
-	}
+	set(t, dir, "cgroup.subtree_control", "+"+controller)
 }
 
 // A cgroup of version 2 that has processes cannot limit children.
@@ -131,58 +134,9 @@ func TestParentWithProcesses(t *testing.T) {
 	}
 	parent := ownCgroup(t, "memory", "busy")
 	defer occupy(t, parent, "sleep", "1000")()
-	refuses(t, program(t, "run", "--cgroup-parent", testParent+"/busy", "true"), exitRuntimeError,
+	refuses(t, program(t, "run", "--cgroup-parent", testParent+"/busy", "true"), container.RuntimeError,
 		parent+"/cgroup.subtree_control", "device or resource busy", "no internal processes", "move them into a child")
 	if entries := tree(parent, true); len(entries) != 1 {
 		t.Errorf("left in the parent: %q", entries[1:])
-	}
-}
-
-// A limit below what is in use: version 1 refuses and keeps the old one,
-// version 2 takes it and kills.
-func TestLimitBelowUsage(t *testing.T) {
-	kernelTest(t)
-	dir := ownCgroup(t, "memory", "full")
-	version, _ := controllersHere(t)
-	limit, usage := filepath.Join(dir, "memory.limit_in_bytes"), "memory.usage_in_bytes"
-	if version == 2 {
-		limit, usage = filepath.Join(dir, "memory.max"), "memory.current"
-		enableFor(t, filepath.Dir(dir), "memory")
-		if err := write(filepath.Join(dir, "memory.swap.max"), "0"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := write(limit, fmt.Sprint(64<<20)); err != nil {
-		t.Fatal(err)
-	}
-	if version == 1 { // where it can swap, the kernel makes room instead
-		if err := write(filepath.Join(dir, "memory.swappiness"), "0"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	defer occupy(t, dir, testBinary(t), "hog", "--hold", "1h", "20m")()
-	poll(t, "20 MiB are in use", func() bool {
-		var n int64
-		fmt.Sscan(readFile(t, filepath.Join(dir, usage)), &n)
-		return n >= 20<<20
-	})
-	err := write(limit, "10485760")
-	if version == 2 {
-		if err != nil {
-			t.Error(err)
-		}
-		poll(t, "the hog is killed", func() bool { return readFile(t, filepath.Join(dir, "cgroup.procs")) == "" })
-		return
-	}
-	if err == nil {
-		t.Fatal("the kernel took a limit below usage")
-	}
-	for _, word := range []string{limit, `"10485760"`, "device or resource busy", "usage"} {
-		if !strings.Contains(err.Error(), word) {
-			t.Errorf("%q does not say %s", err, word)
-		}
-	}
-	if got := readFile(t, limit); got != fmt.Sprint(64<<20) {
-		t.Errorf("the old limit has become %s", got)
 	}
 }

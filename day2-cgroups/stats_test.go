@@ -3,11 +3,18 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/go-docker/day2-cgroups/container"
+	"example.com/go-docker/day2-cgroups/usage"
 )
 
 // statsOf is stats --format json, as ids and their figures.
@@ -33,8 +40,8 @@ func TestStats(t *testing.T) {
 	hog := begin(t, contained(t, "-m", "64m", "sh", "-c", `echo ready; exec "$0" hog --hold 1h 20m`, testBinary(t)))
 	busy := begin(t, contained(t, "--cpus", "0.5", "sh", "-c", `sleep 1000 & sleep 1000 & echo ready; while :; do :; done`))
 	poll(t, "the hog has its memory", func() bool {
-		usage, err := readUsage(hogVersion(t), hog.Dirs)
-		return err == nil && usage.Memory >= 20<<20
+		used, err := usage.Read(hogVersion(t), hog.Dirs)
+		return err == nil && used.Memory >= 20<<20
 	})
 
 	all := statsOf(t)
@@ -68,11 +75,11 @@ func TestStats(t *testing.T) {
 		t.Errorf("%+v", table)
 	}
 
-	refuses(t, program(t, "stats", "no-such"), exitRuntimeError, `no such container: "no-such"`)
-	refuses(t, program(t, "stats", hog.ID, "no-such"), exitRuntimeError, `no such container: "no-such"`)
-	refuses(t, program(t, "stats", ""), exitRuntimeError, "more than one")
+	refuses(t, program(t, "stats", "no-such"), container.RuntimeError, `no such container: "no-such"`)
+	refuses(t, program(t, "stats", hog.ID, "no-such"), container.RuntimeError, `no such container: "no-such"`)
+	refuses(t, program(t, "stats", ""), container.RuntimeError, "more than one")
 	hog.end()
-	refuses(t, program(t, "stats", hog.ID), exitRuntimeError, "no such container")
+	refuses(t, program(t, "stats", hog.ID), container.RuntimeError, "no such container")
 	busy.murder() // and with it the container
 	if all := statsOf(t); len(all) != 0 {
 		t.Errorf("of the dead: %+v", all)
@@ -90,7 +97,7 @@ func TestStatsOfNone(t *testing.T) {
 	if got := finish(t, program(t, "stats")); got.status != 0 || strings.Count(got.stdout, "\n") != 1 || got.stderr != "" {
 		t.Errorf("%+v", got)
 	}
-	refuses(t, program(t, "stats", "--format", "xml"), exitRuntimeError, "--format", "xml")
+	refuses(t, program(t, "stats", "--format", "xml"), container.RuntimeError, "--format", "xml")
 }
 
 // On a terminal the table is drawn again and again, until ^C.
@@ -110,11 +117,11 @@ func TestStatsStream(t *testing.T) {
 
 func TestCompare(t *testing.T) {
 	then := time.Now()
-	before := []reading{{"old", then, Usage{CPU: 1_000_000}}, {"gone", then, Usage{}}}
+	before := []reading{{"old", then, usage.Usage{CPU: 1_000_000}}, {"gone", then, usage.Usage{}}}
 	after := []reading{
-		{"old", then.Add(2 * time.Second), Usage{CPU: 2_500_000, Memory: 100, Cache: 30, MemoryLimit: 200, Pids: 3}},
+		{"old", then.Add(2 * time.Second), usage.Usage{CPU: 2_500_000, Memory: 100, Cache: 30, MemoryLimit: 200, Pids: 3}},
 		// The two are not read at the same moment, and one has no limit.
-		{"new", then.Add(2 * time.Second), Usage{CPU: 5, Memory: 100, Cache: 130, MemoryLimit: math.MaxInt64}},
+		{"new", then.Add(2 * time.Second), usage.Usage{CPU: 5, Memory: 100, Cache: 130, MemoryLimit: math.MaxInt64}},
 	}
 	got := compare(before, after)
 	want := []stat{{ID: "old", CPU: 75, MemoryBytes: 70, LimitBytes: 200, Pids: 3}, {ID: "new"}}
@@ -124,5 +131,41 @@ func TestCompare(t *testing.T) {
 	var out bytes.Buffer
 	if err := printStatsJSON(&out, got[:1]); err != nil || out.String() != `{"id":"old","cpu_percent":75,"memory_bytes":70,"memory_limit_bytes":200,"pids":3}`+"\n" {
 		t.Errorf("%v: %s", err, &out)
+	}
+}
+
+// A cgroup may go away between open and read: no such device, says the kernel.
+// To a reader that is the same as if it had gone before.
+func TestUsageWhileRemoved(t *testing.T) {
+	kernelTest(t)
+	version, controllers := controllersHere(t)
+	dir := filepath.Join(controllers["memory"].Mount, testParent)
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = os.Mkdir(dir, 0o755)
+				_ = os.Remove(dir)
+			}
+		}
+	}()
+	gone := 0
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+		_, err := usage.Read(version, map[string]string{"memory": dir})
+		if errors.Is(err, fs.ErrNotExist) {
+			gone++
+		} else if err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(stop)
+	<-stopped
+	if gone == 0 {
+		t.Error("it was never gone: this proves nothing")
 	}
 }

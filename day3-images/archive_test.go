@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,12 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/store"
 	"github.com/creack/pty"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -23,72 +30,78 @@ func (p *imageParts) ociFiles(t testing.TB, annotations map[string]string) map[s
 	config, manifest := p.documents(t)
 	files := map[string]string{"oci-layout": `{"imageLayoutVersion":"1.0.0"}`}
 	for _, blob := range append([][]byte{config, manifest}, p.layers...) {
-		files["blobs/sha256/"+sha256Of(blob).Hex] = string(blob)
+		files["blobs/sha256/"+image.SHA256(blob).Hex] = string(blob)
 	}
-	entry := v1.Descriptor{MediaType: p.manifest.MediaType, Digest: sha256Of(manifest), Size: int64(len(manifest)), Annotations: annotations}
+	entry := v1.Descriptor{MediaType: p.manifest.MediaType, Digest: image.SHA256(manifest), Size: int64(len(manifest)), Annotations: annotations}
 	files["index.json"] = string(asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{entry}}))
 	return files
 }
 
 // dockerFiles are those of what docker save wrote before Docker 25.
+// A dockerEntry is an entry of manifest.json.
+type dockerEntry struct {
+	Config           string
+	RepoTags, Layers []string
+}
+
 func (p *imageParts) dockerFiles(t testing.TB, tags ...string) map[string]string {
 	config, _ := p.documents(t)
-	files := map[string]string{sha256Of(config).Hex + ".json": string(config)}
-	entry := dockerImage{Config: sha256Of(config).Hex + ".json", RepoTags: tags}
+	files := map[string]string{image.SHA256(config).Hex + ".json": string(config)}
+	entry := dockerEntry{Config: image.SHA256(config).Hex + ".json", RepoTags: tags}
 	for i, layer := range p.layers {
 		name := fmt.Sprintf("%064d/layer.tar", i)
 		files[name] = string(layer)
 		entry.Layers = append(entry.Layers, name)
 	}
-	files["manifest.json"] = string(asJSON(t, []dockerImage{entry}))
+	files["manifest.json"] = string(asJSON(t, []dockerEntry{entry}))
 	return files
 }
 
 func tarOf(t testing.TB, files map[string]string) []byte {
-	var entries []tarEntry
+	var entries []testkit.Entry
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		entries = append(entries, tarFile(name, files[name]))
+		entries = append(entries, testkit.File(name, files[name]))
 	}
-	return makeTar(t, entries...)
+	return testkit.Tar(t, entries...)
 }
 
-func (s *store) loadBytes(t testing.TB, archive []byte) ([]string, error) {
+func (s testStore) loadBytes(t testing.TB, content []byte) ([]string, error) {
 	t.Helper()
-	return s.load(t.Context(), bytes.NewReader(archive), hostPlatform())
+	return archive.Load(t.Context(), s.Store, bytes.NewReader(content), image.HostPlatform())
 }
 
 func TestLoad(t *testing.T) {
 	needRoot(t)
-	containerd := map[string]string{annotationContainerd: "docker.io/library/app:1", annotationName: "1"}
+	containerd := map[string]string{store.AnnotationContainerd: "docker.io/library/app:1", store.AnnotationName: "1"}
 	for name, test := range map[string]struct {
-		archive func(p *imageParts) []byte
-		names   []string
+		Saver func(p *imageParts) []byte
+		names []string
 	}{
 		"oci": {func(p *imageParts) []byte {
-			return tarOf(t, p.ociFiles(t, map[string]string{annotationName: "localhost:5000/app:1"}))
+			return tarOf(t, p.ociFiles(t, map[string]string{store.AnnotationName: "localhost:5000/app:1"}))
 		}, []string{"localhost:5000/app:1"}},
 		"oci, named as containerd does it": {func(p *imageParts) []byte { return tarOf(t, p.ociFiles(t, containerd)) }, []string{"app:1"}},
 		"oci without a name":               {func(p *imageParts) []byte { return tarOf(t, p.ociFiles(t, nil)) }, nil},
 		"oci with a name that is none": {func(p *imageParts) []byte {
-			return tarOf(t, p.ociFiles(t, map[string]string{annotationName: "../x"}))
+			return tarOf(t, p.ociFiles(t, map[string]string{store.AnnotationName: "../x"}))
 		}, nil},
-		"oci in gzip":     {func(p *imageParts) []byte { return gzipped(t, tarOf(t, p.ociFiles(t, containerd))) }, []string{"app:1"}},
+		"oci in gzip":     {func(p *imageParts) []byte { return testkit.Gzipped(t, tarOf(t, p.ociFiles(t, containerd))) }, []string{"app:1"}},
 		"docker":          {func(p *imageParts) []byte { return tarOf(t, p.dockerFiles(t, "app:1", "app:2")) }, []string{"app:1", "app:2"}},
-		"docker in zstd":  {func(p *imageParts) []byte { return zstded(t, tarOf(t, p.dockerFiles(t, "app:1"))) }, []string{"app:1"}},
+		"docker in zstd":  {func(p *imageParts) []byte { return testkit.Zstded(t, tarOf(t, p.dockerFiles(t, "app:1"))) }, []string{"app:1"}},
 		"docker, no name": {func(p *imageParts) []byte { return tarOf(t, p.dockerFiles(t)) }, nil},
 		"docker, manifest.json last, ./ before names": {func(p *imageParts) []byte {
 			files := p.dockerFiles(t, "app:1")
-			var entries []tarEntry
+			var entries []testkit.Entry
 			for _, name := range slices.Backward(slices.Sorted(maps.Keys(files))) {
-				entries = append(entries, tarFile("./"+name, files[name]))
+				entries = append(entries, testkit.File("./"+name, files[name]))
 			}
-			slices.SortFunc(entries, func(a, b tarEntry) int { return strings.Compare(a.Name, b.Name) })
-			return makeTar(t, entries...)
+			slices.SortFunc(entries, func(a, b testkit.Entry) int { return strings.Compare(a.Name, b.Name) })
+			return testkit.Tar(t, entries...)
 		}, []string{"app:1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, p := emptyStore(t), smallImage(t)
-			done, err := s.loadBytes(t, test.archive(p))
+			done, err := s.loadBytes(t, test.Saver(p))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +116,7 @@ func TestLoad(t *testing.T) {
 				t.Errorf("loaded %q, want %q", done, want)
 			}
 			for _, ref := range append(test.names, p.manifest.Config.Digest.String()) {
-				if img, err := s.resolve(ref); err != nil || !slices.Equal(img.Config.RootFS.DiffIDs, p.config.RootFS.DiffIDs) {
+				if img, err := s.Resolve(ref); err != nil || !slices.Equal(img.Config.RootFS.DiffIDs, p.config.RootFS.DiffIDs) {
 					t.Errorf("%s: %+v, %v", ref, img, err)
 				}
 			}
@@ -116,9 +129,9 @@ func TestLoad(t *testing.T) {
 func TestLoadLinks(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	base := makeTar(t, tarFile("base", "x"))
-	one, two := makeImage(t, base, makeTar(t, tarFile("one", ""))), makeImage(t, base, makeTar(t, tarFile("two", "")))
-	var entries []tarEntry
+	base := testkit.Tar(t, testkit.File("base", "x"))
+	one, two := makeImage(t, base, testkit.Tar(t, testkit.File("one", ""))), makeImage(t, base, testkit.Tar(t, testkit.File("two", "")))
+	var entries []testkit.Entry
 	var table []json.RawMessage
 	for i, p := range []*imageParts{one, two} {
 		files := p.dockerFiles(t, fmt.Sprint("app:", i))
@@ -126,27 +139,27 @@ func TestLoadLinks(t *testing.T) {
 		table = append(table, json.RawMessage(text[1:len(text)-1]))
 		delete(files, "manifest.json")
 		for _, name := range slices.Sorted(maps.Keys(files)) {
-			e := tarFile(strings.Replace(name, "00", fmt.Sprintf("%d0", i), 1), files[name])
+			e := testkit.File(strings.Replace(name, "00", fmt.Sprintf("%d0", i), 1), files[name])
 			if strings.HasSuffix(name, ".json") {
 				e.Name = name
 			}
-			if i == 1 && e.content == string(base) {
-				e = tarSymlink(e.Name, "../"+fmt.Sprintf("%064d/layer.tar", 0))
+			if i == 1 && e.Content == string(base) {
+				e = testkit.Symlink(e.Name, "../"+fmt.Sprintf("%064d/layer.tar", 0))
 			}
 			entries = append(entries, e)
 		}
 	}
-	entries = append(entries, tarFile("manifest.json", string(asJSON(t, table))))
-	done, err := s.loadBytes(t, makeTar(t, entries...))
+	entries = append(entries, testkit.File("manifest.json", string(asJSON(t, table))))
+	done, err := s.loadBytes(t, testkit.Tar(t, entries...))
 	if err != nil || len(done) != 2 {
 		t.Fatal(done, err)
 	}
 	for i, p := range []*imageParts{one, two} {
-		if img, err := s.resolve(fmt.Sprint("app:", i)); err != nil || !slices.Equal(img.Config.RootFS.DiffIDs, p.config.RootFS.DiffIDs) {
+		if img, err := s.Resolve(fmt.Sprint("app:", i)); err != nil || !slices.Equal(img.Config.RootFS.DiffIDs, p.config.RootFS.DiffIDs) {
 			t.Errorf("app:%d: %+v, %v", i, img, err)
 		}
 	}
-	if layers, _ := os.ReadDir(s.path("layers/sha256")); len(layers) != 3 {
+	if layers, _ := os.ReadDir(s.Path("layers/sha256")); len(layers) != 3 {
 		t.Errorf("%d layers, want the base once and two others", len(layers))
 	}
 	sound(t, s)
@@ -156,27 +169,27 @@ func TestLoadPlatform(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
 	files, index := map[string]string{}, v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
-	for _, p := range []v1.Platform{{OS: "linux", Architecture: "s390x"}, hostPlatform()} {
-		app := makeImage(t, makeTar(t, tarFile("for", p.Architecture)))
+	for _, p := range []v1.Platform{{OS: "linux", Architecture: "s390x"}, image.HostPlatform()} {
+		app := makeImage(t, testkit.Tar(t, testkit.File("for", p.Architecture)))
 		app.config.Architecture = p.Architecture
 		maps.Copy(files, app.ociFiles(t, nil))
 		_, manifest := app.documents(t)
-		index.Manifests = append(index.Manifests, v1.Descriptor{Digest: sha256Of(manifest), Size: int64(len(manifest)), Platform: &p})
+		index.Manifests = append(index.Manifests, v1.Descriptor{Digest: image.SHA256(manifest), Size: int64(len(manifest)), Platform: &p})
 	}
 	list := asJSON(t, index)
-	files["blobs/sha256/"+sha256Of(list).Hex] = string(list)
+	files["blobs/sha256/"+image.SHA256(list).Hex] = string(list)
 	files["index.json"] = string(asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{
-		MediaType: types.OCIImageIndex, Digest: sha256Of(list), Size: int64(len(list)), Annotations: map[string]string{annotationName: "app:1"},
+		MediaType: types.OCIImageIndex, Digest: image.SHA256(list), Size: int64(len(list)), Annotations: map[string]string{store.AnnotationName: "app:1"},
 	}}}))
 	archive := filepath.Join(t.TempDir(), "a.tar")
 	if err := os.WriteFile(archive, tarOf(t, files), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, arch := range []string{hostPlatform().Architecture, "s390x"} {
+	for _, arch := range []string{image.HostPlatform().Architecture, "s390x"} {
 		if got := ok(t, s, "load", "-i", archive, "--platform", "linux/"+arch); got != "Loaded image: app:1\n" {
 			t.Errorf("printed %q", got)
 		}
-		if img, err := s.resolve("app:1"); err != nil || img.Config.Architecture != arch {
+		if img, err := s.Resolve("app:1"); err != nil || img.Config.Architecture != arch {
 			t.Errorf("for %s: %+v, %v", arch, img, err)
 		}
 	}
@@ -194,18 +207,20 @@ func TestLoadRefuses(t *testing.T) {
 	}
 	blob := func(p *imageParts, i int) string { return "blobs/sha256/" + p.manifest.Layers[i].Digest.Hex }
 	for name, test := range map[string]struct {
-		archive func(p *imageParts) []byte
-		want    string
+		Saver func(p *imageParts) []byte
+		want  string
 	}{
-		"nothing":        {func(p *imageParts) []byte { return nil }, "not an image archive"},
-		"no tar":         {func(p *imageParts) []byte { return text(5000) }, "read the archive"},
-		"a root tar":     {func(p *imageParts) []byte { return makeTar(t, tarFile("bin/sh", "")) }, "import takes the tar"},
-		"cut off":        {func(p *imageParts) []byte { return tarOf(t, p.ociFiles(t, nil))[:5000] }, "read the archive"},
-		"gzip cut off":   {func(p *imageParts) []byte { return gzipped(t, tarOf(t, p.ociFiles(t, nil)))[:5000] }, "read the archive"},
-		"xz":             {func(p *imageParts) []byte { return []byte("\xfd7zXZ\x00abcdefg") }, "unxz"},
-		"a long name":    {func(p *imageParts) []byte { return makeTar(t, tarFile(strings.Repeat("long", 150), "")) }, "a name of 600 bytes"},
-		"a long link":    {func(p *imageParts) []byte { return makeTar(t, tarSymlink("a", strings.Repeat("n/", 300))) }, "a name of 601 bytes"},
-		"a file twice":   {func(p *imageParts) []byte { return makeTar(t, tarFile("index.json", ""), tarFile("./index.json", "")) }, "twice"},
+		"nothing":      {func(p *imageParts) []byte { return nil }, "not an image archive"},
+		"no tar":       {func(p *imageParts) []byte { return testkit.Text(5000) }, "read the archive"},
+		"a root tar":   {func(p *imageParts) []byte { return testkit.Tar(t, testkit.File("bin/sh", "")) }, "import takes the tar"},
+		"cut off":      {func(p *imageParts) []byte { return tarOf(t, p.ociFiles(t, nil))[:5000] }, "read the archive"},
+		"gzip cut off": {func(p *imageParts) []byte { return testkit.Gzipped(t, tarOf(t, p.ociFiles(t, nil)))[:5000] }, "read the archive"},
+		"xz":           {func(p *imageParts) []byte { return []byte("\xfd7zXZ\x00abcdefg") }, "unxz"},
+		"a long name":  {func(p *imageParts) []byte { return testkit.Tar(t, testkit.File(strings.Repeat("long", 150), "")) }, "a name of 600 bytes"},
+		"a long link":  {func(p *imageParts) []byte { return testkit.Tar(t, testkit.Symlink("a", strings.Repeat("n/", 300))) }, "a name of 601 bytes"},
+		"a file twice": {func(p *imageParts) []byte {
+			return testkit.Tar(t, testkit.File("index.json", ""), testkit.File("./index.json", ""))
+		}, "twice"},
 		"a changed blob": {func(p *imageParts) []byte { f := p.ociFiles(t, nil); return edit(f, blob(p, 2), "3", "4") }, "is not in the archive, or"},
 		"a missing blob": {func(p *imageParts) []byte { f := p.ociFiles(t, nil); delete(f, blob(p, 1)); return tarOf(t, f) }, "is not in the archive"},
 		"a wrong size": {func(p *imageParts) []byte {
@@ -226,7 +241,7 @@ func TestLoadRefuses(t *testing.T) {
 		}, "ambiguous"},
 		"a long index.json": {func(p *imageParts) []byte {
 			f := p.ociFiles(t, nil)
-			return edit(f, "index.json", `{`, `{`+strings.Repeat(" ", maxDocument))
+			return edit(f, "index.json", `{`, `{`+strings.Repeat(" ", image.MaxDocument))
 		}, "index.json"},
 		"docker: no such layer": {func(p *imageParts) []byte {
 			f := p.dockerFiles(t, "app:1")
@@ -244,26 +259,26 @@ func TestLoadRefuses(t *testing.T) {
 			return tarOf(t, f)
 		}, "manifest.json"},
 		"docker: links in a circle": {func(p *imageParts) []byte {
-			return makeTar(t, tarSymlink("manifest.json", "b"), tarSymlink("b", "manifest.json"))
+			return testkit.Tar(t, testkit.Symlink("manifest.json", "b"), testkit.Symlink("b", "manifest.json"))
 		}, "not an image archive"},
 		"docker: a link out": {func(p *imageParts) []byte {
-			return makeTar(t, tarSymlink("manifest.json", "/etc/hostname"))
+			return testkit.Tar(t, testkit.Symlink("manifest.json", "/etc/hostname"))
 		}, "not an image archive"},
 		"a layer that leads out": {func(p *imageParts) []byte {
-			return tarOf(t, makeImage(t, makeTar(t, tarFile("../../../../../../tmp/out", ""))).ociFiles(t, nil))
+			return tarOf(t, makeImage(t, testkit.Tar(t, testkit.File("../../../../../../tmp/out", ""))).ociFiles(t, nil))
 		}, ".."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := emptyStore(t)
 			archive := filepath.Join(t.TempDir(), "archive.tar")
-			if err := os.WriteFile(archive, test.archive(smallImage(t)), 0o600); err != nil {
+			if err := os.WriteFile(archive, test.Saver(smallImage(t)), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			got := finish(t, onStore(s, "load", "-i", archive))
-			if got.status != exitRuntimeError || got.stdout != "" || !strings.Contains(got.stderr, test.want) || strings.Count(got.stderr, "\n") != 1 {
+			if got.status != container.RuntimeError || got.stdout != "" || !strings.Contains(got.stderr, test.want) || strings.Count(got.stderr, "\n") != 1 {
 				t.Errorf("%+q, want status 125 and one line about %q", got, test.want)
 			}
-			if index, err := s.readIndex(); err != nil || len(index.Manifests) > 0 {
+			if index, err := s.ReadIndex(); err != nil || len(index.Manifests) > 0 {
 				t.Errorf("in the index: %+v, %v", index, err)
 			}
 			sound(t, s)
@@ -277,12 +292,12 @@ func TestLoadTooManyFiles(t *testing.T) {
 	s := emptyStore(t)
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	for i := range maxArchiveEntries + 1 {
+	for i := range 1<<16 + 1 {
 		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: fmt.Sprint(i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.loadBytes(t, gzipped(t, b.Bytes())); err == nil || !strings.Contains(err.Error(), "65536 files") {
+	if _, err := s.loadBytes(t, testkit.Gzipped(t, b.Bytes())); err == nil || !strings.Contains(err.Error(), "65536 files") {
 		t.Errorf("got %v", err)
 	}
 	sound(t, s)
@@ -295,11 +310,11 @@ func TestSaveAndLoad(t *testing.T) {
 	if _, err := from.loadBytes(t, tarOf(t, smallImage(t).dockerFiles(t, "app:1", "localhost:5000/other:2"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := from.addLayer(nil, writeTar(t, tarFile("x", "")), func(*v1.ConfigFile) {}, "second"); err != nil {
+	if _, err := commit.AddLayer(context.Background(), from.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "second"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, format := range []string{dockerArchive, ociArchive} {
+	for _, format := range []string{archive.DockerArchive, archive.OCIArchive} {
 		file := filepath.Join(dir, format)
 		ok(t, from, "save", "--format", format, "-o", file, "app:1", "localhost:5000/other:2", "second")
 		to := emptyStore(t)
@@ -320,12 +335,12 @@ func TestSaveAndLoad(t *testing.T) {
 			t.Errorf("%s: two saves differ", format)
 		}
 		names := namesIn(t, first)
-		if slices.Contains(names, "manifest.json") != (format == dockerArchive) || !slices.Contains(names, "oci-layout") {
+		if slices.Contains(names, "manifest.json") != (format == archive.DockerArchive) || !slices.Contains(names, "oci-layout") {
 			t.Errorf("%s: has %q", format, names)
 		}
 	}
 	// By ID there is no name.
-	img, err := from.resolve("second")
+	img, err := from.Resolve("second")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,14 +349,14 @@ func TestSaveAndLoad(t *testing.T) {
 	if got := ok(t, to, "load", "-q", "-i", dir+"/id"); got != "" {
 		t.Errorf("load -q printed %q", got)
 	}
-	if same, err := to.resolve(shortID(img.ID)); err != nil || len(same.Names) > 0 {
+	if same, err := to.Resolve(image.ShortID(img.ID)); err != nil || len(same.Names) > 0 {
 		t.Errorf("%+v, %v", same, err)
 	}
 }
 
-func namesIn(t testing.TB, archive []byte) (names []string) {
+func namesIn(t testing.TB, content []byte) (names []string) {
 	t.Helper()
-	for r := tar.NewReader(bytes.NewReader(archive)); ; {
+	for r := tar.NewReader(bytes.NewReader(content)); ; {
 		header, err := r.Next()
 		if err == io.EOF {
 			return names
@@ -356,7 +371,7 @@ func namesIn(t testing.TB, archive []byte) (names []string) {
 func TestSaveRefuses(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := s.addLayer(nil, writeTar(t, tarFile("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
+	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -385,7 +400,7 @@ func TestSaveRefuses(t *testing.T) {
 func TestArchivesAndTerminals(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := s.addLayer(nil, writeTar(t, tarFile("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
+	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"save", "x"}, {"load"}, {"import", "-"}} {
@@ -397,42 +412,8 @@ func TestArchivesAndTerminals(t *testing.T) {
 		defer master.Close()
 		defer slave.Close()
 		cmd.Stdin, cmd.Stdout = slave, slave
-		if got := finish(t, cmd); got.status != exitRuntimeError || !strings.Contains(got.stderr, "terminal") {
+		if got := finish(t, cmd); got.status != container.RuntimeError || !strings.Contains(got.stderr, "terminal") {
 			t.Errorf("%q: %+q", args, got)
 		}
 	}
-}
-
-// Whatever an archive says, it is loaded or refused; nothing is made outside.
-func FuzzArchive(f *testing.F) {
-	p := smallImage(f)
-	f.Add([]byte(p.ociFiles(f, nil)["index.json"]), []byte(asJSON(f, p.config)), "blobs/sha256/x")
-	f.Add([]byte(p.dockerFiles(f, "a:1")["manifest.json"]), []byte(asJSON(f, p.config)), "../../x")
-	f.Fuzz(func(t *testing.T, index, other []byte, name string) {
-		entries := []tarEntry{tarFile("index.json", string(index)), tarFile("manifest.json", string(index)), tarFile("blob", string(other))}
-		if !strings.ContainsRune(name, 0) && name != "" {
-			entries = append(entries, tarSymlink("link", name), tarHardLink("other", name))
-		}
-		for _, skip := range []int{0, 1} { // as an OCI archive, then as Docker's
-			dir := t.TempDir()
-			a, err := spoolArchive(bytes.NewReader(makeTar(t, entries[skip:]...)), dir)
-			if err != nil {
-				continue
-			}
-			for _, file := range a.byName {
-				if filepath.Dir(file.path) != dir {
-					t.Errorf("%s is outside", file.path)
-				}
-			}
-			images, err := a.images(hostPlatform())
-			if err != nil {
-				continue
-			}
-			for _, img := range images {
-				if _, err := parseManifest(img.text); err != nil {
-					t.Errorf("accepted %s: %v", img.text, err)
-				}
-			}
-		}
-	})
 }

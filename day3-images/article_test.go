@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	"github.com/creack/pty"
 )
 
@@ -13,7 +14,7 @@ import (
 func rootTar(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "busybox.tar")
-	if err := os.WriteFile(path, makeTar(t, busyboxFiles(t)...), 0o600); err != nil {
+	if err := os.WriteFile(path, testkit.Tar(t, busyboxFiles(t)...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

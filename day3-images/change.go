@@ -8,11 +8,11 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-func changeFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "change", Aliases: []string{"c"}, Usage: "a Dockerfile `INSTRUCTION` for the image: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, VOLUME or WORKDIR"}
+func changeFlag() urfave.Flag {
+	return &urfave.StringSliceFlag{Name: "change", Aliases: []string{"c"}, Usage: "apply a Dockerfile `INSTRUCTION`, like CMD, ENV, LABEL or USER"}
 }
 
 // parseChanges reads the instructions of -c and returns what they do.

@@ -9,23 +9,27 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/interrupt"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-var commitCommand = &cli.Command{
+var commitCommand = &urfave.Command{
 	Name:      "commit",
 	Usage:     "make an image of what a container has changed",
 	ArgsUsage: "CONTAINER [NAME[:TAG]]",
 	Description: "The container's upper directory becomes one more layer on top of its image.\n" +
 		"With -o, the container's whole file system is written to a tar, and no image is made.",
-	Flags: []cli.Flag{
+	Flags: []urfave.Flag{
 		changeFlag(),
-		&cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
-		&cli.StringFlag{Name: "author", Aliases: []string{"a"}, Usage: "`NAME` of who made it"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write a tar to `FILE`, - for standard output"},
+		&urfave.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
+		&urfave.StringFlag{Name: "author", Aliases: []string{"a"}, Usage: "`NAME` of who made it"},
+		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write a tar to `FILE`, - for standard output"},
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() < 1 || ctx.NArg() > 2 {
 			return errors.New("commit requires a container, and a name at most: see commit --help")
 		}
@@ -42,23 +46,23 @@ var commitCommand = &cli.Command{
 		if os.Geteuid() != 0 {
 			return errNotRoot
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
-		c, err := s.findContainer(ctx.Args().First())
+		c, err := s.FindContainer(ctx.Args().First())
 		if err != nil {
 			return err
 		}
-		base, err := s.resolve(c.Image)
+		base, err := s.Resolve(c.Image)
 		if err != nil {
 			return fmt.Errorf("commit %s: its image: %w", c.ID, err)
 		}
 		return interruptible(func(until context.Context) error {
 			if ctx.IsSet("output") {
-				return writeOutput(ctx.String("output"), func(w io.Writer) error { return s.export(c, base, writeUntil(until, w)) })
+				return archive.WriteOutput(ctx.String("output"), func(w io.Writer) error { return archive.Export(until, s, c, base, interrupt.Writer(until, w)) })
 			}
-			img, err := s.commit(until, c, base, ctx.Args().Get(1), func(config *v1.ConfigFile) {
+			img, err := commit.Commit(until, s, c, base, ctx.Args().Get(1), func(config *v1.ConfigFile) {
 				last := &config.History[len(config.History)-1]
 				config.Author, last.Author = ctx.String("author"), ctx.String("author")
 				last.Comment = ctx.String("message")
@@ -82,14 +86,4 @@ func checkSeriesUsage(changes []string) error {
 		}
 	}
 	return nil
-}
-
-// commit adds the container's upper directory to its image.
-func (s *store) commit(ctx context.Context, c *containerDir, base *image, name string, config func(*v1.ConfigFile)) (*image, error) {
-	return s.addLayerUntil(ctx, base, func(w io.Writer) error {
-		return packLayer(w, filepath.Join(c.Dir, "upper"))
-	}, func(file *v1.ConfigFile) {
-		file.History[len(file.History)-1].CreatedBy = strings.Join(c.Args, " ")
-		config(file)
-	}, name)
 }

@@ -11,6 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
@@ -111,9 +116,9 @@ func smallRoot(t testing.TB) string {
 func TestImport(t *testing.T) {
 	needRoot(t)
 	dir := smallRoot(t)
-	plain := toolOutput(t, "tar", "-C", dir, "-c", ".")
+	plain := testkit.ToolOutput(t, "tar", "-C", dir, "-c", ".")
 	files := t.TempDir()
-	for name, content := range map[string][]byte{"root.tar": plain, "root.tar.gz": gzipped(t, plain), "root.tar.zst": zstded(t, plain)} {
+	for name, content := range map[string][]byte{"root.tar": plain, "root.tar.gz": testkit.Gzipped(t, plain), "root.tar.zst": testkit.Zstded(t, plain)} {
 		if err := os.WriteFile(filepath.Join(files, name), content, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +131,7 @@ func TestImport(t *testing.T) {
 			cmd.Stdin = bytes.NewReader(plain)
 		}
 		got := finish(t, cmd)
-		img, err := s.resolve("busybox")
+		img, err := s.Resolve("busybox")
 		if err != nil {
 			t.Fatalf("%s: %+q, %v", source, got, err)
 		}
@@ -136,7 +141,7 @@ func TestImport(t *testing.T) {
 			c.History[0].Comment != "first" || c.History[0].CreatedBy != "import "+source {
 			t.Errorf("%s: %+v", source, c)
 		}
-		layer := s.layerPath(c.RootFS.DiffIDs[0])
+		layer := s.LayerPath(c.RootFS.DiffIDs[0])
 		if text, err := os.ReadFile(layer + "/etc/motd"); err != nil || string(text) != "hello\n" {
 			t.Errorf("%s: %q, %v", source, text, err)
 		}
@@ -145,7 +150,7 @@ func TestImport(t *testing.T) {
 		}
 		sound(t, s)
 	}
-	if diffIDs = slices.Compact(diffIDs); len(diffIDs) != 1 || diffIDs[0] != sha256Of(plain) {
+	if diffIDs = slices.Compact(diffIDs); len(diffIDs) != 1 || diffIDs[0] != image.SHA256(plain) {
 		t.Errorf("the same tar has diff IDs %v", diffIDs)
 	}
 }
@@ -153,7 +158,7 @@ func TestImport(t *testing.T) {
 func TestImportRefuses(t *testing.T) {
 	needRoot(t)
 	s, dir := emptyStore(t), t.TempDir()
-	for name, content := range map[string][]byte{"empty": nil, "text": text(3000), "bad.gz": gzipped(t, text(3000))[:500], "out": makeTar(t, tarFile("../x", ""))} {
+	for name, content := range map[string][]byte{"empty": nil, "text": testkit.Text(3000), "bad.gz": testkit.Gzipped(t, testkit.Text(3000))[:500], "out": testkit.Tar(t, testkit.File("../x", ""))} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -173,10 +178,10 @@ func TestImportRefuses(t *testing.T) {
 		"flag provided but not ": {"--unknown"},
 	} {
 		got := finish(t, onStore(s, append([]string{"import"}, args...)...))
-		if got.status != exitRuntimeError || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {
+		if got.status != container.RuntimeError || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {
 			t.Errorf("%q: %+q, want one line about %q", args, got, want)
 		}
-		if index, err := s.readIndex(); err != nil || len(index.Manifests) > 0 {
+		if index, err := s.ReadIndex(); err != nil || len(index.Manifests) > 0 {
 			t.Errorf("%q: in the index: %+v, %v", args, index, err)
 		}
 		sound(t, s)
@@ -185,13 +190,13 @@ func TestImportRefuses(t *testing.T) {
 
 // endedContainer is a container directory as run leaves it, without a run: a
 // file is added, one changed, one deleted, and a directory replaced.
-func endedContainer(t testing.TB, s *store, img *image, id, name string) *containerDir {
+func endedContainer(t testing.TB, s testStore, img *store.Image, id, name string) *store.Container {
 	t.Helper()
-	dirs, err := s.layerDirs(img)
+	dirs, err := s.LayerDirs(t.Context(), img)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &containerDir{ID: id, Name: name, Image: img.ID, Args: []string{"sh", "-c", "change it"}, Dir: s.path("containers", id)}
+	c := &store.Container{ID: id, Name: name, Image: img.ID, Args: []string{"sh", "-c", "change it"}, Dir: s.Path("containers", id)}
 	for _, dir := range []string{"upper", "work", "merged"} {
 		if err := os.MkdirAll(filepath.Join(c.Dir, dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -219,14 +224,14 @@ func TestCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	ok(t, s, "import", "-c", `CMD ["/bin/old"]`, "-c", "ENV A=1", dir, "base")
-	base, err := s.resolve("base")
+	base, err := s.Resolve("base")
 	if err != nil {
 		t.Fatal(err)
 	}
 	const id = "00aa11bb22cc"
 	endedContainer(t, s, base, id, "box")
 	got := ok(t, s, "commit", "-m", "why", "-a", "me", "-c", "ENV B=2", "box", "app:2")
-	img, err := s.resolve("app:2")
+	img, err := s.Resolve("app:2")
 	if err != nil || got != img.ID+"\n" {
 		t.Fatalf("printed %q: %v", got, err)
 	}
@@ -245,7 +250,7 @@ func TestCommit(t *testing.T) {
 		t.Errorf("deleted, and in the layer %q", layer)
 	}
 	// The image without its container is the same.
-	if err := os.RemoveAll(s.path("containers", id)); err != nil {
+	if err := os.RemoveAll(s.Path("containers", id)); err != nil {
 		t.Fatal(err)
 	}
 	again := endedContainer(t, s, img, id, "again")
@@ -267,14 +272,14 @@ func TestCommit(t *testing.T) {
 }
 
 // tarTypes lists what is in a layer.
-func tarTypes(t testing.TB, s *store, blob v1.Descriptor) map[string]byte {
+func tarTypes(t testing.TB, s testStore, blob v1.Descriptor) map[string]byte {
 	t.Helper()
-	file, err := s.openBlob(blob)
+	file, err := s.OpenBlob(blob)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	plain, err := decompress(file)
+	plain, err := layer.Decompress(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,12 +295,12 @@ func tarTypes(t testing.TB, s *store, blob v1.Descriptor) map[string]byte {
 }
 
 // exported lists what commit -o writes for a container.
-func exported(t testing.TB, s *store, id string) []string {
+func exported(t testing.TB, s testStore, id string) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "c.tar")
-	before := toolOutput(t, "cat", "/proc/self/mountinfo")
+	before := testkit.ToolOutput(t, "cat", "/proc/self/mountinfo")
 	ok(t, s, "commit", "-o", file, id)
-	if after := toolOutput(t, "cat", "/proc/self/mountinfo"); !bytes.Equal(before, after) {
+	if after := testkit.ToolOutput(t, "cat", "/proc/self/mountinfo"); !bytes.Equal(before, after) {
 		t.Error("the mount table has changed")
 	}
 	content, err := os.ReadFile(file)
@@ -317,7 +322,7 @@ func TestCommitToTar(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
 	ok(t, s, "import", smallRoot(t), "base")
-	base, err := s.resolve("base")
+	base, err := s.Resolve("base")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +339,7 @@ func TestCommitToTar(t *testing.T) {
 	refused(t, s, "commit -o /root/box/NAME.tar", "commit", "-c", "/root/box", "box")
 	refused(t, s, "lowercase", "commit", "box", "Name")
 	// The container's image is gone, by some accident.
-	if err := os.Remove(s.path("index.json")); err != nil {
+	if err := os.Remove(s.Path("index.json")); err != nil {
 		t.Fatal(err)
 	}
 	refused(t, s, "no such image", "commit", "box", "x")

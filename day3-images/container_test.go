@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -22,7 +25,7 @@ const (
 var applets = strings.Fields("cat chmod chown dd df echo env grep head hostname id kill ls mkdir mknod mount ps pwd readlink rm rmdir sed sh sleep sort stat test touch tr true tty umount wc")
 
 // busyboxFiles are a small root file system.
-func busyboxFiles(t testing.TB) []tarEntry {
+func busyboxFiles(t testing.TB) []testkit.Entry {
 	t.Helper()
 	path, err := exec.LookPath("busybox")
 	need(t, err == nil, "busybox, statically linked")
@@ -30,20 +33,20 @@ func busyboxFiles(t testing.TB) []tarEntry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := []tarEntry{
-		tarDir("bin"), tarFile("bin/busybox", string(content)).mode(0o755),
-		tarDir("etc"), tarFile("etc/passwd", testPasswd), tarFile("etc/group", testGroup),
-		tarDir("root").mode(0o700), tarDir("tmp").mode(0o1777),
+	files := []testkit.Entry{
+		testkit.Dir("bin"), testkit.File("bin/busybox", string(content)).WithMode(0o755),
+		testkit.Dir("etc"), testkit.File("etc/passwd", testPasswd), testkit.File("etc/group", testGroup),
+		testkit.Dir("root").WithMode(0o700), testkit.Dir("tmp").WithMode(0o1777),
 	}
 	for _, name := range applets {
-		files = append(files, tarSymlink("bin/"+name, "busybox"))
+		files = append(files, testkit.Symlink("bin/"+name, "busybox"))
 	}
 	return files
 }
 
 // boxes makes a store for a test that runs containers, with an image called
 // busybox. More files make a second layer, and instructions a configuration.
-func boxes(t testing.TB, more []tarEntry, instructions ...string) *store {
+func boxes(t testing.TB, more []testkit.Entry, instructions ...string) testStore {
 	t.Helper()
 	kernelTest(t)
 	s := emptyStore(t)
@@ -52,9 +55,9 @@ func boxes(t testing.TB, more []tarEntry, instructions ...string) *store {
 		t.Fatal(err)
 	}
 	config := func(file *v1.ConfigFile) { change(&file.Config) }
-	img, err := s.addLayer(nil, writeTar(t, busyboxFiles(t)...), config, "busybox")
+	img, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), config, "busybox")
 	if err == nil && len(more) > 0 {
-		_, err = s.addLayer(img, writeTar(t, more...), config, "busybox")
+		_, err = commit.AddLayer(context.Background(), s.Store, img, testkit.WriteTar(t, more...), config, "busybox")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -63,14 +66,14 @@ func boxes(t testing.TB, more []tarEntry, instructions ...string) *store {
 }
 
 // run is the program's run command, with its cgroups below the tests' own.
-func (s *store) run(t testing.TB, args ...string) *exec.Cmd {
+func (s testStore) run(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
-	return program(t, append([]string{"--root", s.root, "run", "--cgroup-parent", testParent}, args...)...)
+	return program(t, append([]string{"--root", s.Root, "run", "--cgroup-parent", testParent}, args...)...)
 }
 
 // says runs a shell in a container of the image busybox, and wants it to
 // succeed and to print just this.
-func (s *store) says(t testing.TB, want, script string, options ...string) {
+func (s testStore) says(t testing.TB, want, script string, options ...string) {
 	t.Helper()
 	got := finish(t, s.run(t, append(append([]string{"--rm"}, options...), "busybox", "sh", "-c", script)...))
 	if got != (outcome{0, want, ""}) {
@@ -79,9 +82,9 @@ func (s *store) says(t testing.TB, want, script string, options ...string) {
 }
 
 // kept lists the containers that are in the store.
-func (s *store) kept(t testing.TB) (names []string) {
+func (s testStore) kept(t testing.TB) (names []string) {
 	t.Helper()
-	entries, err := os.ReadDir(s.path("containers"))
+	entries, err := os.ReadDir(s.Path("containers"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +95,7 @@ func (s *store) kept(t testing.TB) (names []string) {
 }
 
 func TestRunStatus(t *testing.T) {
-	s := boxes(t, []tarEntry{tarFile("bin/text", "no program").mode(0o755), tarFile("bin/closed", "#!/bin/sh\n")})
+	s := boxes(t, []testkit.Entry{testkit.File("bin/text", "no program").WithMode(0o755), testkit.File("bin/closed", "#!/bin/sh\n")})
 	for _, test := range []struct {
 		args   []string
 		status int
@@ -110,6 +113,8 @@ func TestRunStatus(t *testing.T) {
 		{[]string{"-u", "1:nosuch", "busybox", "id"}, 125, "nosuch"},
 		{[]string{"-w", "relative", "busybox", "id"}, 125, "not an absolute path"},
 		{[]string{"-w", "/etc/passwd", "busybox", "id"}, 125, "not a directory"},
+		{[]string{"--hostname", "a\n6.6.6.6 b", "busybox", "id"}, 125, "invalid --hostname"},
+		{[]string{"--hostname", "a\tb", "busybox", "id"}, 125, "invalid --hostname"},
 		{[]string{"--name", "-x", "busybox", "id"}, 125, "invalid --name"},
 		{[]string{"-v", "x:/y", "busybox", "id"}, 125, "not an absolute path"},
 		{[]string{"-m", "1k", "busybox", "id"}, 125, "memory"},
@@ -132,7 +137,7 @@ func TestRunStatus(t *testing.T) {
 // What the image's configuration says holds unless the command line says
 // something else.
 func TestImageConfig(t *testing.T) {
-	s := boxes(t, []tarEntry{tarDir("srv"), tarDir("srv/web").owned(1234, 1235)},
+	s := boxes(t, []testkit.Entry{testkit.Dir("srv"), testkit.Dir("srv/web").OwnedBy(1234, 1235)},
 		`ENTRYPOINT ["/bin/sh","-c"]`, `CMD ["id -un; pwd; env | grep -v TERM | sort"]`, "ENV A=1 B=2", "WORKDIR /srv/web", "USER web")
 	path := "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
 	for _, test := range []struct {
@@ -146,6 +151,7 @@ func TestImageConfig(t *testing.T) {
 		{[]string{"--entrypoint", "/bin/echo"}, []string{"-n", "x"}, "x"},
 		{[]string{"--entrypoint", ""}, []string{"echo", "y"}, "y\n"},
 		{[]string{"-w", "/made/for it"}, []string{"pwd"}, "/made/for it\n"},
+		{[]string{"-w", "/missing/../etc/passwd/../x/./"}, []string{"pwd; test -e /missing || echo not made"}, "/etc/x\nnot made\n"},
 		{[]string{"-u", "web"}, []string{"id"}, "uid=1234(web) gid=1235(web) groups=77(extra),1235(web)\n"},
 		{[]string{"-u", "web:staff"}, []string{"id"}, "uid=1234(web) gid=50(staff) groups=50(staff)\n"},
 		{[]string{"-u", "4321"}, []string{"id; echo $HOME"}, "uid=4321 gid=0(root) groups=0(root)\n/\n"},
@@ -179,7 +185,7 @@ func TestNames(t *testing.T) {
 	running.signal(syscall.SIGKILL)
 	<-running.ended
 	noProcesses(t)
-	two, err := s.findContainer("two")
+	two, err := s.FindContainer("two")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,11 +217,11 @@ func TestRemoved(t *testing.T) {
 	}
 	// Making one was cut short, and a power cut came after making another.
 	for _, name := range []string{"half-made", "empty"} {
-		if err := os.MkdirAll(s.path("containers", name, "upper"), 0o755); err != nil {
+		if err := os.MkdirAll(s.Path("containers", name, "upper"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(s.path("containers", "empty", "container.json"), nil, 0o600); err != nil {
+	if err := os.WriteFile(s.Path("containers", "empty", "container.json"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	poll(t, "only one to be kept and one that runs", func() bool { // the killed ones may need a moment
@@ -226,7 +232,7 @@ func TestRemoved(t *testing.T) {
 		return len(s.kept(t)) == 2
 	})
 	for _, name := range []string{"kept", "stays"} {
-		if _, err := s.findContainer(name); err != nil {
+		if _, err := s.FindContainer(name); err != nil {
 			t.Error(err)
 		}
 	}
@@ -242,7 +248,7 @@ func TestRemoved(t *testing.T) {
 func TestDamagedDescription(t *testing.T) {
 	s := boxes(t, nil)
 	finish(t, s.run(t, "--name", "one", "busybox", "true")).want(t, "")
-	path := filepath.Join(s.path("containers"), s.kept(t)[0], "container.json")
+	path := filepath.Join(s.Path("containers"), s.kept(t)[0], "container.json")
 	text := readFile(t, path)
 	if err := os.WriteFile(path, []byte(text[:len(text)/2]), 0o600); err != nil {
 		t.Fatal(err)
@@ -277,7 +283,7 @@ func TestNotRoot(t *testing.T) {
 	s := boxes(t, nil)
 	before := contents(t, s)
 	for _, args := range [][]string{{"images"}, {"run", "busybox", "true"}, {"pull", "busybox"}, {"import", "/etc", "x"}, {"load", "-i", "/dev/null"}, {"commit", "x"}, {"rmi", "busybox"}, {}} {
-		cmd := program(t, append([]string{"--root", s.root}, args...)...)
+		cmd := program(t, append([]string{"--root", s.Root}, args...)...)
 		cmd.Dir = "/"
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		refuses(t, cmd, 125, "run as root")

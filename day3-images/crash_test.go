@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,6 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
@@ -19,7 +24,7 @@ import (
 // A scenario is a command that changes a store, and what it needs.
 type scenario struct {
 	name    string
-	prepare func(t *testing.T, s *store) (args []string)
+	prepare func(t *testing.T, s testStore) (args []string)
 	made    string // the image that is there once it has succeeded
 }
 
@@ -35,13 +40,13 @@ func scenarios(t *testing.T) []scenario {
 		return path
 	}
 	archive := write("archive.tar", tarOf(t, app.dockerFiles(t, "app:1")))
-	root := write("root.tar", makeTar(t, tarFile("a", string(text(200_000)))))
+	root := write("root.tar", testkit.Tar(t, testkit.File("a", string(testkit.Text(200_000)))))
 	return []scenario{
-		{"pull", func(*testing.T, *store) []string { return []string{"pull", registry.name("1")} }, registry.name("1")},
-		{"load", func(*testing.T, *store) []string { return []string{"load", "-i", archive} }, "app:1"},
-		{"import", func(*testing.T, *store) []string { return []string{"import", root, "app:1"} }, "app:1"},
-		{"rmi", func(t *testing.T, s *store) []string {
-			if _, err := s.addLayer(nil, writeTar(t, tarFile("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
+		{"pull", func(*testing.T, testStore) []string { return []string{"pull", registry.name("1")} }, registry.name("1")},
+		{"load", func(*testing.T, testStore) []string { return []string{"load", "-i", archive} }, "app:1"},
+		{"import", func(*testing.T, testStore) []string { return []string{"import", root, "app:1"} }, "app:1"},
+		{"rmi", func(t *testing.T, s testStore) []string {
+			if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
 				t.Fatal(err)
 			}
 			return []string{"rmi", "-f", "app:1"}
@@ -51,24 +56,24 @@ func scenarios(t *testing.T) []scenario {
 
 // afterCrash checks that the store is as good as before or as good as done,
 // and that the same command now works.
-func (sc scenario) afterCrash(t *testing.T, s *store, args []string) {
+func (sc scenario) afterCrash(t *testing.T, s testStore, args []string) {
 	t.Helper()
-	if _, err := openStore(s.root); err != nil { // sweeps
+	if _, err := store.Open(s.Root); err != nil { // sweeps
 		t.Fatal(err)
 	}
 	sound(t, s)
-	if img, err := s.resolve("other"); err != nil || !s.hasLayer(img.Config.RootFS.DiffIDs[0]) {
+	if img, err := s.Resolve("other"); err != nil || !s.HasLayer(img.Config.RootFS.DiffIDs[0]) {
 		t.Errorf("the image that was there before: %v", err)
 	}
 	if sc.made != "" {
-		if _, err := s.resolve(sc.made); err != nil && !errors.Is(err, errNoImage) {
+		if _, err := s.Resolve(sc.made); err != nil && !errors.Is(err, store.ErrNoImage) {
 			t.Error(err)
 		}
 	}
 	ok(t, s, args...)
 	sound(t, s)
 	if sc.made != "" {
-		if _, err := s.resolve(sc.made); err != nil {
+		if _, err := s.Resolve(sc.made); err != nil {
 			t.Error(err)
 		}
 	}
@@ -80,9 +85,9 @@ func (sc scenario) afterCrash(t *testing.T, s *store, args []string) {
 	}
 }
 
-func storeWithOther(t *testing.T) *store {
+func storeWithOther(t *testing.T) testStore {
 	s := emptyStore(t)
-	if _, err := s.addLayer(nil, writeTar(t, tarFile("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
+	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -153,7 +158,7 @@ func fewInGuests(calls ...string) []string {
 }
 
 // strace is strace(1) with options, running a command on the store.
-func strace(t *testing.T, s *store, args []string, options ...string) *exec.Cmd {
+func strace(t *testing.T, s testStore, args []string, options ...string) *exec.Cmd {
 	t.Helper()
 	program := onStore(s, args...)
 	self, err := os.Executable() // /proc/self/exe would be strace itself
@@ -167,7 +172,7 @@ func strace(t *testing.T, s *store, args []string, options ...string) *exec.Cmd 
 }
 
 // straced runs a command under strace and reports whether it was killed.
-func straced(t *testing.T, s *store, inject string, args []string) bool {
+func straced(t *testing.T, s testStore, inject string, args []string) bool {
 	t.Helper()
 	out, err := strace(t, s, args, "-o", "/dev/null", "-e", inject).CombinedOutput()
 	var exited *exec.ExitError
@@ -199,9 +204,9 @@ func TestFailingSyscall(t *testing.T) {
 				for n := 1; n < 30; n++ {
 					s := storeWithOther(t)
 					args := sc.prepare(t, s)
-					got := finish(t, strace(t, s, args, "-o", s.root+".trace", "-e", "trace="+call,
+					got := finish(t, strace(t, s, args, "-o", s.Root+".trace", "-e", "trace="+call,
 						"-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, errno, n)))
-					trace, err := os.ReadFile(s.root + ".trace")
+					trace, err := os.ReadFile(s.Root + ".trace")
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -213,7 +218,7 @@ func TestFailingSyscall(t *testing.T) {
 					}
 					if got.status == 0 {
 						t.Errorf("call %d failed and nobody noticed:\n%s", n, trace)
-					} else if got.status != exitRuntimeError || strings.Count(lastLines(got.stderr), "error: ") != 1 {
+					} else if got.status != container.RuntimeError || strings.Count(lastLines(got.stderr), "error: ") != 1 {
 						t.Errorf("call %d: %+q", n, got)
 					}
 					sc.afterCrash(t, s, args)
@@ -252,10 +257,7 @@ func TestFullDisk(t *testing.T) {
 				if err := unix.Mount("full", mount, "tmpfs", 0, fmt.Sprintf("size=%d", pages*page)); err != nil {
 					t.Fatal(err)
 				}
-				s, err := openStore(mount + "/store")
-				if err != nil {
-					t.Fatal(err)
-				}
+				s := openTestStore(t, mount+"/store")
 				args := sc.prepare(t, s)
 				got := finish(t, onStore(s, args...))
 				if got.status == 0 {
@@ -267,7 +269,7 @@ func TestFullDisk(t *testing.T) {
 					break
 				}
 				failed++
-				if got.status != exitRuntimeError || !strings.Contains(got.stderr, "no space left on device") || strings.Count(got.stderr, "error: ") != 1 {
+				if got.status != container.RuntimeError || !strings.Contains(got.stderr, "no space left on device") || strings.Count(got.stderr, "error: ") != 1 {
 					t.Errorf("with %d pages: %+q", pages, got)
 				}
 				sound(t, s)

@@ -14,14 +14,20 @@ import (
 	"time"
 
 	"github.com/docker/go-units"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day3-images/cgroup"
+	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/namespace"
+	"example.com/go-docker/day3-images/rootfs"
+	"example.com/go-docker/day3-images/store"
 )
 
 const demoMemory = 64 << 20
 
-func demoFlags() []cli.Flag {
-	return []cli.Flag{&cli.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"}}
+func demoFlags() []urfave.Flag {
+	return []urfave.Flag{&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"}}
 }
 
 // A change is what one layer does to one path.
@@ -39,7 +45,7 @@ type demoLayer struct {
 // demo builds an image of three layers out of this very program, runs it, and
 // looks into the layers' directories at what came from where. It needs no
 // network and leaves nothing: its store is a temporary directory.
-func demo(ctx *cli.Context) error {
+func demo(ctx *urfave.Context) error {
 	format := ctx.String("format")
 	if format != "text" && format != "json" {
 		return fmt.Errorf("invalid --format %q: want text or json", format)
@@ -55,8 +61,8 @@ func demoUntil(ctx context.Context, format string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, j.end()) }()
-	s, err := openStore(j.path("store"))
+	defer func() { err = errors.Join(err, j.End()) }()
+	s, err := store.Open(j.Path("store"))
 	if err != nil {
 		return err
 	}
@@ -67,23 +73,28 @@ func demoUntil(ctx context.Context, format string) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	d := &containerDir{ID: id, Image: img.ID, Created: time.Now().UTC()}
-	c := &Container{
-		ID: id, Hostname: id, Init: true, Namespaces: allNamespaces(),
-		Args: img.Config.Config.Entrypoint, Env: []string{"PATH=/bin"}, Dir: "/", Stdout: os.Stderr, Limits: Limits{Memory: demoMemory},
+	p := &plan{
+		container: &container.Container{
+			ID: id, Hostname: id, Init: true, Namespaces: namespace.All(),
+			Args: img.Config.Config.Entrypoint, Env: []string{"PATH=/bin"}, Dir: "/", Root: &rootfs.Root{},
+		},
+		parent: container.Parent{Stdout: os.Stderr},
+		cgroup: cgroup.Config{ID: id, Limits: cgroup.Limits{Memory: demoMemory}, Init: true},
+		dir:    &store.Container{ID: id, Image: img.ID, Created: time.Now().UTC()},
+		image:  img,
 	}
-	status, err := s.runContainer(c, d, img, nil, false)
+	status, err := p.run(s)
 	if err != nil {
 		return err
 	}
 	if status != 0 {
-		return statusError{1, fmt.Errorf("the container exited with %d", status)}
+		return container.StatusError{Status: 1, Err: fmt.Errorf("the container exited with %d", status)}
 	}
-	layers, err := s.layerDirs(img)
+	layers, err := s.LayerDirs(ctx, img)
 	if err != nil {
 		return err
 	}
-	stack, err := lookAtLayers(append(layers, c.Root.Overlay.Upper))
+	stack, err := lookAtLayers(append(layers, p.container.Root.Overlay.Upper))
 	if err != nil {
 		return err
 	}
@@ -95,7 +106,7 @@ func demoUntil(ctx context.Context, format string) (err error) {
 
 // beginDemo makes a demo's directory, which is a job: what a killed demo has
 // left, the next one removes.
-func beginDemo(tmp string) (id string, j *job, err error) {
+func beginDemo(tmp string) (id string, j *store.Job, err error) {
 	const prefix = "go-docker-"
 	dirs, err := filepath.Glob(filepath.Join(tmp, prefix+strings.Repeat("[0-9a-f]", 12)))
 	if err != nil {
@@ -106,20 +117,18 @@ func beginDemo(tmp string) (id string, j *job, err error) {
 		if unix.Lstat(dir, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {
 			continue // in /tmp anybody may use this name
 		}
-		if err := removeLeftover(dir); err != nil {
+		if err := store.RemoveLeftover(dir); err != nil {
 			return "", nil, fmt.Errorf("remove what a killed demo left: %w", err)
 		}
 	}
 	for {
-		if id, err = newID(); err != nil {
-			return "", nil, err
-		}
+		id = container.NewID()
 		dir := filepath.Join(tmp, prefix+id)
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return "", nil, err
 		}
 		// None: another demo has locked, and so removed, what we have just made.
-		if j, err = lockJob(dir); j != nil || err != nil {
+		if j, err = store.LockJob(dir); j != nil || err != nil {
 			return id, j, err
 		}
 	}
@@ -127,10 +136,10 @@ func beginDemo(tmp string) (id string, j *job, err error) {
 
 // payloadCommand is what the demo's container runs: it adds, changes and
 // deletes a file, each of which came from a layer that it cannot write to.
-var payloadCommand = &cli.Command{
+var payloadCommand = &urfave.Command{
 	Name:   "payload",
 	Hidden: true,
-	Action: func(*cli.Context) error {
+	Action: func(*urfave.Context) error {
 		return errors.Join(
 			os.WriteFile("/notes/new", []byte("added by the container\n"), 0o644),
 			os.WriteFile("/notes/greeting", []byte("changed by the container\n"), 0o644),

@@ -157,14 +157,14 @@ func TestDemoSweepsNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := second.end(); err != nil {
+	if err := second.End(); err != nil {
 		t.Fatal(err)
 	}
 	want := slices.DeleteFunc(before, func(name string) bool { return name == "go-docker-bbbbbbbbbbbb" })
 	if after := demoNames(t, tmp); !slices.Equal(after, want) {
 		t.Errorf("got  %q\nwant %q", after, want)
 	}
-	if err := running.end(); err != nil {
+	if err := running.End(); err != nil {
 		t.Error(err)
 	}
 }

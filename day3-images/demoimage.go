@@ -13,12 +13,14 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // buildDemoImage makes three layers: the second changes a file of the first,
 // and the third deletes one and adds one.
-func buildDemoImage(ctx context.Context, s *store) (*image, error) {
+func buildDemoImage(ctx context.Context, s *store.Store) (*store.Image, error) {
 	needed, err := ownFiles()
 	if err != nil {
 		return nil, err
@@ -38,9 +40,9 @@ func buildDemoImage(ctx context.Context, s *store) (*image, error) {
 			return errors.Join(addText(w, "notes/.wh.old", ""), addText(w, "notes/extra", "from layer 3\n"))
 		},
 	}
-	var img *image
+	var img *store.Image
 	for _, layer := range layers {
-		img, err = s.addLayerUntil(ctx, img, func(out io.Writer) error {
+		img, err = commit.AddLayer(ctx, s, img, func(out io.Writer) error {
 			w := tar.NewWriter(out)
 			return errors.Join(layer(w), w.Close())
 		}, func(config *v1.ConfigFile) {

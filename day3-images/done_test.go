@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"example.com/go-docker/day3-images/internal/testkit"
 )
 
 // The chapter in one test: an image that buildah has made comes from a registry,
@@ -17,7 +19,7 @@ func TestWholeWay(t *testing.T) {
 	if err := os.Mkdir(tree, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	unpackInto(t, tree, makeTar(t, busyboxFiles(t)...))
+	unpackInto(t, tree, testkit.Tar(t, busyboxFiles(t)...))
 	c := p.run("buildah", "from", "scratch")
 	p.run("buildah", "copy", "-q", c, tree, "/")
 	p.run("buildah", "config", "--env", "A=1", "--workingdir", "/tmp", "--user", "web", "--cmd", "'id -un'", "--entrypoint", `["/bin/sh","-c"]`, "--volume", "/scratch", c)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
@@ -23,10 +27,10 @@ func newSubject(t testing.TB) subject {
 }
 
 // subject takes what there is now for what is to be there.
-func (s *store) subject(t testing.TB, run func(command ...string) *exec.Cmd) subject {
-	before := append(strings.Split(mountTable(t), "\n"), tree(s.root, false)...)
+func (s testStore) subject(t testing.TB, run func(command ...string) *exec.Cmd) subject {
+	before := append(strings.Split(mountTable(t), "\n"), tree(s.Root, false)...)
 	return subject{t: t, run: run, made: func() []string {
-		now := append(strings.Split(mountTable(t), "\n"), tree(s.root, false)...)
+		now := append(strings.Split(mountTable(t), "\n"), tree(s.Root, false)...)
 		return append(minus(now, before), leftovers(t)...)
 	}}
 }
@@ -89,11 +93,8 @@ func TestRunOnFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	s, err := openStore(mount + "/store")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.addLayer(nil, writeTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) {}, "busybox"); err != nil {
+	s := openTestStore(t, mount+"/store")
+	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) {}, "busybox"); err != nil {
 		t.Fatal(err)
 	}
 	run := func() *exec.Cmd { return s.run(t, "--rm", "busybox", "sh", "-c", "echo alive >x; cat x") }
@@ -137,15 +138,15 @@ func TestRunOnFullDisk(t *testing.T) {
 func TestReadOnlyStore(t *testing.T) {
 	s := boxes(t, nil)
 	readOnly := func(args ...string) *exec.Cmd {
-		cmd := throughShell(program(t, append([]string{"--root", s.root}, args...)...),
-			fmt.Sprintf(`mount --bind %q %[1]q && mount -o remount,bind,ro %[1]q && exec "$@"`, s.root))
+		cmd := throughShell(program(t, append([]string{"--root", s.Root}, args...)...),
+			fmt.Sprintf(`mount --bind %q %[1]q && mount -o remount,bind,ro %[1]q && exec "$@"`, s.Root))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
 		return cmd
 	}
 	for _, args := range [][]string{
 		{"run", "--cgroup-parent", testParent, "busybox", "true"}, {"import", "/etc/passwd", "x"}, {"rmi", "busybox"}, {"tag", "busybox", "x"},
 	} {
-		refuses(t, readOnly(args...), exitRuntimeError, "read-only file system")
+		refuses(t, readOnly(args...), container.RuntimeError, "read-only file system")
 	}
 	s.says(t, "alive\n", "echo alive")
 	sound(t, s)
@@ -157,7 +158,7 @@ func TestResultsAreLost(t *testing.T) {
 	for _, args := range [][]string{{"images"}, {"inspect", "busybox"}, {"history", "busybox"}, {"save", "busybox"}} {
 		cmd := throughShell(onStore(s, args...), `exec "$@" >/dev/full`)
 		got := finish(t, cmd)
-		if got.status != exitRuntimeError || !strings.Contains(got.stderr, "no space left on device") || strings.Count(got.stderr, "error: ") != 1 {
+		if got.status != container.RuntimeError || !strings.Contains(got.stderr, "no space left on device") || strings.Count(got.stderr, "error: ") != 1 {
 			t.Errorf("%q: %+v", args, got)
 		}
 	}
@@ -168,7 +169,7 @@ func TestResultsAreLost(t *testing.T) {
 func TestStoreCommandsAreInterrupted(t *testing.T) {
 	s := boxes(t, nil)
 	before := ok(t, s, "images", "-q")
-	archive := tarOf(t, makeImage(t, makeTar(t, tarFile("x", string(text(200_000))))).dockerFiles(t, "new:1"))
+	archive := tarOf(t, makeImage(t, testkit.Tar(t, testkit.File("x", string(testkit.Text(200_000))))).dockerFiles(t, "new:1"))
 	for _, signals := range [][]syscall.Signal{{syscall.SIGINT}, {syscall.SIGINT, syscall.SIGINT}, {syscall.SIGTERM}} {
 		for _, args := range [][]string{{"load"}, {"import", "-", "new"}} {
 			cmd := onStore(s, args...)
@@ -180,7 +181,7 @@ func TestStoreCommandsAreInterrupted(t *testing.T) {
 			if _, err := in.Write(archive[:len(archive)/2]); err != nil {
 				t.Fatal(err)
 			}
-			poll(t, "it has begun", func() bool { return len(tree(s.path("tmp"), false)) > 1 })
+			poll(t, "it has begun", func() bool { return len(tree(s.Path("tmp"), false)) > 1 })
 			for _, sig := range signals {
 				send(t, sig, cmd.Process.Pid)
 			}
@@ -228,9 +229,9 @@ func TestStoreCommandsInterruptedAtEveryStep(t *testing.T) {
 					t.Errorf("%s: %+v", what, got)
 				}
 				noProcesses(t)
-				left := append(tree(s.path("tmp"), false)[1:], tree(dir, false)[1:]...)
+				left := append(tree(s.Path("tmp"), false)[1:], tree(dir, false)[1:]...)
 				left = slices.DeleteFunc(left, func(path string) bool { return strings.HasPrefix(path, dir+"/") && strings.HasSuffix(path, ".tar") })
-				if _, err := os.Stat(s.path("index.json.new")); err == nil || len(left) > 0 {
+				if _, err := os.Stat(s.Path("index.json.new")); err == nil || len(left) > 0 {
 					t.Fatalf("%s: left: %q, %v", what, left, err)
 				}
 			}

@@ -10,20 +10,23 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"example.com/go-docker/day3-images/store"
 	"github.com/docker/go-units"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day3-images/cli"
 )
 
-var historyCommand = &cli.Command{
+var historyCommand = &urfave.Command{
 	Name:      "history",
 	Usage:     "show how an image was made",
 	ArgsUsage: "IMAGE",
-	Flags: []cli.Flag{
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show IDs only", DisableDefaultText: true},
+	Flags: []urfave.Flag{
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show IDs only", DisableDefaultText: true},
 		noTruncFlag(),
 		formatFlag(),
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() != 1 {
 			return errors.New("history requires an image: see history --help")
 		}
@@ -31,15 +34,15 @@ var historyCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
-		img, err := s.resolve(ctx.Args().First())
+		img, err := s.Resolve(ctx.Args().First())
 		if err != nil {
 			return err
 		}
-		rows, err := s.history(img)
+		rows, err := history(s, img)
 		switch {
 		case err != nil:
 			return err
@@ -63,13 +66,13 @@ type historyRow struct {
 
 // history returns the last step first. Only the image itself has an ID: the
 // steps before may never have been images here.
-func (s *store) history(img *image) (rows []historyRow, err error) {
+func history(s *store.Store, img *store.Image) (rows []historyRow, err error) {
 	layers := img.Config.RootFS.DiffIDs
 	for _, h := range img.Config.History {
 		row := historyRow{ID: "<missing>", Created: h.Created.Time, CreatedBy: h.CreatedBy, Comment: h.Comment}
 		if !h.EmptyLayer && len(layers) > 0 {
 			row.Layer = layers[0].String()
-			if row.Size, err = s.layerSize(layers[0]); err != nil {
+			if row.Size, err = s.LayerSize(layers[0]); err != nil {
 				return nil, err
 			}
 			layers = layers[1:]
@@ -77,7 +80,7 @@ func (s *store) history(img *image) (rows []historyRow, err error) {
 		rows = append(rows, row)
 	}
 	for _, diffID := range layers { // of tools that keep no history
-		size, err := s.layerSize(diffID)
+		size, err := s.LayerSize(diffID)
 		if err != nil {
 			return nil, err
 		}
@@ -112,4 +115,4 @@ func printHistory(w io.Writer, rows []historyRow, full, quiet bool) error {
 	return table.Flush()
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(printable(s)), " ") }
+func oneLine(s string) string { return strings.Join(strings.Fields(cli.Printable(s)), " ") }

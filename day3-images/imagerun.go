@@ -1,96 +1,69 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/sirupsen/logrus"
-	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/rootfs"
+	"example.com/go-docker/day3-images/store"
 )
 
 // runImage is run: an image's layers, the container's own on top, and from
 // there on what the chapters before have built.
-func runImage(ctx *cli.Context) error {
+func runImage(ctx *urfave.Context) error {
 	c, err := containerFromFlags(ctx)
 	if err != nil {
 		return err
 	}
-	c.Namespaces |= unix.CLONE_NEWNS // whatever was named: the root is made of mounts
-	volumes, err := volumesFromFlags(ctx)
-	if err != nil {
+	p := &plan{container: c}
+	if p.cgroup, err = cgroupFromFlags(ctx, c); err != nil {
+		return err
+	}
+	if p.hosts, err = hostsFromFlags(ctx); err != nil {
 		return err
 	}
 	name := ctx.String("name")
-	if name != "" && !validName(name) {
+	if name != "" && !store.ValidName(name) {
 		return fmt.Errorf("invalid --name %q: want two or more of a-z A-Z 0-9 _ . -, the first a letter or digit", name)
 	}
 	if os.Geteuid() != 0 {
 		return errors.New("only root may mount layers and keep their owners: run as root")
 	}
-	s, err := openStore(ctx.String("root"))
+	s, err := store.Open(ctx.String("root"))
 	if err != nil {
 		return err
 	}
-	img, err := s.resolveOrPull(ctx, ctx.Args().First())
-	if err != nil {
+	if p.image, err = resolveOrPull(ctx, s, ctx.Args().First()); err != nil {
 		return err
 	}
-	if err := c.applyConfig(ctx, img.Config.Config); err != nil {
+	if err := applyConfig(ctx, c, p.image.Config.Config); err != nil {
 		return err
 	}
-	d := &containerDir{ID: c.ID, Name: name, Image: img.ID, Created: time.Now().UTC(), Args: c.Args, Remove: ctx.Bool("rm")}
-	status, err := s.runContainer(c, d, img, volumes, ctx.Bool("read-only"))
+	if ctx.Bool("interactive") {
+		p.parent.Stdin = os.Stdin
+	}
+	p.dir = &store.Container{ID: c.ID, Name: name, Image: p.image.ID, Created: time.Now().UTC(), Args: c.Args, AutoRemove: ctx.Bool("rm")}
+	status, err := p.run(s)
 	if ctx.Bool("rm") || err != nil { // what never ran has nothing to commit
-		err = errors.Join(err, d.removeIfMade())
+		err = errors.Join(err, p.dir.Remove())
 	}
-	return withStatus(status, err)
-}
-
-// runContainer makes the container's directory, runs the container and lets go
-// of the directory.
-func (s *store) runContainer(c *Container, d *containerDir, img *image, volumes []volume, readOnly bool) (status int, err error) {
-	c.signals = catchSignals() // from here on there is something to remove
-	release, err := s.hold(img, c.ID)
-	if err != nil {
-		return 0, err
+	if err != nil || status == 0 {
+		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
-	layers, err := s.layerDirs(img)
-	if err != nil {
-		return 0, err
-	}
-	if len(layers) == 0 {
-		return 0, errors.New("the image has no layers, and so no program to run")
-	}
-	skeleton, err := s.skeleton()
-	if err != nil {
-		return 0, fmt.Errorf("make the mount points: %w", err)
-	}
-	layers = append([]string{skeleton}, layers...)
-	if err := s.createContainerDir(d); err != nil {
-		return 0, err
-	}
-	if c.Root, err = d.root(c, img.Config.Config, layers); err != nil {
-		return 0, err
-	}
-	c.Root.Volumes, c.Root.ReadOnly, c.Root.Workdir = volumes, readOnly, c.Dir
-	if err := makeSources(volumes); err != nil {
-		return 0, err
-	}
-	return run(c)
+	return container.StatusError{Status: status}
 }
 
 // applyConfig fills in what the command line left to the image.
-func (c *Container) applyConfig(ctx *cli.Context, config v1.Config) (err error) {
+func applyConfig(ctx *urfave.Context, c *container.Container, config v1.Config) error {
 	entrypoint, command := config.Entrypoint, config.Cmd
 	if ctx.IsSet("entrypoint") { // the image's arguments belong to its own entrypoint
 		entrypoint, command = []string{ctx.String("entrypoint")}, nil
@@ -107,123 +80,34 @@ func (c *Container) applyConfig(ctx *cli.Context, config v1.Config) (err error) 
 	if c.Dir == "" {
 		c.Dir = config.WorkingDir
 	}
-	if c.Dir == "" {
-		c.Dir = "/"
-	}
+	c.Dir = path.Clean("/" + c.Dir) // as Docker: /a/.. is / even if a is a link, or missing
 	if c.User == "" {
 		c.User = config.User
 	}
-	c.Env, err = environment(c, config.Env, ctx.StringSlice("env"))
+	set, err := readEnvFiles(ctx.StringSlice("env-file"))
+	if err != nil {
+		return fmt.Errorf("--env-file: %w", err)
+	}
+	c.Env, err = environment(c, config.Env, append(set, ctx.StringSlice("env")...))
 	return err
 }
 
-func volumesFromFlags(ctx *cli.Context) ([]volume, error) {
-	var volumes []volume
+func volumesFromFlags(ctx *urfave.Context) ([]rootfs.Volume, error) {
+	var volumes []rootfs.Volume
 	for _, s := range ctx.StringSlice("volume") {
-		v, err := parseVolume(s)
+		v, err := rootfs.ParseVolume(s)
 		if err != nil {
 			return nil, fmt.Errorf("invalid --volume %q: %w", s, err)
 		}
 		volumes = append(volumes, v)
 	}
-	slices.SortStableFunc(volumes, func(a, b volume) int { return strings.Compare(a.Target, b.Target) }) // /a before /a/b
-	return volumes, nil
-}
-
-// makeSources makes the host's side of volumes where it is missing.
-func makeSources(volumes []volume) error {
-	for _, v := range volumes {
-		if _, err := os.Stat(v.Source); err == nil {
-			continue
-		}
-		logrus.Infof("making %s for a volume", v.Source)
-		if err := os.MkdirAll(v.Source, 0o755); err != nil {
-			return fmt.Errorf("volume %s: %w", v.Source, err)
-		}
-	}
-	return nil
-}
-
-// root describes the container's root and writes the files that Docker puts
-// into every container's /etc.
-func (d *containerDir) root(c *Container, config v1.Config, layers []string) (*root, error) {
-	in := func(name ...string) string { return filepath.Join(append([]string{d.Dir}, name...)...) }
-	r := &root{
-		Overlay: overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged"), Volatile: d.Remove},
-		Files:   map[string]string{},
-	}
-	hosts := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" + c.Hostname + "\n"
-	resolv, err := os.ReadFile("/etc/resolv.conf")
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	for name, text := range map[string]string{"hosts": hosts, "hostname": c.Hostname + "\n", "resolv.conf": string(resolv)} {
-		if err := os.WriteFile(in(name), []byte(text), 0o644); err != nil {
-			return nil, err
-		}
-		r.Files["/etc/"+name] = in(name)
-	}
-	for i, target := range slices.Sorted(maps.Keys(config.Volumes)) { // /a before /a/b
-		v := imageVolume{Target: target, Upper: in("volumes", fmt.Sprint(i), "upper"), Work: in("volumes", fmt.Sprint(i), "work")}
-		for _, dir := range []string{v.Upper, v.Work} {
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return nil, err
-			}
-		}
-		r.ImageVolumes = append(r.ImageVolumes, v)
-	}
-	// The overlay's root has the upper directory's owner and mode.
-	return r, copyRootMode(layers, r.Overlay.Upper)
-}
-
-// copyRootMode gives the upper directory the mode and owner of the image's
-// root: that is what the container will see at /.
-func copyRootMode(layers []string, upper string) error {
-	var stat unix.Stat_t
-	top := layers[len(layers)-1]
-	if err := unix.Stat(top, &stat); err != nil {
-		return &os.PathError{Op: "stat", Path: top, Err: err}
-	}
-	return errors.Join(os.Chown(upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(upper, stat.Mode&0o7777))
-}
-
-func (d *containerDir) removeIfMade() error {
-	if d.Dir == "" {
-		return nil
-	}
-	return d.remove()
-}
-
-var rmCommand = &cli.Command{
-	Name:      "rm",
-	Usage:     "remove containers that have ended",
-	ArgsUsage: "CONTAINER...",
-	Action: func(ctx *cli.Context) error {
-		if !ctx.Args().Present() {
-			return errors.New("rm requires a container: see rm --help")
-		}
-		s, err := openStore(ctx.String("root"))
+	for _, s := range ctx.StringSlice("tmpfs") {
+		v, err := rootfs.ParseTmpfs(s)
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("invalid --tmpfs %q: %w", s, err)
 		}
-		return interruptible(func(until context.Context) error {
-			for _, ref := range ctx.Args().Slice() { // one that has begun is removed to the end
-				if until.Err() != nil {
-					return context.Cause(until)
-				}
-				c, err := s.findContainer(ref)
-				if err != nil {
-					return err
-				}
-				if err := c.tryLock(); err != nil {
-					return fmt.Errorf("remove container %s: %w", c.ID, err)
-				}
-				if err := c.remove(); err != nil {
-					return err
-				}
-				fmt.Println(strings.TrimSpace(ref))
-			}
-			return nil
-		})
-	},
+		volumes = append(volumes, v)
+	}
+	slices.SortStableFunc(volumes, func(a, b rootfs.Volume) int { return strings.Compare(a.Target, b.Target) }) // /a before /a/b
+	return volumes, nil
 }

@@ -12,30 +12,32 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/store"
 	"github.com/docker/go-units"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
 // imageCommands are the commands about images; what they do is in the file of
 // the same name, or below.
-func imageCommands() []*cli.Command {
-	return []*cli.Command{
+func imageCommands() []*urfave.Command {
+	return []*urfave.Command{
 		pullCommand, loadCommand, saveCommand, importCommand, commitCommand,
 		imagesCommand, historyCommand, inspectCommand, tagCommand, rmiCommand,
 	}
 }
 
-var imagesCommand = &cli.Command{
+var imagesCommand = &urfave.Command{
 	Name:      "images",
 	Usage:     "list images",
 	ArgsUsage: "[REPOSITORY[:TAG]]",
-	Flags: []cli.Flag{
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show IDs only", DisableDefaultText: true},
-		&cli.BoolFlag{Name: "digests", Usage: "show the digests by which registries know them", DisableDefaultText: true},
+	Flags: []urfave.Flag{
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show IDs only", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "digests", Usage: "show the digests by which registries know them", DisableDefaultText: true},
 		noTruncFlag(),
 		formatFlag(),
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() > 1 {
 			return errors.New("images takes one repository at most: see images --help")
 		}
@@ -43,11 +45,11 @@ var imagesCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
-		rows, err := s.imageRows(ctx.Args().First())
+		rows, err := imageRows(s, ctx.Args().First())
 		switch {
 		case err != nil:
 			return err
@@ -60,15 +62,15 @@ var imagesCommand = &cli.Command{
 	},
 }
 
-func noTruncFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "no-trunc", Usage: "show everything in full", DisableDefaultText: true}
+func noTruncFlag() urfave.Flag {
+	return &urfave.BoolFlag{Name: "no-trunc", Usage: "show everything in full", DisableDefaultText: true}
 }
 
-func formatFlag() cli.Flag {
-	return &cli.StringFlag{Name: "format", Value: "table", Usage: "`table` or json, one object a line"}
+func formatFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "format", Value: "table", Usage: "`table` or json, one object a line"}
 }
 
-func wantsJSON(ctx *cli.Context) (bool, error) {
+func wantsJSON(ctx *urfave.Context) (bool, error) {
 	format := ctx.String("format")
 	if format != "table" && format != "json" {
 		return false, fmt.Errorf("invalid --format %q: want table or json", format)
@@ -89,31 +91,31 @@ type imageRow struct {
 const none = "<none>"
 
 // imageRows lists the images of a repository, or all of them for "".
-func (s *store) imageRows(filter string) ([]imageRow, error) {
-	var want reference
+func imageRows(s *store.Store, filter string) ([]imageRow, error) {
+	var want image.Reference
 	if filter != "" {
 		var err error
-		if want, err = parseReference(filter); err != nil {
+		if want, err = image.ParseReference(filter); err != nil {
 			return nil, err
 		}
 	}
-	all, err := s.images()
+	all, err := s.Images()
 	if err != nil {
 		return nil, err
 	}
 	var rows []imageRow
 	for _, img := range all {
-		size, err := s.size(img)
+		size, err := s.Size(img)
 		if err != nil {
 			return nil, err
 		}
 		for _, name := range slices.Concat(img.Names, unnamed(img)) {
-			repository, tag := splitName(name)
-			if filter != "" && (repository != want.repository() || strings.HasSuffix(filter, ":"+want.Tag) && tag != want.Tag) {
+			repository, tag := image.SplitName(name)
+			if filter != "" && (repository != want.Repository() || strings.HasSuffix(filter, ":"+want.Tag) && tag != want.Tag) {
 				continue
 			}
-			row := imageRow{repository, tag, img.digestIn(repository), img.ID, img.Config.Created.Time, size}
-			row.Repository = familiar(repository)
+			row := imageRow{repository, tag, digestIn(img, repository), img.ID, img.Config.Created.Time, size}
+			row.Repository = image.Familiar(repository)
 			for _, field := range []*string{&row.Repository, &row.Tag, &row.Digest} {
 				if *field == "" {
 					*field = none
@@ -126,15 +128,15 @@ func (s *store) imageRows(filter string) ([]imageRow, error) {
 }
 
 // unnamed gives an image without a name its one line.
-func unnamed(img *image) []string {
+func unnamed(img *store.Image) []string {
 	if len(img.Names) == 0 {
 		return []string{""}
 	}
 	return nil
 }
 
-func (img *image) digestIn(repository string) string {
-	for _, d := range img.digests {
+func digestIn(img *store.Image, repository string) string {
+	for _, d := range img.Digests {
 		if digest, ok := strings.CutPrefix(d, repository+"@"); ok {
 			return digest
 		}
@@ -183,7 +185,7 @@ func idFor(id string, full bool) string {
 	if full {
 		return id
 	}
-	return shortID(id)
+	return image.ShortID(id)
 }
 
 // ago is Docker's way to show a time. Reproducible images have none, or 1970.
@@ -194,40 +196,40 @@ func ago(t time.Time) string {
 	return units.HumanDuration(time.Since(t)) + " ago"
 }
 
-var tagCommand = &cli.Command{
+var tagCommand = &urfave.Command{
 	Name:      "tag",
 	Usage:     "give an image one more name",
 	ArgsUsage: "IMAGE NAME[:TAG]",
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() != 2 {
 			return errors.New("tag requires an image and a name: see tag --help")
 		}
-		name, err := fullTag(ctx.Args().Get(1))
+		name, err := image.FullTag(ctx.Args().Get(1))
 		if err != nil {
 			return err
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
-		return interruptible(func(context.Context) error { return s.tag(ctx.Args().First(), name) })
+		return interruptible(func(context.Context) error { return s.Tag(ctx.Args().First(), name) })
 	},
 }
 
-var rmiCommand = &cli.Command{
+var rmiCommand = &urfave.Command{
 	Name:      "rmi",
 	Usage:     "remove images",
 	ArgsUsage: "IMAGE...",
 	Description: "A name is taken off its image. With its last name the image is removed, and what only it needed.\n" +
 		"An image that a container needs stays; with -f it loses its names.",
-	Flags: []cli.Flag{
-		&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "remove all names; do not complain about missing images", DisableDefaultText: true},
+	Flags: []urfave.Flag{
+		&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "remove all names; do not complain about missing images", DisableDefaultText: true},
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if !ctx.Args().Present() {
 			return errors.New("rmi requires an image: see rmi --help")
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
@@ -236,11 +238,11 @@ var rmiCommand = &cli.Command{
 				if until.Err() != nil {
 					return context.Cause(until)
 				}
-				done, err := s.removeImage(ref, ctx.Bool("force"))
+				done, err := s.RemoveImage(ref, ctx.Bool("force"))
 				for _, line := range done {
 					fmt.Println(line)
 				}
-				if ctx.Bool("force") && errors.Is(err, errNoImage) {
+				if ctx.Bool("force") && errors.Is(err, store.ErrNoImage) {
 					continue
 				}
 				failed = errors.Join(failed, err)

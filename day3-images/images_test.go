@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,14 +13,19 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // madeImage adds an image of one file with a fixed time.
-func madeImage(t testing.TB, s *store, base *image, name, file, content string) *image {
+func madeImage(t testing.TB, s testStore, base *store.Image, name, file, content string) *store.Image {
 	t.Helper()
-	img, err := s.addLayer(base, writeTar(t, tarFile(file, content)), func(c *v1.ConfigFile) {
+	img, err := commit.AddLayer(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File(file, content)), func(c *v1.ConfigFile) {
 		c.History[len(c.History)-1].CreatedBy = "make " + file
 		c.Config.Cmd = []string{"/bin/" + file}
 	}, name)
@@ -37,11 +43,11 @@ func TestAddLayer(t *testing.T) {
 	if !slices.Equal(img.Names, []string{"docker.io/library/app:2"}) || len(img.Config.History) != 2 || len(img.Manifest.Layers) != 2 {
 		t.Errorf("%+v", img)
 	}
-	if img.Config.OS != "linux" || img.Config.Architecture != hostPlatform().Architecture || time.Since(img.Config.Created.Time) > time.Hour {
+	if img.Config.OS != "linux" || img.Config.Architecture != image.HostPlatform().Architecture || time.Since(img.Config.Created.Time) > time.Hour {
 		t.Errorf("%+v", img.Config)
 	}
-	dirs, err := s.layerDirs(img)
-	if err != nil || len(dirs) != 2 || dirs[0] != s.layerPath(base.Config.RootFS.DiffIDs[0]) {
+	dirs, err := s.LayerDirs(t.Context(), img)
+	if err != nil || len(dirs) != 2 || dirs[0] != s.LayerPath(base.Config.RootFS.DiffIDs[0]) {
 		t.Fatalf("%q, %v", dirs, err)
 	}
 	for dir, file := range map[string]string{dirs[0]: "a", dirs[1]: "b"} {
@@ -54,21 +60,21 @@ func TestAddLayer(t *testing.T) {
 		t.Errorf("names %q", img.Names)
 	}
 	before := contents(t, s)
-	if _, err := s.addLayer(base, func(w io.Writer) error {
+	if _, err := commit.AddLayer(context.Background(), s.Store, base, func(w io.Writer) error {
 		fmt.Fprint(w, "half")
 		return os.ErrClosed
 	}, func(*v1.ConfigFile) {}, "x"); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := s.addLayer(base, writeTar(t, tarFile("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
+	if _, err := commit.AddLayer(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
 		t.Error("a layer that leads out was added")
 	}
-	for _, name := range []string{"UP", "x@" + aDigest} {
-		if _, err := s.addLayer(nil, writeTar(t), func(*v1.ConfigFile) {}, name); err == nil {
+	for _, name := range []string{"UP", "x@" + testkit.ADigest} {
+		if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t), func(*v1.ConfigFile) {}, name); err == nil {
 			t.Errorf("an image is named %q", name)
 		}
 	}
-	if _, err := s.resolve("x"); err == nil {
+	if _, err := s.Resolve("x"); err == nil {
 		t.Error("half an image has a name")
 	}
 	for _, line := range before {
@@ -86,7 +92,7 @@ func TestAddLayerToDockerImage(t *testing.T) {
 	config, _ := p.documents(t)
 	p.manifest.MediaType = types.DockerManifestSchema2
 	p.manifest.Config.MediaType = types.DockerConfigJSON
-	for i, mediaType := range []types.MediaType{types.DockerLayer, dockerLayerZstd, types.DockerUncompressedLayer} {
+	for i, mediaType := range []types.MediaType{types.DockerLayer, image.DockerLayerZstd, types.DockerUncompressedLayer} {
 		p.manifest.Layers[i].MediaType = mediaType
 	}
 	if p.manifest.Config.Size != int64(len(config)) {
@@ -94,7 +100,7 @@ func TestAddLayerToDockerImage(t *testing.T) {
 	}
 	registry.push(t, "1", p)
 	ok(t, s, "pull", "-q", registry.name("1"))
-	base, err := s.resolve(registry.name("1"))
+	base, err := s.Resolve(registry.name("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,16 +128,16 @@ func TestImagesAndTags(t *testing.T) {
 	one := madeImage(t, s, nil, "one", "a", strings.Repeat("x", 1500))
 	two := madeImage(t, s, one, "localhost:5000/two:v2", "b", strings.Repeat("x", 500))
 	ok(t, s, "tag", "one", "docker.io/library/uno:1")
-	ok(t, s, "tag", shortID(two.ID), "me/two")
+	ok(t, s, "tag", image.ShortID(two.ID), "me/two")
 	table := ok(t, s, "images")
 	for _, want := range []string{
-		"one latest " + shortID(one.ID), "uno 1 " + shortID(one.ID), "localhost:5000/two v2 " + shortID(two.ID), "me/two latest " + shortID(two.ID),
+		"one latest " + image.ShortID(one.ID), "uno 1 " + image.ShortID(one.ID), "localhost:5000/two v2 " + image.ShortID(two.ID), "me/two latest " + image.ShortID(two.ID),
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(table), " "), want) {
 			t.Errorf("no %q in\n%s", want, table)
 		}
 	}
-	if got := ok(t, s, "images", "-q"); got != shortID(two.ID)+"\n"+shortID(one.ID)+"\n" {
+	if got := ok(t, s, "images", "-q"); got != image.ShortID(two.ID)+"\n"+image.ShortID(one.ID)+"\n" {
 		t.Errorf("-q: %q", got)
 	}
 	if got := ok(t, s, "images", "-q", "--no-trunc", "uno"); got != one.ID+"\n" {
@@ -150,7 +156,7 @@ func TestImagesAndTags(t *testing.T) {
 	for want, args := range map[string][]string{
 		"tag requires":      {"tag", "one"},
 		"lowercase":         {"tag", "one", "Two"},
-		"a digest cannot":   {"tag", "one", "two@" + aDigest},
+		"a digest cannot":   {"tag", "one", "two@" + testkit.ADigest},
 		"no such image: no": {"tag", "no", "two"},
 		"invalid --format":  {"images", "--format", "xml"},
 		"at most":           {"images", "a", "b"},
@@ -163,7 +169,7 @@ func TestImagesAndTags(t *testing.T) {
 func TestResolve(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	var all []*image
+	var all []*store.Image
 	for i := range 20 { // two of them start with the same digit
 		all = append(all, madeImage(t, s, nil, fmt.Sprint("app:", i), "a", fmt.Sprint(i)))
 	}
@@ -173,11 +179,11 @@ func TestResolve(t *testing.T) {
 	}
 	for i, img := range all {
 		for _, ref := range []string{fmt.Sprint("app:", i), "docker.io/app:" + fmt.Sprint(i), img.ID, img.ID[7:], img.ID[:20], img.ID[7:20]} {
-			if got, err := s.resolve(ref); err != nil || got.ID != img.ID {
+			if got, err := s.Resolve(ref); err != nil || got.ID != img.ID {
 				t.Errorf("%s: %v, %v, want %s", ref, got, err, img.ID)
 			}
 		}
-		got, err := s.resolve(img.ID[7:8])
+		got, err := s.Resolve(img.ID[7:8])
 		if many := byDigit[img.ID[7:8]] > 1; many != (err != nil) || many && !strings.Contains(err.Error(), "more than one image") || !many && got.ID != img.ID {
 			t.Errorf("%d images start with %s: %v", byDigit[img.ID[7:8]], img.ID[7:8], err)
 		}
@@ -185,11 +191,11 @@ func TestResolve(t *testing.T) {
 	// A name goes before an ID.
 	id := all[3].ID[7:12]
 	named := madeImage(t, s, nil, id, "b", "")
-	if got, err := s.resolve(id); err != nil || got.ID != named.ID {
+	if got, err := s.Resolve(id); err != nil || got.ID != named.ID {
 		t.Errorf("%s: %v, %v", id, got, err)
 	}
-	for ref, want := range map[string]string{"": "invalid", "no": "no such image: no", "app": "no such image: app", "app@" + aDigest: "no such image", "A": "lowercase", aDigest: "no such image", "../x": "invalid"} {
-		if got, err := s.resolve(ref); err == nil || !strings.Contains(err.Error(), want) {
+	for ref, want := range map[string]string{"": "invalid", "no": "no such image: no", "app": "no such image: app", "app@" + testkit.ADigest: "no such image", "A": "lowercase", testkit.ADigest: "no such image", "../x": "invalid"} {
+		if got, err := s.Resolve(ref); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, %v, want %s", ref, got, err, want)
 		}
 	}
@@ -211,7 +217,7 @@ func TestInspectAndHistory(t *testing.T) {
 	if err := json.Unmarshal([]byte(ok(t, s, "inspect", "app", "base")), &got); err != nil || len(got) != 2 {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	dirs, err := s.layerDirs(img)
+	dirs, err := s.LayerDirs(t.Context(), img)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +227,7 @@ func TestInspectAndHistory(t *testing.T) {
 		t.Errorf("%+v", i)
 	}
 	history := strings.Fields(ok(t, s, "history", "app"))
-	if !slices.Contains(history, shortID(img.ID)) || strings.Count(strings.Join(history, " "), "<missing>") != 1 {
+	if !slices.Contains(history, image.ShortID(img.ID)) || strings.Count(strings.Join(history, " "), "<missing>") != 1 {
 		t.Errorf("%q", history)
 	}
 	lines := strings.Split(strings.TrimSpace(ok(t, s, "history", "--format", "json", "app")), "\n")
@@ -230,7 +236,7 @@ func TestInspectAndHistory(t *testing.T) {
 		t.Errorf("%q: %+v, %v", lines, row, err)
 	}
 	// What is in an image does not reach the terminal.
-	_, err = s.addLayer(img, writeTar(t, tarFile("x", "")), func(c *v1.ConfigFile) {
+	_, err = commit.AddLayer(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("x", "")), func(c *v1.ConfigFile) {
 		last := &c.History[len(c.History)-1]
 		last.CreatedBy, last.Comment = "\x1b]0;title\x07 "+strings.Repeat("層", 50), "two\nlines\r\u009b31m"
 	}, "evil")
@@ -262,17 +268,17 @@ func TestRemoveImage(t *testing.T) {
 		t.Errorf("printed %q", got)
 	}
 	sound(t, s)
-	if s.hasLayer(app.Config.RootFS.DiffIDs[1]) || s.hasBlob(app.manifest) || s.hasBlob(app.Manifest.Layers[1]) {
+	if s.HasLayer(app.Config.RootFS.DiffIDs[1]) || s.HasBlob(app.Descriptor) || s.HasBlob(app.Manifest.Layers[1]) {
 		t.Error("the image's own layer is still there")
 	}
-	if _, err := s.layerDirs(base); err != nil || !s.hasLayer(base.Config.RootFS.DiffIDs[0]) {
+	if _, err := s.LayerDirs(t.Context(), base); err != nil || !s.HasLayer(base.Config.RootFS.DiffIDs[0]) {
 		t.Errorf("the other image's layer is gone: %v", err)
 	}
 	refused(t, s, "no such image: app", "rmi", "app")
 	ok(t, s, "rmi", "-f", "app")
 	// One that is not there does not keep the others.
-	got := finish(t, onStore(s, "rmi", "app", shortID(base.ID)))
-	if got.status != exitRuntimeError || got.stdout != "Untagged: base:latest\nDeleted: "+base.ID+"\n" || !strings.Contains(got.stderr, "no such image: app") {
+	got := finish(t, onStore(s, "rmi", "app", image.ShortID(base.ID)))
+	if got.status != container.RuntimeError || got.stdout != "Untagged: base:latest\nDeleted: "+base.ID+"\n" || !strings.Contains(got.stderr, "no such image: app") {
 		t.Errorf("%+q", got)
 	}
 	if left := contents(t, s); len(left) > 0 {
@@ -285,7 +291,7 @@ func TestRemoveImageByForce(t *testing.T) {
 	s := emptyStore(t)
 	img := madeImage(t, s, nil, "one", "a", "1")
 	ok(t, s, "tag", "one", "two")
-	if got := ok(t, s, "rmi", "-f", shortID(img.ID)); got != "Untagged: one:latest\nUntagged: two:latest\nDeleted: "+img.ID+"\n" {
+	if got := ok(t, s, "rmi", "-f", image.ShortID(img.ID)); got != "Untagged: one:latest\nUntagged: two:latest\nDeleted: "+img.ID+"\n" {
 		t.Errorf("printed %q", got)
 	}
 	if left := contents(t, s); len(left) > 0 {
@@ -300,48 +306,48 @@ func TestHold(t *testing.T) {
 	s := emptyStore(t)
 	img := madeImage(t, s, nil, "one", "a", "1")
 	const id = "00aa11bb22cc"
-	release, err := s.hold(img, id)
+	release, err := s.Hold(img, id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := contents(t, s)
 	got := finish(t, onStore(s, "rmi", "one"))
-	if got.status != exitRuntimeError || !strings.Contains(got.stderr, "image one is in use by container "+id) || !slices.Equal(before, contents(t, s)) {
+	if got.status != container.RuntimeError || !strings.Contains(got.stderr, "image one is in use by container "+id) || !slices.Equal(before, contents(t, s)) {
 		t.Errorf("%+q", got)
 	}
 	// By force it loses its name, no more.
 	if got := ok(t, s, "rmi", "-f", "one"); got != "Untagged: one:latest\n" {
 		t.Errorf("printed %q", got)
 	}
-	if dirs, err := s.layerDirs(img); err != nil || !s.hasLayer(img.Config.RootFS.DiffIDs[0]) {
+	if dirs, err := s.LayerDirs(t.Context(), img); err != nil || !s.HasLayer(img.Config.RootFS.DiffIDs[0]) {
 		t.Errorf("%q, %v", dirs, err)
 	}
-	if again, err := s.resolve(img.ID); err != nil || len(again.Names) > 0 {
+	if again, err := s.Resolve(img.ID); err != nil || len(again.Names) > 0 {
 		t.Errorf("%+v, %v", again, err)
 	}
-	if got := finish(t, onStore(s, "rmi", "-f", shortID(img.ID))); got.status != exitRuntimeError {
+	if got := finish(t, onStore(s, "rmi", "-f", image.ShortID(img.ID))); got.status != container.RuntimeError {
 		t.Errorf("removed: %+q", got)
 	}
 	if err := release(); err != nil {
 		t.Fatal(err)
 	}
 	// The container has ended, and its directory is there.
-	if err := os.MkdirAll(s.path("containers", id), 0o700); err != nil {
+	if err := os.MkdirAll(s.Path("containers", id), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	text := asJSON(t, containerDir{ID: id, Image: img.ID})
-	if err := os.WriteFile(s.path("containers", id, "container.json"), text, 0o600); err != nil {
+	text := asJSON(t, store.Container{ID: id, Image: img.ID})
+	if err := os.WriteFile(s.Path("containers", id, "container.json"), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, s, "is in use by container "+id, "rmi", shortID(img.ID))
-	if err := os.RemoveAll(s.path("containers", id)); err != nil {
+	refused(t, s, "is in use by container "+id, "rmi", image.ShortID(img.ID))
+	if err := os.RemoveAll(s.Path("containers", id)); err != nil {
 		t.Fatal(err)
 	}
-	ok(t, s, "rmi", shortID(img.ID))
+	ok(t, s, "rmi", image.ShortID(img.ID))
 	if left := contents(t, s); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
-	if _, err := s.hold(img, id); err == nil {
+	if _, err := s.Hold(img, id); err == nil {
 		t.Error("an image that is gone is held")
 	}
 }
@@ -351,7 +357,7 @@ func TestHoldOfTheDead(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
 	img := madeImage(t, s, nil, "one", "a", "1")
-	if err := os.Mkdir(s.path("tmp", holdPrefix+img.ID[7:]+"-00aa11bb22cc"), 0o700); err != nil {
+	if err := os.Mkdir(s.Path("tmp", store.HoldPrefix+img.ID[7:]+"-00aa11bb22cc"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	ok(t, s, "rmi", "one")
@@ -366,15 +372,15 @@ func TestRemoveWhileAdding(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
 	one := madeImage(t, s, nil, "one", "a", "1")
-	j, err := s.beginAdding(t.Context())
+	j, err := s.BeginAdding(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ok(t, s, "rmi", "one")
-	if !s.hasLayer(one.Config.RootFS.DiffIDs[0]) {
+	if !s.HasLayer(one.Config.RootFS.DiffIDs[0]) {
 		t.Error("the layer is gone")
 	}
-	if err := j.end(); err != nil {
+	if err := j.End(); err != nil {
 		t.Fatal(err)
 	}
 	madeImage(t, s, nil, "two", "b", "1")

@@ -6,23 +6,25 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
+	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/moby/term"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-var importCommand = &cli.Command{
+var importCommand = &urfave.Command{
 	Name:      "import",
 	Usage:     "make an image of one layer from a root file system",
 	ArgsUsage: "FILE.tar|DIRECTORY|- [NAME[:TAG]]",
-	Flags: []cli.Flag{
+	Flags: []urfave.Flag{
 		changeFlag(),
-		&cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
-		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of what is in it (default: this machine's)"},
+		&urfave.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
+		&urfave.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of what is in it (default: this machine's)"},
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() < 1 || ctx.NArg() > 2 {
 			return errors.New("import requires a file, a directory or -, and a name at most: see import --help")
 		}
@@ -31,16 +33,16 @@ var importCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		platform := hostPlatform()
+		platform := image.HostPlatform()
 		if ctx.IsSet("platform") {
-			if platform, err = parsePlatform(ctx.String("platform")); err != nil {
+			if platform, err = image.ParsePlatform(ctx.String("platform")); err != nil {
 				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
 			}
 		}
 		if os.Geteuid() != 0 {
 			return errNotRoot
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
@@ -50,7 +52,7 @@ var importCommand = &cli.Command{
 			change(&c.Config)
 		}
 		return interruptible(func(until context.Context) error {
-			img, err := s.addLayerUntil(until, nil, func(w io.Writer) error { return copyRootFS(until, w, source) }, config, ctx.Args().Get(1))
+			img, err := commit.AddLayer(until, s, nil, func(w io.Writer) error { return archive.CopyRoot(until, w, source) }, config, ctx.Args().Get(1))
 			if err != nil {
 				return fmt.Errorf("import %s: %w", source, err)
 			}
@@ -58,41 +60,4 @@ var importCommand = &cli.Command{
 			return nil
 		})
 	},
-}
-
-// copyRootFS writes the tar that source is, or that it makes if it is a
-// directory.
-func copyRootFS(ctx context.Context, w io.Writer, source string) error {
-	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
-		return errors.New("fetch it first: a URL alone does not say what must come from there")
-	}
-	if info, err := os.Stat(source); err == nil && info.IsDir() {
-		return packTree(w, source)
-	}
-	file, err := openInput(source)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	tar, err := decompress(waitUntil(ctx, file))
-	if err != nil {
-		return err
-	}
-	defer tar.Close()
-	n, err := io.Copy(w, tar)
-	if err == nil && n == 0 {
-		err = errors.New("it is empty")
-	}
-	return err
-}
-
-// openInput opens a file, or standard input for "-".
-func openInput(name string) (*os.File, error) {
-	if name != "-" {
-		return os.Open(name)
-	}
-	if term.IsTerminal(os.Stdin.Fd()) {
-		return nil, errors.New("standard input is a terminal: name a file, or pipe one in")
-	}
-	return os.Stdin, nil
 }

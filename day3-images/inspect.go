@@ -3,37 +3,36 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-var inspectCommand = &cli.Command{
+var inspectCommand = &urfave.Command{
 	Name:      "inspect",
 	Usage:     "show all about images, as JSON",
 	ArgsUsage: "IMAGE...",
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if !ctx.Args().Present() {
 			return errors.New("inspect requires an image: see inspect --help")
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
 		all := []*inspected{}
 		for _, ref := range ctx.Args().Slice() {
-			img, err := s.resolve(ref)
+			img, err := s.Resolve(ref)
 			if err != nil {
 				return err
 			}
-			i, err := s.inspect(img)
+			i, err := inspect(s, img)
 			if err != nil {
 				return err
 			}
@@ -76,8 +75,8 @@ type rootFS struct {
 	Layers []v1.Hash // diff IDs
 }
 
-func (s *store) inspect(img *image) (*inspected, error) {
-	size, err := s.size(img)
+func inspect(s *store.Store, img *store.Image) (*inspected, error) {
+	size, err := s.Size(img)
 	if err != nil {
 		return nil, err
 	}
@@ -87,65 +86,23 @@ func (s *store) inspect(img *image) (*inspected, error) {
 		Created: c.Created.Time, Author: c.Author, Config: c.Config,
 		Architecture: c.Architecture, Variant: c.Variant, Os: c.OS, Size: size,
 		RootFS:   rootFS{c.RootFS.Type, c.RootFS.DiffIDs},
-		Manifest: img.manifest.Digest, ManifestLayer: img.Manifest.Layers,
+		Manifest: img.Descriptor.Digest, ManifestLayer: img.Manifest.Layers,
 	}
 	if n := len(c.History); n > 0 {
 		i.Comment = c.History[n-1].Comment
 	}
 	for _, name := range img.Names {
-		if _, tag := splitName(name); tag != "" {
-			i.RepoTags = append(i.RepoTags, familiar(name))
+		if _, tag := image.SplitName(name); tag != "" {
+			i.RepoTags = append(i.RepoTags, image.Familiar(name))
 		}
 	}
-	for _, digest := range img.digests {
-		i.RepoDigests = append(i.RepoDigests, familiar(digest))
+	for _, digest := range img.Digests {
+		i.RepoDigests = append(i.RepoDigests, image.Familiar(digest))
 	}
 	var dirs []string
 	for _, diffID := range slices.Backward(c.RootFS.DiffIDs) {
-		dirs = append(dirs, s.layerPath(diffID))
+		dirs = append(dirs, s.LayerPath(diffID))
 	}
 	i.GraphDriver = graphDriver{"overlay", map[string]string{"LowerDir": strings.Join(dirs, ":")}}
 	return i, nil
-}
-
-// size is that of the files in an image's layers.
-func (s *store) size(img *image) (sum int64, err error) {
-	for _, diffID := range img.Config.RootFS.DiffIDs {
-		size, err := s.layerSize(diffID)
-		if err != nil {
-			return 0, err
-		}
-		sum += size
-	}
-	return sum, nil
-}
-
-func (s *store) layerSize(diffID v1.Hash) (sum int64, err error) {
-	seen := map[uint64]bool{} // a file with two names is there once
-	err = filepath.WalkDir(s.layerPath(diffID), func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // rmi was quicker, or it is not unpacked
-		}
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if inode, links := inodeOf(info); links < 2 || !seen[inode] {
-			seen[inode] = true
-			sum += info.Size()
-		}
-		return nil
-	})
-	return sum, err
-}
-
-func inodeOf(info fs.FileInfo) (inode, links uint64) {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, 1
-	}
-	return stat.Ino, uint64(stat.Nlink)
 }

@@ -4,31 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"runtime"
 	"strconv"
-	"strings"
 
 	"github.com/docker/go-units"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day3-images/cgroup"
 )
 
-// Limits are what a container may use. A zero field leaves the kernel's
-// default alone.
-type Limits struct {
-	Memory      int64  // bytes
-	Swap        int64  // bytes of swap on top of Memory; unlimited: -1. Counts only with Memory
-	Reservation int64  // bytes
-	CPUQuota    int64  // microseconds of CPU time in each cpuPeriod
-	CPUShares   int64  // relative weight, 2 to 262144; the default is 1024
-	CPUs        string // list like 0-2,4
-	Pids        int64  // processes and threads
-}
-
 const (
-	cpuPeriod = 100_000 // microseconds, the kernel's default
-	unlimited = -1
-
 	minMemory  = 6 << 20 // Docker's: less cannot even start a process
 	maxMemory  = math.MaxInt64 &^ 4095
 	minShares  = 2
@@ -36,28 +21,28 @@ const (
 	maxPidsMax = 4194304 // PID_MAX_LIMIT, proc(5)
 )
 
-func memoryFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "memory limit, like `100m`"},
-		&cli.StringFlag{Name: "memory-swap", Usage: "limit of memory and swap together, `200m`; -1: any amount of swap (default: no swap)"},
+func memoryFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "memory limit, like `100m`"},
+		&urfave.StringFlag{Name: "memory-swap", Usage: "memory and swap together, `200m`; -1: any (default: no swap)"},
 	}
 }
 
-func limitFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "memory-reservation", Usage: "memory to come back to when the machine runs short, like `50m`"},
-		&cli.StringFlag{Name: "cpus", Usage: "CPU time, as a `NUMBER` of CPUs like 0.5"},
-		&cli.StringFlag{Name: "cpu-shares", Aliases: []string{"c", "cpushare"}, Usage: "`WEIGHT` against other containers, 2 to 262144"},
-		&cli.StringFlag{Name: "cpuset-cpus", Aliases: []string{"cpuset"}, Usage: "CPUs to run on, a `LIST` like 0-2,4"},
-		&cli.StringFlag{Name: "pids-limit", Usage: "`NUMBER` of processes and threads; 0 or -1: unlimited"},
-		&cli.StringFlag{Name: "cgroup-parent", Usage: "cgroup to make the container's in, a `PATH` in the hierarchy"},
+func limitFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringFlag{Name: "memory-reservation", Usage: "memory to come back to when there is little, like `50m`"},
+		&urfave.StringFlag{Name: "cpus", Usage: "CPU time, as a `NUMBER` of CPUs like 0.5"},
+		&urfave.StringFlag{Name: "cpu-shares", Aliases: []string{"c", "cpushare"}, Usage: "`WEIGHT` against other containers, 2 to 262144"},
+		&urfave.StringFlag{Name: "cpuset-cpus", Aliases: []string{"cpuset"}, Usage: "CPUs to run on, a `LIST` like 0-2,4"},
+		&urfave.StringFlag{Name: "pids-limit", Usage: "`NUMBER` of processes and threads; 0 or -1: unlimited"},
+		&urfave.StringFlag{Name: "cgroup-parent", Usage: "cgroup to make the container's in, a `PATH` in the hierarchy"},
 	}
 }
 
 // limitsFromFlags checks everything that can be checked before anything is
 // made. Kernel files do not validate: memory.limit_in_bytes takes 2^64 as 0.
-func limitsFromFlags(ctx *cli.Context) (Limits, error) {
-	var l Limits
+func limitsFromFlags(ctx *urfave.Context) (cgroup.Limits, error) {
+	var l cgroup.Limits
 	parse := []struct {
 		flag  string
 		value *int64
@@ -89,19 +74,11 @@ func limitsFromFlags(ctx *cli.Context) (Limits, error) {
 	}
 	if ctx.IsSet("cpuset-cpus") {
 		l.CPUs = ctx.String("cpuset-cpus")
-		if err := checkCPUs(l.CPUs); err != nil {
+		if _, err := cgroup.ParseCPUs(l.CPUs); err != nil {
 			return l, fmt.Errorf("invalid --cpuset-cpus %q: %w", l.CPUs, err)
 		}
 	}
 	return l, nil
-}
-
-// settings are the limits as files and values of one version of cgroups.
-func (l Limits) settings(version int) []setting {
-	if version == 1 {
-		return l.settingsV1()
-	}
-	return l.settingsV2()
 }
 
 func parseMemory(s string) (int64, error) {
@@ -133,7 +110,7 @@ func parseSwap(s string, memory int64) (int64, error) {
 	}
 	switch s {
 	case "-1":
-		return unlimited, nil
+		return cgroup.Unlimited, nil
 	case "0": // Docker's "not set"
 		return 0, nil
 	}
@@ -153,7 +130,7 @@ func parseCPUs(s string) (int64, error) {
 	if err != nil || !(cpus >= 0.01 && cpus <= most) { // not (a < b || a > c): NaN
 		return 0, fmt.Errorf("want a number from 0.01 to %g, the CPUs of this machine", most)
 	}
-	return int64(math.Round(cpus * cpuPeriod)), nil
+	return int64(math.Round(cpus * cgroup.CPUPeriod)), nil
 }
 
 func parseShares(s string) (int64, error) {
@@ -172,48 +149,4 @@ func parsePids(s string) (int64, error) {
 		return 0, fmt.Errorf("want a number from 1 to %d, or -1", maxPidsMax)
 	}
 	return max(n, 0), nil
-}
-
-// checkCPUs wants every CPU of the list to be there. Version 1 refuses others
-// with "invalid argument", version 2 silently takes all CPUs instead.
-func checkCPUs(list string) error {
-	wanted, err := parseCPUList(list)
-	if err != nil {
-		return err
-	}
-	text, err := os.ReadFile("/sys/devices/system/cpu/online")
-	if err != nil {
-		return fmt.Errorf("find out which CPUs are online: %w", err)
-	}
-	online, err := parseCPUList(strings.TrimSpace(string(text)))
-	if err != nil {
-		return fmt.Errorf("read /sys/devices/system/cpu/online: %w", err)
-	}
-	for cpu := range wanted {
-		if !online[cpu] {
-			return fmt.Errorf("CPU %d is not online (online: %s)", cpu, strings.TrimSpace(string(text)))
-		}
-	}
-	return nil
-}
-
-// parseCPUList reads the kernel's list format, cpuset(7): 0-2,4.
-func parseCPUList(list string) (map[int]bool, error) {
-	const most = 8192 // CONFIG_NR_CPUS is nowhere greater
-	cpus := map[int]bool{}
-	for part := range strings.SplitSeq(list, ",") {
-		low, high, isRange := strings.Cut(part, "-")
-		if !isRange {
-			high = low
-		}
-		first, err1 := strconv.ParseUint(low, 10, 32)
-		last, err2 := strconv.ParseUint(high, 10, 32)
-		if err1 != nil || err2 != nil || first > last || last >= most {
-			return nil, errors.New("want a list of CPUs like 0-2,4")
-		}
-		for cpu := first; cpu <= last; cpu++ {
-			cpus[int(cpu)] = true
-		}
-	}
-	return cpus, nil
 }

@@ -2,51 +2,49 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/sirupsen/logrus"
-	"github.com/urfave/cli/v2"
+	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/store"
+	urfave "github.com/urfave/cli/v2"
 )
 
-var loadCommand = &cli.Command{
+var loadCommand = &urfave.Command{
 	Name:  "load",
-	Usage: "take in the images of a tar that save, docker save, podman save, skopeo or buildah has written",
-	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Value: "-", Usage: "`FILE` to read (default: standard input)", DefaultText: "standard input"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing", DisableDefaultText: true},
-		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` to take where there are several (default: this machine's)"},
+	Usage: "take in images from a tar, as of docker save, podman save, skopeo",
+	Flags: []urfave.Flag{
+		&urfave.StringFlag{Name: "input", Aliases: []string{"i"}, Value: "-", Usage: "`FILE` to read (default: standard input)", DefaultText: "standard input"},
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing", DisableDefaultText: true},
+		&urfave.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` to take of several (default: this machine's)"},
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		if ctx.Args().Present() {
 			return errors.New("load takes no argument: name the file with -i")
 		}
-		platform := hostPlatform()
+		platform := image.HostPlatform()
 		if ctx.IsSet("platform") {
 			var err error
-			if platform, err = parsePlatform(ctx.String("platform")); err != nil {
+			if platform, err = image.ParsePlatform(ctx.String("platform")); err != nil {
 				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
 			}
 		}
 		if os.Geteuid() != 0 {
 			return errNotRoot
 		}
-		file, err := openInput(ctx.String("input"))
+		file, err := archive.OpenInput(ctx.String("input"))
 		if err != nil {
 			return err
 		}
 		defer file.Close()
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
 		return interruptible(func(until context.Context) error {
-			names, err := s.load(until, file, platform)
+			names, err := archive.Load(until, s, file, platform)
 			for _, name := range names {
 				if !ctx.Bool("quiet") {
 					fmt.Println(name)
@@ -58,189 +56,4 @@ var loadCommand = &cli.Command{
 			return nil
 		})
 	},
-}
-
-// load takes in the images of an archive, and says in Docker's words which they
-// are.
-func (s *store) load(ctx context.Context, r io.Reader, platform v1.Platform) (done []string, err error) {
-	j, err := s.beginAdding(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, j.end()) }()
-	files, err := spoolArchive(waitUntil(ctx, r), j.dir)
-	if err != nil {
-		return nil, err
-	}
-	images, err := files.images(platform)
-	if err != nil {
-		return nil, err
-	}
-	for _, img := range images {
-		if err := s.takeIn(ctx, j, files, img); err != nil {
-			return done, err
-		}
-		name := "Loaded image ID: " + img.m.Config.Digest.String()
-		if img.name != "" {
-			name = "Loaded image: " + familiar(img.name)
-		}
-		done = append(done, name)
-	}
-	return done, nil
-}
-
-// An archived image is one that an archive has, under one of its names.
-type archivedImage struct {
-	text []byte // of the manifest
-	m    *v1.Manifest
-	name string // full, or "" if it has none
-}
-
-// takeIn gives an image's blobs their places in the store, then its layers,
-// then its name.
-func (s *store) takeIn(ctx context.Context, j *job, files *spool, img archivedImage) error {
-	configText, err := files.document(img.m.Config)
-	if err != nil {
-		return err
-	}
-	config, err := parseConfig(configText, img.m)
-	if err != nil {
-		return err
-	}
-	for _, blob := range append([]v1.Descriptor{img.m.Config}, img.m.Layers...) {
-		if s.hasBlob(blob) {
-			continue
-		}
-		file, err := files.find(blob)
-		if err != nil {
-			return err
-		}
-		if err := s.adoptBlob(file.path, blob); err != nil {
-			return err
-		}
-		file.path = s.blobPath(blob.Digest) // the next image may need it too
-	}
-	if err := s.unpackImage(ctx, img.m, config); err != nil {
-		return err
-	}
-	manifest, err := s.writeBlob(j, img.text)
-	if err != nil {
-		return err
-	}
-	manifest.MediaType, manifest.Platform = mediaTypeOf(img.m), config.Platform()
-	_, err = s.publish(manifest, img.name, v1.Hash{})
-	return err
-}
-
-// images lists what is in the archive. A file index.json makes it an OCI image
-// layout, manifest.json what docker save has written; with both, the former
-// says more.
-func (a *spool) images(platform v1.Platform) ([]archivedImage, error) {
-	if text, err := a.named("index.json"); err == nil {
-		index, err := parseIndex(text)
-		if err != nil {
-			return nil, fmt.Errorf("index.json: %w", err)
-		}
-		return a.ociImages(index, platform)
-	}
-	text, err := a.named("manifest.json")
-	if err != nil {
-		return nil, errors.New("not an image archive: neither manifest.json nor index.json is in it (import takes the tar of a root file system)")
-	}
-	return a.dockerImages(text)
-}
-
-func (a *spool) ociImages(index *v1.IndexManifest, platform v1.Platform) (all []archivedImage, err error) {
-	for _, d := range index.Manifests {
-		img := archivedImage{name: archivedName(d)}
-		if img.text, err = a.document(d); err != nil {
-			return nil, err
-		}
-		multi, err := isIndex(img.text, d.MediaType)
-		if err == nil && multi {
-			img.text, err = a.chooseManifest(img.text, platform)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if img.m, err = parseManifest(img.text); err != nil {
-			return nil, err
-		}
-		all = append(all, img)
-	}
-	return all, nil
-}
-
-func (a *spool) chooseManifest(text []byte, platform v1.Platform) ([]byte, error) {
-	index, err := parseIndex(text)
-	if err != nil {
-		return nil, err
-	}
-	chosen, err := choose(index, platform)
-	if err != nil {
-		return nil, err
-	}
-	return a.document(chosen)
-}
-
-// archivedName is an image's name in an OCI archive. Programs do not agree on
-// where it stands, and what stands there may be a mere tag.
-func archivedName(d v1.Descriptor) string {
-	for _, key := range []string{annotationContainerd, annotationName} {
-		if text := d.Annotations[key]; text != "" {
-			ref, err := parseReference(text)
-			if err == nil {
-				return ref.String()
-			}
-			logrus.Warnf("the archive's name for image %s is of no use: %v", d.Digest, err)
-		}
-	}
-	return ""
-}
-
-// dockerImages reads manifest.json. It has no manifests: we write them.
-func (a *spool) dockerImages(text []byte) (all []archivedImage, err error) {
-	var entries []dockerImage
-	if err := parseJSON(text, &entries); err != nil {
-		return nil, fmt.Errorf("manifest.json: %w", err)
-	}
-	for _, e := range entries {
-		img := archivedImage{m: &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1}}
-		if img.m.Config, err = a.describe(e.Config, func([]byte) types.MediaType { return types.OCIConfigJSON }); err != nil {
-			return nil, err
-		}
-		for _, path := range e.Layers {
-			layer, err := a.describe(path, layerType)
-			if err != nil {
-				return nil, err
-			}
-			img.m.Layers = append(img.m.Layers, layer)
-		}
-		if img.text, err = json.Marshal(img.m); err != nil {
-			return nil, err
-		}
-		if len(e.RepoTags) == 0 {
-			all = append(all, img)
-		}
-		for _, tag := range e.RepoTags {
-			ref, err := parseReference(tag)
-			if err != nil {
-				return nil, fmt.Errorf("manifest.json: %w", err)
-			}
-			img.name = ref.String()
-			all = append(all, img)
-		}
-	}
-	return all, nil
-}
-
-// layerType tells from a layer's first bytes how it is compressed.
-func layerType(start []byte) types.MediaType {
-	switch {
-	case len(start) > 1 && start[0] == 0x1f && start[1] == 0x8b:
-		return types.OCILayer
-	case isZstd(start):
-		return types.OCILayerZStd
-	}
-	return types.OCIUncompressedLayer
 }

@@ -20,57 +20,48 @@ package main
 import (
 	"fmt"
 	"os"
-	"runtime"
-	"slices"
 
 	"github.com/sirupsen/logrus"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day3-images/cli"
 )
 
-// The kernel ties two things we use to a thread, not to a process: the death
-// signal of prctl(2) PR_SET_PDEATHSIG fires when the thread that forked ends,
-// and unshare(2) acts on the caller alone. So main stays on the main thread.
-func init() { runtime.LockOSThread() }
+func main() { os.Exit(cli.Run(newApp(), os.Args)) }
 
-func main() {
-	if isInit(os.Args) {
-		os.Exit(containerInit())
+// checkAddressSpace refuses to begin what Go's runtime would end with a dump of
+// its stacks. It reserves much more than it uses, and below 750 MiB does not
+// even come as far as here.
+func checkAddressSpace() error {
+	const enough = 1 << 30
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_AS, &limit); err != nil {
+		return fmt.Errorf("read the limit of our address space: %w", err)
 	}
-	logrus.SetFormatter(plainFormatter{})
-	os.Exit(exitStatus(newApp().Run(os.Args)))
+	if limit.Cur < enough {
+		return fmt.Errorf("the address space is limited to %d KiB, and a Go program needs %d: ulimit -v unlimited", limit.Cur>>10, enough>>10)
+	}
+	return nil
 }
 
-func newApp() *cli.App {
-	app := &cli.App{
-		Name:            "day3-images",
-		Usage:           "from a limited process to docker run IMAGE",
-		HideHelpCommand: true,
+func newApp() *urfave.App {
+	return &urfave.App{
+		Name:  "day3-images",
+		Usage: "from a limited process to docker run IMAGE",
 		Flags: append(demoFlags(),
-			&cli.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of images and containers"},
-			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
-		Before:   setLogLevel,
+			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
+			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
+		Before:   begin,
 		Action:   demo,
-		Commands: append([]*cli.Command{runCommand(), rmCommand, statsCommand, payloadCommand, hogCommand}, imageCommands()...),
-	}
-	return dockerLike(app)
-}
-
-func runCommand() *cli.Command {
-	return &cli.Command{
-		Name:        "run",
-		Usage:       "run a command in a new container of an image",
-		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
-		Description: "All namespaces are new but the user namespace, unless some are named.",
-		Flags:       runFlags(),
-		Action:      runImage,
+		Commands: append([]*urfave.Command{runCommand(), rmCommand, statsCommand, payloadCommand}, imageCommands()...),
 	}
 }
 
-func runFlags() []cli.Flag {
-	return slices.Concat(namespaceFlags(), containerFlags(), memoryFlags(), limitFlags(), []cli.Flag{insecureFlag()})
-}
-
-func setLogLevel(ctx *cli.Context) error {
+func begin(ctx *urfave.Context) error {
+	if err := checkAddressSpace(); err != nil {
+		return err
+	}
 	level, err := logrus.ParseLevel(ctx.String("log-level"))
 	if err != nil {
 		return fmt.Errorf("invalid --log-level: %w", err)

@@ -3,7 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -11,6 +15,7 @@ import (
 func payload(name string, args []string) int {
 	err := map[string]func([]string) error{
 		"exchange": exchange,
+		"limits":   printLimits,
 	}[name](args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "payload:", err)
@@ -26,4 +31,36 @@ func exchange(args []string) error {
 			return err
 		}
 	}
+}
+
+// printLimits finds its cgroups as a runtime does, from what mountinfo and
+// /proc/self/cgroup say, and prints what limits it there.
+func printLimits([]string) error {
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	if err != nil {
+		return err
+	}
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(own)) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3) // hierarchy-ID:controller-list:path
+		for _, m := range mounts {
+			if m.FSType == "cgroup2" && f[1] != "" || m.FSType == "cgroup" && !strings.Contains(","+m.VFSOptions+",", ","+f[1]+",") {
+				continue
+			}
+			below, err := filepath.Rel(m.Root, f[2])
+			if err != nil {
+				return err
+			}
+			for _, name := range []string{"cpu.max", "cpu.cfs_quota_us", "memory.max", "memory.limit_in_bytes"} {
+				if text, err := os.ReadFile(filepath.Join(m.Mountpoint, below, name)); err == nil {
+					fmt.Print(name, " ", string(text))
+				}
+			}
+		}
+	}
+	fmt.Println("GOMAXPROCS", runtime.GOMAXPROCS(0))
+	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -12,6 +13,10 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -131,7 +136,7 @@ func (p *peers) build(name string) {
 			p.t.Fatal(err)
 		}
 	}
-	for name, content := range map[string]string{"etc/a": "1", "etc/doomed": "1", "etc/big": string(text(200_000))} {
+	for name, content := range map[string]string{"etc/a": "1", "etc/doomed": "1", "etc/big": string(testkit.Text(200_000))} {
 		if err := os.WriteFile(filepath.Join(tree, name), []byte(content), 0o644); err != nil {
 			p.t.Fatal(err)
 		}
@@ -167,13 +172,13 @@ func TestPullFromPeers(t *testing.T) {
 					t.Fatalf("%+q", got)
 				}
 				sound(t, s)
-				img, err := s.resolve(tag)
+				img, err := s.Resolve(tag)
 				if err != nil {
 					t.Fatal(err)
 				}
 				digest := p.run("skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", "docker://"+tag)
-				if !slices.Contains(img.digests, p.registry+"/app@"+digest) {
-					t.Errorf("digests %q, want %s", img.digests, digest)
+				if !slices.Contains(img.Digests, p.registry+"/app@"+digest) {
+					t.Errorf("digests %q, want %s", img.Digests, digest)
 				}
 				layer := string(img.Manifest.Layers[0].MediaType)
 				if strings.Contains(string(img.Manifest.MediaType), "docker") != (format == "v2s2") || !strings.HasSuffix(layer, compression) {
@@ -183,7 +188,7 @@ func TestPullFromPeers(t *testing.T) {
 				if !slices.Contains(c.Env, "A=1") || c.WorkingDir != "/etc" || c.User != "65534" || c.Labels["made"] != "by buildah" {
 					t.Errorf("%+v", c)
 				}
-				dirs, err := s.layerDirs(img)
+				dirs, err := s.LayerDirs(t.Context(), img)
 				if err != nil || len(dirs) != 2 {
 					t.Fatalf("%q, %v", dirs, err)
 				}
@@ -199,7 +204,7 @@ func TestPullFromPeers(t *testing.T) {
 func TestPullManifestList(t *testing.T) {
 	p := newPeers(t, "buildah", "docker-registry")
 	p.run("buildah", "manifest", "create", "list")
-	for _, arch := range []string{"s390x", hostPlatform().Architecture} {
+	for _, arch := range []string{"s390x", image.HostPlatform().Architecture} {
 		c := p.run("buildah", "from", "scratch")
 		p.run("buildah", "config", "--arch", arch, c)
 		p.run("buildah", "commit", "--rm", c, arch)
@@ -208,9 +213,9 @@ func TestPullManifestList(t *testing.T) {
 	tag := p.registry + "/list:1"
 	p.run("buildah", "manifest", "push", "-q", "--all", "--tls-verify=false", "list", "docker://"+tag)
 	s := emptyStore(t)
-	for _, arch := range []string{hostPlatform().Architecture, "s390x"} {
+	for _, arch := range []string{image.HostPlatform().Architecture, "s390x"} {
 		ok(t, s, "pull", "-q", "--platform", "linux/"+arch, tag)
-		if img, err := s.resolve(tag); err != nil || img.Config.Architecture != arch {
+		if img, err := s.Resolve(tag); err != nil || img.Config.Architecture != arch {
 			t.Errorf("%s: %+v, %v", arch, img, err)
 		}
 	}
@@ -227,21 +232,21 @@ func TestPeersTakeWhatWeSave(t *testing.T) {
 		tag := p.registry + "/app:" + compression
 		p.run("buildah", "push", "-q", "--format", "oci", "--compression-format", compression, "--tls-verify=false", "app", "docker://"+tag)
 		ok(t, s, "pull", "-q", tag)
-		img, err := s.resolve(tag)
+		img, err := s.Resolve(tag)
 		if err != nil {
 			t.Fatal(err)
 		}
-		img, err = s.addLayer(img, writeTar(t, tarFile("etc/.wh.a", ""), tarFile("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
+		img, err = commit.AddLayer(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("etc/.wh.a", ""), testkit.File("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, format := range []string{dockerArchive, ociArchive} {
+		for _, format := range []string{archive.DockerArchive, archive.OCIArchive} {
 			t.Run(format+" "+compression, func(t *testing.T) {
 				p := &peers{t: t, dir: shortDir(t)}
 				file := p.dir + "/image.tar"
 				ok(t, s, "save", "--format", format, "-o", file, "ours:"+compression)
 				source := format + ":" + file
-				if format == ociArchive {
+				if format == archive.OCIArchive {
 					source += ":docker.io/library/ours:" + compression
 				}
 				var inspected struct{ Architecture string }
@@ -280,7 +285,7 @@ func TestPeersTakeWhatWeSave(t *testing.T) {
 		}
 	}
 	// The store itself is an OCI image layout.
-	if got := p.run("skopeo", "inspect", "--format", "{{.Architecture}}", "oci:"+s.root+":docker.io/library/ours:gzip"); got != hostPlatform().Architecture {
+	if got := p.run("skopeo", "inspect", "--format", "{{.Architecture}}", "oci:"+s.Root+":docker.io/library/ours:gzip"); got != image.HostPlatform().Architecture {
 		t.Errorf("skopeo inspect of the store: %s", got)
 	}
 }
@@ -311,7 +316,7 @@ func TestLoadFromPeers(t *testing.T) {
 				t.Errorf("printed %q, want %q", got, want)
 			}
 			sound(t, s)
-			img, err := s.resolve("localhost/app:1")
+			img, err := s.Resolve("localhost/app:1")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -319,7 +324,7 @@ func TestLoadFromPeers(t *testing.T) {
 			if strings.HasSuffix(name, "-oci") && name != "skopeo-oci" && img.ID != id {
 				t.Errorf("ID %s, want %s", img.ID, id)
 			}
-			if dirs, err := s.layerDirs(img); err != nil || len(dirs) == 0 {
+			if dirs, err := s.LayerDirs(t.Context(), img); err != nil || len(dirs) == 0 {
 				t.Errorf("%q, %v", dirs, err)
 			}
 		})
@@ -335,15 +340,15 @@ func TestUmoci(t *testing.T) {
 	p.run("umoci", "unpack", "--image", layout+":x", p.dir+"/bundle")
 	p.run("sh", "-ec", `mkdir -p "$1/etc"; echo 1 >"$1/etc/a"; mkfifo "$1/fifo"; ln "$1/etc/a" "$1/b"`, "sh", p.dir+"/bundle/rootfs")
 	p.run("umoci", "repack", "--image", layout+":x", p.dir+"/bundle")
-	p.run("umoci", "config", "--image", layout+":x", "--config.cmd", "/bin/sh", "--os", "linux", "--architecture", hostPlatform().Architecture)
+	p.run("umoci", "config", "--image", layout+":x", "--config.cmd", "/bin/sh", "--os", "linux", "--architecture", image.HostPlatform().Architecture)
 	tag := p.registry + "/umoci:1"
 	p.run("skopeo", "copy", "-q", "--dest-tls-verify=false", "oci:"+layout+":x", "docker://"+tag)
 	p.run("skopeo", "copy", "-q", "oci:"+layout+":x", "oci-archive:"+p.dir+"/x.tar:umoci:2")
 	s := emptyStore(t)
 	ok(t, s, "pull", "-q", tag)
 	ok(t, s, "load", "-i", p.dir+"/x.tar")
-	one, err1 := s.resolve(tag)
-	two, err2 := s.resolve("umoci:2")
+	one, err1 := s.Resolve(tag)
+	two, err2 := s.Resolve("umoci:2")
 	if err1 != nil || err2 != nil || one.ID != two.ID {
 		t.Errorf("%v, %v", err1, err2)
 	}

@@ -4,193 +4,94 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"runtime"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sync/errgroup"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/registry"
+	"example.com/go-docker/day3-images/store"
+	"github.com/sirupsen/logrus"
+	urfave "github.com/urfave/cli/v2"
 )
 
-// A pull is one image on its way from a registry into the store.
-type pull struct {
-	store    *store
-	ref      reference
-	platform v1.Platform
-	strict   bool // the platform was asked for, not assumed
-	registry *registry
-	progress *progress
-	quota    *quota
-	known    map[knownLayer]bool
-}
-
-// pulled is what came of it.
-type pulled struct {
-	digest v1.Hash // the registry's name for it
-	isNew  bool
-}
-
-// hostPlatform is what this machine runs. The names are the same as Go's.
-func hostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
-
-// run fetches the image and gives it its name. Whatever happens before that,
-// the store has the same images as before; but layers that are complete stay
-// until the next rmi, and a second try does not fetch them again.
-func (p *pull) run(ctx context.Context, insecure []string) (got pulled, err error) {
-	adding, err := p.store.beginAdding(ctx)
-	if err != nil {
-		return got, err
-	}
-	defer func() { err = errors.Join(err, adding.end()) }()
-	if p.registry, err = openRegistry(ctx, p.ref, insecure); err != nil {
-		return got, err
-	}
-	text, digest, err := p.manifest(ctx)
-	if err != nil {
-		return got, err
-	}
-	m, err := parseManifest(text)
-	if err != nil {
-		return got, err
-	}
-	configText, err := p.config(ctx, m.Config)
-	if err != nil {
-		return got, err
-	}
-	config, err := parseConfig(configText, m)
-	if err != nil {
-		return got, err
-	}
-	if err := p.checkPlatform(config); err != nil {
-		return got, err
-	}
-	if err := p.layers(ctx, m, config); err != nil {
-		return got, err
-	}
-	if _, err := p.store.writeBlob(adding, configText); err != nil {
-		return got, err
-	}
-	manifest, err := p.store.writeBlob(adding, text)
-	if err != nil {
-		return got, err
-	}
-	manifest.MediaType, manifest.Platform = mediaTypeOf(m), config.Platform()
-	got.digest = digest
-	got.isNew, err = p.store.publish(manifest, p.ref.String(), digest)
-	return got, err
-}
-
-// manifest returns the manifest for our platform, and the digest of what the
-// name stands for: of that manifest, or of an index it was chosen from.
-func (p *pull) manifest(ctx context.Context) (text []byte, digest v1.Hash, err error) {
-	id := p.ref.Tag
-	if id == "" {
-		id = p.ref.Digest.String()
-	}
-	text, kind, err := p.registry.manifest(ctx, id)
-	if err != nil {
-		return nil, digest, explainRegistry(p.ref, err)
-	}
-	digest = sha256Of(text)
-	if p.ref.Tag == "" && digest != p.ref.Digest {
-		return nil, digest, p.somethingElse(p.ref.Digest, digest)
-	}
-	index, err := isIndex(text, kind)
-	if err != nil || !index {
-		return text, digest, err
-	}
-	list, err := parseIndex(text)
-	if err != nil {
-		return nil, digest, err
-	}
-	chosen, err := choose(list, p.platform)
-	if err != nil {
-		return nil, digest, err
-	}
-	text, _, err = p.registry.manifest(ctx, chosen.Digest.String())
-	if err != nil {
-		return nil, digest, explainRegistry(p.ref, err)
-	}
-	if sum := sha256Of(text); sum != chosen.Digest {
-		return nil, digest, p.somethingElse(chosen.Digest, sum)
-	}
-	return text, digest, nil
-}
-
-func (p *pull) somethingElse(want, got v1.Hash) error {
-	return fmt.Errorf("%s was asked for manifest %s and sent something else, with the digest %s", p.registry.host, want, got)
-}
-
-func (p *pull) config(ctx context.Context, blob v1.Descriptor) ([]byte, error) {
-	if blob.Size > maxDocument {
-		return nil, fmt.Errorf("the image's configuration is longer than %d bytes", maxDocument)
-	}
-	body := p.registry.blob(ctx, blob)
-	defer body.Close()
-	return io.ReadAll(body)
-}
-
-// checkPlatform looks at the image itself: what was not in an index has not
-// been chosen by anybody.
-func (p *pull) checkPlatform(config *v1.ConfigFile) error {
-	is := v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
-	if is.OS == "" && is.Architecture == "" || fit(is, p.platform) > 0 {
+var pullCommand = &urfave.Command{
+	Name:      "pull",
+	Usage:     "get an image from a registry",
+	ArgsUsage: "NAME[:TAG|@DIGEST]",
+	Flags: []urfave.Flag{
+		&urfave.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image (default: this machine's)"},
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no progress", DisableDefaultText: true},
+		insecureFlag(),
+	},
+	Action: func(ctx *urfave.Context) error {
+		if ctx.NArg() != 1 {
+			return errors.New("pull requires one image name: see pull --help")
+		}
+		s, err := store.Open(ctx.String("root"))
+		if err != nil {
+			return err
+		}
+		ref, err := image.ParseReference(ctx.Args().First())
+		if err != nil {
+			return err
+		}
+		p := &registry.Pull{Store: s, Ref: ref, Platform: image.HostPlatform()}
+		if ctx.IsSet("platform") {
+			if p.Platform, err = image.ParsePlatform(ctx.String("platform")); err != nil {
+				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
+			}
+			p.Strict = true
+		}
+		if err := runPull(p, ctx.StringSlice("insecure-registry"), ctx.Bool("quiet")); err != nil {
+			return err
+		}
+		fmt.Println(ref)
 		return nil
-	}
-	hint := ""
-	if !p.strict {
-		hint = fmt.Sprintf(" (--platform %s gets it all the same)", platformName(is))
-	}
-	return fmt.Errorf("no image for %s: there is %s%s", platformName(p.platform), platformName(is), hint)
+	},
 }
 
-// layers gets the layers that are missing, several at a time.
-func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(layersAtOnce)
-	p.quota = newQuota()
-	known, err := p.store.knownLayers()
-	if err != nil {
-		return err
-	}
-	p.known = known
-	for i, blob := range m.Layers {
-		group.Go(func() error { return p.layer(ctx, blob, config.RootFS.DiffIDs[i]) })
-	}
-	return group.Wait()
+func insecureFlag() urfave.Flag {
+	return &urfave.StringSliceFlag{Name: "insecure-registry", EnvVars: []string{"GO_DOCKER_INSECURE_REGISTRY"}, Usage: "`HOST[:PORT]` may use http"}
 }
 
-// layer fetches one layer, and unpacks it while it arrives.
-func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (err error) {
-	s, bar := p.store, p.progress.start(blob.Digest, blob.Size)
-	j, err := s.begin(ctx, "blob-"+blob.Digest.Hex) // somebody else may be fetching it
-	if err != nil {
-		return err
+// command pulls and says on standard error how it goes.
+func runPull(p *registry.Pull, insecure []string, quiet bool) error {
+	if os.Geteuid() != 0 {
+		return errNotRoot
 	}
-	defer func() { err = errors.Join(err, j.end()) }()
-	if s.hasBlob(blob) {
-		if !s.hasLayer(diffID) || !p.known[knownLayer{blob.Digest, diffID}] {
-			err = s.unpackBlob(ctx, blob, diffID, p.quota)
+	return interruptible(func(ctx context.Context) error {
+		p.Progress = registry.NewProgress(os.Stderr, quiet)
+		got, err := p.Run(ctx, insecure)
+		p.Progress.Close()
+		if err != nil {
+			return fmt.Errorf("pull %s: %w", image.Familiar(p.Ref.String()), err)
 		}
-		if err == nil {
-			bar.done("Already exists")
+		status := "Image is up to date for"
+		if got.IsNew {
+			status = "Downloaded newer image for"
 		}
-		return err
+		if !quiet {
+			fmt.Fprintf(os.Stderr, "Digest: %s\nStatus: %s %s\n", got.Digest, status, image.Familiar(p.Ref.String()))
+		}
+		return nil
+	})
+}
+
+var errNotRoot = errors.New("a layer's files have owners and devices that only root can make: run as root")
+
+// resolveOrPull is for run: what is not in the store comes from the registry.
+func resolveOrPull(ctx *urfave.Context, s *store.Store, name string) (*store.Image, error) {
+	img, err := s.Resolve(name)
+	if !errors.Is(err, store.ErrNoImage) {
+		return img, err
 	}
-	body := p.registry.blob(ctx, blob)
-	defer body.Close()
-	file, err := os.Create(j.path("blob"))
+	ref, err := image.ParseReference(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer file.Close()
-	content := io.TeeReader(body, io.MultiWriter(file, bar))
-	if err := s.unpack(ctx, content, diffID, p.quota); err != nil {
-		return err
+	logrus.Infof("image %s is not in the store: pulling it", name)
+	p := &registry.Pull{Store: s, Ref: ref, Platform: image.HostPlatform()}
+	if err := runPull(p, ctx.StringSlice("insecure-registry"), false); err != nil {
+		return nil, err
 	}
-	if err := s.adoptBlob(file.Name(), blob); err != nil {
-		return err
-	}
-	bar.done("Pull complete")
-	return nil
+	return s.Resolve(name)
 }

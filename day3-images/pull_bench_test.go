@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -8,6 +9,10 @@ import (
 	"os/exec"
 	"testing"
 
+	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -21,7 +26,7 @@ func BenchmarkPull(b *testing.B) {
 	p := newPeers(b, "docker-registry", "skopeo")
 	b.Cleanup(func() { unmountBelow(b, p.dir) })
 	program := p.dir + "/day3-images"
-	toolOutput(b, "go", "build", "-o", program, ".")
+	testkit.ToolOutput(b, "go", "build", "-o", program, ".")
 	tag := pushBenchImage(b, p)
 
 	ours := func(options ...string) func(string) *exec.Cmd {
@@ -69,18 +74,18 @@ func BenchmarkPull(b *testing.B) {
 func pushBenchImage(b *testing.B, p *peers) (tag string) {
 	b.Helper()
 	s := emptyStore(b)
-	var img *image
+	var img *store.Image
 	for _, path := range benchLayers(b, p.dir) {
 		content, err := os.ReadFile(path)
 		if err == nil {
-			img, err = s.addLayer(img, func(w io.Writer) error { _, err := w.Write(content); return err }, func(*v1.ConfigFile) {}, "bench")
+			img, err = commit.AddLayer(context.Background(), s.Store, img, func(w io.Writer) error { _, err := w.Write(content); return err }, func(*v1.ConfigFile) {}, "bench")
 		}
 		if err != nil {
 			b.Fatal(err)
 		}
 	}
 	file := p.dir + "/bench.tar"
-	ok(b, s, "save", "--format", ociArchive, "-o", file, "bench")
+	ok(b, s, "save", "--format", archive.OCIArchive, "-o", file, "bench")
 	tag = p.registry + "/bench:1"
 	p.run("skopeo", "copy", "-q", "--dest-tls-verify=false", "oci-archive:"+file, "docker://"+tag)
 	return tag

@@ -13,26 +13,30 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 func TestPull(t *testing.T) {
 	needRoot(t)
-	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
-	digest := registry.push(t, "1", app)
-	name := registry.name("1")
+	s, hub, app := emptyStore(t), newRegistry(t), smallImage(t)
+	digest := hub.push(t, "1", app)
+	name := hub.name("1")
 
 	got := finish(t, onStore(s, "pull", name))
 	if got.status != 0 || got.stdout != name+"\n" || !strings.Contains(got.stderr, "Digest: "+digest+"\nStatus: Downloaded newer image for "+name+"\n") {
 		t.Fatalf("pull: %+q", got)
 	}
 	sound(t, s)
-	img, err := s.resolve(name)
+	img, err := s.Resolve(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dirs, err := s.layerDirs(img)
+	dirs, err := s.LayerDirs(t.Context(), img)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,19 +52,19 @@ func TestPull(t *testing.T) {
 	if got.status != 0 || !strings.Contains(got.stderr, "Image is up to date for "+name) {
 		t.Errorf("second pull: %+q", got)
 	}
-	if counts := registry.blobRequests(app); !slices.Equal(counts, []int{1, 1, 1}) {
+	if counts := hub.blobRequests(app); !slices.Equal(counts, []int{1, 1, 1}) {
 		t.Errorf("layers were asked for %v times", counts)
 	}
 	// The digest names the same image.
-	if got := ok(t, s, "pull", "-q", registry.name(digest)); got != registry.name(digest)+"\n" {
+	if got := ok(t, s, "pull", "-q", hub.name(digest)); got != hub.name(digest)+"\n" {
 		t.Errorf("pull by digest printed %q", got)
 	}
-	for _, ref := range []string{registry.name(digest), img.ID, shortID(img.ID), img.ID[:9]} {
-		if again, err := s.resolve(ref); err != nil || again.ID != img.ID {
+	for _, ref := range []string{hub.name(digest), img.ID, image.ShortID(img.ID), img.ID[:9]} {
+		if again, err := s.Resolve(ref); err != nil || again.ID != img.ID {
 			t.Errorf("%s: got %v, %v", ref, again, err)
 		}
 	}
-	if rows := ok(t, s, "images", "--digests"); strings.Count(rows, digest) != 2 || strings.Count(rows, shortID(img.ID)) != 2 {
+	if rows := ok(t, s, "images", "--digests"); strings.Count(rows, digest) != 2 || strings.Count(rows, image.ShortID(img.ID)) != 2 {
 		t.Errorf("images:\n%s", rows)
 	}
 }
@@ -68,20 +72,20 @@ func TestPull(t *testing.T) {
 // A tag that has moved on leaves the old image without a name.
 func TestPullMovedTag(t *testing.T) {
 	needRoot(t)
-	s, registry := emptyStore(t), newRegistry(t)
-	registry.push(t, "1", smallImage(t))
-	ok(t, s, "pull", "-q", registry.name("1"))
-	before, err := s.resolve(registry.name("1"))
+	s, hub := emptyStore(t), newRegistry(t)
+	hub.push(t, "1", smallImage(t))
+	ok(t, s, "pull", "-q", hub.name("1"))
+	before, err := s.Resolve(hub.name("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry.push(t, "1", makeImage(t, makeTar(t, tarFile("new", ""))))
-	ok(t, s, "pull", "-q", registry.name("1"))
-	after, err := s.resolve(registry.name("1"))
+	hub.push(t, "1", makeImage(t, testkit.Tar(t, testkit.File("new", ""))))
+	ok(t, s, "pull", "-q", hub.name("1"))
+	after, err := s.Resolve(hub.name("1"))
 	if err != nil || after.ID == before.ID {
 		t.Fatalf("the tag did not move: %v", err)
 	}
-	if old, err := s.resolve(before.ID); err != nil || len(old.Names) != 0 {
+	if old, err := s.Resolve(before.ID); err != nil || len(old.Names) != 0 {
 		t.Errorf("the old image: %+v, %v", old, err)
 	}
 	sound(t, s)
@@ -89,35 +93,35 @@ func TestPullMovedTag(t *testing.T) {
 
 func TestPullPlatform(t *testing.T) {
 	needRoot(t)
-	s, registry := emptyStore(t), newRegistry(t)
+	s, hub := emptyStore(t), newRegistry(t)
 	list := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
-	for _, p := range []v1.Platform{{OS: "linux", Architecture: "s390x"}, hostPlatform(), {OS: "linux", Architecture: "mips"}} {
-		app := makeImage(t, makeTar(t, tarFile("for", p.Architecture)))
+	for _, p := range []v1.Platform{{OS: "linux", Architecture: "s390x"}, image.HostPlatform(), {OS: "linux", Architecture: "mips"}} {
+		app := makeImage(t, testkit.Tar(t, testkit.File("for", p.Architecture)))
 		app.config.Architecture = p.Architecture
-		digest, err := v1.NewHash(registry.push(t, p.Architecture, app))
+		digest, err := v1.NewHash(hub.push(t, p.Architecture, app))
 		if err != nil {
 			t.Fatal(err)
 		}
 		list.Manifests = append(list.Manifests, v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: digest, Size: 1, Platform: &p})
 	}
-	indexDigest := registry.pushManifest("all", string(list.MediaType), asJSON(t, list))
+	indexDigest := hub.pushManifest("all", string(list.MediaType), asJSON(t, list))
 
-	ok(t, s, "pull", registry.name("all"))
-	img, err := s.resolve(registry.name("all"))
-	if err != nil || img.Config.Architecture != hostPlatform().Architecture {
+	ok(t, s, "pull", hub.name("all"))
+	img, err := s.Resolve(hub.name("all"))
+	if err != nil || img.Config.Architecture != image.HostPlatform().Architecture {
 		t.Errorf("got an image for %+v, %v", img.Config.Architecture, err)
 	}
-	if again, err := s.resolve(registry.name(indexDigest)); err != nil || again.ID != img.ID {
+	if again, err := s.Resolve(hub.name(indexDigest)); err != nil || again.ID != img.ID {
 		t.Errorf("by the index's digest: %v", err)
 	}
-	ok(t, s, "pull", "--platform", "linux/s390x", registry.name("all"))
-	if img, err = s.resolve(registry.name("all")); err != nil || img.Config.Architecture != "s390x" {
+	ok(t, s, "pull", "--platform", "linux/s390x", hub.name("all"))
+	if img, err = s.Resolve(hub.name("all")); err != nil || img.Config.Architecture != "s390x" {
 		t.Errorf("got an image for %+v, %v", img.Config.Architecture, err)
 	}
-	refused(t, s, "no image for linux/riscv64: there is linux/s390x, linux/"+hostPlatform().Architecture+", linux/mips", "pull", "--platform", "linux/riscv64", registry.name("all"))
-	refused(t, s, "no image for linux/"+hostPlatform().Architecture+": there is linux/mips (--platform linux/mips", "pull", registry.name("mips"))
-	refused(t, s, "invalid --platform", "pull", "--platform", "linux", registry.name("all"))
-	ok(t, s, "pull", "--platform", "linux/mips", registry.name("mips"))
+	refused(t, s, "no image for linux/riscv64: there is linux/s390x, linux/"+image.HostPlatform().Architecture+", linux/mips", "pull", "--platform", "linux/riscv64", hub.name("all"))
+	refused(t, s, "no image for linux/"+image.HostPlatform().Architecture+": there is linux/mips (--platform linux/mips", "pull", hub.name("mips"))
+	refused(t, s, "invalid --platform", "pull", "--platform", "linux", hub.name("all"))
+	ok(t, s, "pull", "--platform", "linux/mips", hub.name("mips"))
 	sound(t, s)
 }
 
@@ -166,10 +170,10 @@ func TestPullSurvives(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
-			registry.push(t, "1", app)
-			registry.setFault(fault)
-			ok(t, s, "pull", registry.name("1"))
+			s, hub, app := emptyStore(t), newRegistry(t), smallImage(t)
+			hub.push(t, "1", app)
+			hub.setFault(fault)
+			ok(t, s, "pull", hub.name("1"))
 			sound(t, s)
 		})
 	}
@@ -181,13 +185,13 @@ func TestPullResumes(t *testing.T) {
 	for _, ranges := range []bool{true, false} {
 		t.Run(fmt.Sprint("ranges ", ranges), func(t *testing.T) {
 			t.Parallel()
-			s, registry := emptyStore(t), newRegistry(t)
-			app := makeImage(t, makeTar(t, tarFile("big", string(text(400_000)))))
-			registry.push(t, "1", app)
+			s, hub := emptyStore(t), newRegistry(t)
+			app := makeImage(t, testkit.Tar(t, testkit.File("big", string(testkit.Text(400_000)))))
+			hub.push(t, "1", app)
 			var mu sync.Mutex
 			var asked []string
-			registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
-				if filepath.Base(r.URL.Path) != sha256Of(app.layers[0]).String() {
+			hub.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
+				if filepath.Base(r.URL.Path) != image.SHA256(app.layers[0]).String() {
 					return false
 				}
 				mu.Lock()
@@ -202,7 +206,7 @@ func TestPullResumes(t *testing.T) {
 				http.ServeContent(&cutter{w, 100_000}, r, "", time.Time{}, bytes.NewReader(app.layers[0]))
 				return true
 			})
-			ok(t, s, "pull", registry.name("1"))
+			ok(t, s, "pull", hub.name("1"))
 			sound(t, s)
 			want := []string{"", "bytes=100000-", "bytes=200000-", "bytes=300000-"}
 			if !ranges { // each time from the start, and no further than the first time
@@ -236,7 +240,7 @@ func (c *cutter) Write(p []byte) (int, error) {
 // What a registry must not get away with.
 func TestPullRefuses(t *testing.T) {
 	needRoot(t)
-	big := text(300_000)
+	big := testkit.Text(300_000)
 	for name, test := range map[string]struct {
 		change func(t *testing.T, f *fakeRegistry, p *imageParts)
 		want   string
@@ -245,16 +249,16 @@ func TestPullRefuses(t *testing.T) {
 			f.push(t, "1", p)
 			broken := bytes.Clone(p.layers[0])
 			broken[len(broken)/2] ^= 1
-			f.setBlob(sha256Of(p.layers[0]).String(), broken)
+			f.setBlob(image.SHA256(p.layers[0]).String(), broken)
 		}, "is damaged: its digest is"},
 		"a layer that is another tar": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
-			other := makeTar(t, tarFile("etc/c", "4"))
-			f.setBlob(sha256Of(p.layers[2]).String(), append(other, make([]byte, len(p.layers[2])-len(other))...))
+			other := testkit.Tar(t, testkit.File("etc/c", "4"))
+			f.setBlob(image.SHA256(p.layers[2]).String(), append(other, make([]byte, len(p.layers[2])-len(other))...))
 		}, "is damaged: its digest is"},
 		"a layer that is too long": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
-			f.setBlob(sha256Of(p.layers[0]).String(), append(bytes.Clone(p.layers[0]), 0))
+			f.setBlob(image.SHA256(p.layers[0]).String(), append(bytes.Clone(p.layers[0]), 0))
 		}, "is longer than"},
 		"a size that is too great": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.manifest.Layers[2].Size++
@@ -278,7 +282,7 @@ func TestPullRefuses(t *testing.T) {
 		"a layer without end": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
 			f.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
-				if !strings.HasSuffix(r.URL.Path, sha256Of(p.layers[0]).Hex) {
+				if !strings.HasSuffix(r.URL.Path, image.SHA256(p.layers[0]).Hex) {
 					return false
 				}
 				for {
@@ -311,19 +315,19 @@ func TestPullRefuses(t *testing.T) {
 			})
 		}, "404"},
 		"a configuration that is too long": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
-			p.config.Author = strings.Repeat("x", maxDocument)
+			p.config.Author = strings.Repeat("x", image.MaxDocument)
 			f.push(t, "1", p)
 		}, "longer than 4194304 bytes"},
 		"a configuration that was changed": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
 			config, _ := p.documents(t)
-			f.setBlob(sha256Of(config).String(), bytes.Replace(config, []byte("/bin/sh"), []byte("/bin/ls"), 1))
+			f.setBlob(image.SHA256(config).String(), bytes.Replace(config, []byte("/bin/sh"), []byte("/bin/ls"), 1))
 		}, "is damaged"},
 		"a manifest that is not the digest's": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
-			list := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{{Platform: ptr(hostPlatform()), Size: 1}}}
-			list.Manifests[0].Digest, _ = v1.NewHash(aDigest)
+			list := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{{Platform: testkit.Ptr(image.HostPlatform()), Size: 1}}}
+			list.Manifests[0].Digest, _ = v1.NewHash(testkit.ADigest)
 			_, manifest := p.documents(t)
-			f.setManifest(aDigest, string(p.manifest.MediaType), manifest)
+			f.setManifest(testkit.ADigest, string(p.manifest.MediaType), manifest)
 			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, list))
 		}, "sent something else"},
 		"a manifest that is an index, too": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
@@ -335,7 +339,7 @@ func TestPullRefuses(t *testing.T) {
 		}, "announced"},
 		"an index in an index": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			digest, _ := v1.NewHash(f.pushManifest("2", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{}})))
-			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{Digest: digest, Platform: ptr(hostPlatform())}}}))
+			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{Digest: digest, Platform: testkit.Ptr(image.HostPlatform())}}}))
 		}, "neither an image manifest"},
 		"a foreign layer": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.manifest.Layers[1].MediaType = types.DockerForeignLayer
@@ -349,7 +353,7 @@ func TestPullRefuses(t *testing.T) {
 			f.push(t, "1", makeImage(t, big))
 		}, "tar"},
 		"a layer that leads out": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
-			f.push(t, "1", makeImage(t, makeTar(t, tarFile("../../../../../../../../tmp/out", ""))))
+			f.push(t, "1", makeImage(t, testkit.Tar(t, testkit.File("../../../../../../../../tmp/out", ""))))
 		}, ".."},
 		"a server that always fails": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
@@ -361,21 +365,21 @@ func TestPullRefuses(t *testing.T) {
 		"nothing there": {func(t *testing.T, f *fakeRegistry, p *imageParts) {}, "does not have it"},
 		"a missing layer": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
-			f.setBlob(sha256Of(p.layers[1]).String(), nil)
+			f.setBlob(image.SHA256(p.layers[1]).String(), nil)
 		}, "no such thing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, registry := emptyStore(t), newRegistry(t)
-			test.change(t, registry, smallImage(t))
-			got := finish(t, onStore(s, "pull", registry.name("1")))
-			if got.status != exitRuntimeError || got.stdout != "" || !strings.Contains(got.stderr, test.want) {
+			s, hub := emptyStore(t), newRegistry(t)
+			test.change(t, hub, smallImage(t))
+			got := finish(t, onStore(s, "pull", hub.name("1")))
+			if got.status != container.RuntimeError || got.stdout != "" || !strings.Contains(got.stderr, test.want) {
 				t.Errorf("%+q, want status 125 and something about %q", got, test.want)
 			}
 			if last := got.stderr[strings.LastIndex(strings.TrimSpace(got.stderr), "\n")+1:]; len(last) > 600 {
 				t.Errorf("a message of %d bytes", len(last))
 			}
-			if img, err := s.resolve(registry.name("1")); err == nil {
+			if img, err := s.Resolve(hub.name("1")); err == nil {
 				t.Errorf("the image is in the store: %+v", img)
 			}
 			sound(t, s)
@@ -383,26 +387,24 @@ func TestPullRefuses(t *testing.T) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // Every byte of a layer counts: whichever is changed, the layer is refused.
 func TestPullEveryByte(t *testing.T) {
 	needRoot(t)
-	s, registry := emptyStore(t), newRegistry(t)
-	app := makeImage(t, gzipped(t, makeTar(t, tarFile("a", "x"))))
-	registry.push(t, "1", app)
-	ref, err := parseReference(registry.name("1"))
+	s, hub := emptyStore(t), newRegistry(t)
+	app := makeImage(t, testkit.Gzipped(t, testkit.Tar(t, testkit.File("a", "x"))))
+	hub.push(t, "1", app)
+	ref, err := image.ParseReference(hub.name("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest := sha256Of(app.layers[0]).String()
+	digest := image.SHA256(app.layers[0]).String()
 	for i := range app.layers[0] {
 		broken := bytes.Clone(app.layers[0])
 		broken[i] ^= 1 << (i % 8)
-		registry.setBlob(digest, broken)
-		p := &pull{store: s, ref: ref, platform: hostPlatform(), progress: newProgress(os.Stderr, true)}
-		_, err := p.run(t.Context(), nil)
-		p.progress.close()
+		hub.setBlob(digest, broken)
+		p := &registry.Pull{Store: s.Store, Ref: ref, Platform: image.HostPlatform(), Progress: registry.NewProgress(os.Stderr, true)}
+		_, err := p.Run(t.Context(), nil)
+		p.Progress.Close()
 		if err == nil {
 			t.Fatalf("byte %d changed, and pulled", i)
 		}
@@ -415,22 +417,22 @@ func TestPullEveryByte(t *testing.T) {
 // Layers that were complete when a pull failed are not fetched again.
 func TestPullAgain(t *testing.T) {
 	needRoot(t)
-	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
-	registry.push(t, "1", app)
-	last := sha256Of(app.layers[2]).String()
-	registry.setBlob(last, nil)
-	registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
+	s, hub, app := emptyStore(t), newRegistry(t), smallImage(t)
+	hub.push(t, "1", app)
+	last := image.SHA256(app.layers[2]).String()
+	hub.setBlob(last, nil)
+	hub.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if filepath.Base(r.URL.Path) == last {
 			time.Sleep(300 * time.Millisecond) // the others are through
 		}
 		return false
 	})
-	if got := finish(t, onStore(s, "pull", registry.name("1"))); got.status != exitRuntimeError {
+	if got := finish(t, onStore(s, "pull", hub.name("1"))); got.status != container.RuntimeError {
 		t.Fatalf("%+q", got)
 	}
-	registry.setBlob(last, app.layers[2])
-	ok(t, s, "pull", registry.name("1"))
-	if counts := registry.blobRequests(app); !slices.Equal(counts, []int{1, 1, 2}) {
+	hub.setBlob(last, app.layers[2])
+	ok(t, s, "pull", hub.name("1"))
+	if counts := hub.blobRequests(app); !slices.Equal(counts, []int{1, 1, 2}) {
 		t.Errorf("layers were asked for %v times", counts)
 	}
 	sound(t, s)
@@ -439,18 +441,18 @@ func TestPullAgain(t *testing.T) {
 // Several commands that pull the same image fetch and unpack each layer once.
 func TestPullAtOnce(t *testing.T) {
 	needRoot(t)
-	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
-	registry.push(t, "1", app)
+	s, hub, app := emptyStore(t), newRegistry(t), smallImage(t)
+	hub.push(t, "1", app)
 	var pulls []*launched
 	for range 6 {
-		pulls = append(pulls, launch(t, onStore(s, "pull", "-q", registry.name("1"))))
+		pulls = append(pulls, launch(t, onStore(s, "pull", "-q", hub.name("1"))))
 	}
 	for _, p := range pulls {
 		if got := p.wait(); got.status != 0 {
 			t.Errorf("%+q", got)
 		}
 	}
-	if counts := registry.blobRequests(app); !slices.Equal(counts, []int{1, 1, 1}) {
+	if counts := hub.blobRequests(app); !slices.Equal(counts, []int{1, 1, 1}) {
 		t.Errorf("layers were asked for %v times", counts)
 	}
 	sound(t, s)
@@ -459,12 +461,12 @@ func TestPullAtOnce(t *testing.T) {
 // Two blobs with one diff ID, and one blob twice: the locks must not meet.
 func TestPullSameLayers(t *testing.T) {
 	needRoot(t)
-	s, registry := emptyStore(t), newRegistry(t)
-	plain := makeTar(t, tarFile("a", string(text(100_000))))
-	app := makeImage(t, gzipped(t, plain), plain, gzipped(t, plain), zstded(t, plain), plain)
-	registry.push(t, "1", app)
-	ok(t, s, "pull", registry.name("1"))
-	if layers, _ := os.ReadDir(s.path("layers/sha256")); len(layers) != 1 {
+	s, hub := emptyStore(t), newRegistry(t)
+	plain := testkit.Tar(t, testkit.File("a", string(testkit.Text(100_000))))
+	app := makeImage(t, testkit.Gzipped(t, plain), plain, testkit.Gzipped(t, plain), testkit.Zstded(t, plain), plain)
+	hub.push(t, "1", app)
+	ok(t, s, "pull", hub.name("1"))
+	if layers, _ := os.ReadDir(s.Path("layers/sha256")); len(layers) != 1 {
 		t.Errorf("%d layers were unpacked", len(layers))
 	}
 	sound(t, s)
@@ -473,12 +475,12 @@ func TestPullSameLayers(t *testing.T) {
 // ^C in the middle: nothing is left but what is complete.
 func TestPullInterrupted(t *testing.T) {
 	needRoot(t)
-	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
-	registry.push(t, "1", app)
+	s, hub, app := emptyStore(t), newRegistry(t), smallImage(t)
+	hub.push(t, "1", app)
 	reached, leave := make(chan bool), make(chan bool)
 	defer close(leave)
-	registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
-		if filepath.Base(r.URL.Path) != sha256Of(app.layers[0]).String() {
+	hub.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if filepath.Base(r.URL.Path) != image.SHA256(app.layers[0]).String() {
 			return false
 		}
 		w.Write(app.layers[0][:1000])
@@ -487,13 +489,13 @@ func TestPullInterrupted(t *testing.T) {
 		<-leave
 		return true
 	})
-	p := launch(t, onStore(s, "pull", registry.name("1")))
+	p := launch(t, onStore(s, "pull", hub.name("1")))
 	<-reached
 	p.signal(2)
 	if got := p.wait(); got.status != 130 || strings.Contains(got.stderr, "error") {
 		t.Errorf("%+q", got)
 	}
-	if entries, err := os.ReadDir(s.path("tmp")); err != nil || len(entries) > 0 {
+	if entries, err := os.ReadDir(s.Path("tmp")); err != nil || len(entries) > 0 {
 		t.Errorf("left in tmp: %v, %v", entries, err)
 	}
 	sound(t, s)
@@ -501,9 +503,9 @@ func TestPullInterrupted(t *testing.T) {
 
 func TestPullWithPassword(t *testing.T) {
 	needRoot(t)
-	s, registry, app := emptyStore(t), newRegistry(t), smallImage(t)
-	registry.push(t, "1", app)
-	registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
+	s, hub, app := emptyStore(t), newRegistry(t), smallImage(t)
+	hub.push(t, "1", app)
+	hub.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if user, password, _ := r.BasicAuth(); user == "me" && password == "secret" {
 			return false
 		}
@@ -516,12 +518,12 @@ func TestPullWithPassword(t *testing.T) {
 		works bool
 	}{{"me:secret", true}, {"me:wrong", false}, {"", false}} {
 		config := t.TempDir()
-		host := strings.TrimPrefix(registry.URL, "http://")
+		host := strings.TrimPrefix(hub.URL, "http://")
 		text := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, host, base64.StdEncoding.EncodeToString([]byte(test.login)))
 		if err := os.WriteFile(config+"/config.json", []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cmd := onStore(s, "pull", registry.name("1"))
+		cmd := onStore(s, "pull", hub.name("1"))
 		cmd.Env = append(cmd.Env, "DOCKER_CONFIG="+config)
 		got := finish(t, cmd)
 		if test.works != (got.status == 0) || !test.works && !strings.Contains(got.stderr, "docker login") {
@@ -534,9 +536,9 @@ func TestPullWithPassword(t *testing.T) {
 // for hosts elsewhere go to our registry as to a proxy.
 func TestPullPlain(t *testing.T) {
 	needRoot(t)
-	registry := newRegistry(t)
-	registry.push(t, "1", smallImage(t))
-	port := registry.URL[strings.LastIndex(registry.URL, ":"):]
+	hub := newRegistry(t)
+	hub.push(t, "1", smallImage(t))
+	port := hub.URL[strings.LastIndex(hub.URL, ":"):]
 	for _, test := range []struct{ host, insecure, want string }{
 		{"localhost" + port, "", ""},
 		{"127.0.0.1" + port, "", ""},
@@ -553,7 +555,7 @@ func TestPullPlain(t *testing.T) {
 			args = slices.Insert(args, 1, "--insecure-registry", test.insecure)
 		}
 		cmd := onStore(s, args...)
-		cmd.Env = append(cmd.Env, "HTTP_PROXY="+registry.URL, "HTTPS_PROXY="+registry.URL, "NO_PROXY=")
+		cmd.Env = append(cmd.Env, "HTTP_PROXY="+hub.URL, "HTTPS_PROXY="+hub.URL, "NO_PROXY=")
 		got := finish(t, cmd)
 		if (test.want == "") != (got.status == 0) || !strings.Contains(got.stderr, test.want) {
 			t.Errorf("%q: %+q, want %q", args, got, test.want)
@@ -564,16 +566,16 @@ func TestPullPlain(t *testing.T) {
 // A registry cannot send us elsewhere without TLS either.
 func TestPullRedirected(t *testing.T) {
 	needRoot(t)
-	s, registry := emptyStore(t), newRegistry(t)
-	registry.push(t, "1", smallImage(t))
-	registry.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
+	s, hub := emptyStore(t), newRegistry(t)
+	hub.push(t, "1", smallImage(t))
+	hub.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if !strings.Contains(r.URL.Path, "blobs") {
 			return false
 		}
 		http.Redirect(w, r, "http://192.0.2.1/blob", http.StatusTemporaryRedirect)
 		return true
 	})
-	refused(t, s, "192.0.2.1 speaks plain http", "pull", registry.name("1"))
+	refused(t, s, "192.0.2.1 speaks plain http", "pull", hub.name("1"))
 }
 
 // A blob and a layer that are both there, and not the same.
@@ -588,7 +590,7 @@ func TestPullMixedUp(t *testing.T) {
 	f.push(t, "2", mixed)
 	refused(t, s, "unpacked layer", "pull", "-q", f.name("2"))
 	// A blob that is new, of a layer that is not.
-	other := makeImage(t, zstded(t, makeTar(t, tarFile("other", ""))))
+	other := makeImage(t, testkit.Zstded(t, testkit.Tar(t, testkit.File("other", ""))))
 	other.config.RootFS.DiffIDs[0] = ids[0]
 	f.push(t, "3", other)
 	refused(t, s, "unpacked layer", "pull", "-q", f.name("3"))

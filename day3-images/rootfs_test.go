@@ -4,8 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"example.com/go-docker/day3-images/hierarchy"
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/layer"
 )
 
 // What a container finds around itself.
@@ -26,6 +32,15 @@ func TestRoot(t *testing.T) {
 	s.says(t, "0 1 2 3\n", "cd /proc/self/fd; echo *") // 3 is what the shell reads the directory with
 	s.says(t, "bin/busybox\n", "cd /..; cd ../../..; ls bin/busybox")
 }
+
+// Docker's lists.
+var (
+	maskedPaths = []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+	}
+	readOnlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+)
 
 // What the kernel shows of the host in /proc and /sys is hidden or locked.
 func TestMaskedPaths(t *testing.T) {
@@ -54,26 +69,15 @@ func TestMaskedPaths(t *testing.T) {
 			t.Errorf("%+q", got)
 		}
 	}
-	kept := "00000000" + fmt.Sprintf("%08x", bits(t))
+	const kept = "00000000a00425fb" // Docker's a80425fb without CAP_MKNOD
 	s.says(t, kept+"\n"+kept+"\n0000000000000000\n", `sed -n 's/^Cap\(Eff\|Bnd\|Inh\):.//p' /proc/self/status | sort -r`)
 	s.says(t, "0000000000000000\n", `sed -n 's/^CapEff:.//p' /proc/self/status`, "-u", "1")
-}
-
-func bits(t testing.TB) (mask uint32) {
-	t.Helper()
-	for capability := range kept {
-		if capability > 31 {
-			t.Fatal(capability)
-		}
-		mask |= 1 << capability
-	}
-	return mask
 }
 
 // Devices that the image brings along do not open, and its setuid programs do
 // what they should.
 func TestImageDevices(t *testing.T) {
-	s := boxes(t, []tarEntry{tarNode("null", '3', 1, 3).mode(0o666), tarDir("dev"), tarFile("dev/of-the-image", "")})
+	s := boxes(t, []testkit.Entry{testkit.Node("null", '3', 1, 3).WithMode(0o666), testkit.Dir("dev"), testkit.File("dev/of-the-image", "")})
 	got := finish(t, s.run(t, "--rm", "busybox", "cat", "/null"))
 	if got.status == 0 || !strings.Contains(got.stderr, "ermission denied") {
 		t.Errorf("%+q", got)
@@ -95,12 +99,12 @@ func TestReadOnly(t *testing.T) {
 func TestHostileRoots(t *testing.T) {
 	kernelTest(t)
 	outside := t.TempDir()
-	for name, links := range map[string][]tarEntry{
-		"proc":        {tarSymlink("proc", outside)},
-		"proc in it":  {tarDir("evil"), tarSymlink("proc", "evil")},
-		"sys":         {tarSymlink("sys", "../../../../.."+outside)},
-		"dev":         {tarSymlink("dev", outside)},
-		"proc a file": {tarFile("proc", "")},
+	for name, links := range map[string][]testkit.Entry{
+		"proc":        {testkit.Symlink("proc", outside)},
+		"proc in it":  {testkit.Dir("evil"), testkit.Symlink("proc", "evil")},
+		"sys":         {testkit.Symlink("sys", "../../../../.."+outside)},
+		"dev":         {testkit.Symlink("dev", outside)},
+		"proc a file": {testkit.File("proc", "")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := boxes(t, links)
@@ -111,7 +115,7 @@ func TestHostileRoots(t *testing.T) {
 		})
 	}
 	// A link in /etc is followed, but inside.
-	s := boxes(t, []tarEntry{tarDir("etc"), tarSymlink("etc/hosts", outside+"/hosts"), tarSymlink("etc/hostname", "/proc/1/root/x")})
+	s := boxes(t, []testkit.Entry{testkit.Dir("etc"), testkit.Symlink("etc/hosts", outside+"/hosts"), testkit.Symlink("etc/hostname", "/proc/1/root/x")})
 	got := finish(t, s.run(t, "--rm", "busybox", "sh", "-c", "grep -c localhost /etc/hosts"))
 	if got.status != 0 && !strings.Contains(got.stderr, "open in the container") {
 		t.Errorf("%+q", got)
@@ -126,18 +130,18 @@ func TestHostileRoots(t *testing.T) {
 // would fit in a page.
 func TestStack(t *testing.T) {
 	s := boxes(t, nil)
-	img, err := s.resolve("busybox")
+	img, err := s.Resolve("busybox")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var all [][]byte
 	for i := range 300 {
-		all = append(all, makeTar(t, tarFile("n", fmt.Sprint(i, "\n")), tarFile(fmt.Sprint("d", i%7), "")))
+		all = append(all, testkit.Tar(t, testkit.File("n", fmt.Sprint(i, "\n")), testkit.File(fmt.Sprint("d", i%7), "")))
 	}
-	opaque := makeTar(t, append([]tarEntry{tarFile(opaqueMarker, "")}, busyboxFiles(t)...)...)
-	for name, layers := range map[string][][]byte{"deep": all, "hidden": {makeTar(t, tarFile("below", "")), opaque}} {
+	opaque := testkit.Tar(t, append([]testkit.Entry{testkit.File(layer.OpaqueMarker, "")}, busyboxFiles(t)...)...)
+	for name, layers := range map[string][][]byte{"deep": all, "hidden": {testkit.Tar(t, testkit.File("below", "")), opaque}} {
 		if name == "deep" {
-			layers = append([][]byte{makeTar(t, busyboxFiles(t)...)}, layers...)
+			layers = append([][]byte{testkit.Tar(t, busyboxFiles(t)...)}, layers...)
 		}
 		archive := filepath.Join(t.TempDir(), "archive.tar")
 		if err := os.WriteFile(archive, tarOf(t, makeImage(t, layers...).dockerFiles(t, name+":1")), 0o600); err != nil {
@@ -155,7 +159,86 @@ func TestStack(t *testing.T) {
 	if names := exported(t, s, "box"); strings.Contains(strings.Join(names, " "), "below") {
 		t.Errorf("commit -o has what is hidden: %q", names)
 	}
-	if _, err := s.layerDirs(img); err != nil {
+	if _, err := s.LayerDirs(t.Context(), img); err != nil {
 		t.Error(err)
 	}
+}
+
+// What an image has in the place of its accounts is a file, or the container
+// does not start. A FIFO would keep it waiting, and /proc/kmsg is the host's log.
+func TestSpecialAccounts(t *testing.T) {
+	for _, name := range []string{"passwd", "group"} {
+		for _, special := range []testkit.Entry{testkit.Node("etc/"+name, '6', 0, 0), testkit.Symlink("etc/"+name, "/proc/kmsg"), testkit.Dir("etc/" + name)} {
+			s := boxes(t, []testkit.Entry{testkit.Dir("etc"), special})
+			for _, init := range []string{"--init=true", "--init=false"} {
+				refuses(t, s.run(t, "--rm", init, "busybox", "true"), 125, "/etc/"+name, "not a regular file")
+			}
+		}
+	}
+}
+
+// A program finds its limits where it looks for them: Go's runtime, since Go
+// 1.25, takes GOMAXPROCS from there, but at least 2.
+func TestProgramsSeeTheirLimits(t *testing.T) {
+	s := boxes(t, nil)
+	version, _, err := hierarchy.ByController()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"cpu.cfs_quota_us 100000", "memory.limit_in_bytes 268435456"}
+	if version == 2 {
+		want = []string{"cpu.max 100000 100000", "memory.max 268435456"}
+	}
+	want = append(want, fmt.Sprint("GOMAXPROCS ", min(2, runtime.NumCPU())))
+	options := []string{"--rm", "--cpus", "1", "-m", "256m"}
+	files, err := ownFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, source := range files {
+		if source == "/proc/self/exe" {
+			source = exe
+		}
+		options = append(options, "-v", source+":/"+target+":ro")
+	}
+	for _, more := range [][]string{nil, {"--init=false"}, {"--read-only", "-u", "1234"}, {"--pid", "--net"}} { // the last: no cgroup namespace
+		got := finish(t, s.run(t, slices.Concat(options, more, []string{"busybox", "/bin/day3-images", "payload", "limits"})...))
+		lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+		slices.Sort(lines)
+		slices.Sort(want)
+		if got.status != 0 || got.stderr != "" || !slices.Equal(lines, want) {
+			t.Errorf("%q: %+q, want %q", more, got, want)
+		}
+	}
+}
+
+// Of the cgroups a container sees its own, and can write to nothing of that.
+func TestCgroupsAreReadOnly(t *testing.T) {
+	s := boxes(t, nil)
+	version, controllers, err := hierarchy.ByController()
+	if err != nil {
+		t.Fatal(err)
+	}
+	directories := 1
+	for _, name := range counters[version] {
+		if _, ok := controllers[name]; ok && version == 1 {
+			directories++ // or a link to one
+		}
+	}
+	s.says(t, fmt.Sprintln(directories), `n=0
+		for f in /sys/fs/cgroup /sys/fs/cgroup/* /sys/fs/cgroup/*/* /sys/fs/cgroup/*/*/*; do
+			if [ -d $f ]; then n=$((n+1)); if mkdir $f/x; then echo mkdir $f; fi
+			elif [ -f $f ] && echo 1 >$f; then echo wrote $f; fi
+		done 2>/dev/null; echo $n`)
+	for _, script := range []string{"mount -o remount,rw /sys/fs/cgroup", "umount /sys/fs/cgroup", "rm /sys/fs/cgroup/memory"} {
+		if got := finish(t, s.run(t, "--rm", "busybox", "sh", "-c", script)); got.status == 0 {
+			t.Errorf("%s: %+q", script, got)
+		}
+	}
+	// Whoever wants it writable mounts it: -v comes later.
+	s.says(t, "file\n", "echo file >/sys/fs/cgroup/x; cat /sys/fs/cgroup/x", "-v", t.TempDir()+":/sys/fs/cgroup")
 }

@@ -4,177 +4,181 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"syscall"
-	"time"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
+	"github.com/moby/term"
+	"github.com/sirupsen/logrus"
+	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day3-images/cgroup"
+	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/namespace"
 )
 
-// A process is the parent's side of a running container.
-type process struct {
-	cmd      *exec.Cmd
-	signals  *signals
-	terminal *terminal // nil without -t
-	cgroup   *cgroup
-}
-
-// run runs the container to its end and returns its command's exit status.
-func run(c *Container) (int, error) {
-	p, err := start(c)
-	if err != nil {
-		return 0, err
+func runCommand() *urfave.Command {
+	return &urfave.Command{
+		Name:        "run",
+		Usage:       "run a command in a new container of an image",
+		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
+		Description: "All namespaces are new but the user namespace, unless some are named.",
+		Flags:       slices.Concat(namespaceFlags(), containerFlags(), memoryFlags(), limitFlags(), settingFlags(), []urfave.Flag{insecureFlag()}),
+		Action:      runImage,
 	}
-	status, err := p.wait()
-	return status, errors.Join(err, p.close())
 }
 
-// start returns as soon as the container's command is running. When it returns
-// an error, nothing of the container is left.
-func start(c *Container) (_ *process, err error) {
-	p := &process{signals: c.signals}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, p.abort())
+func namespaceFlags() []urfave.Flag {
+	var flags []urfave.Flag
+	for _, k := range namespace.Kinds {
+		flags = append(flags, &urfave.BoolFlag{Name: k.Name, Usage: "new " + k.Name + " namespace: " + k.Holds, DisableDefaultText: true})
+	}
+	return flags
+}
+
+func containerFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "keep standard input open", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal", DisableDefaultText: true},
+		&urfave.StringFlag{Name: "hostname", Usage: "`NAME` of the container (default: its id)"},
+		&urfave.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `NAME=VALUE`, or pass NAME on"},
+		&urfave.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "absolute `DIRECTORY` to start in"},
+		&urfave.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "`NAME|UID[:GROUP|GID]` to run as (default: the image's)"},
+		&urfave.StringFlag{Name: "entrypoint", Usage: "`PROGRAM` to run instead of the image's"},
+		&urfave.StringFlag{Name: "name", Usage: "`NAME` of the container"},
+		&urfave.BoolFlag{Name: "rm", Usage: "remove the container when it has ended", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "read-only", Usage: "mount the root read-only", DisableDefaultText: true},
+		&urfave.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "mount `SOURCE:TARGET[:ro]`"},
+		&urfave.BoolFlag{Name: "init", Value: true, Usage: "an init is PID 1; --init=false: the command"},
+	}
+}
+
+func containerFromFlags(ctx *urfave.Context) (*container.Container, error) {
+	if !ctx.Args().Present() {
+		return nil, errors.New("run requires an image: see run --help")
+	}
+	c := &container.Container{
+		ID:       container.NewID(),
+		Args:     ctx.Args().Tail(),
+		Hostname: ctx.String("hostname"),
+		Dir:      ctx.String("workdir"),
+		TTY:      ctx.Bool("tty"),
+		Init:     ctx.Bool("init"),
+		User:     ctx.String("user"),
+	}
+	var err error
+	if c.Namespaces, err = namespacesFromFlags(ctx); err != nil {
+		return nil, err
+	}
+	c.Namespaces |= unix.CLONE_NEWNS // whatever was named: the root is made of mounts
+	if c.Hostname == "" {
+		c.Hostname = c.ID
+	} else if err := checkHostname(c); err != nil {
+		return nil, fmt.Errorf("invalid --hostname %q: %w", c.Hostname, err)
+	}
+	if c.Dir != "" && !path.IsAbs(c.Dir) {
+		return nil, fmt.Errorf("invalid --workdir %q: not an absolute path", c.Dir)
+	}
+	// Off a terminal there is no size, no job control and no ^C to pass on, and
+	// the pty would turn every newline into CR LF. ssh decides the same way.
+	if c.TTY && !term.IsTerminal(os.Stdin.Fd()) {
+		logrus.Warn("-t ignored: standard input is not a terminal")
+		c.TTY = false
+	}
+	if c.Rlimits, err = rlimitsFromFlags(ctx); err != nil {
+		return nil, err
+	}
+	c.Root, err = rootFromFlags(ctx)
+	return c, err
+}
+
+// namespacesFromFlags returns the clone(2) flags of the namespaces that were
+// named, or of all that this kernel has when none was.
+func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
+	var named uintptr
+	for _, k := range namespace.Kinds {
+		if !ctx.Bool(k.Name) {
+			continue
 		}
-	}()
-	if err := hideDescriptors(); err != nil {
-		return nil, err
+		if !k.Supported() {
+			return 0, fmt.Errorf("--%s: this kernel has no %s namespaces (no /proc/self/ns/%s)", k.Name, k.Name, k.File)
+		}
+		named |= k.Flag
 	}
-	if p.cmd, err = initCommand(c); err != nil {
-		return nil, err
+	if named == 0 {
+		named = namespace.All()
 	}
-	if p.cgroup, err = createCgroup(c); err != nil {
-		return nil, err
+	// Only root may make the others; but root of a new user namespace is root
+	// enough, and anybody may make one of those. user_namespaces(7)
+	if os.Geteuid() != 0 {
+		named |= unix.CLONE_NEWUSER
 	}
-	if err := p.cgroup.place(p.cmd, c); err != nil {
-		return nil, err
+	return named, nil
+}
+
+// cgroupFromFlags says what cgroup the container gets.
+func cgroupFromFlags(ctx *urfave.Context, c *container.Container) (cgroup.Config, error) {
+	limits, err := limitsFromFlags(ctx)
+	if err != nil {
+		return cgroup.Config{}, err
 	}
+	parent := ctx.String("cgroup-parent")
+	if slices.Contains(strings.Split(parent, "/"), "..") {
+		return cgroup.Config{}, fmt.Errorf("invalid --cgroup-parent %q: .. leads out of it", parent)
+	}
+	return cgroup.Config{ID: c.ID, Parent: parent, Limits: limits, Init: c.Init}, nil
+}
+
+func checkHostname(c *container.Container) error {
+	switch {
+	case c.Namespaces&unix.CLONE_NEWUTS == 0:
+		return errors.New("it would be the host's: add --uts")
+	case len(c.Hostname) > 64: // HOST_NAME_MAX, sethostname(2)
+		return errors.New("longer than 64 bytes")
+	case !utf8.ValidString(c.Hostname):
+		return errors.New("not UTF-8")
+	case strings.ContainsFunc(c.Hostname, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		return errors.New("it has white space or a control character, which would end it in /etc/hosts")
+	}
+	return nil
+}
+
+// environment is the image's, and what -e adds to it or changes. HOME comes
+// later, from the container's passwd.
+func environment(c *container.Container, image, set []string) ([]string, error) {
+	env := append(slices.Clone(image), "HOSTNAME="+c.Hostname)
 	if c.TTY {
-		if p.terminal, err = openTerminal(p.cmd); err != nil {
-			return nil, err
+		env = append(env, "TERM="+os.Getenv("TERM"))
+	}
+	if !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "PATH=") }) {
+		env = append(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	}
+	for _, e := range set {
+		name, _, hasValue := strings.Cut(e, "=")
+		if name == "" || strings.ContainsRune(e, 0) {
+			return nil, fmt.Errorf("invalid --env %q: want NAME=VALUE or NAME", e)
 		}
-		c.Root.Console = p.terminal.slave.Name()
+		if !hasValue {
+			value, ok := os.LookupEnv(name)
+			if !ok {
+				continue
+			}
+			e = name + "=" + value
+		}
+		env = append(without(env, name), e)
 	}
-	pipes, err := openPipes(p.cmd)
-	if err != nil {
-		return nil, err
-	}
-	defer pipes.close()
-	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start a process in new namespaces: %w", explainClone(err))
-	}
-	pipes.closeChildEnds()
-	if err := pipes.send(c); err != nil {
-		return nil, err
-	}
-	if err := p.untilRunning(pipes); err != nil {
-		return nil, err
-	}
-	if p.terminal != nil {
-		p.terminal.attach(c.Interactive)
-	}
-	return p, nil
+	return env, nil
 }
 
-// initCommand builds the child: this same program, told to be init, in new
-// namespaces. /proc/self/exe is this program even if its file was renamed,
-// replaced or, as with go run, deleted meanwhile.
-func initCommand(c *Container) (*exec.Cmd, error) {
-	cmd := exec.Command("/proc/self/exe", "init")
-	cmd.Env = []string{} // the container's environment comes over the pipe
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if c.Stdout != nil {
-		cmd.Stdout = c.Stdout
-	}
-	if c.Stderr != nil {
-		cmd.Stderr = c.Stderr
-	}
-	if c.Interactive {
-		cmd.Stdin = os.Stdin
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// The cgroup namespace is made last, by init: its root is the cgroup
-		// its maker is in at that moment. cgroup_namespaces(7)
-		Cloneflags: c.Namespaces &^ unix.CLONE_NEWCGROUP,
-		// A session of its own: ^C in our terminal then reaches only us, and
-		// we forward it once.
-		Setsid:  true,
-		Setctty: c.TTY && !c.Init, // else init gives the terminal to the command
-		// When we die, however we die, the container dies.
-		Pdeathsig: syscall.SIGKILL,
-	}
-	if c.has(unix.CLONE_NEWUSER) {
-		var err1, err2 error
-		attr := cmd.SysProcAttr
-		attr.UidMappings, err1 = idMappings("/proc/self/uid_map", os.Geteuid())
-		attr.GidMappings, err2 = idMappings("/proc/self/gid_map", os.Getegid())
-		attr.GidMappingsEnableSetgroups = os.Geteuid() == 0
-		return cmd, errors.Join(err1, err2)
-	}
-	return cmd, nil
-}
-
-// untilRunning waits for init's word that the command runs. A signal that
-// comes earlier is kept for the command: it may be running already, and have
-// its own idea of an end. Only a start that hangs is ended by the signal.
-func (p *process) untilRunning(pipes *pipes) error {
-	report := make(chan error, 1)
-	go func() { report <- pipes.readReport() }()
-	var early []os.Signal
-	var hangs <-chan time.Time
-	for {
-		select {
-		case err := <-report:
-			for _, sig := range early {
-				p.signals.forward(sig, p.cmd.Process)
-			}
-			return err
-		case sig := <-p.signals.caught:
-			early = append(early, sig)
-			if sig != syscall.SIGCONT { // which asks nobody to end
-				hangs = time.After(time.Second)
-			}
-		case <-hangs:
-			return statusError{status: 128 + int(early[len(early)-1].(syscall.Signal))}
+func without(env []string, name string) []string {
+	var rest []string
+	for _, e := range env {
+		if !strings.HasPrefix(e, name+"=") {
+			rest = append(rest, e)
 		}
 	}
-}
-
-// wait forwards signals until the container has ended.
-func (p *process) wait() (int, error) {
-	ended := make(chan error, 1)
-	go func() { ended <- p.cmd.Wait() }()
-	for {
-		select {
-		case sig := <-p.signals.caught:
-			p.signals.forward(sig, p.cmd.Process)
-		case err := <-ended:
-			var exited *exec.ExitError
-			if err != nil && !errors.As(err, &exited) {
-				return 0, fmt.Errorf("wait for the container's init: %w", err)
-			}
-			return statusOf(p.cmd.ProcessState.Sys().(syscall.WaitStatus)), nil
-		}
-	}
-}
-
-// abort ends a container that did not start. Killing PID 1 of a PID namespace
-// kills everything in it. pid_namespaces(7)
-func (p *process) abort() error {
-	if p.cmd != nil && p.cmd.Process != nil {
-		_ = p.cmd.Process.Kill() // fails only when it has already ended
-		_ = p.cmd.Wait()         // its status says nothing that start's error does not
-	}
-	return p.close()
-}
-
-func (p *process) close() error {
-	if p.terminal != nil {
-		p.terminal.close()
-	}
-	if p.cgroup == nil {
-		return nil
-	}
-	return p.cgroup.remove()
+	return rest
 }

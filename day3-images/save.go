@@ -1,154 +1,45 @@
 package main
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/urfave/cli/v2"
+	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/interrupt"
+	"example.com/go-docker/day3-images/store"
+	urfave "github.com/urfave/cli/v2"
 )
 
-const (
-	dockerArchive = "docker-archive"
-	ociArchive    = "oci-archive"
-)
-
-var saveCommand = &cli.Command{
+var saveCommand = &urfave.Command{
 	Name:      "save",
 	Usage:     "write images to a tar",
 	ArgsUsage: "IMAGE...",
-	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: standard output)"},
-		&cli.StringFlag{Name: "format", Value: dockerArchive, Usage: "`FORMAT`: docker-archive or oci-archive"},
+	Flags: []urfave.Flag{
+		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: standard output)"},
+		&urfave.StringFlag{Name: "format", Value: archive.DockerArchive, Usage: "`FORMAT`: docker-archive or oci-archive"},
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		format := ctx.String("format")
-		if format != dockerArchive && format != ociArchive {
+		if format != archive.DockerArchive && format != archive.OCIArchive {
 			return fmt.Errorf("invalid --format %q: want docker-archive or oci-archive", format)
 		}
 		if !ctx.Args().Present() {
 			return errors.New("save requires an image: see save --help")
 		}
-		s, err := openStore(ctx.String("root"))
+		s, err := store.Open(ctx.String("root"))
 		if err != nil {
 			return err
 		}
-		a := &archive{store: s, format: format}
+		a := &archive.Saver{Store: s, Format: format}
 		for _, ref := range ctx.Args().Slice() {
-			if err := a.add(ref); err != nil {
+			if err := a.Add(ref); err != nil {
 				return err
 			}
 		}
 		return interruptible(func(until context.Context) error {
-			return writeOutput(ctx.String("output"), func(w io.Writer) error { return a.write(writeUntil(until, w)) })
+			return archive.WriteOutput(ctx.String("output"), func(w io.Writer) error { return a.Write(interrupt.Writer(until, w)) })
 		})
 	},
-}
-
-// An archive is an OCI image layout in a tar. With one file more, manifest.json,
-// it is also what docker save writes since Docker 25: older programs read that
-// file, newer ones index.json, and the blobs are the same.
-type archive struct {
-	store  *store
-	format string
-	index  v1.IndexManifest
-	docker []dockerImage
-	blobs  []v1.Descriptor
-}
-
-// A dockerImage is an entry of manifest.json. The names are paths in the tar.
-type dockerImage struct {
-	Config   string
-	RepoTags []string
-	Layers   []string
-}
-
-// add plans an image; nothing is written before all of them are found.
-func (a *archive) add(ref string) error {
-	img, err := a.store.resolve(ref)
-	if err != nil {
-		return err
-	}
-	entry := dockerImage{Config: blobName(img.Manifest.Config)}
-	manifest := img.manifest
-	if r, err := parseReference(ref); err == nil && slices.Contains(img.Names, r.String()) {
-		manifest.Annotations = map[string]string{annotationName: r.String(), annotationContainerd: r.String()}
-		if r.Tag != "" {
-			entry.RepoTags = []string{familiar(r.String())}
-		}
-	}
-	a.blobs = append(a.blobs, manifest, img.Manifest.Config)
-	for _, layer := range img.Manifest.Layers {
-		entry.Layers = append(entry.Layers, blobName(layer))
-		a.blobs = append(a.blobs, layer)
-	}
-	a.index.Manifests = append(a.index.Manifests, manifest)
-	a.docker = append(a.docker, entry)
-	return nil
-}
-
-func blobName(blob v1.Descriptor) string { return "blobs/sha256/" + blob.Digest.Hex }
-
-func (a *archive) write(w io.Writer) error {
-	out := tar.NewWriter(w)
-	a.index.SchemaVersion, a.index.MediaType = 2, types.OCIImageIndex
-	documents := []struct {
-		name    string
-		content any
-	}{
-		{"oci-layout", map[string]string{"imageLayoutVersion": "1.0.0"}},
-		{"index.json", a.index},
-		{"manifest.json", a.docker},
-	}
-	if a.format == ociArchive {
-		documents = documents[:2]
-	}
-	for _, d := range documents {
-		text, err := json.Marshal(d.content)
-		if err != nil {
-			return err
-		}
-		if err := addEntry(out, d.name, int64(len(text)), bytes.NewReader(text)); err != nil {
-			return err
-		}
-	}
-	written := map[v1.Hash]bool{}
-	for _, blob := range a.blobs {
-		if !written[blob.Digest] {
-			if err := a.writeBlob(out, blob); err != nil {
-				return err
-			}
-		}
-		written[blob.Digest] = true
-	}
-	return out.Close()
-}
-
-func (a *archive) writeBlob(out *tar.Writer, blob v1.Descriptor) error {
-	content, err := a.store.openBlob(blob)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	return addEntry(out, blobName(blob), blob.Size, content)
-}
-
-// addEntry adds a file. The same image gives the same archive: no times, no
-// owners.
-func addEntry(out *tar.Writer, name string, size int64, content io.Reader) error {
-	if err := out.WriteHeader(&tar.Header{Name: name, Size: size, Mode: 0o644}); err != nil {
-		return err
-	}
-	if _, err := io.Copy(out, content); err != nil {
-		return fmt.Errorf("write %s: %w", strings.TrimPrefix(name, "blobs/"), err)
-	}
-	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"example.com/go-docker/day3-images/internal/testkit"
 )
 
 // BenchmarkStart starts a container that does nothing, with limits on memory and
@@ -56,9 +58,9 @@ func BenchmarkGoStart(b *testing.B) {
 	if err := os.WriteFile(dir+"/nothing.go", []byte("package main\n\nfunc main() {}\n"), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	toolOutput(b, "go", "build", "-o", dir+"/nothing", dir+"/nothing.go")
-	toolOutput(b, "go", "build", "-o", dir+"/static", ".")
-	toolOutput(b, "go", "build", "-tags=", "-o", dir+"/docs", ".")
+	testkit.ToolOutput(b, "go", "build", "-o", dir+"/nothing", dir+"/nothing.go")
+	testkit.ToolOutput(b, "go", "build", "-o", dir+"/static", ".")
+	testkit.ToolOutput(b, "go", "build", "-tags=", "-o", dir+"/docs", ".")
 	plain := exec.Command("go", "build", "-tags=", "-o", dir+"/plain", ".")
 	plain.Env = append(os.Environ(), "CGO_ENABLED=1")
 	out, err := plain.CombinedOutput()
@@ -93,13 +95,13 @@ func startRows(b *testing.B, dir string) []*benchRow {
 	program, err := exec.LookPath("day3-images") // a guest has no Go
 	if err != nil {
 		program = dir + "/day3-images"
-		toolOutput(b, "go", "build", "-o", program, ".")
+		testkit.ToolOutput(b, "go", "build", "-o", program, ".")
 	}
 	bundle := dir + "/bundle"
 	if err := os.MkdirAll(bundle+"/rootfs", 0o755); err != nil {
 		b.Fatal(err)
 	}
-	files := makeTar(b, append(busyboxFiles(b), tarDir("proc"), tarDir("sys"), tarDir("dev"))...)
+	files := testkit.Tar(b, append(busyboxFiles(b), testkit.Dir("proc"), testkit.Dir("sys"), testkit.Dir("dev"))...)
 	unpackInto(b, bundle+"/rootfs", files)
 	tar := dir + "/root.tar"
 	if err := os.WriteFile(tar, files, 0o600); err != nil {
@@ -108,7 +110,7 @@ func startRows(b *testing.B, dir string) []*benchRow {
 	writeSpec(b, bundle)
 
 	ours := []string{program, "--root", dir + "/store"}
-	toolOutput(b, ours[0], append(ours[1:], "import", tar, "busybox")...)
+	testkit.ToolOutput(b, ours[0], append(ours[1:], "import", tar, "busybox")...)
 	podman := []string{"podman", "--root", dir + "/p", "--runroot", dir + "/pr", "--cgroup-manager", "cgroupfs", "--runtime", "runc"}
 	rows := []*benchRow{
 		{name: "ours", command: func(string) *exec.Cmd {
@@ -180,7 +182,7 @@ func writeSpec(b *testing.B, bundle string) {
 	if _, err := exec.LookPath("runc"); err != nil {
 		b.Skip("needs runc, also to write the specification for crun")
 	}
-	toolOutput(b, "runc", "spec", "--bundle", bundle)
+	testkit.ToolOutput(b, "runc", "spec", "--bundle", bundle)
 	path := filepath.Join(bundle, "config.json")
 	var spec map[string]any
 	text, err := os.ReadFile(path)

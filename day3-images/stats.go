@@ -15,18 +15,21 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/moby/term"
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day3-images/cgroup"
+	"example.com/go-docker/day3-images/usage"
 )
 
-var statsCommand = &cli.Command{
+var statsCommand = &urfave.Command{
 	Name:      "stats",
 	Usage:     "show what running containers use",
 	ArgsUsage: "[CONTAINER...]",
-	Flags: []cli.Flag{
-		&cli.BoolFlag{Name: "no-stream", Usage: "show one reading and end (so it does off a terminal)"},
-		&cli.StringFlag{Name: "format", Value: "table", Usage: "`table` or json, one object a line"},
+	Flags: []urfave.Flag{
+		&urfave.BoolFlag{Name: "no-stream", Usage: "show one reading and end (so it does off a terminal)"},
+		&urfave.StringFlag{Name: "format", Value: "table", Usage: "`table` or json, one object a line"},
 	},
-	Action: func(ctx *cli.Context) error {
+	Action: func(ctx *urfave.Context) error {
 		format := ctx.String("format")
 		if format != "table" && format != "json" {
 			return fmt.Errorf("invalid --format %q: want table or json", format)
@@ -84,24 +87,24 @@ func stats(w io.Writer, ids []string, show func(io.Writer, []stat) error, stream
 type reading struct {
 	id    string
 	at    time.Time
-	usage Usage
+	usage usage.Usage
 }
 
 func readAll(ids []string) ([]reading, error) {
-	running, err := runningRecords(ids)
+	running, err := cgroup.Running(ids)
 	if err != nil {
 		return nil, err
 	}
 	var readings []reading
 	for _, r := range running {
-		usage, err := r.usage()
+		counted, err := r.Usage()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it has just ended
 		}
 		if err != nil {
 			return nil, err
 		}
-		readings = append(readings, reading{r.ID, time.Now(), usage})
+		readings = append(readings, reading{r.ID, time.Now(), counted})
 	}
 	return readings, nil
 }

@@ -16,30 +16,43 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
+// A testStore is a store with what tests do to one.
+type testStore struct{ *store.Store }
+
 // emptyStore makes a store for one test.
-func emptyStore(t testing.TB) *store {
+func emptyStore(t testing.TB) testStore {
 	t.Helper()
-	s, err := openStore(filepath.Join(t.TempDir(), "store"))
+	return openTestStore(t, filepath.Join(t.TempDir(), "store"))
+}
+
+func openTestStore(t testing.TB, root string) testStore {
+	t.Helper()
+	s, err := store.Open(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return testStore{s}
 }
 
 // onStore is the program, to work on this store. Unlike program it may run
 // while the test has other processes.
-func onStore(s *store, args ...string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", append([]string{"--root", s.root}, args...)...)
+func onStore(s testStore, args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", append([]string{"--root", s.Root}, args...)...)
 	cmd.Env = append(os.Environ(), "GO_DOCKER_BE_PROGRAM=1", "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 
 // ok runs a command on the store that must succeed, and returns what it prints.
-func ok(t testing.TB, s *store, args ...string) string {
+func ok(t testing.TB, s testStore, args ...string) string {
 	t.Helper()
 	got := finish(t, onStore(s, args...))
 	if got.status != 0 {
@@ -50,11 +63,11 @@ func ok(t testing.TB, s *store, args ...string) string {
 
 // refused runs a command on the store that must fail with one line that has
 // the given words in it, and change nothing.
-func refused(t testing.TB, s *store, want string, args ...string) {
+func refused(t testing.TB, s testStore, want string, args ...string) {
 	t.Helper()
 	before := contents(t, s)
 	got := finish(t, onStore(s, args...))
-	if got.status != exitRuntimeError || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Count(lastLines(got.stderr), "\n") != 1 {
+	if got.status != container.RuntimeError || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Count(lastLines(got.stderr), "\n") != 1 {
 		t.Errorf("%q: %+q, want status 125 and one line about %q", args, got, want)
 	}
 	if after := contents(t, s); !slices.Equal(before, after) {
@@ -74,11 +87,11 @@ func lastLines(text string) string {
 }
 
 // contents lists the store's images, blobs and layers, and work in progress.
-func contents(t testing.TB, s *store) []string {
+func contents(t testing.TB, s testStore) []string {
 	t.Helper()
 	var all []string
 	for _, dir := range []string{"blobs/sha256", "layers/sha256", "tmp"} {
-		entries, err := os.ReadDir(s.path(dir))
+		entries, err := os.ReadDir(s.Path(dir))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,48 +99,48 @@ func contents(t testing.TB, s *store) []string {
 			all = append(all, dir+"/"+e.Name())
 		}
 	}
-	index, err := s.readIndex()
+	index, err := s.ReadIndex()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range index.Manifests {
-		all = append(all, d.Digest.String()+" "+nameOf(d))
+		all = append(all, d.Digest.String()+" "+store.NameOf(d))
 	}
 	return all
 }
 
 // sound fails the test unless everything in the store is what it should be,
 // image by image and blob by blob, and no work is in progress.
-func sound(t testing.TB, s *store) {
+func sound(t testing.TB, s testStore) {
 	t.Helper()
-	if err := s.sweep(); err != nil {
+	if err := s.Sweep(); err != nil {
 		t.Error(err)
 	}
-	if entries, err := os.ReadDir(s.path("tmp")); err != nil || len(entries) > 0 {
+	if entries, err := os.ReadDir(s.Path("tmp")); err != nil || len(entries) > 0 {
 		t.Errorf("left in tmp: %v, %v", entries, err)
 	}
-	entries, err := os.ReadDir(s.path("blobs/sha256"))
+	entries, err := os.ReadDir(s.Path("blobs/sha256"))
 	if err != nil {
 		t.Error(err)
 	}
 	for _, e := range entries {
-		content, err := os.ReadFile(s.path("blobs/sha256", e.Name()))
-		if err != nil || sha256Of(content).Hex != e.Name() {
+		content, err := os.ReadFile(s.Path("blobs/sha256", e.Name()))
+		if err != nil || image.SHA256(content).Hex != e.Name() {
 			t.Errorf("blob %s is damaged: %v", e.Name(), err)
 		}
 	}
-	index, err := s.readIndex()
+	index, err := s.ReadIndex()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range index.Manifests {
-		img, err := s.readImage(index, d)
+		img, err := s.ReadImage(index, d)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		for i, diffID := range img.Config.RootFS.DiffIDs {
-			if !s.hasBlob(img.Manifest.Layers[i]) || !s.hasLayer(diffID) {
+			if !s.HasBlob(img.Manifest.Layers[i]) || !s.HasLayer(diffID) {
 				t.Errorf("image %v: layer %d is missing", img.Names, i)
 			}
 		}
@@ -154,7 +167,7 @@ func makeImage(t testing.TB, layers ...[]byte) *imageParts {
 		manifest: &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1},
 	}
 	for _, blob := range layers {
-		plain, err := decompress(bytes.NewReader(blob))
+		plain, err := layer.Decompress(bytes.NewReader(blob))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,19 +175,29 @@ func makeImage(t testing.TB, layers ...[]byte) *imageParts {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.config.RootFS.DiffIDs = append(p.config.RootFS.DiffIDs, sha256Of(content))
-		p.manifest.Layers = append(p.manifest.Layers, v1.Descriptor{MediaType: layerType(blob), Digest: sha256Of(blob), Size: int64(len(blob))})
+		p.config.RootFS.DiffIDs = append(p.config.RootFS.DiffIDs, image.SHA256(content))
+		p.manifest.Layers = append(p.manifest.Layers, v1.Descriptor{MediaType: layerTypeOf(blob), Digest: image.SHA256(blob), Size: int64(len(blob))})
 	}
 	return p
+}
+
+func layerTypeOf(blob []byte) types.MediaType {
+	switch {
+	case bytes.HasPrefix(blob, []byte{0x1f, 0x8b}):
+		return types.OCILayer
+	case bytes.HasPrefix(blob, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return types.OCILayerZStd
+	}
+	return types.OCIUncompressedLayer
 }
 
 // smallImage has three layers, each compressed in another way, of which the
 // second changes a file and the third deletes one.
 func smallImage(t testing.TB) *imageParts {
 	return makeImage(t,
-		gzipped(t, makeTar(t, tarDir("etc"), tarFile("etc/a", "1"), tarFile("etc/b", "1"), tarFile("big", string(text(300_000))))),
-		zstded(t, makeTar(t, tarFile("etc/a", "2"), tarFile("more", string(text(50_000))))),
-		makeTar(t, tarFile("etc/.wh.b", ""), tarFile("etc/c", "3")))
+		testkit.Gzipped(t, testkit.Tar(t, testkit.Dir("etc"), testkit.File("etc/a", "1"), testkit.File("etc/b", "1"), testkit.File("big", string(testkit.Text(300_000))))),
+		testkit.Zstded(t, testkit.Tar(t, testkit.File("etc/a", "2"), testkit.File("more", string(testkit.Text(50_000))))),
+		testkit.Tar(t, testkit.File("etc/.wh.b", ""), testkit.File("etc/c", "3")))
 }
 
 func asJSON(t testing.TB, v any) []byte {
@@ -191,7 +214,7 @@ func (p *imageParts) documents(t testing.TB) (config, manifest []byte) {
 	t.Helper()
 	config = asJSON(t, p.config)
 	if p.manifest.Config.Digest.Hex == "" {
-		p.manifest.Config = v1.Descriptor{MediaType: types.OCIConfigJSON, Digest: sha256Of(config), Size: int64(len(config))}
+		p.manifest.Config = v1.Descriptor{MediaType: types.OCIConfigJSON, Digest: image.SHA256(config), Size: int64(len(config))}
 	}
 	return config, asJSON(t, p.manifest)
 }
@@ -228,13 +251,13 @@ func (f *fakeRegistry) push(t testing.TB, tag string, p *imageParts) (digest str
 	t.Helper()
 	config, manifest := p.documents(t)
 	for _, blob := range append([][]byte{config}, p.layers...) {
-		f.setBlob(sha256Of(blob).String(), blob)
+		f.setBlob(image.SHA256(blob).String(), blob)
 	}
 	return f.pushManifest(tag, string(p.manifest.MediaType), manifest)
 }
 
 func (f *fakeRegistry) pushManifest(tag, kind string, text []byte) (digest string) {
-	digest = sha256Of(text).String()
+	digest = image.SHA256(text).String()
 	f.setManifest(tag, kind, text)
 	f.setManifest(digest, kind, text)
 	return digest
@@ -297,13 +320,3 @@ func (f *fakeRegistry) blobRequests(p *imageParts) (counts []int) {
 	}
 	return counts
 }
-
-// A readerFunc is a reader made of one function.
-type readerFunc func(p []byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
-
-// A writerFunc is a writer made of one function.
-type writerFunc func(p []byte) (int, error)
-
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -3,79 +3,19 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
-
-func TestOpenStore(t *testing.T) {
-	s := emptyStore(t)
-	for _, dir := range append(storeDirs, ".", "blobs", "layers") {
-		if info, err := os.Stat(s.path(dir)); err != nil || info.Mode() != fs.ModeDir|0o700 {
-			t.Errorf("%s: %v, %v", dir, info, err)
-		}
-	}
-	if text, err := os.ReadFile(s.path("oci-layout")); err != nil || string(text) != `{"imageLayoutVersion":"1.0.0"}`+"\n" {
-		t.Errorf("oci-layout: %q, %v", text, err)
-	}
-	// Whatever a crash left out is made the next time.
-	for _, gone := range []string{"oci-layout", "tmp", "blobs/sha256", "containers"} {
-		if err := errors.Join(os.RemoveAll(s.path(gone)), os.RemoveAll(s.path("oci-layout"))); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := openStore(s.root); err != nil {
-			t.Error(err)
-		}
-		if _, err := os.Stat(s.path(gone)); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-func TestOpenStoreAtOnce(t *testing.T) {
-	root := filepath.Join(t.TempDir(), "a", "b")
-	var group sync.WaitGroup
-	for range 8 {
-		group.Go(func() {
-			if _, err := openStore(root); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	group.Wait()
-}
-
-// A directory that has other things in it is nobody's store.
-func TestOpenStoreElsewhere(t *testing.T) {
-	home := t.TempDir()
-	if err := os.WriteFile(home+"/thesis.txt", nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(home, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for _, root := range []string{home, home + "/thesis.txt", "/", "/proc/x"} {
-		if _, err := openStore(root); err == nil {
-			t.Errorf("%s became a store", root)
-		}
-	}
-	entries, err := os.ReadDir(home)
-	info, _ := os.Stat(home)
-	if err != nil || len(entries) != 1 || info.Mode().Perm() != 0o755 {
-		t.Errorf("now in the directory: %v, mode %v, %v", entries, info.Mode(), err)
-	}
-}
 
 // Image layers have setuid programs: nobody else may reach them (CVE-2021-41091).
 func TestStoreIsClosed(t *testing.T) {
@@ -89,22 +29,22 @@ func TestStoreIsClosed(t *testing.T) {
 	if err := os.Chmod(top, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s, err := openStore(top + "/store")
+	s, err := store.Open(top + "/store")
 	if err != nil {
 		t.Fatal(err)
 	}
-	setuid := tarFile("su", "").mode(0o4755)
-	img, err := s.addLayer(nil, writeTar(t, setuid), func(*v1.ConfigFile) {}, "x")
+	setuid := testkit.File("su", "").WithMode(0o4755)
+	img, err := commit.AddLayer(context.Background(), s, nil, testkit.WriteTar(t, setuid), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	layer := s.layerPath(img.Config.RootFS.DiffIDs[0])
+	layer := s.LayerPath(img.Config.RootFS.DiffIDs[0])
 	as := func(uid uint32, path string) error {
 		cmd := exec.Command("/bin/ls", path)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 		return cmd.Run()
 	}
-	for _, path := range []string{s.root, s.path("blobs"), s.path("layers/sha256"), layer, layer + "/su"} {
+	for _, path := range []string{s.Root, s.Path("blobs"), s.Path("layers/sha256"), layer, layer + "/su"} {
 		if as(0, path) != nil {
 			t.Errorf("%s is not there", path)
 		}
@@ -113,142 +53,12 @@ func TestStoreIsClosed(t *testing.T) {
 		}
 	}
 	// Even if somebody opens the store's own directory.
-	if err := os.Chmod(s.root, 0o755); err != nil {
+	if err := os.Chmod(s.Root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if as(65534, layer) == nil || as(65534, s.path("containers")) == nil {
+	if as(65534, layer) == nil || as(65534, s.Path("containers")) == nil {
 		t.Error("nobody can enter a layer")
 	}
-}
-
-// writeTar returns what addLayer wants.
-func writeTar(t testing.TB, entries ...tarEntry) func(io.Writer) error {
-	t.Helper()
-	content := makeTar(t, entries...)
-	return func(w io.Writer) error {
-		_, err := w.Write(content)
-		return err
-	}
-}
-
-func TestVerify(t *testing.T) {
-	content := text(100_000)
-	digest := sha256Of(content)
-	read := func(content []byte, size int64) error {
-		_, err := bytes.NewBuffer(nil).ReadFrom(verify(bytes.NewReader(content), "blob", digest, size))
-		return err
-	}
-	for _, size := range []int64{anySize, 100_000} {
-		if err := read(content, size); err != nil {
-			t.Error(err)
-		}
-	}
-	for want, err := range map[string]error{
-		"is damaged":                read(append([]byte{content[0] ^ 1}, content[1:]...), 100_000),
-		"ends after 99999":          read(content[1:], 100_000),
-		"is longer than 99999":      read(content, 99_999),
-		"is longer than 100000":     read(append(content, 0), 100_000),
-		"is damaged: its digest is": read(append(content, 0), anySize),
-	} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
-		}
-	}
-}
-
-// A job of the same name waits; a live one is not swept, a dead one is.
-func TestJobs(t *testing.T) {
-	s := emptyStore(t)
-	first, err := s.begin(t.Context(), "layer-x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(first.path("half"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openStore(s.root); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(first.path("half")); err != nil {
-		t.Errorf("the work of a living command was swept: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*retryLock)
-	defer cancel()
-	if _, err := s.begin(ctx, "layer-x"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("two have the same job: %v", err)
-	}
-	began := make(chan error)
-	go func() {
-		second, err := s.begin(t.Context(), "layer-x")
-		if err == nil {
-			_, err = os.Stat(second.path("half"))
-			if errors.Is(err, fs.ErrNotExist) {
-				err = second.end()
-			}
-		}
-		began <- err
-	}()
-	time.Sleep(2 * retryLock)
-	if err := first.end(); err != nil {
-		t.Error(err)
-	}
-	if err := <-began; err != nil {
-		t.Error(err)
-	}
-	sound(t, s)
-
-	// A dead owner's job is a directory that nobody has locked.
-	for _, name := range []string{"layer-x", "add-1"} {
-		if err := os.MkdirAll(s.path("tmp", name, "some/thing"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	third, err := s.begin(t.Context(), "layer-x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if entries, err := os.ReadDir(third.dir); err != nil || len(entries) > 0 {
-		t.Errorf("a dead owner's work is in the new job: %v, %v", entries, err)
-	}
-	if names, err := s.jobs(""); err != nil || !slices.Equal(names, []string{"layer-x"}) {
-		t.Errorf("jobs: %q, %v", names, err)
-	}
-	if err := third.end(); err != nil {
-		t.Error(err)
-	}
-	sound(t, s)
-}
-
-// Many goroutines, one job: never two at once, and nobody is left waiting.
-func TestJobsAtOnce(t *testing.T) {
-	s := emptyStore(t)
-	var group sync.WaitGroup
-	var inside sync.Mutex
-	for range 8 {
-		group.Go(func() {
-			for range 10 {
-				j, err := s.tryBegin("one")
-				if j == nil {
-					if err != nil {
-						t.Error(err)
-					}
-					if err := s.sweep(); err != nil {
-						t.Error(err)
-					}
-					continue
-				}
-				if !inside.TryLock() {
-					t.Error("two have the job")
-				}
-				inside.Unlock()
-				if err := j.end(); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	group.Wait()
-	sound(t, s)
 }
 
 // After a reboot, blobs and layers that no image refers to are forgotten, and
@@ -256,23 +66,23 @@ func TestJobsAtOnce(t *testing.T) {
 func TestForgetUnfinished(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := s.addLayer(nil, writeTar(t, tarFile("a", "1")), func(*v1.ConfigFile) {}, "kept"); err != nil {
+	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "kept"); err != nil {
 		t.Fatal(err)
 	}
 	want := contents(t, s)
 	leave := func() {
-		for _, path := range []string{"blobs/sha256/" + aDigest[7:], "layers/sha256/" + aDigest[7:] + "/x"} {
-			if err := os.MkdirAll(s.path(path), 0o700); err != nil {
+		for _, path := range []string{"blobs/sha256/" + testkit.ADigest[7:], "layers/sha256/" + testkit.ADigest[7:] + "/x"} {
+			if err := os.MkdirAll(s.Path(path), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	add := func() {
-		j, err := s.beginAdding(t.Context())
+		j, err := s.BeginAdding(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := j.end(); err != nil {
+		if err := j.End(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -281,7 +91,7 @@ func TestForgetUnfinished(t *testing.T) {
 	if got := contents(t, s); len(got) != len(want)+2 {
 		t.Errorf("in the same boot: %q", got)
 	}
-	if err := os.WriteFile(s.path("boot"), []byte("another one\n"), 0o600); err != nil {
+	if err := os.WriteFile(s.Path("boot"), []byte("another one\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	add()
@@ -299,12 +109,12 @@ func TestForgetUnfinished(t *testing.T) {
 func TestDamagedBlobs(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	img, err := s.addLayer(nil, writeTar(t, tarFile("a", "1")), func(*v1.ConfigFile) {}, "x")
+	img, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, blob := range []v1.Descriptor{img.manifest, img.Manifest.Config, img.Manifest.Layers[0]} {
-		path := s.blobPath(blob.Digest)
+	for _, blob := range []v1.Descriptor{img.Descriptor, img.Manifest.Config, img.Manifest.Layers[0]} {
+		path := s.BlobPath(blob.Digest)
 		good, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -315,12 +125,12 @@ func TestDamagedBlobs(t *testing.T) {
 			if err := os.WriteFile(path, bad, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.RemoveAll(s.layerPath(img.Config.RootFS.DiffIDs[0])); err != nil {
+			if err := os.RemoveAll(s.LayerPath(img.Config.RootFS.DiffIDs[0])); err != nil {
 				t.Fatal(err)
 			}
-			used, err := s.resolve("x")
+			used, err := s.Resolve("x")
 			if err == nil {
-				_, err = s.layerDirs(used)
+				_, err = s.LayerDirs(t.Context(), used)
 			}
 			if err == nil || !strings.Contains(err.Error(), "is damaged") && i != 1 { // byte 1 of gzip: then it is taken for a plain tar
 				t.Fatalf("byte %d of blob %s changed: %v", i, blob.Digest, err)
@@ -330,20 +140,20 @@ func TestDamagedBlobs(t *testing.T) {
 			if err := os.WriteFile(path, bad, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			used, err := s.resolve("x")
+			used, err := s.Resolve("x")
 			if err == nil {
-				_, err = s.layerDirs(used)
+				_, err = s.LayerDirs(t.Context(), used)
 			}
 			if err == nil {
 				t.Fatalf("blob %s has %d bytes instead of %d: nobody noticed", blob.Digest, len(bad), len(good))
 			}
 		}
 		// A damaged image cannot be used, but it can be removed.
-		if blob.Digest == img.manifest.Digest {
+		if blob.Digest == img.Descriptor.Digest {
 			if err := os.WriteFile(path, good[1:], 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if got := finish(t, onStore(s, "save", "-o", s.root+"/x.tar", "x")); got.status == 0 {
+			if got := finish(t, onStore(s, "save", "-o", s.Root+"/x.tar", "x")); got.status == 0 {
 				t.Error("a damaged image was saved")
 			}
 		}
@@ -351,10 +161,10 @@ func TestDamagedBlobs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.layerDirs(img); err != nil {
+	if _, err := s.LayerDirs(t.Context(), img); err != nil {
 		t.Errorf("all is well again: %v", err)
 	}
-	if err := os.WriteFile(s.blobPath(img.manifest.Digest), []byte("{}"), 0o600); err != nil {
+	if err := os.WriteFile(s.BlobPath(img.Descriptor.Digest), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ok(t, s, "rmi", "x")
@@ -367,11 +177,11 @@ func TestDamagedBlobs(t *testing.T) {
 func TestSaveDamaged(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	img, err := s.addLayer(nil, writeTar(t, tarFile("a", "1")), func(*v1.ConfigFile) {}, "x")
+	img, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := s.blobPath(img.Manifest.Layers[0].Digest)
+	path := s.BlobPath(img.Manifest.Layers[0].Digest)
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -390,11 +200,11 @@ func TestSaveDamaged(t *testing.T) {
 // index.json is somebody's file, too.
 func TestDamagedIndex(t *testing.T) {
 	s := emptyStore(t)
-	for _, text := range []string{"", "{", "[]", "{" + ociManifest + "}", "{" + ociIndex + `,"manifests":[{"digest":"sha256:../../../etc/passwd","size":1}]}`, strings.Repeat(" ", maxDocument+1)} {
-		if err := os.WriteFile(s.path("index.json"), []byte(text), 0o600); err != nil {
+	for _, text := range []string{"", "{", "[]", "{" + testkit.OCIManifest + "}", "{" + testkit.OCIIndex + `,"manifests":[{"digest":"sha256:../../../etc/passwd","size":1}]}`, strings.Repeat(" ", image.MaxDocument+1)} {
+		if err := os.WriteFile(s.Path("index.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.images(); err == nil || !strings.Contains(err.Error(), s.path("index.json")) {
+		if _, err := s.Images(); err == nil || !strings.Contains(err.Error(), s.Path("index.json")) {
 			t.Errorf("%.40q: %v", text, err)
 		}
 	}

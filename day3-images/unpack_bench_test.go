@@ -14,6 +14,9 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/store"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -65,29 +68,29 @@ func BenchmarkUnpack(b *testing.B) {
 // the store does it, and us otherwise.
 func unpackRows(b *testing.B, dir string) []*benchRow {
 	tars := benchLayers(b, dir)
-	toolOutput(b, "gzip", append([]string{"-k"}, tars...)...)
+	testkit.ToolOutput(b, "gzip", append([]string{"-k"}, tars...)...)
 	gz := withSuffix(tars, ".gz")
 	rows := []*benchRow{
 		{name: "tar -xz, one after another", command: tarUnpack("-xzf", gz)},
 		{name: "umoci raw unpack: not installed"},
-		{name: "ours, gzip, as the store", command: ourUnpack(b, layersAtOnce, gz)},
+		{name: "ours, gzip, as the store", command: ourUnpack(b, store.LayersAtOnce, gz)},
 		{name: "ours, gzip, one after another", command: ourUnpack(b, 1, gz)},
-		{name: "ours, plain tar, as the store", command: ourUnpack(b, layersAtOnce, tars)},
+		{name: "ours, plain tar, as the store", command: ourUnpack(b, store.LayersAtOnce, tars)},
 	}
 	if _, err := exec.LookPath("zstd"); err == nil {
-		toolOutput(b, "zstd", append([]string{"-q"}, tars...)...)
-		rows = append(rows, &benchRow{name: "ours, zstd, as the store", command: ourUnpack(b, layersAtOnce, withSuffix(tars, ".zst"))})
+		testkit.ToolOutput(b, "zstd", append([]string{"-q"}, tars...)...)
+		rows = append(rows, &benchRow{name: "ours, zstd, as the store", command: ourUnpack(b, store.LayersAtOnce, withSuffix(tars, ".zst"))})
 	}
 	// What the two halves of the work take alone.
 	rows = append(rows,
 		&benchRow{name: "half the work: tar -x, of plain tars", command: tarUnpack("-xf", tars)},
-		&benchRow{name: "half the work: ours, gzip, nothing written", command: ourUnpack(b, layersAtOnce, gz, "GO_DOCKER_TEST_DISCARD=1")})
+		&benchRow{name: "half the work: ours, gzip, nothing written", command: ourUnpack(b, store.LayersAtOnce, gz, "GO_DOCKER_TEST_DISCARD=1")})
 	if _, err := exec.LookPath("umoci"); err == nil {
 		layout := filepath.Join(dir, "layout")
-		toolOutput(b, "umoci", "init", "--layout", layout)
-		toolOutput(b, "umoci", "new", "--image", layout+":bench")
+		testkit.ToolOutput(b, "umoci", "init", "--layout", layout)
+		testkit.ToolOutput(b, "umoci", "new", "--image", layout+":bench")
 		for _, tar := range tars {
-			toolOutput(b, "umoci", "raw", "add-layer", "--image", layout+":bench", tar)
+			testkit.ToolOutput(b, "umoci", "raw", "add-layer", "--image", layout+":bench", tar)
 		}
 		rows[1] = &benchRow{name: "umoci raw unpack", command: func(to string) *exec.Cmd {
 			return exec.Command("umoci", "raw", "unpack", "--image", layout+":bench", to)
@@ -129,9 +132,9 @@ func init() {
 	if _, err := fmt.Sscan(os.Getenv("GO_DOCKER_TEST_UNPACK"), &atOnce); err != nil {
 		return
 	}
-	unpack := unpackLayer
+	unpack := layer.Unpack
 	if os.Getenv("GO_DOCKER_TEST_DISCARD") != "" {
-		unpack = func(tar io.Reader, _ string, _ *quota) error { _, err := io.Copy(io.Discard, tar); return err }
+		unpack = func(tar io.Reader, _ string, _ *layer.Quota) error { _, err := io.Copy(io.Discard, tar); return err }
 	}
 	if err := unpackAll(atOnce, os.Args[1], os.Args[2:], unpack); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -140,27 +143,27 @@ func init() {
 	os.Exit(0)
 }
 
-func unpackAll(atOnce int, dir string, layers []string, unpack func(io.Reader, string, *quota) error) error {
+func unpackAll(atOnce int, dir string, layers []string, unpack func(io.Reader, string, *layer.Quota) error) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
 	var group errgroup.Group
 	group.SetLimit(atOnce)
-	q := &quota{bytes: 1 << 40, entries: 1 << 30}
+	q := &layer.Quota{Bytes: 1 << 40, Entries: 1 << 30}
 	for i, layer := range layers {
 		group.Go(func() error { return unpackWithDigests(layer, filepath.Join(dir, fmt.Sprint(i)), q, unpack) })
 	}
 	return group.Wait()
 }
 
-func unpackWithDigests(path, dir string, q *quota, unpack func(io.Reader, string, *quota) error) error {
+func unpackWithDigests(path, dir string, q *layer.Quota, unpack func(io.Reader, string, *layer.Quota) error) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	blob, diff := sha256.New(), sha256.New()
-	layer, err := decompress(io.TeeReader(file, blob))
+	layer, err := layer.Decompress(io.TeeReader(file, blob))
 	if err != nil {
 		return err
 	}

@@ -1,35 +1,14 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-func TestParseVolume(t *testing.T) {
-	for text, want := range map[string]volume{
-		"/a:/b":             {"/a", "/b", false},
-		"/a:/b:ro":          {"/a", "/b", true},
-		"/a:/b:rw":          {"/a", "/b", false},
-		"/a/../c/:/b//d/./": {"/c", "/b/d", false},
-		"/a b:/c":           {"/a b", "/c", false},
-	} {
-		if got, err := parseVolume(text); err != nil || got != want {
-			t.Errorf("%q: %+v, %v", text, got, err)
-		}
-	}
-	for text, want := range map[string]string{
-		"/a": "want SOURCE:TARGET", "": "want SOURCE:TARGET", "/a:/b:x": "want SOURCE:TARGET", "/a:/b:ro:ro": "want SOURCE:TARGET",
-		"a:/b": "named volumes", ":/b": "absolute", "/a:b": "target", "/a:": "target", "/a:/": "target", "/a:/x/..": "target",
-	} {
-		if got, err := parseVolume(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %+v, %v, want an error about %q", text, got, err, want)
-		}
-	}
-}
+	"example.com/go-docker/day3-images/internal/testkit"
+)
 
 func TestVolumes(t *testing.T) {
 	s, dir := boxes(t, nil), t.TempDir()
@@ -67,7 +46,7 @@ func TestVolumes(t *testing.T) {
 	// What is in a volume is not part of the container.
 	finish(t, s.run(t, "--name", "box", "-v", dir+":/data", "busybox", "touch", "/own")).want(t, "")
 	ok(t, s, "commit", "box", "changed")
-	img, err := s.resolve("changed")
+	img, err := s.Resolve("changed")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +58,7 @@ func TestVolumes(t *testing.T) {
 // A volume of the image starts with what the image has there, is as new for
 // each container, and is no part of a commit.
 func TestImageVolumes(t *testing.T) {
-	s := boxes(t, []tarEntry{tarDir("data").owned(1234, 1235).mode(0o770), tarFile("data/seed", "seed\n")}, "VOLUME /data /new/one")
+	s := boxes(t, []testkit.Entry{testkit.Dir("data").OwnedBy(1234, 1235).WithMode(0o770), testkit.File("data/seed", "seed\n")}, "VOLUME /data /new/one")
 	for range 2 {
 		s.says(t, "seed\n1234:1235 770\n", "cat /data/*; stat -c '%u:%g %a' /data; echo x >/data/x; echo y >/new/one/y; rm /data/seed")
 	}
@@ -92,7 +71,7 @@ func TestImageVolumes(t *testing.T) {
 	dir := t.TempDir()
 	s.says(t, "", "ls -A /data", "-v", dir+":/data")
 	// One on the other: the upper one is there to be seen.
-	nested := boxes(t, []tarEntry{tarDir("a/b"), tarFile("a/b/seed", "seed\n")}, "VOLUME /a/b /a /a/b/c")
+	nested := boxes(t, []testkit.Entry{testkit.Dir("a/b"), testkit.File("a/b/seed", "seed\n")}, "VOLUME /a/b /a /a/b/c")
 	for range 5 { // the image has them in no order
 		nested.says(t, "seed\n3\n", "cat /a/b/seed; stat -c %d /a /a/b /a/b/c | sort -u | wc -l")
 	}
@@ -102,10 +81,10 @@ func TestImageVolumes(t *testing.T) {
 //
 // Naive code: an overlay of the place itself. Of /sys that is one without masks.
 func TestImageVolumesOfTheKernel(t *testing.T) {
-	s := boxes(t, []tarEntry{tarDir("sys"), tarFile("sys/of-the-image", ""), tarDir("dev"), tarDir("dev/shm").mode(0o700)},
+	s := boxes(t, []testkit.Entry{testkit.Dir("sys"), testkit.File("sys/of-the-image", ""), testkit.Dir("dev"), testkit.Dir("dev/shm").WithMode(0o700)},
 		"VOLUME /sys /sys/fs/cgroup /dev/shm /dev/pts /proc")
 	s.says(t, "fs of-the-image 700\n", "touch /sys/fs/cgroup/x /dev/shm/x /proc/x; echo $(ls -A /sys /dev/pts | grep -v : | grep .) $(stat -c %a /dev/shm)")
-	s = boxes(t, []tarEntry{tarSymlink("firmware", "/sys/firmware"), tarSymlink("all", "sys/.")}, "VOLUME /firmware /all/devices/virtual")
+	s = boxes(t, []testkit.Entry{testkit.Symlink("firmware", "/sys/firmware"), testkit.Symlink("all", "sys/.")}, "VOLUME /firmware /all/devices/virtual")
 	s.says(t, "", "ls -A /sys/firmware /sys/devices/virtual | grep -v : | grep . || true")
 }
 
@@ -113,7 +92,7 @@ func TestImageVolumesOfTheKernel(t *testing.T) {
 // would run below the mount, and meet it as /.. only.
 func TestVolumeOnRoot(t *testing.T) {
 	dir := t.TempDir()
-	links := []tarEntry{tarDir("usr"), tarSymlink("usr/up", ".."), tarSymlink("top", "/"), tarSymlink("twice", "usr/up")}
+	links := []testkit.Entry{testkit.Dir("usr"), testkit.Symlink("usr/up", ".."), testkit.Symlink("top", "/"), testkit.Symlink("twice", "usr/up")}
 	s := boxes(t, links)
 	for _, target := range []string{"/top", "/usr/up", "/twice/"} {
 		refuses(t, s.run(t, "--rm", "-v", dir+":"+target, "busybox", "true"), 125, "volume "+dir, "the container's root")
@@ -125,29 +104,6 @@ func TestVolumeOnRoot(t *testing.T) {
 	}
 }
 
-// What others rename and mount meanwhile, anywhere, does not keep us from
-// following a link with .. in it: openat2 gives up with EAGAIN, and we try again.
-func TestPlaceWhileOthersRename(t *testing.T) {
-	needRoot(t)
-	rename(t)
-	dir := t.TempDir()
-	if err := errors.Join(os.MkdirAll(dir+"/a/b", 0o755), os.Symlink(strings.Repeat("../", 100)+"a/b", dir+"/a/link")); err != nil {
-		t.Fatal(err)
-	}
-	root, err := openRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	for range 1000 {
-		place, err := root.place("/a/link", true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		place.Close()
-	}
-}
-
 // Links in the image, and links that are put in the way while the container
 // starts, do not lead a volume out of it (CVE-2018-15664, CVE-2021-30465).
 func TestVolumeThroughLinks(t *testing.T) {
@@ -155,7 +111,7 @@ func TestVolumeThroughLinks(t *testing.T) {
 	if err := os.WriteFile(inside+"/secret", []byte("of the volume\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s := boxes(t, []tarEntry{tarSymlink("link", outside), tarSymlink("up", "../../../../../../.."+outside), tarSymlink("proc-link", "/proc/self/root/"+outside)})
+	s := boxes(t, []testkit.Entry{testkit.Symlink("link", outside), testkit.Symlink("up", "../../../../../../.."+outside), testkit.Symlink("proc-link", "/proc/self/root/"+outside)})
 	s.says(t, "of the volume\n", "cat /link/x/secret", "-v", inside+":/link/x")
 	s.says(t, "of the volume\n", "cat /up/secret", "-v", inside+":/up")
 	got := finish(t, s.run(t, "--rm", "-v", inside+":/proc-link/x", "busybox", "true"))

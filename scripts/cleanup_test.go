@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"example.com/go-docker/scripts/internal/box"
+	"example.com/go-docker/scripts/internal/ours"
 	"golang.org/x/sys/unix"
 )
 
@@ -384,7 +385,10 @@ func TestCleanupRecordBeingBorn(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			time.Sleep(time.Second)
+			waitFor(t, func() bool { // the second look comes after this
+				processes, err := ours.Descendants()
+				return err == nil && slices.ContainsFunc(processes, func(p ours.Process) bool { return p.Command == "sleep 3" })
+			})
 			lock(t, born)
 		}()
 		if _, status := s.cleanup(t); status != 0 {

@@ -55,14 +55,15 @@ func threads(dir string) []string {
 // countOutside makes children as step 8 does and counts those that are outside. Without LockOSThread that is chance,
 // so it goes on until it has seen one; with it, there are 300 children.
 func countOutside(lock bool, home, box string) error {
-	for range 2 * runtime.NumCPU() { // there are other goroutines in a program: they want the processors, too
-		go func() {
-			for !time.Now().IsZero() { // always
+	go func() { // there is another goroutine in a program, which wants a processor now and then
+		for range time.Tick(time.Millisecond) {
+			for range 100000 {
+				_ = time.Now().IsZero()
 			}
-		}()
-	}
+		}
+	}()
 	runs, outside := 0, 0
-	for end := time.Now().Add(time.Minute); time.Now().Before(end) && (!lock || runs < 300) && outside == 0; runs++ {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end) && (!lock || runs < 300) && outside == 0; runs++ {
 		if err := enter(home, "cgroup.procs"); err != nil { // all threads, also those that earlier runs have moved
 			return err
 		}
@@ -74,6 +75,9 @@ func countOutside(lock bool, home, box string) error {
 				runtime.LockOSThread() // and the thread ends with this goroutine
 			}
 			if err = enter(box, "tasks"); err == nil {
+				if runs > 100 {
+					time.Sleep(time.Millisecond) // a line that waits makes it likely, and is as innocent as any other
+				}
 				out, err = exec.Command("cat", "/proc/self/cgroup").Output()
 			}
 		})

@@ -36,7 +36,7 @@ func TestRun(t *testing.T) {
 		if p == nil {
 			continue // TestCheck says so
 		}
-		t.Run(name, func(t *testing.T) {
+		t.Run(strings.TrimSuffix(name, ".md"), func(t *testing.T) {
 			for _, f := range runPage(t, repository(t), p) {
 				t.Error(f)
 			}

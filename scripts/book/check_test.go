@@ -123,3 +123,21 @@ func TestVersions(t *testing.T) {
 	expect(t, fixture(t, v2+"On v1 it is a directory of its own, and the files are in it:\n\n"+v1).checkVersions())
 	expect(t, fixture(t, "Both:\n\n"+v2+v1).checkVersions(), "3: \"cgroup v2:\" above", "7: \"cgroup v1:\" above")
 }
+
+// A day has one page, or three of a form, none of them too long.
+func TestDay(t *testing.T) {
+	body := func(sections []section) (text string) {
+		text = "# Day\n"
+		for _, s := range sections {
+			text += "## " + s.titles[0] + "\n"
+		}
+		return text
+	}
+	one, hand, real := fixture(t, body(sections)), fixture(t, body(byHand)), fixture(t, body(forReal))
+	three := map[string]*page{"day9-go.md": fixture(t, "# Go\n"), "day9-real.md": real}
+	expect(t, one.checkDay(0, "day9-x.md", map[string]*page{}))
+	expect(t, one.checkDay(0, "day9-x.md", three)[:1], `2: "You are here" is missing`)
+	expect(t, hand.checkDay(0, "day9-x.md", three))
+	expect(t, real.checkDay(0, "day9-real.md", three))
+	expect(t, fixture(t, "# Go\n"+strings.Repeat("\n", maxLines)).checkDay(0, "day9-go.md", three), "450: 451 lines")
+}

@@ -233,10 +233,17 @@ func TestClass(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, out.String())
 		}
 	}
+	wide := map[int]bool{}
 	for line := range strings.Lines(out.String()) {
-		if len(line) > 100 {
+		if columns(line) > 100 {
 			t.Errorf("wider than a screen: %s", line)
 		}
+		if strings.HasPrefix(line, "anna") || strings.HasPrefix(line, "小明") {
+			wide[columns(line)] = true
+		}
+	}
+	if len(wide) != 1 {
+		t.Errorf("lines are not as wide as each other:\n%s", out.String())
 	}
 	if err := printClass(&out, t.TempDir(), list); err == nil {
 		t.Error("an empty folder is no class")

@@ -94,11 +94,15 @@ func printClass(w io.Writer, dir string, all []*exercise) error {
 		}
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		rows[name] = row
-		width = max(width, utf8.RuneCountInString(name))
+		width = max(width, columns(name))
 	}
 	width = min(width, 20)
 	line := func(name, unit string, cell func(*exercise) string) {
-		fmt.Fprintf(w, "%-*.*s", width, width, name)
+		for columns(name) > width {
+			_, n := utf8.DecodeLastRuneInString(name)
+			name = name[:len(name)-n]
+		}
+		fmt.Fprint(w, name, strings.Repeat(" ", width-columns(name)))
 		for i, e := range all {
 			if i == 0 || all[i-1].day != e.day {
 				fmt.Fprint(w, "  ")
@@ -144,6 +148,17 @@ func printClass(w io.Writer, dir string, all []*exercise) error {
 	fmt.Fprintln(w, "# passed   x not yet   . not begun   ? could not be checked")
 	printStuck(w, all, count[notYet], missing)
 	return nil
+}
+
+// columns of a name on a terminal: a Chinese character takes two.
+func columns(name string) (n int) {
+	for _, r := range name {
+		n++
+		if r >= 0x1100 {
+			n++
+		}
+	}
+	return n
 }
 
 // printStuck names the three exercises at which most are, and what most of

@@ -29,7 +29,7 @@ var languages = []words{
 	{
 		dir: "zh-TW", picture: "figures.zh-TW.svg", median: "中位數", memory: "最多 MB",
 		rounds: func(n int) string { return fmt.Sprintf("%d 輪", n) },
-		title:  "本專案的程式與其他工具",
+		title:  "本儲存庫的程式與其他工具",
 		about:  "每個程式所需時間的中位數：啟動一個容器、解開一個映像檔、拉取一個映像檔，以及同時啟動兩百個容器。數字見頁面上的表格。",
 		sections: map[string]string{
 			"start": "啟動並移除一個容器", "at once 200": "同時啟動 200 個容器",

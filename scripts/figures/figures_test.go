@@ -55,7 +55,7 @@ func TestDraw(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if strings.Count(picture, "<rect") != 3 || !strings.Contains(picture, w.sections["start"]) || !strings.Contains(picture, "12.0 ms") {
+		if strings.Count(picture, "<rect") != 2 || !strings.Contains(picture, w.sections["start"]) || !strings.Contains(picture, "12.0 ms") {
 			t.Error(picture)
 		}
 	}

@@ -12,19 +12,11 @@ import (
 func TestFollow(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"go.mod": "module example.com/go-docker/x\ngo 1.25\n",
-		"good/x_test.go": `package x
-import "testing"
-func TestGood(t *testing.T) { t.Run("sub", func(t *testing.T) { t.Log("not to be seen") }) }
-func TestSkips(t *testing.T) { t.Skip("needs: a reason") }`,
-		"bad/x_test.go": `package x
-import "testing"
-func TestBad(t *testing.T) { t.Run("sub", func(t *testing.T) { t.Error("to be seen") }) }`,
-		"broken/x_test.go": `package x
-var _ = nonsense`,
-		"ends/x_test.go": `package x
-import ("os"; "testing")
-func TestMain(*testing.M) { os.Exit(3) }`,
+		"go.mod":           "module example.com/go-docker/x\ngo 1.25\n",
+		"good/x_test.go":   `package x; import "testing"; func TestGood(t *testing.T) { t.Run("sub", func(t *testing.T) { t.Log("not to be seen") }) }; func TestSkips(t *testing.T) { t.Skip("needs: a reason") }`,
+		"bad/x_test.go":    `package x; import "testing"; func TestBad(t *testing.T) { t.Run("sub", func(t *testing.T) { t.Error("to be seen") }) }`,
+		"broken/x_test.go": `package x; var _ = nonsense`,
+		"ends/x_test.go":   `package x; import ("os"; "testing"); func TestMain(*testing.M) { os.Exit(3) }`,
 	} {
 		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
 			t.Fatal(err)

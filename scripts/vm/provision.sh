@@ -66,6 +66,7 @@ man man-db man-db
 setcap libcap2-bin libcap
 zstd zstd zstd
 strace strace strace
+crun crun crun
 umoci umoci umoci
 skopeo skopeo skopeo
 buildah buildah buildah

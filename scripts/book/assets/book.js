@@ -150,20 +150,13 @@ const index = () => loading ??= new Promise((resolve, reject) => {
 	document.head.append(script);
 });
 const marked = (text, words) => { // a fragment with the words marked
-	const out = document.createDocumentFragment(), lower = text.toLowerCase();
-	for (let at = 0; at < text.length;) {
-		let next = text.length, length = 0;
-		for (const w of words) {
-			const i = lower.indexOf(w, at);
-			if (i >= 0 && i < next) { next = i; length = w.length; }
-		}
-		out.append(text.slice(at, next));
-		if (length) {
-			const mark = document.createElement("mark");
-			mark.textContent = text.slice(next, next + length);
-			out.append(mark);
-		}
-		at = next + length;
+	const out = document.createDocumentFragment(), lower = text.toLowerCase(), on = new Uint8Array(text.length);
+	for (const w of words) for (let i = lower.indexOf(w); i >= 0; i = lower.indexOf(w, i + 1)) on.fill(1, i, i + w.length);
+	for (let from = 0, to = 0; from < text.length; from = to) {
+		while (to < text.length && on[to] === on[from]) to++;
+		const part = document.createElement(on[from] ? "mark" : "span");
+		part.textContent = text.slice(from, to);
+		out.append(on[from] ? part : part.firstChild);
 	}
 	return out;
 };

@@ -160,7 +160,7 @@ var bookSearch = (() => { // var: node's tests and other scripts find it
 			else if (whole && x.includes(phrase)) score *= 1.3;
 			return { at, score };
 		}).sort((a, b) => b.score - a.score || a.at - b.at);
-		return { found: ranked.slice(0, 40).filter(r => r.score > ranked[0].score / 20).map(r => p.sections[r.at]), words: [...marks] };
+		return { found: ranked.slice(0, 40).filter(r => r.score > ranked[0].score / 20).map(r => p.sections[r.at]), words: [...marks].filter(w => w.length > 1 || marks.size === 1) };
 	};
 	return { prepare, find };
 })();

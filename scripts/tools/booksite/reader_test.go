@@ -3,6 +3,7 @@ package booksite
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
@@ -81,20 +82,7 @@ func (b *tab) copies(selector string) []string {
 func TestCopy(t *testing.T) {
 	b := newTab(t)
 	const typed = "$ echo outer $$ >> log\n$ echo \"two \\\n> lines\" >> log\n$ PS1='# ' sh\n# echo inner $$ >> log\n# echo more $$ >> log\n# exit\n$ echo again $$ >> log\n"
-	repository := t.TempDir()
-	for name, text := range map[string]string{"go.work": "", "docs/en/README.md": "# Page\n\n```console\n" + typed + "```\n", "docs/zh-TW/README.md": "# 頁\n"} {
-		file := filepath.Join(repository, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if out, err := printSite(repository, filepath.Join(repository, "site")); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	b.do(chromedp.Navigate((&url.URL{Scheme: "file", Path: filepath.Join(repository, "site/en/index.html")}).String()))
+	repository := b.openFixture("# Page\n\n```console\n"+typed+"```\n", nil)
 	parts := b.copies("figure.console .copy")
 	if len(parts) != 3 {
 		t.Fatalf("copied in %d parts: %q", len(parts), parts)
@@ -110,6 +98,49 @@ func TestCopy(t *testing.T) {
 	m := regexp.MustCompile(`^outer (\d+)\ntwo lines\ninner (\d+)\nmore (\d+)\nagain (\d+)\n$`).FindStringSubmatch(string(got))
 	if m == nil || m[1] != m[4] || m[2] != m[3] || m[1] == m[2] {
 		t.Errorf("pasted, this ran:\n%s", got)
+	}
+}
+
+// openFixture opens a page of its own, the only one of its book, and returns
+// its repository.
+func (b *tab) openFixture(text string, more map[string]string) (repository string) {
+	b.t.Helper()
+	repository = b.t.TempDir()
+	files := map[string]string{"go.work": "", "docs/en/README.md": text, "docs/zh-TW/README.md": "# 頁\n"}
+	maps.Copy(files, more)
+	for name, text := range files {
+		file := filepath.Join(repository, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			b.t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	if out, err := printSite(repository, filepath.Join(repository, "site")); err != nil {
+		b.t.Fatalf("%v\n%s", err, out)
+	}
+	b.do(chromedp.Navigate((&url.URL{Scheme: "file", Path: filepath.Join(repository, "site/en/index.html")}).String()))
+	return repository
+}
+
+// What a rung changes can be told from the rest in both schemes, and be read.
+func TestRung(t *testing.T) {
+	b := newTab(t)
+	const before, after = "// Step 8.\npackage main\n\nfunc main() {\n\tprintln(8)\n}\n", "// Step 9.\npackage main\n\nfunc main() {\n\tprintln(\"nine\", 9, nil) // a comment\n}\n"
+	for width, scheme := range map[int64]string{1440: "light", 390: "dark"} {
+		b.look(width, scheme)
+		b.openFixture("# Page\n\n[rungdiff]:# (../../day1-x/steps/08-a ../../day1-x/steps/09-b)\n```diff\n@@ line 1 @@\n-// Step 8.\n+// Step 9.\n package main\n@@ line 4 @@\n func main() {\n-\tprintln(8)\n+\tprintln(\"nine\", 9, nil) // a comment\n }\n```\n",
+			map[string]string{"day1-x/steps/08-a/main.go": before, "day1-x/steps/09-b/main.go": after})
+		if faults := findFaults(b, axeSource(t)); faults != "" {
+			t.Errorf("axe, %s:\n%s", scheme, faults)
+		}
+		if n := eval[int](b, `new Set([".l:not(.ins, .del, .gap)", ".ins", ".del", ".gap"].map(c => getComputedStyle(document.querySelector("figure.diff " + c)).backgroundColor)).size`); n != 4 {
+			t.Errorf("%s: %d grounds of lines, want 4", scheme, n)
+		}
+		if href := eval[string](b, `document.querySelector("figcaption a").href`); !strings.HasSuffix(href, "/en/source/day1-x/steps/09-b/main.go.html") {
+			t.Errorf("the caption leads to %s", href)
+		}
 	}
 }
 

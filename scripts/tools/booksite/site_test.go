@@ -247,7 +247,7 @@ const cutCommands = `[...document.querySelectorAll("pre kbd")].filter(k => {
 	const buttons = [...k.closest("figure").querySelectorAll(".copy")].map(b => b.getBoundingClientRect());
 	return [...k.getClientRects()].some(r => r.width && (r.left < block.left || r.right > block.right + .5 ||
 		buttons.some(b => b.left < r.right && r.left < b.right && b.top < r.bottom && r.top < b.bottom)));
-}).map(k => k.textContent).slice(0, 3).join("\n")`
+}).concat([...document.querySelectorAll("figure:is(.sh, .bash) pre")].filter(p => p.scrollWidth > p.clientWidth + 1)).map(k => k.textContent).slice(0, 3).join("\n")`
 
 const tooWide = `(() => {
 	const root = document.documentElement;

@@ -1,0 +1,56 @@
+package cgroup
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestMain runs the tests in a mount namespace with an empty /run, so that the
+// records there are their own.
+func TestMain(m *testing.M) {
+	if os.Geteuid() != 0 || os.Getenv("GO_DOCKER_TEST_BOX") != "" {
+		os.Exit(m.Run())
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), "GO_DOCKER_TEST_BOX=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	_ = cmd.Run() // the status says it
+	os.Exit(max(cmd.ProcessState.ExitCode(), 0))
+}
+
+// The last container to end removes the directory, just as another begins.
+func TestRecordDirectoryGoesAway(t *testing.T) {
+	if os.Geteuid() == 0 {
+		if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	}
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for range 500 {
+				r := &Record{ID: fmt.Sprintf("0123456789a%d", i)}
+				if err := r.write(); err != nil {
+					t.Error(err)
+					return
+				}
+				if err := r.cleanUp(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if _, err := os.Stat(recordDir()); !os.IsNotExist(err) {
+		t.Errorf("%s: %v", recordDir(), err)
+	}
+}

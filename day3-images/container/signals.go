@@ -1,0 +1,52 @@
+package container
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sirupsen/logrus"
+)
+
+// forwarded are the signals people send to a container on purpose.
+var forwarded = []os.Signal{
+	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
+	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGCONT,
+}
+
+// enough is how many times one must press ^C to kill a container that ignores
+// it. Docker's client counts to three, too.
+const enough = 3
+
+// Signals are those that go to the container's command and not to us.
+type Signals struct {
+	caught     chan os.Signal
+	interrupts int
+}
+
+// CatchSignals comes before anything is made, so that no signal can end this
+// program before all of it is removed.
+func CatchSignals() *Signals {
+	s := &Signals{caught: make(chan os.Signal, 16)}
+	for _, sig := range forwarded {
+		if !signal.Ignored(sig) { // as nohup(1) asks
+			signal.Notify(s.caught, sig)
+		}
+	}
+	return s
+}
+
+// forward passes a signal on to init.
+func (s *Signals) forward(sig os.Signal, init *os.Process) {
+	if sig == syscall.SIGINT || sig == syscall.SIGTERM {
+		s.interrupts++
+	}
+	if s.interrupts >= enough {
+		logrus.Warnf("got %d interrupts, killing the container", s.interrupts)
+		sig = syscall.SIGKILL
+	}
+	if err := init.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		logrus.Warnf("forward %v to the container: %v", sig, err)
+	}
+}

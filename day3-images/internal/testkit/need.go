@@ -1,0 +1,32 @@
+// Package testkit has what the tests of several rooms need: tars of all kinds,
+// and ways to compare the trees that come out of them. The program does not use
+// it.
+package testkit
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// Need skips a test on a machine that lacks what the test is about. Where
+// GO_DOCKER_MUST_RUN=1 promises a complete machine, as in CI, it fails instead.
+func Need(t testing.TB, have bool, what string) {
+	t.Helper()
+	switch {
+	case have:
+	case os.Getenv("GO_DOCKER_MUST_RUN") == "1":
+		t.Fatalf("needs %s, and GO_DOCKER_MUST_RUN=1 does not let it skip", what)
+	default:
+		t.Skipf("needs %s", what)
+	}
+}
+
+// NeedRoot is Need for what only root may do.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 && strings.HasSuffix(os.Getenv("GO_DOCKER_VM"), "-user") {
+		t.Skip("needs root, and this guest is there to run without")
+	}
+	Need(t, os.Geteuid() == 0, "root")
+}

@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// openEmpty makes a store for one test.
+func openEmpty(t testing.TB) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func nothingInProgress(t testing.TB, s *Store) {
+	t.Helper()
+	if err := s.Sweep(); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(s.Path("tmp")); err != nil || len(entries) > 0 {
+		t.Errorf("left in tmp: %v, %v", entries, err)
+	}
+}
+
+func TestOpenStore(t *testing.T) {
+	s := openEmpty(t)
+	for _, dir := range append(storeDirs, ".", "blobs", "layers") {
+		if info, err := os.Stat(s.Path(dir)); err != nil || info.Mode() != fs.ModeDir|0o700 {
+			t.Errorf("%s: %v, %v", dir, info, err)
+		}
+	}
+	if text, err := os.ReadFile(s.Path("oci-layout")); err != nil || string(text) != `{"imageLayoutVersion":"1.0.0"}`+"\n" {
+		t.Errorf("oci-layout: %q, %v", text, err)
+	}
+	// Whatever a crash left out is made the next time.
+	for _, gone := range []string{"oci-layout", "tmp", "blobs/sha256", "containers"} {
+		if err := errors.Join(os.RemoveAll(s.Path(gone)), os.RemoveAll(s.Path("oci-layout"))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(s.Root); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(s.Path(gone)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestOpenStoreAtOnce(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "a", "b")
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if _, err := Open(root); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// A directory that has other things in it is nobody's store.
+func TestOpenStoreElsewhere(t *testing.T) {
+	home := t.TempDir()
+	if err := os.WriteFile(home+"/thesis.txt", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(home, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, root := range []string{home, home + "/thesis.txt", "/", "/proc/x"} {
+		if _, err := Open(root); err == nil {
+			t.Errorf("%s became a store", root)
+		}
+	}
+	entries, err := os.ReadDir(home)
+	info, _ := os.Stat(home)
+	if err != nil || len(entries) != 1 || info.Mode().Perm() != 0o755 {
+		t.Errorf("now in the directory: %v, mode %v, %v", entries, info.Mode(), err)
+	}
+}
+
+// A job of the same name waits; a live one is not swept, a dead one is.
+func TestJobs(t *testing.T) {
+	s := openEmpty(t)
+	first, err := s.Begin(t.Context(), "layer-x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(first.Path("half"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(s.Root); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(first.Path("half")); err != nil {
+		t.Errorf("the work of a living command was swept: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*retryLock)
+	defer cancel()
+	if _, err := s.Begin(ctx, "layer-x"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("two have the same job: %v", err)
+	}
+	began := make(chan error)
+	go func() {
+		second, err := s.Begin(t.Context(), "layer-x")
+		if err == nil {
+			_, err = os.Stat(second.Path("half"))
+			if errors.Is(err, fs.ErrNotExist) {
+				err = second.End()
+			}
+		}
+		began <- err
+	}()
+	time.Sleep(2 * retryLock)
+	if err := first.End(); err != nil {
+		t.Error(err)
+	}
+	if err := <-began; err != nil {
+		t.Error(err)
+	}
+	nothingInProgress(t, s)
+
+	// A dead owner's job is a directory that nobody has locked.
+	for _, name := range []string{"layer-x", "add-1"} {
+		if err := os.MkdirAll(s.Path("tmp", name, "some/thing"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	third, err := s.Begin(t.Context(), "layer-x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(third.Dir); err != nil || len(entries) > 0 {
+		t.Errorf("a dead owner's work is in the new job: %v, %v", entries, err)
+	}
+	if names, err := s.jobs(""); err != nil || !slices.Equal(names, []string{"layer-x"}) {
+		t.Errorf("jobs: %q, %v", names, err)
+	}
+	if err := third.End(); err != nil {
+		t.Error(err)
+	}
+	nothingInProgress(t, s)
+}
+
+// Many goroutines, one job: never two at once, and nobody is left waiting.
+func TestJobsAtOnce(t *testing.T) {
+	s := openEmpty(t)
+	var group sync.WaitGroup
+	var inside sync.Mutex
+	for range 8 {
+		group.Go(func() {
+			for range 10 {
+				j, err := s.tryBegin("one")
+				if j == nil {
+					if err != nil {
+						t.Error(err)
+					}
+					if err := s.Sweep(); err != nil {
+						t.Error(err)
+					}
+					continue
+				}
+				if !inside.TryLock() {
+					t.Error("two have the job")
+				}
+				inside.Unlock()
+				if err := j.End(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	nothingInProgress(t, s)
+}
