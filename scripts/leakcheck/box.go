@@ -68,7 +68,7 @@ func openBox(keep []string) (*sandbox, error) {
 		if err := b.furnish(keep); err != nil {
 			return nil, err
 		}
-		b.temp, store = "/tmp", "/run/leakcheck.store"
+		b.temp, store = "/tmp", "/run/tests.store"
 	} else if err := os.Setenv("XDG_RUNTIME_DIR", filepath.Join(dir, "run")); err != nil {
 		return nil, err
 	}
@@ -91,15 +91,14 @@ func (b *sandbox) furnish(keep []string) error {
 	if err := coverTmp(filepath.Join(b.dir, "tmp"), append(keep, cwd)); err != nil {
 		return err
 	}
-	return errors.Join(
-		mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777"),
-		os.Chdir(cwd), // the same place, but what is above it is the box's
-		loopbackUp(),
-	)
+	if err := os.Chdir(cwd); err != nil && !errors.Is(err, os.ErrNotExist) { // the same place, but what is above it is the box's
+		return err
+	}
+	return errors.Join(mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777"), loopbackUp())
 }
 
 func coverRun(dir string) error {
-	side, store := filepath.Join(dir, "run"), filepath.Join(dir, "run", "leakcheck.store")
+	side, store := filepath.Join(dir, "run"), filepath.Join(dir, "run", "tests.store")
 	if err := mount("tmpfs", side, "tmpfs", 0, "mode=755"); err != nil {
 		return err
 	}
@@ -133,6 +132,9 @@ func coverTmp(tmp string, keep []string) error {
 			continue
 		}
 		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // a current directory that somebody else has covered
+		}
 		if err != nil {
 			return fmt.Errorf("open %s, to keep it: %w", dir, err)
 		}
