@@ -174,23 +174,22 @@ func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, j.End()) }()
-	progress := p.progress.start(blob)
 	if p.store.HasBlob(blob) {
 		if err := p.unpacker.Blob(ctx, blob, diffID); err != nil {
 			return err
 		}
-		progress.done("Already exists")
+		p.progress.done(blob, "Already exists")
 		return nil
 	}
-	if err := retry(ctx, func() error { return p.fetch(ctx, j, progress, blob, diffID) }); err != nil {
+	if err := retry(ctx, func() error { return p.fetch(ctx, j, blob, diffID) }); err != nil {
 		return fmt.Errorf("layer %s: %w", blob.Digest, err)
 	}
-	progress.done("Pull complete")
+	p.progress.done(blob, "Pull complete")
 	return nil
 }
 
 // fetch unpacks a layer while it arrives.
-func (p *pull) fetch(ctx context.Context, j *store.Job, progress *layerProgress, blob v1.Descriptor, diffID v1.Hash) (err error) {
+func (p *pull) fetch(ctx context.Context, j *store.Job, blob v1.Descriptor, diffID v1.Hash) (err error) {
 	body, err := p.client.blob(ctx, blob)
 	if err != nil {
 		return err
@@ -201,8 +200,7 @@ func (p *pull) fetch(ctx context.Context, j *store.Job, progress *layerProgress,
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	progress.restart()
-	if err := p.unpacker.Stream(ctx, io.TeeReader(body, io.MultiWriter(file, progress)), diffID); err != nil {
+	if err := p.unpacker.Stream(ctx, io.TeeReader(body, io.MultiWriter(file, p.progress)), diffID); err != nil {
 		return err
 	}
 	return p.store.AdoptBlob(file.Name(), blob)
