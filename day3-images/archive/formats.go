@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/image"
-	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/sirupsen/logrus"
@@ -144,10 +144,10 @@ func layerType(path string) (types.MediaType, error) {
 	defer file.Close()
 	start := make([]byte, 6)
 	n, _ := file.Read(start) // 0: an empty file is nothing compressed
-	switch {
-	case layer.IsGzip(start[:n]):
+	switch compression.Of(start[:n]) {
+	case "gzip":
 		return types.OCILayer, nil
-	case layer.IsZstd(start[:n]):
+	case "zstd":
 		return types.OCILayerZStd, nil
 	}
 	return types.OCIUncompressedLayer, nil

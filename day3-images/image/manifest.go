@@ -21,18 +21,6 @@ const DockerLayerZstd types.MediaType = "application/vnd.docker.image.rootfs.dif
 // are held in memory, and come from outside.
 const MaxDocument = 4 << 20
 
-// Where an index has the name of an image: skopeo and podman read the first,
-// containerd the second.
-const (
-	AnnotationName       = "org.opencontainers.image.ref.name"
-	AnnotationContainerd = "io.containerd.image.name"
-)
-
-// NameAnnotations say an image's full name.
-func NameAnnotations(name string) map[string]string {
-	return map[string]string{AnnotationName: name, AnnotationContainerd: name}
-}
-
 // maxLayers is overlayfs's own limit (OVL_MAX_STACK in fs/overlayfs/params.c).
 const maxLayers = 500
 
@@ -181,15 +169,11 @@ func HostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: 
 
 // ParsePlatform reads --platform: OS/ARCH or OS/ARCH/VARIANT.
 func ParsePlatform(s string) (v1.Platform, error) {
-	parts := strings.Split(strings.ToLower(s), "/")
-	if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts, "") {
+	p, err := v1.ParsePlatform(strings.ToLower(s))
+	if err != nil || p.OS == "" || p.Architecture == "" || p.OSVersion != "" || p.String() != strings.ToLower(s) {
 		return v1.Platform{}, errors.New("want OS/ARCHITECTURE like linux/arm64 or linux/arm/v7")
 	}
-	p := v1.Platform{OS: parts[0], Architecture: parts[1]}
-	if len(parts) == 3 {
-		p.Variant = parts[2]
-	}
-	return p, nil
+	return *p, nil
 }
 
 // baseVariants are what every processor of an architecture can run.
@@ -204,7 +188,7 @@ func Choose(index *v1.IndexManifest, want v1.Platform) (v1.Descriptor, error) {
 		if p == nil || p.OS == "unknown" { // an attestation, not an image
 			continue
 		}
-		there = append(there, PlatformName(*p))
+		there = append(there, p.String())
 		if fit := Fit(*p, want); fit > found {
 			best, found = d, fit
 		}
@@ -213,7 +197,7 @@ func Choose(index *v1.IndexManifest, want v1.Platform) (v1.Descriptor, error) {
 		if len(there) == 0 {
 			there = []string{"nothing"}
 		}
-		return best, fmt.Errorf("no image for %s: there is %s", PlatformName(want), strings.Join(there, ", "))
+		return best, fmt.Errorf("no image for %s: there is %s", want, strings.Join(there, ", "))
 	}
 	return best, nil
 }
@@ -232,14 +216,6 @@ func Fit(p, want v1.Platform) int {
 		return 1
 	}
 	return 0
-}
-
-func PlatformName(p v1.Platform) string {
-	name := p.OS + "/" + p.Architecture
-	if p.Variant != "" {
-		name += "/" + p.Variant
-	}
-	return name
 }
 
 // ReadDocument reads a file of at most maxDocument bytes.
