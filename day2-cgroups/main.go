@@ -34,7 +34,7 @@ func newApp() *urfave.App {
 		Name:  "day2-cgroups",
 		Usage: "a limit on what the process may use",
 		Flags: append(memoryFlags(),
-			&urfave.BoolFlag{Name: "stress", Usage: "use the real stress(1), if it is installed, instead of the built-in hog"},
+			&urfave.BoolFlag{Name: "stress", Usage: "stress(1), if installed, instead of the built-in hog"},
 			&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"},
 		),
 		Action:   showDemo,

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
 )
 
 // Benchmarks run us and our peers in turns, in one run, so that a busy machine

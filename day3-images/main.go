@@ -50,7 +50,7 @@ func newApp() *urfave.App {
 		Name:  "day3-images",
 		Usage: "from a limited process to docker run IMAGE",
 		Flags: append(demoFlags(),
-			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of images and containers"},
+			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
 			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
 		Before:   begin,
 		Action:   demo,

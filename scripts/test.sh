@@ -46,7 +46,7 @@ last=$(before "${all:-short} all")
 
 step "tools"
 missing=()
-want() { command -v "$1" >/dev/null || missing+=("$2"); }
+want() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null || missing+=("$2"); }
 want gcc gcc                 # go test -race needs cgo
 want shellcheck shellcheck
 want stress stress

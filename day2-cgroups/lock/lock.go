@@ -37,7 +37,7 @@ func Create(path string, content []byte) (_ *os.File, err error) {
 			err = errors.Join(err, file.Close())
 		}
 	}()
-	if err := flock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(file); err != nil {
 		return nil, err
 	}
 	if _, err := file.Write(content); err != nil {
@@ -68,7 +68,7 @@ func Try(path string) (*os.File, error) {
 // when the lock is that of something that no longer has the name: its owner has
 // removed it between our open and our lock, and another may have made it again.
 func TryFile(file *os.File) error {
-	if err := flock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(file); err != nil {
 		return err
 	}
 	locked, err := file.Stat()
@@ -83,20 +83,6 @@ func TryFile(file *os.File) error {
 		return &fs.PathError{Op: "lock", Path: file.Name(), Err: fs.ErrNotExist}
 	}
 	return nil
-}
-
-// Wait makes the file at path if need be, and locks it as soon as nobody else
-// has it locked. The file must never be removed. The lock is held until it is
-// closed.
-func Wait(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := flock(file, unix.LOCK_EX); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
 }
 
 // Poll calls done until it reports true or an error, at first after a
@@ -114,11 +100,8 @@ func Poll(ctx context.Context, done func() (bool, error)) error {
 	}
 }
 
-func flock(file *os.File, how int) error {
-	err := error(unix.EINTR) // a signal that comes while flock waits
-	for errors.Is(err, unix.EINTR) {
-		err = unix.Flock(int(file.Fd()), how)
-	}
+func flock(file *os.File) error {
+	err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		err = ErrHeld
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 // The descriptors below are of one process: flock(2) ties a lock to the open
@@ -96,31 +95,6 @@ func TestNoLockThroughASymbolicLink(t *testing.T) {
 	}
 	if _, err := Try(link); err == nil {
 		t.Error("locked what a symbolic link points to")
-	}
-}
-
-func TestWait(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	first, err := Wait(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := make(chan error)
-	go func() {
-		second, err := Wait(path)
-		if err == nil {
-			err = second.Close()
-		}
-		got <- err
-	}()
-	select {
-	case err := <-got:
-		t.Errorf("two had the lock at once: %v", err)
-	case <-time.After(50 * time.Millisecond):
-	}
-	first.Close()
-	if err := <-got; err != nil {
-		t.Error(err)
 	}
 }
 

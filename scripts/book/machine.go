@@ -78,7 +78,8 @@ func (s state) addMachine() error {
 	for _, pattern := range []string{"/run/go-docker/*", "/tmp/go-docker*", filepath.Join(os.TempDir(), "go-docker*")} {
 		paths, _ := filepath.Glob(pattern)
 		for _, path := range paths {
-			if !strings.Contains(path, "/go-docker-vm.") && !strings.Contains(path, "/go-docker-box.") { // scripts/vm, scripts/leakcheck
+			name := filepath.Base(path)
+			if !strings.HasPrefix(name, "go-docker-vm.") && !strings.HasPrefix(name, "go-docker-box-") { // scripts/vm, scripts/leakcheck
 				s[path] = true
 			}
 		}
@@ -95,7 +96,10 @@ func (s state) withoutOthers() error {
 	}
 	machine := ours.Among(descendants)
 	for name := range s {
-		path := strings.TrimPrefix(name, "cgroup ")
+		path, isCgroup := strings.CutPrefix(name, "cgroup ")
+		if !isCgroup {
+			path = filepath.Base(path) // above it there may be another name: that of a box
+		}
 		if ours.Name(path) != "" && !strings.HasPrefix(name, "mount on ") && machine.Own(path) {
 			delete(s, name)
 		}

@@ -32,9 +32,9 @@ func TestRunFixture(t *testing.T) {
 		{"a PID over two commands", console("$ echo $$", "100", "$ echo $$", "101"), []string{"7: the page: 101"}},
 		{"a namespace that lives", console("$ readlink /proc/self/ns/net", "net:[100]", "$ readlink /proc/self/ns/net", "net:[101]"), []string{"7: the page: net:[101]"}},
 		{"dots", console("$ seq 5", "1", "...", "5"), nil},
-		{"an inner shell", console("$ sh", "# echo $PPID-", "# x=1", "# echo $x", "1", "# exit 3", "$ echo $?", "3"), []string{"5: nothing more"}},
-		{"more for an inner shell", console("$ sh", "# if true", "> then echo yes", "> fi", "yes", "# exit"), nil},
-		{"an inner shell that was left", console("$ sh", "# exit", "# pwd"), []string{"5: it has ended"}},
+		{"an inner shell", console("$ PS1='# ' sh", "# echo $PPID-", "# x=1", "# echo $x", "1", "# exit 3", "$ echo $?", "3"), []string{"5: nothing more"}},
+		{"more for an inner shell", console("$ PS1='# ' sh", "# if true", "> then echo yes", "> fi", "yes", "# exit"), nil},
+		{"an inner shell that was left", console("$ PS1='# ' sh", "# exit", "# pwd"), []string{"5: it has ended"}},
 		{"a key", console("$ sh -c 'trap \"echo; echo caught; exit\" INT; while :; do sleep 0.1; done'", "^C", "caught"), nil},
 		{"redrawn", console(`$ printf 'one\ntwo\n\033[2A\033[Jthree\n'`, "three"), nil},
 		{"carriage return", console(`$ printf '10%%\r20%%\n'`, "20%"), nil},
@@ -45,10 +45,10 @@ func TestRunFixture(t *testing.T) {
 		{"a file left", console("$ echo hello >file"), []string{"4: left behind at the end of the page: file"}},
 		{"bash left", console("$ exit", "exit"), []string{"4: bash has ended", "4: has not ended"}},
 		{
-			"a second terminal", "```console\n$ sh\n# x=1\n# \n```\n\n```console second\n$ echo \"[$x]\"\n[]\n```\n\n```console\n# echo $x\n1\n# exit\n```\n", nil,
+			"a second terminal", "```console\n$ PS1='# ' sh\n# x=1\n# \n```\n\n```console second\n$ echo \"[$x]\"\n[]\n```\n\n```console\n# echo $x\n1\n# exit\n```\n", nil,
 		},
 		{
-			"an inner shell that stays, without its prompt", "```console\n$ sh\n# echo a\na\n```\n\n```console\n# exit\n```\n", nil,
+			"an inner shell that stays, without its prompt", "```console\n$ PS1='# ' sh\n# echo a\na\n```\n\n```console\n# exit\n```\n", nil,
 		},
 		{
 			"a command that goes on, and a key", "```console\n$ cat\n```\n\n```console second\n$ echo hello\nhello\n```\n\n```console\n^C\n$ echo $?\n130\n```\n", nil,

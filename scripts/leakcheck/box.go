@@ -29,7 +29,7 @@ type sandbox struct {
 // Whoever may not make namespaces gets a box without: a plain user can make
 // neither mounts nor links outside of a namespace that dies with its processes.
 func enterBox() error {
-	dir, err := os.MkdirTemp("", "go-docker-box.")
+	dir, err := os.MkdirTemp("", "go-docker-box-")
 	if err != nil {
 		return err
 	}

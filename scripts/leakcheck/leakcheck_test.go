@@ -349,7 +349,7 @@ func TestPlainUser(t *testing.T) {
 		status, stderr := plain(script)
 		expect(t, status, stderr, want)
 	}
-	if left, _ := filepath.Glob("/tmp/go-docker-box.*"); len(left) > 0 {
+	if left, _ := filepath.Glob("/tmp/go-docker-box-*"); len(left) > 0 {
 		t.Errorf("boxes are left: %q", left)
 	}
 }
@@ -366,7 +366,7 @@ func TestKeep(t *testing.T) {
 	if status, stderr := finish(t, cmd); status != 0 || stderr != "" {
 		t.Errorf("status %d, stderr: %s", status, stderr)
 	}
-	mustRun(t, "cat /tmp/clone/file /tmp/a/cache/file /tmp/covered && test -e /tmp/clone/sub/new && ! ls -d /tmp/go-docker-box.* 2>/dev/null")
+	mustRun(t, "cat /tmp/clone/file /tmp/a/cache/file /tmp/covered && test -e /tmp/clone/sub/new && ! ls -d /tmp/go-docker-box-* 2>/dev/null")
 }
 
 func TestForwardsSignals(t *testing.T) {

@@ -33,7 +33,7 @@ func reap() {
 // signalled: their numbers cannot be used again before we reap them. The
 // children of those become ours when they die, and the next round's.
 func killChildren(spare map[int]bool) error {
-	for deadline := time.Now().Add(grace); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		reap()
 		all, err := ours.Processes()
 		if err != nil {
@@ -48,12 +48,12 @@ func killChildren(spare map[int]bool) error {
 		if len(left) == 0 {
 			return nil
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("cannot kill %v: frozen, or waiting in the kernel", left)
-		}
 		for _, p := range left {
 			// ESRCH only says that it has ended by itself; EPERM shows at the deadline.
 			_ = unix.Kill(p.PID, unix.SIGKILL)
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("cannot kill %v: frozen, or waiting in the kernel", left)
 		}
 	}
 }

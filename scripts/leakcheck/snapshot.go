@@ -147,7 +147,7 @@ func (s *snapshot) addOurs(dir string) error {
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err != nil || ours.Name(e.Name()) == "" || strings.HasPrefix(e.Name(), "go-docker-box.") {
+		if err != nil || ours.Name(e.Name()) == "" || strings.HasPrefix(e.Name(), "go-docker-box-") {
 			continue // an error: it has gone. A box: another leakcheck's
 		}
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) == os.Geteuid() {

@@ -1,0 +1,243 @@
+// Package sizes holds the chapters' programs to their sizes and to one
+// direction of imports, so that each can be read a room at a time.
+package sizes
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/scanner"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// In lines of code: those with more than blanks and comments on them.
+const (
+	roomLines = 600
+	fileLines = 200
+	funcLines = 50
+)
+
+// dayLines are for a whole program, what it takes over included; its tests,
+// steps and exercises are not.
+var dayLines = map[int]int{1: 1200, 2: 2600, 3: 6500, 4: 8000, 5: 9300}
+
+// imports says which other rooms a room may import. Anything goes where it says
+// any; nobody imports the commands, which are main, nor what has only commands
+// for readers, see mainOnly.
+var (
+	leaves = []string{"hierarchy", "usage", "lock", "namespace", "terminal", "image", "inroot", "interrupt", "logfile", "network"}
+	low    = slices.Concat(leaves, []string{"layer", "mountfd", "confine", "rootless"})
+	any    = []string{"*"}
+
+	imports = map[string][]string{
+		"layer": leaves, "mountfd": leaves, "confine": append([]string{"mountfd"}, leaves...), "rootless": leaves,
+		"cgroup":    low,
+		"rootfs":    low,
+		"container": slices.Concat(low, []string{"cgroup", "rootfs"}),
+		"store":     low,
+		"cli":       {"container"},
+		"commit":    any, "registry": any, "archive": any, "lifecycle": any, "oci": any, "demo": any,
+		"main": any,
+	}
+	mainOnly = []string{"cli", "demo"}
+)
+
+// exceptions are known, and are to go: what is too large, as an error has it,
+// and the size that it has reached at most.
+var exceptions = map[string]int{
+	"day3-images":                       8670,
+	"day3-images/main":                  2110,
+	"day3-images/layer":                 763,
+	"day3-images/store":                 1172,
+	"day3-images/images.go":             228,
+	"day3-images/layer/unpackfile.go":   207,
+	"day3-images/store/containerdir.go": 202,
+}
+
+type program struct {
+	dir, module string
+	day         int
+	rooms       map[string]*room
+}
+
+type room struct {
+	lines   int
+	imports map[string]bool
+	doc     bool
+}
+
+func TestSizesAndImports(t *testing.T) {
+	t.Chdir("../..")
+	dirs, err := filepath.Glob("day[0-9]*-*")
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("no chapters: %v", err)
+	}
+	used := map[string]bool{}
+	tooLarge := func(what string, lines, most int) {
+		if allowed, ok := exceptions[what]; ok && lines > most {
+			used[what], most = true, allowed
+		}
+		if lines > most {
+			t.Errorf("%s: %d lines of code, at most %d", what, lines, most)
+		}
+	}
+	for _, dir := range dirs {
+		p, err := read(dir, tooLarge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total := 0
+		for name, r := range p.rooms {
+			total += r.lines
+			tooLarge(dir+"/"+name, r.lines, roomLines)
+			if !r.doc {
+				t.Errorf("%s/%s: no package comment that says from which rung it grew and what it adds", dir, name)
+			}
+			checkImports(t, dir, name, r)
+		}
+		most, ok := dayLines[p.day]
+		if !ok {
+			t.Errorf("%s: no size is set for day %d", dir, p.day)
+		}
+		tooLarge(dir, total, most)
+		t.Logf("%s: %d of %d lines", dir, total, most)
+	}
+	for what := range exceptions {
+		if !used[what] {
+			t.Errorf("%s needs no exception any more", what)
+		}
+	}
+}
+
+func checkImports(t *testing.T, dir, name string, r *room) {
+	t.Helper()
+	allowed, known := imports[name]
+	if !known && !slices.Contains(leaves, name) {
+		t.Errorf("%s/%s: a room that the rules do not know: what may it import?", dir, name)
+	}
+	for other := range r.imports {
+		if name != "main" && slices.Contains(mainOnly, other) || !slices.Contains(allowed, other) && !slices.Equal(allowed, any) {
+			t.Errorf("%s/%s must not import %s", dir, name, other)
+		}
+	}
+}
+
+// read reads a chapter's program.
+func read(dir string, tooLarge func(what string, lines, most int)) (*program, error) {
+	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	module := regexp.MustCompile(`(?m)^module (\S+)$`).FindStringSubmatch(string(mod))
+	day := regexp.MustCompile(`^day([0-9]+)-`).FindStringSubmatch(filepath.Base(dir))
+	if module == nil || day == nil {
+		return nil, fmt.Errorf("%s: no module or no day", dir)
+	}
+	p := &program{dir: dir, module: module[1], rooms: map[string]*room{}}
+	if p.day, err = strconv.Atoi(day[1]); err != nil {
+		return nil, err
+	}
+	return p, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() && slices.Contains([]string{"steps", "exercises", "internal", "testdata"}, e.Name()) {
+			return fs.SkipDir
+		}
+		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		return p.readFile(path, tooLarge)
+	})
+}
+
+func (p *program) readFile(path string, tooLarge func(what string, lines, most int)) error {
+	name, err := filepath.Rel(p.dir, filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if name == "." {
+		name = "main"
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, path, text, parser.ParseComments)
+	if err != nil {
+		return err
+	}
+	code := codeLines(text)
+	tooLarge(path, len(code), fileLines)
+	r := p.rooms[name]
+	if r == nil {
+		r = &room{imports: map[string]bool{}}
+		p.rooms[name] = r
+	}
+	r.lines += len(code)
+	r.doc = r.doc || file.Doc != nil
+	for _, i := range file.Imports {
+		imported, err := strconv.Unquote(i.Path.Value)
+		if err != nil {
+			return err
+		}
+		if other, ok := strings.CutPrefix(imported, p.module+"/"); ok {
+			r.imports[other] = true
+		}
+	}
+	for _, d := range file.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok {
+			first, last := files.Position(f.Pos()).Line, files.Position(f.End()).Line
+			lines := 0
+			for line := range code {
+				if first <= line && line <= last {
+					lines++
+				}
+			}
+			tooLarge(path+": "+f.Name.Name, lines, funcLines)
+		}
+	}
+	return nil
+}
+
+// codeLines are the numbers of the lines on which something of the language
+// stands.
+func codeLines(text []byte) map[int]bool {
+	files := token.NewFileSet()
+	file := files.AddFile("", files.Base(), len(text))
+	var s scanner.Scanner
+	s.Init(file, text, nil, 0) // without comments
+	lines := map[int]bool{}
+	for {
+		pos, tok, literal := s.Scan()
+		if tok == token.EOF {
+			return lines
+		}
+		if tok == token.SEMICOLON && literal == "\n" { // which the scanner has put there
+			continue
+		}
+		first := file.Line(pos)
+		for line := first; line <= first+strings.Count(literal, "\n"); line++ { // of a raw string
+			lines[line] = true
+		}
+	}
+}
+
+func TestCodeLines(t *testing.T) {
+	const text = "// Package x\npackage x\n\n/* two\nlines */\nvar y = `raw\n\nstring` // why\n"
+	got := codeLines([]byte(text))
+	for line, want := range []bool{false, true, false, false, false, true, true, true, false} {
+		if got[line+1] != want {
+			t.Errorf("line %d: %v", line+1, got[line+1])
+		}
+	}
+}
