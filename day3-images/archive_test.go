@@ -19,7 +19,6 @@ import (
 	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
-	"example.com/go-docker/day3-images/store"
 	"github.com/creack/pty"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -72,18 +71,18 @@ func (s testStore) loadBytes(t testing.TB, content []byte) ([]string, error) {
 
 func TestLoad(t *testing.T) {
 	needRoot(t)
-	containerd := map[string]string{store.AnnotationContainerd: "docker.io/library/app:1", store.AnnotationName: "1"}
+	containerd := map[string]string{image.AnnotationContainerd: "docker.io/library/app:1", image.AnnotationName: "1"}
 	for name, test := range map[string]struct {
-		Saver func(p *imageParts) []byte
-		names []string
+		archive func(p *imageParts) []byte
+		names   []string
 	}{
 		"oci": {func(p *imageParts) []byte {
-			return tarOf(t, p.ociFiles(t, map[string]string{store.AnnotationName: "localhost:5000/app:1"}))
+			return tarOf(t, p.ociFiles(t, map[string]string{image.AnnotationName: "localhost:5000/app:1"}))
 		}, []string{"localhost:5000/app:1"}},
 		"oci, named as containerd does it": {func(p *imageParts) []byte { return tarOf(t, p.ociFiles(t, containerd)) }, []string{"app:1"}},
 		"oci without a name":               {func(p *imageParts) []byte { return tarOf(t, p.ociFiles(t, nil)) }, nil},
 		"oci with a name that is none": {func(p *imageParts) []byte {
-			return tarOf(t, p.ociFiles(t, map[string]string{store.AnnotationName: "../x"}))
+			return tarOf(t, p.ociFiles(t, map[string]string{image.AnnotationName: "../x"}))
 		}, nil},
 		"oci in gzip":     {func(p *imageParts) []byte { return testkit.Gzipped(t, tarOf(t, p.ociFiles(t, containerd))) }, []string{"app:1"}},
 		"docker":          {func(p *imageParts) []byte { return tarOf(t, p.dockerFiles(t, "app:1", "app:2")) }, []string{"app:1", "app:2"}},
@@ -101,7 +100,7 @@ func TestLoad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, p := emptyStore(t), smallImage(t)
-			done, err := s.loadBytes(t, test.Saver(p))
+			done, err := s.loadBytes(t, test.archive(p))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +178,7 @@ func TestLoadPlatform(t *testing.T) {
 	list := asJSON(t, index)
 	files["blobs/sha256/"+image.SHA256(list).Hex] = string(list)
 	files["index.json"] = string(asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{
-		MediaType: types.OCIImageIndex, Digest: image.SHA256(list), Size: int64(len(list)), Annotations: map[string]string{store.AnnotationName: "app:1"},
+		MediaType: types.OCIImageIndex, Digest: image.SHA256(list), Size: int64(len(list)), Annotations: map[string]string{image.AnnotationName: "app:1"},
 	}}}))
 	archive := filepath.Join(t.TempDir(), "a.tar")
 	if err := os.WriteFile(archive, tarOf(t, files), 0o600); err != nil {
@@ -207,8 +206,8 @@ func TestLoadRefuses(t *testing.T) {
 	}
 	blob := func(p *imageParts, i int) string { return "blobs/sha256/" + p.manifest.Layers[i].Digest.Hex }
 	for name, test := range map[string]struct {
-		Saver func(p *imageParts) []byte
-		want  string
+		archive func(p *imageParts) []byte
+		want    string
 	}{
 		"nothing":      {func(p *imageParts) []byte { return nil }, "not an image archive"},
 		"no tar":       {func(p *imageParts) []byte { return testkit.Text(5000) }, "read the archive"},
@@ -271,14 +270,14 @@ func TestLoadRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := emptyStore(t)
 			archive := filepath.Join(t.TempDir(), "archive.tar")
-			if err := os.WriteFile(archive, test.Saver(smallImage(t)), 0o600); err != nil {
+			if err := os.WriteFile(archive, test.archive(smallImage(t)), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			got := finish(t, onStore(s, "load", "-i", archive))
 			if got.status != container.RuntimeError || got.stdout != "" || !strings.Contains(got.stderr, test.want) || strings.Count(got.stderr, "\n") != 1 {
 				t.Errorf("%+q, want status 125 and one line about %q", got, test.want)
 			}
-			if index, err := s.ReadIndex(); err != nil || len(index.Manifests) > 0 {
+			if index, err := s.index(); err != nil || len(index.Manifests) > 0 {
 				t.Errorf("in the index: %+v, %v", index, err)
 			}
 			sound(t, s)
@@ -310,34 +309,31 @@ func TestSaveAndLoad(t *testing.T) {
 	if _, err := from.loadBytes(t, tarOf(t, smallImage(t).dockerFiles(t, "app:1", "localhost:5000/other:2"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := commit.AddLayer(context.Background(), from.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "second"); err != nil {
+	if _, err := commit.Image(context.Background(), from.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "second"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, format := range []string{archive.DockerArchive, archive.OCIArchive} {
-		file := filepath.Join(dir, format)
-		ok(t, from, "save", "--format", format, "-o", file, "app:1", "localhost:5000/other:2", "second")
-		to := emptyStore(t)
-		if got := ok(t, to, "load", "-i", file); got != "Loaded image: app:1\nLoaded image: localhost:5000/other:2\nLoaded image: second:latest\n" {
-			t.Errorf("%s: load printed %q", format, got)
-		}
-		if got, want := contents(t, to), contents(t, from); !slices.Equal(got, want) {
-			t.Errorf("%s: loaded %q, want %q", format, got, want)
-		}
-		sound(t, to)
+	file := filepath.Join(dir, "archive")
+	ok(t, from, "save", "-o", file, "app:1", "localhost:5000/other:2", "second")
+	to := emptyStore(t)
+	if got := ok(t, to, "load", "-i", file); got != "Loaded image: app:1\nLoaded image: localhost:5000/other:2\nLoaded image: second:latest\n" {
+		t.Errorf("load printed %q", got)
+	}
+	if got, want := contents(t, to), contents(t, from); !slices.Equal(got, want) {
+		t.Errorf("loaded %q, want %q", got, want)
+	}
+	sound(t, to)
 
-		// The same images give the same bytes, on standard output as well.
-		first, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if again := ok(t, to, "save", "--format", format, "app:1", "localhost:5000/other:2", "second"); again != string(first) {
-			t.Errorf("%s: two saves differ", format)
-		}
-		names := namesIn(t, first)
-		if slices.Contains(names, "manifest.json") != (format == archive.DockerArchive) || !slices.Contains(names, "oci-layout") {
-			t.Errorf("%s: has %q", format, names)
-		}
+	// The same images give the same bytes, on standard output as well.
+	first, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := ok(t, to, "save", "app:1", "localhost:5000/other:2", "second"); again != string(first) {
+		t.Error("two saves differ")
+	}
+	if names := namesIn(t, first); !slices.Contains(names, "manifest.json") || !slices.Contains(names, "oci-layout") {
+		t.Errorf("it has %q", names)
 	}
 	// By ID there is no name.
 	img, err := from.Resolve("second")
@@ -345,7 +341,7 @@ func TestSaveAndLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	ok(t, from, "save", "-o", dir+"/id", img.ID)
-	to := emptyStore(t)
+	to = emptyStore(t)
 	if got := ok(t, to, "load", "-q", "-i", dir+"/id"); got != "" {
 		t.Errorf("load -q printed %q", got)
 	}
@@ -371,7 +367,7 @@ func namesIn(t testing.TB, content []byte) (names []string) {
 func TestSaveRefuses(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
+	if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -380,7 +376,6 @@ func TestSaveRefuses(t *testing.T) {
 	}
 	refused(t, s, "save requires an image", "save")
 	refused(t, s, "no such image: y", "save", "-o", dir+"/old", "x", "y")
-	refused(t, s, "invalid --format", "save", "--format", "zip", "x")
 	refused(t, s, "is a directory", "save", "-o", dir, "x")
 	refused(t, s, "no such file", "save", "-o", dir+"/no/x.tar", "x")
 	if text, err := os.ReadFile(dir + "/old"); err != nil || string(text) != "precious" {
@@ -400,7 +395,7 @@ func TestSaveRefuses(t *testing.T) {
 func TestArchivesAndTerminals(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
+	if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("x", "")), func(*v1.ConfigFile) {}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"save", "x"}, {"load"}, {"import", "-"}} {

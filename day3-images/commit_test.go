@@ -12,9 +12,11 @@ import (
 	"testing"
 
 	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -66,7 +68,7 @@ func TestParseChanges(t *testing.T) {
 	}
 	for change, want := range map[string]string{
 		"": "want an instruction", "CMD": "want an instruction", "RUN x": "unknown instruction", "FROM x": "unknown instruction",
-		`ENV A="x`: "not closed", `ENV A=1 B`: "not NAME=VALUE", `ENV =1`: "not NAME=VALUE", `LABEL a='`: "not closed", `ENV A=\`: "not closed",
+		`ENV A="x`: "Unterminated", `ENV A=1 B`: "not NAME=VALUE", `ENV =1`: "not NAME=VALUE", `LABEL a='`: "Unterminated", `ENV A=\`: "Unterminated",
 	} {
 		if _, err := parseChanges([]string{change}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", change, err, want)
@@ -181,7 +183,7 @@ func TestImportRefuses(t *testing.T) {
 		if got.status != container.RuntimeError || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {
 			t.Errorf("%q: %+q, want one line about %q", args, got, want)
 		}
-		if index, err := s.ReadIndex(); err != nil || len(index.Manifests) > 0 {
+		if index, err := s.index(); err != nil || len(index.Manifests) > 0 {
 			t.Errorf("%q: in the index: %+v, %v", args, index, err)
 		}
 		sound(t, s)
@@ -190,13 +192,13 @@ func TestImportRefuses(t *testing.T) {
 
 // endedContainer is a container directory as run leaves it, without a run: a
 // file is added, one changed, one deleted, and a directory replaced.
-func endedContainer(t testing.TB, s testStore, img *store.Image, id, name string) *store.Container {
+func endedContainer(t testing.TB, s testStore, img *store.Image, id, name string) *containers.Container {
 	t.Helper()
-	dirs, err := s.LayerDirs(t.Context(), img)
+	dirs, err := snapshot.Dirs(t.Context(), s.Store, img)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &store.Container{ID: id, Name: name, Image: img.ID, Args: []string{"sh", "-c", "change it"}, Dir: s.Path("containers", id)}
+	c := &containers.Container{ID: id, Name: name, Image: img.ID, Args: []string{"sh", "-c", "change it"}, Dir: s.Path("containers", id)}
 	for _, dir := range []string{"upper", "work", "merged"} {
 		if err := os.MkdirAll(filepath.Join(c.Dir, dir), 0o755); err != nil {
 			t.Fatal(err)

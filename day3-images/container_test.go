@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -55,9 +56,9 @@ func boxes(t testing.TB, more []testkit.Entry, instructions ...string) testStore
 		t.Fatal(err)
 	}
 	config := func(file *v1.ConfigFile) { change(&file.Config) }
-	img, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), config, "busybox")
+	img, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), config, "busybox")
 	if err == nil && len(more) > 0 {
-		_, err = commit.AddLayer(context.Background(), s.Store, img, testkit.WriteTar(t, more...), config, "busybox")
+		_, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, more...), config, "busybox")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +186,7 @@ func TestNames(t *testing.T) {
 	running.signal(syscall.SIGKILL)
 	<-running.ended
 	noProcesses(t)
-	two, err := s.FindContainer("two")
+	two, err := containers.Find(s.Store, "two")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +233,7 @@ func TestRemoved(t *testing.T) {
 		return len(s.kept(t)) == 2
 	})
 	for _, name := range []string{"kept", "stays"} {
-		if _, err := s.FindContainer(name); err != nil {
+		if _, err := containers.Find(s.Store, name); err != nil {
 			t.Error(err)
 		}
 	}

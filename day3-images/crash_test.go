@@ -16,6 +16,7 @@ import (
 	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -46,7 +47,7 @@ func scenarios(t *testing.T) []scenario {
 		{"load", func(*testing.T, testStore) []string { return []string{"load", "-i", archive} }, "app:1"},
 		{"import", func(*testing.T, testStore) []string { return []string{"import", root, "app:1"} }, "app:1"},
 		{"rmi", func(t *testing.T, s testStore) []string {
-			if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
+			if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
 				t.Fatal(err)
 			}
 			return []string{"rmi", "-f", "app:1"}
@@ -62,7 +63,7 @@ func (sc scenario) afterCrash(t *testing.T, s testStore, args []string) {
 		t.Fatal(err)
 	}
 	sound(t, s)
-	if img, err := s.Resolve("other"); err != nil || !s.HasLayer(img.Config.RootFS.DiffIDs[0]) {
+	if img, err := s.Resolve("other"); err != nil || !snapshot.Has(s.Store, img.Config.RootFS.DiffIDs[0]) {
 		t.Errorf("the image that was there before: %v", err)
 	}
 	if sc.made != "" {
@@ -87,7 +88,7 @@ func (sc scenario) afterCrash(t *testing.T, s testStore, args []string) {
 
 func storeWithOther(t *testing.T) testStore {
 	s := emptyStore(t)
-	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
+	if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -19,8 +19,11 @@ import (
 
 	"example.com/go-docker/day3-images/cgroup"
 	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/containers"
+	"example.com/go-docker/day3-images/lock"
 	"example.com/go-docker/day3-images/namespace"
 	"example.com/go-docker/day3-images/rootfs"
+	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
 )
 
@@ -50,19 +53,19 @@ func demo(ctx *urfave.Context) error {
 	if format != "text" && format != "json" {
 		return fmt.Errorf("invalid --format %q: want text or json", format)
 	}
-	if os.Geteuid() != 0 {
-		return errors.New("only root may mount layers and keep their owners: run as root")
+	if err := requireRoot(); err != nil {
+		return err
 	}
 	return interruptible(func(ctx context.Context) error { return demoUntil(ctx, format) })
 }
 
 func demoUntil(ctx context.Context, format string) (err error) {
-	id, j, err := beginDemo(os.TempDir())
+	id, dir, err := beginDemo(os.TempDir())
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, j.End()) }()
-	s, err := store.Open(j.Path("store"))
+	defer func() { err = errors.Join(err, os.RemoveAll(dir.Name()), dir.Close()) }()
+	s, err := store.Open(filepath.Join(dir.Name(), "store"))
 	if err != nil {
 		return err
 	}
@@ -80,7 +83,7 @@ func demoUntil(ctx context.Context, format string) (err error) {
 		},
 		parent: container.Parent{Stdout: os.Stderr},
 		cgroup: cgroup.Config{ID: id, Limits: cgroup.Limits{Memory: demoMemory}, Init: true},
-		dir:    &store.Container{ID: id, Image: img.ID, Created: time.Now().UTC()},
+		dir:    &containers.Container{ID: id, Image: img.ID, Created: time.Now().UTC()},
 		image:  img,
 	}
 	status, err := p.run(s)
@@ -90,7 +93,7 @@ func demoUntil(ctx context.Context, format string) (err error) {
 	if status != 0 {
 		return container.StatusError{Status: 1, Err: fmt.Errorf("the container exited with %d", status)}
 	}
-	layers, err := s.LayerDirs(ctx, img)
+	layers, err := snapshot.Dirs(ctx, s, img)
 	if err != nil {
 		return err
 	}
@@ -104,9 +107,9 @@ func demoUntil(ctx context.Context, format string) (err error) {
 	return printStack(os.Stdout, stack)
 }
 
-// beginDemo makes a demo's directory, which is a job: what a killed demo has
-// left, the next one removes.
-func beginDemo(tmp string) (id string, j *store.Job, err error) {
+// beginDemo makes a demo's directory, which is locked as long as the demo
+// lives: what a killed demo has left, the next one removes.
+func beginDemo(tmp string) (id string, locked *os.File, err error) {
 	const prefix = "go-docker-"
 	dirs, err := filepath.Glob(filepath.Join(tmp, prefix+strings.Repeat("[0-9a-f]", 12)))
 	if err != nil {
@@ -117,7 +120,7 @@ func beginDemo(tmp string) (id string, j *store.Job, err error) {
 		if unix.Lstat(dir, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {
 			continue // in /tmp anybody may use this name
 		}
-		if err := store.RemoveLeftover(dir); err != nil {
+		if err := lock.RemoveLeftover(dir); err != nil {
 			return "", nil, fmt.Errorf("remove what a killed demo left: %w", err)
 		}
 	}
@@ -127,10 +130,11 @@ func beginDemo(tmp string) (id string, j *store.Job, err error) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return "", nil, err
 		}
-		// None: another demo has locked, and so removed, what we have just made.
-		if j, err = store.LockJob(dir); j != nil || err != nil {
-			return id, j, err
+		locked, err := lock.Try(dir)
+		if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
+			continue // another demo has locked, and so removed, what we have just made
 		}
+		return id, locked, err
 	}
 }
 

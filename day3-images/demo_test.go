@@ -157,14 +157,14 @@ func TestDemoSweepsNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := second.End(); err != nil {
+	if err := errors.Join(os.RemoveAll(second.Name()), second.Close()); err != nil {
 		t.Fatal(err)
 	}
 	want := slices.DeleteFunc(before, func(name string) bool { return name == "go-docker-bbbbbbbbbbbb" })
 	if after := demoNames(t, tmp); !slices.Equal(after, want) {
 		t.Errorf("got  %q\nwant %q", after, want)
 	}
-	if err := running.End(); err != nil {
+	if err := errors.Join(os.RemoveAll(running.Name()), running.Close()); err != nil {
 		t.Error(err)
 	}
 }

@@ -42,7 +42,7 @@ func buildDemoImage(ctx context.Context, s *store.Store) (*store.Image, error) {
 	}
 	var img *store.Image
 	for _, layer := range layers {
-		img, err = commit.AddLayer(ctx, s, img, func(out io.Writer) error {
+		img, err = commit.Image(ctx, s, img, func(out io.Writer) error {
 			w := tar.NewWriter(out)
 			return errors.Join(layer(w), w.Close())
 		}, func(config *v1.ConfigFile) {
@@ -94,19 +94,11 @@ func addFile(w *tar.Writer, target, source string) error {
 	if err != nil {
 		return err
 	}
-	if err := w.WriteHeader(&tar.Header{Name: target, Mode: 0o755, Size: info.Size(), ModTime: info.ModTime()}); err != nil {
-		return err
-	}
-	_, err = io.Copy(w, file)
-	return err
+	return commit.AddEntry(w, &tar.Header{Name: target, Mode: 0o755, Size: info.Size(), ModTime: info.ModTime()}, file)
 }
 
 func addText(w *tar.Writer, name, text string) error {
-	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), ModTime: time.Now()}); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, text)
-	return err
+	return commit.AddEntry(w, &tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), ModTime: time.Now()}, strings.NewReader(text))
 }
 
 // interpreter returns the loader that a program asks for, or "" when it is

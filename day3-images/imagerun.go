@@ -13,8 +13,8 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/rootfs"
-	"example.com/go-docker/day3-images/store"
 )
 
 // runImage is run: an image's layers, the container's own on top, and from
@@ -32,13 +32,15 @@ func runImage(ctx *urfave.Context) error {
 		return err
 	}
 	name := ctx.String("name")
-	if name != "" && !store.ValidName(name) {
-		return fmt.Errorf("invalid --name %q: want two or more of a-z A-Z 0-9 _ . -, the first a letter or digit", name)
+	if name != "" {
+		if err := containers.CheckName(name); err != nil {
+			return fmt.Errorf("invalid --name %q: %w", name, err)
+		}
 	}
-	if os.Geteuid() != 0 {
-		return errors.New("only root may mount layers and keep their owners: run as root")
+	if err := requireRoot(); err != nil {
+		return err
 	}
-	s, err := store.Open(ctx.String("root"))
+	s, err := openStore(ctx)
 	if err != nil {
 		return err
 	}
@@ -51,7 +53,7 @@ func runImage(ctx *urfave.Context) error {
 	if ctx.Bool("interactive") {
 		p.parent.Stdin = os.Stdin
 	}
-	p.dir = &store.Container{ID: c.ID, Name: name, Image: p.image.ID, Created: time.Now().UTC(), Args: c.Args, AutoRemove: ctx.Bool("rm")}
+	p.dir = &containers.Container{ID: c.ID, Name: name, Image: p.image.ID, Created: time.Now().UTC(), Args: c.Args, AutoRemove: ctx.Bool("rm")}
 	status, err := p.run(s)
 	if ctx.Bool("rm") || err != nil { // what never ran has nothing to commit
 		err = errors.Join(err, p.dir.Remove())

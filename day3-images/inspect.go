@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	urfave "github.com/urfave/cli/v2"
@@ -22,7 +23,7 @@ var inspectCommand = &urfave.Command{
 		if !ctx.Args().Present() {
 			return errors.New("inspect requires an image: see inspect --help")
 		}
-		s, err := store.Open(ctx.String("root"))
+		s, err := openStore(ctx)
 		if err != nil {
 			return err
 		}
@@ -76,7 +77,7 @@ type rootFS struct {
 }
 
 func inspect(s *store.Store, img *store.Image) (*inspected, error) {
-	size, err := s.Size(img)
+	size, err := snapshot.Size(s, img)
 	if err != nil {
 		return nil, err
 	}

@@ -13,10 +13,10 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/go-docker/day3-images/archive"
 	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/snapshot"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -188,7 +188,7 @@ func TestPullFromPeers(t *testing.T) {
 				if !slices.Contains(c.Env, "A=1") || c.WorkingDir != "/etc" || c.User != "65534" || c.Labels["made"] != "by buildah" {
 					t.Errorf("%+v", c)
 				}
-				dirs, err := s.LayerDirs(t.Context(), img)
+				dirs, err := snapshot.Dirs(t.Context(), s.Store, img)
 				if err != nil || len(dirs) != 2 {
 					t.Fatalf("%q, %v", dirs, err)
 				}
@@ -236,17 +236,17 @@ func TestPeersTakeWhatWeSave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		img, err = commit.AddLayer(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("etc/.wh.a", ""), testkit.File("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
+		img, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("etc/.wh.a", ""), testkit.File("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, format := range []string{archive.DockerArchive, archive.OCIArchive} {
+		for _, format := range []string{"docker-archive", "oci-archive"} {
 			t.Run(format+" "+compression, func(t *testing.T) {
 				p := &peers{t: t, dir: shortDir(t)}
 				file := p.dir + "/image.tar"
-				ok(t, s, "save", "--format", format, "-o", file, "ours:"+compression)
+				ok(t, s, "save", "-o", file, "ours:"+compression)
 				source := format + ":" + file
-				if format == archive.OCIArchive {
+				if format == "oci-archive" {
 					source += ":docker.io/library/ours:" + compression
 				}
 				var inspected struct{ Architecture string }
@@ -324,7 +324,7 @@ func TestLoadFromPeers(t *testing.T) {
 			if strings.HasSuffix(name, "-oci") && name != "skopeo-oci" && img.ID != id {
 				t.Errorf("ID %s, want %s", img.ID, id)
 			}
-			if dirs, err := s.LayerDirs(t.Context(), img); err != nil || len(dirs) == 0 {
+			if dirs, err := snapshot.Dirs(t.Context(), s.Store, img); err != nil || len(dirs) == 0 {
 				t.Errorf("%q, %v", dirs, err)
 			}
 		})

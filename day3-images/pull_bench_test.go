@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"testing"
 
-	"example.com/go-docker/day3-images/archive"
 	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/store"
@@ -78,14 +77,14 @@ func pushBenchImage(b *testing.B, p *peers) (tag string) {
 	for _, path := range benchLayers(b, p.dir) {
 		content, err := os.ReadFile(path)
 		if err == nil {
-			img, err = commit.AddLayer(context.Background(), s.Store, img, func(w io.Writer) error { _, err := w.Write(content); return err }, func(*v1.ConfigFile) {}, "bench")
+			img, err = commit.Image(context.Background(), s.Store, img, func(w io.Writer) error { _, err := w.Write(content); return err }, func(*v1.ConfigFile) {}, "bench")
 		}
 		if err != nil {
 			b.Fatal(err)
 		}
 	}
 	file := p.dir + "/bench.tar"
-	ok(b, s, "save", "--format", archive.OCIArchive, "-o", file, "bench")
+	ok(b, s, "save", "-o", file, "bench")
 	tag = p.registry + "/bench:1"
 	p.run("skopeo", "copy", "-q", "--dest-tls-verify=false", "oci-archive:"+file, "docker://"+tag)
 	return tag

@@ -12,6 +12,7 @@ import (
 	"example.com/go-docker/day3-images/hierarchy"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/snapshot"
 )
 
 // What a container finds around itself.
@@ -159,7 +160,7 @@ func TestStack(t *testing.T) {
 	if names := exported(t, s, "box"); strings.Contains(strings.Join(names, " "), "below") {
 		t.Errorf("commit -o has what is hidden: %q", names)
 	}
-	if _, err := s.LayerDirs(t.Context(), img); err != nil {
+	if _, err := snapshot.Dirs(t.Context(), s.Store, img); err != nil {
 		t.Error(err)
 	}
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +22,7 @@ import (
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -41,6 +44,18 @@ func openTestStore(t testing.TB, root string) testStore {
 		t.Fatal(err)
 	}
 	return testStore{s}
+}
+
+// index reads the store's index.json.
+func (s testStore) index() (*v1.IndexManifest, error) {
+	text, err := image.ReadDocument(s.Path("index.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &v1.IndexManifest{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return image.ParseIndex(text)
 }
 
 // onStore is the program, to work on this store. Unlike program it may run
@@ -99,12 +114,12 @@ func contents(t testing.TB, s testStore) []string {
 			all = append(all, dir+"/"+e.Name())
 		}
 	}
-	index, err := s.ReadIndex()
+	index, err := s.index()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range index.Manifests {
-		all = append(all, d.Digest.String()+" "+store.NameOf(d))
+		all = append(all, d.Digest.String()+" "+d.Annotations[image.AnnotationName])
 	}
 	return all
 }
@@ -113,7 +128,7 @@ func contents(t testing.TB, s testStore) []string {
 // image by image and blob by blob, and no work is in progress.
 func sound(t testing.TB, s testStore) {
 	t.Helper()
-	if err := s.Sweep(); err != nil {
+	if _, err := store.Open(s.Root); err != nil { // sweeps
 		t.Error(err)
 	}
 	if entries, err := os.ReadDir(s.Path("tmp")); err != nil || len(entries) > 0 {
@@ -129,18 +144,28 @@ func sound(t testing.TB, s testStore) {
 			t.Errorf("blob %s is damaged: %v", e.Name(), err)
 		}
 	}
-	index, err := s.ReadIndex()
+	index, err := s.index()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range index.Manifests {
-		img, err := s.ReadImage(index, d)
+		text, err := os.ReadFile(s.BlobPath(d.Digest))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		m, err := image.ParseManifest(text)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		img, err := s.Resolve(m.Config.Digest.String())
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		for i, diffID := range img.Config.RootFS.DiffIDs {
-			if !s.HasBlob(img.Manifest.Layers[i]) || !s.HasLayer(diffID) {
+			if !s.HasBlob(img.Manifest.Layers[i]) || !snapshot.Has(s.Store, diffID) {
 				t.Errorf("image %v: layer %d is missing", img.Names, i)
 			}
 		}

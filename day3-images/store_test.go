@@ -13,6 +13,7 @@ import (
 	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
+	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -34,7 +35,7 @@ func TestStoreIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	setuid := testkit.File("su", "").WithMode(0o4755)
-	img, err := commit.AddLayer(context.Background(), s, nil, testkit.WriteTar(t, setuid), func(*v1.ConfigFile) {}, "x")
+	img, err := commit.Image(context.Background(), s, nil, testkit.WriteTar(t, setuid), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func TestStoreIsClosed(t *testing.T) {
 func TestForgetUnfinished(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "kept"); err != nil {
+	if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "kept"); err != nil {
 		t.Fatal(err)
 	}
 	want := contents(t, s)
@@ -109,7 +110,7 @@ func TestForgetUnfinished(t *testing.T) {
 func TestDamagedBlobs(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	img, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
+	img, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func TestDamagedBlobs(t *testing.T) {
 			}
 			used, err := s.Resolve("x")
 			if err == nil {
-				_, err = s.LayerDirs(t.Context(), used)
+				_, err = snapshot.Dirs(t.Context(), s.Store, used)
 			}
 			if err == nil || !strings.Contains(err.Error(), "is damaged") && i != 1 { // byte 1 of gzip: then it is taken for a plain tar
 				t.Fatalf("byte %d of blob %s changed: %v", i, blob.Digest, err)
@@ -142,7 +143,7 @@ func TestDamagedBlobs(t *testing.T) {
 			}
 			used, err := s.Resolve("x")
 			if err == nil {
-				_, err = s.LayerDirs(t.Context(), used)
+				_, err = snapshot.Dirs(t.Context(), s.Store, used)
 			}
 			if err == nil {
 				t.Fatalf("blob %s has %d bytes instead of %d: nobody noticed", blob.Digest, len(bad), len(good))
@@ -161,7 +162,7 @@ func TestDamagedBlobs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.LayerDirs(t.Context(), img); err != nil {
+	if _, err := snapshot.Dirs(t.Context(), s.Store, img); err != nil {
 		t.Errorf("all is well again: %v", err)
 	}
 	if err := os.WriteFile(s.BlobPath(img.Descriptor.Digest), []byte("{}"), 0o600); err != nil {
@@ -177,7 +178,7 @@ func TestDamagedBlobs(t *testing.T) {
 func TestSaveDamaged(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	img, err := commit.AddLayer(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
+	img, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}

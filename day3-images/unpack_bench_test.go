@@ -16,7 +16,7 @@ import (
 
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
-	"example.com/go-docker/day3-images/store"
+	"example.com/go-docker/day3-images/snapshot"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -73,18 +73,18 @@ func unpackRows(b *testing.B, dir string) []*benchRow {
 	rows := []*benchRow{
 		{name: "tar -xz, one after another", command: tarUnpack("-xzf", gz)},
 		{name: "umoci raw unpack: not installed"},
-		{name: "ours, gzip, as the store", command: ourUnpack(b, store.LayersAtOnce, gz)},
+		{name: "ours, gzip, as the store", command: ourUnpack(b, snapshot.LayersAtOnce, gz)},
 		{name: "ours, gzip, one after another", command: ourUnpack(b, 1, gz)},
-		{name: "ours, plain tar, as the store", command: ourUnpack(b, store.LayersAtOnce, tars)},
+		{name: "ours, plain tar, as the store", command: ourUnpack(b, snapshot.LayersAtOnce, tars)},
 	}
 	if _, err := exec.LookPath("zstd"); err == nil {
 		testkit.ToolOutput(b, "zstd", append([]string{"-q"}, tars...)...)
-		rows = append(rows, &benchRow{name: "ours, zstd, as the store", command: ourUnpack(b, store.LayersAtOnce, withSuffix(tars, ".zst"))})
+		rows = append(rows, &benchRow{name: "ours, zstd, as the store", command: ourUnpack(b, snapshot.LayersAtOnce, withSuffix(tars, ".zst"))})
 	}
 	// What the two halves of the work take alone.
 	rows = append(rows,
 		&benchRow{name: "half the work: tar -x, of plain tars", command: tarUnpack("-xf", tars)},
-		&benchRow{name: "half the work: ours, gzip, nothing written", command: ourUnpack(b, store.LayersAtOnce, gz, "GO_DOCKER_TEST_DISCARD=1")})
+		&benchRow{name: "half the work: ours, gzip, nothing written", command: ourUnpack(b, snapshot.LayersAtOnce, gz, "GO_DOCKER_TEST_DISCARD=1")})
 	if _, err := exec.LookPath("umoci"); err == nil {
 		layout := filepath.Join(dir, "layout")
 		testkit.ToolOutput(b, "umoci", "init", "--layout", layout)

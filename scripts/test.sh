@@ -113,8 +113,9 @@ go build -o "$bin/" ./scripts/leakcheck ./scripts/testlog
 # In a box of its own, but for Go's caches: it finds what the command leaves. podman keeps its locks in memory.
 keep=(--keep "$bin"); for dir in $(go env GOCACHE GOMODCACHE GOROOT); do [ ! -d "$dir" ] || keep+=(--keep "$dir"); done
 leakcheck() { "$bin/leakcheck" --ignore '^temp /dev/shm/libpod_lock$' --ignore '^temp .*/(go-build|go-link-)' "${keep[@]}" -- "$@"; }
-# Packages two at a time: each chapter's tests have a /run and cgroups of their own. vet has seen them.
-gotest() { leakcheck go test -json -vet=off -p 2 "$@" | "$bin/testlog" "$TEST_RECORD"; }
+# Packages two at a time: each chapter's tests have a /run and cgroups of their own. vet has seen them. -count 1: they test
+# the machine, too, and that may have changed.
+gotest() { leakcheck go test -json -vet=off -count 1 -p 2 "$@" | "$bin/testlog" "$TEST_RECORD"; }
 mapfile -t packages < <(printf './%s/...\n' "${chapters[@]}" | tac; echo ./scripts/...) # the longest first
 
 if [ -z "$all" ]; then

@@ -130,7 +130,7 @@ func tryLayer(t *testing.T, content []byte) error {
 		return nil
 	}
 	var packed bytes.Buffer
-	if err := PackLayer(&packed, cageLayer); err != nil {
+	if err := packLayer(&packed, cageLayer); err != nil {
 		return fmt.Errorf("what was unpacked does not pack: %w", err)
 	}
 	if err := layer.Unpack(&packed, cageAgain, &layer.Quota{Bytes: 64 << 20, Entries: 2000}); err != nil {

@@ -87,7 +87,7 @@ func TestPackLayerRoundTrip(t *testing.T) {
 	want := testkit.Facts(t, merged)
 
 	var packed bytes.Buffer
-	if err := PackLayer(&packed, upper); err != nil {
+	if err := packLayer(&packed, upper); err != nil {
 		t.Fatal(err)
 	}
 	checkTimes(t, packed.Bytes())
@@ -105,7 +105,7 @@ func TestPackLayerRoundTrip(t *testing.T) {
 		other := filepath.Join(t.TempDir(), "upper")
 		copyBackwards(t, upper, other)
 		var second bytes.Buffer
-		if err := PackLayer(&second, other); err != nil {
+		if err := packLayer(&second, other); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(packed.Bytes(), second.Bytes()) {
@@ -201,11 +201,11 @@ func TestPackUnpackedLayer(t *testing.T) {
 	for i, made := range testkit.PeerLayers(t) {
 		dir := unpackTo(t, t.TempDir(), made)
 		var first, second bytes.Buffer
-		if err := PackLayer(&first, dir); err != nil {
+		if err := packLayer(&first, dir); err != nil {
 			t.Fatal(err)
 		}
 		again := unpackTo(t, t.TempDir(), first.Bytes())
-		if err := PackLayer(&second, again); err != nil {
+		if err := packLayer(&second, again); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(first.Bytes(), second.Bytes()) {
@@ -233,13 +233,13 @@ func TestPackRefuses(t *testing.T) {
 			if text, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, text)
 			}
-			err := PackLayer(io.Discard, dir)
+			err := packLayer(io.Discard, dir)
 			if err == nil || !strings.Contains(err.Error(), c.words) || !strings.Contains(err.Error(), dir) {
 				t.Errorf("the error is %v, want %s", err, c.words)
 			}
 		})
 	}
-	if err := PackLayer(io.Discard, "/nowhere/at all"); !errors.Is(err, unix.ENOENT) {
+	if err := packLayer(io.Discard, "/nowhere/at all"); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("the error is %v", err)
 	}
 }
@@ -259,7 +259,7 @@ func TestPackRenamedDirectory(t *testing.T) {
 	if err := os.Rename(merged+"/dir", merged+"/renamed"); err != nil {
 		t.Fatal(err)
 	}
-	if err := PackLayer(io.Discard, upper); err == nil || !strings.Contains(err.Error(), "redirect_dir=off") {
+	if err := packLayer(io.Discard, upper); err == nil || !strings.Contains(err.Error(), "redirect_dir=off") {
 		t.Errorf("the error is %v", err)
 	}
 }
@@ -274,7 +274,7 @@ func TestPackSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	var packed bytes.Buffer
-	if err := PackLayer(&packed, dir); err != nil {
+	if err := packLayer(&packed, dir); err != nil {
 		t.Fatal(err)
 	}
 	if got := testkit.Sketch(t, unpackTo(t, t.TempDir(), packed.Bytes())); got != "file=x" {
@@ -288,14 +288,14 @@ func TestPackWriteError(t *testing.T) {
 	dir := unpackTo(t, t.TempDir(), testkit.Tar(t, testkit.Dir("a"), testkit.File("a/f", strings.Repeat("x", 5000)), testkit.File("a/.wh.x", ""), testkit.Symlink("l", "a")))
 	full := errors.New("the disk is full")
 	var packed bytes.Buffer
-	if err := PackLayer(&packed, dir); err != nil {
+	if err := packLayer(&packed, dir); err != nil {
 		t.Fatal(err)
 	}
 	for n := range packed.Len() {
 		if n%100 > 0 && n%512 > 1 {
 			continue
 		}
-		if err := PackLayer(&limitedWriter{n, full}, dir); !errors.Is(err, full) {
+		if err := packLayer(&limitedWriter{n, full}, dir); !errors.Is(err, full) {
 			t.Fatalf("after %d bytes: the error is %v", n, err)
 		}
 	}
@@ -344,7 +344,7 @@ echo mine >d/f; ln -s %[1]s l; ln -s %[1]s/f lf; mkfifo p; : >f`, secret, upper)
 	})
 	for range 300 {
 		var packed bytes.Buffer
-		if err := PackLayer(&packed, upper); err != nil {
+		if err := packLayer(&packed, upper); err != nil {
 			t.Error(err)
 		}
 		if bytes.Contains(packed.Bytes(), []byte("SECRET")) {
@@ -368,7 +368,7 @@ func TestPackShrinkingFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	shrink := testkit.WriterFunc(func(p []byte) (int, error) { return len(p), file.Truncate(1 << 20) })
-	if err := PackLayer(shrink, dir); err == nil || !strings.Contains(err.Error(), "stop the container first") {
+	if err := packLayer(shrink, dir); err == nil || !strings.Contains(err.Error(), "stop the container first") {
 		t.Errorf("the error is %v", err)
 	}
 }

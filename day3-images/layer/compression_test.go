@@ -29,7 +29,7 @@ func readPlain(r io.Reader) ([]byte, error) {
 func TestDecompress(t *testing.T) {
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	skippable := []byte("\x5a\x2a\x4d\x18\x04\x00\x00\x00skip")
-	a, b := testkit.Text(3*aheadSize+17), []byte("short")
+	a, b := testkit.Text(3*(128<<10)+17), []byte("short")
 	for _, c := range []struct {
 		name   string
 		in     []byte
@@ -40,8 +40,8 @@ func TestDecompress(t *testing.T) {
 		{"nothing", nil, nil, ""},
 		{"one byte", []byte("x"), []byte("x"), ""},
 		{"as short as a magic number", []byte("(\xb5/"), []byte("(\xb5/"), ""},
-		{"exactly one buffer", a[:aheadSize], a[:aheadSize], ""},
-		{"exactly all buffers", testkit.Text(aheadBuffers * aheadSize), testkit.Text(aheadBuffers * aheadSize), ""},
+		{"exactly one buffer", a[:(128 << 10)], a[:(128 << 10)], ""},
+		{"exactly all buffers", testkit.Text(8 * (128 << 10)), testkit.Text(8 * (128 << 10)), ""},
 		{"gzip", testkit.Gzipped(t, a), a, ""},
 		{"gzip of nothing", testkit.Gzipped(t, nil), nil, ""},
 		{"gzip of two members", join(testkit.Gzipped(t, a), testkit.Gzipped(t, b)), join(a, b), ""},
@@ -142,7 +142,7 @@ func TestDecompressClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	plain := testkit.Text(4 << 20)
 	for name, in := range map[string][]byte{"plain": plain, "gzip": testkit.Gzipped(t, plain), "zstd": testkit.Zstded(t, plain)} {
-		for _, n := range []int64{0, 1, aheadSize, aheadSize + 1, 1 << 20, 3 << 20, 4 << 20, 5 << 20} {
+		for _, n := range []int64{0, 1, (128 << 10), (128 << 10) + 1, 1 << 20, 3 << 20, 4 << 20, 5 << 20} {
 			reads := 0
 			source := testkit.ReaderFunc(func() func([]byte) (int, error) {
 				r := bytes.NewReader(in)

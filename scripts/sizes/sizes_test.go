@@ -43,8 +43,9 @@ var (
 		"rootfs":    low,
 		"container": slices.Concat(low, []string{"cgroup", "rootfs"}),
 		"store":     low,
-		"cli":       {"container"},
-		"commit":    any, "registry": any, "archive": any, "lifecycle": any, "oci": any, "demo": any,
+		"snapshot":  append([]string{"store"}, low...), "containers": append([]string{"store", "rootfs"}, low...),
+		"cli":    {"container"},
+		"commit": any, "registry": any, "archive": any, "lifecycle": any, "oci": any, "demo": any,
 		"main": any,
 	}
 	mainOnly = []string{"cli", "demo"}
@@ -53,13 +54,12 @@ var (
 // exceptions are known, and are to go: what is too large, as an error has it,
 // and the size that it has reached at most.
 var exceptions = map[string]int{
-	"day3-images":                       8670,
-	"day3-images/main":                  2110,
-	"day3-images/layer":                 763,
-	"day3-images/store":                 1172,
-	"day3-images/images.go":             228,
-	"day3-images/layer/unpackfile.go":   207,
-	"day3-images/store/containerdir.go": 202,
+	"day3-images":                     8351,
+	"day3-images/main":                1953,
+	"day3-images/layer":               704,
+	"day3-images/store":               678,
+	"day3-images/image/manifest.go":   205,
+	"day3-images/layer/unpackfile.go": 207,
 }
 
 type program struct {
