@@ -204,6 +204,11 @@ func send(t testing.TB, sig syscall.Signal, pid int) {
 // system calls.
 func (s subject) inject(cmd *exec.Cmd, call, injection string) *launched {
 	s.t.Helper()
+	return launch(s.t, s.traced(cmd, call, injection))
+}
+
+func (s subject) traced(cmd *exec.Cmd, call, injection string) *exec.Cmd {
+	s.t.Helper()
 	self, err := os.Executable() // /proc/self/exe would be strace itself
 	if err != nil {
 		s.t.Fatal(err)
@@ -213,7 +218,7 @@ func (s subject) inject(cmd *exec.Cmd, call, injection string) *launched {
 		s.t.Fatal(err)
 	}
 	cmd.Env = append(cmd.Env, "GOMAXPROCS=1") // nearly all calls are then one thread's
-	return launch(s.t, cmd)
+	return cmd
 }
 
 func needStrace(t testing.TB) {

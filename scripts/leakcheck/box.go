@@ -68,7 +68,7 @@ func openBox(keep []string) (*sandbox, error) {
 		if err := b.furnish(keep); err != nil {
 			return nil, err
 		}
-		b.temp, store = "/tmp", "/run/go-docker.store"
+		b.temp, store = "/tmp", "/run/leakcheck.store"
 	} else if err := os.Setenv("XDG_RUNTIME_DIR", filepath.Join(dir, "run")); err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (b *sandbox) furnish(keep []string) error {
 }
 
 func coverRun(dir string) error {
-	side, store := filepath.Join(dir, "run"), filepath.Join(dir, "run", "go-docker.store")
+	side, store := filepath.Join(dir, "run"), filepath.Join(dir, "run", "leakcheck.store")
 	if err := mount("tmpfs", side, "tmpfs", 0, "mode=755"); err != nil {
 		return err
 	}

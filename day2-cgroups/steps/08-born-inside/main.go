@@ -1,6 +1,6 @@
-// Step 8. New: the hog is born in its cgroup: nobody waits, nobody writes a number, and init stays outside.
+// Step 8. New: the hog is born in its cgroup: nobody waits, nobody writes a number.
 // Run: go build -o born ./day2-cgroups/steps/08-born-inside && ./born, as root
-// Still wrong: it knows one limit and one command, and both are written into the code.
+// Still wrong: one limit and one command, both in the code; and in version 1 our main thread goes in, too.
 package main
 
 import (
