@@ -33,7 +33,7 @@ var dayLines = map[int]int{1: 1200, 2: 2600, 3: 6500, 4: 8000, 5: 9300}
 // any; nobody imports the commands, which are main, nor what has only commands
 // for readers, see mainOnly.
 var (
-	leaves = []string{"hierarchy", "usage", "lock", "namespace", "terminal", "image", "inroot", "interrupt", "logfile", "network"}
+	leaves = []string{"hierarchy", "usage", "lock", "namespace", "terminal", "image", "inroot", "compression", "interrupt", "logfile", "network"}
 	low    = slices.Concat(leaves, []string{"layer", "mountfd", "confine", "rootless"})
 	any    = []string{"*"}
 
