@@ -1,5 +1,5 @@
-// Package sizes holds the chapters' programs to their sizes and to one
-// direction of imports, so that each can be read a room at a time.
+// Package sizes holds the chapters' programs to their sizes and to one direction
+// of imports, so that each can be read room by room.
 package sizes
 
 import (
@@ -51,8 +51,8 @@ var (
 	mainOnly = []string{"cli", "demo"}
 )
 
-// exceptions are known, and are to go: what is too large, as an error has it,
-// and the size that it has reached at most.
+// exceptions are known and shall go: what is too large, in the words of the error,
+// and the largest size that it may have until then.
 var exceptions = map[string]int{
 	"day3-images":                     8351,
 	"day3-images/main":                1953,
@@ -209,8 +209,7 @@ func (p *program) readFile(path string, tooLarge func(what string, lines, most i
 	return nil
 }
 
-// codeLines are the numbers of the lines on which something of the language
-// stands.
+// codeLines are the numbers of the lines that have more than blanks and comments.
 func codeLines(text []byte) map[int]bool {
 	files := token.NewFileSet()
 	file := files.AddFile("", files.Base(), len(text))
