@@ -11,11 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
-	"example.com/go-docker/day3-images/layer"
 	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -281,7 +281,7 @@ func tarTypes(t testing.TB, s testStore, blob v1.Descriptor) map[string]byte {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	plain, err := layer.Decompress(file)
+	plain, err := compression.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,10 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
-	"example.com/go-docker/day3-images/layer"
 	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -192,7 +192,7 @@ func makeImage(t testing.TB, layers ...[]byte) *imageParts {
 		manifest: &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1},
 	}
 	for _, blob := range layers {
-		plain, err := layer.Decompress(bytes.NewReader(blob))
+		plain, err := compression.Open(bytes.NewReader(blob))
 		if err != nil {
 			t.Fatal(err)
 		}

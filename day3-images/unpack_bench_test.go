@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
 	"example.com/go-docker/day3-images/snapshot"
@@ -163,7 +164,7 @@ func unpackWithDigests(path, dir string, q *layer.Quota, unpack func(io.Reader, 
 	}
 	defer file.Close()
 	blob, diff := sha256.New(), sha256.New()
-	layer, err := layer.Decompress(io.TeeReader(file, blob))
+	layer, err := compression.Open(io.TeeReader(file, blob))
 	if err != nil {
 		return err
 	}

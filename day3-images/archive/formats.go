@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/image"
-	"example.com/go-docker/day3-images/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/sirupsen/logrus"
@@ -145,9 +145,9 @@ func layerType(path string) (types.MediaType, error) {
 	start := make([]byte, 6)
 	n, _ := file.Read(start) // 0: an empty file is nothing compressed
 	switch {
-	case layer.IsGzip(start[:n]):
+	case compression.IsGzip(start[:n]):
 		return types.OCILayer, nil
-	case layer.IsZstd(start[:n]):
+	case compression.IsZstd(start[:n]):
 		return types.OCILayerZStd, nil
 	}
 	return types.OCIUncompressedLayer, nil

@@ -11,9 +11,9 @@ import (
 	"strings"
 
 	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/interrupt"
-	"example.com/go-docker/day3-images/layer"
 	"example.com/go-docker/day3-images/rootfs"
 	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
@@ -39,7 +39,7 @@ func copyTar(ctx context.Context, w io.Writer, source string) error {
 		return err
 	}
 	defer file.Close()
-	uncompressed, err := layer.Decompress(interrupt.Waiting(ctx, file))
+	uncompressed, err := compression.Open(interrupt.Waiting(ctx, file))
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"example.com/go-docker/day3-images/inroot"
 	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/xattr"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
@@ -73,7 +74,7 @@ func (p *packer) children(fd int, name string) error {
 
 func (p *packer) file(dirfd int, name string) error {
 	base := path.Base(name)
-	fd, err := layer.OpenPath(dirfd, base)
+	fd, err := xattr.Open(dirfd, base)
 	if errors.Is(err, unix.ENOENT) {
 		return nil // a running container has just removed it
 	}
@@ -186,32 +187,18 @@ func AddEntry(w *tar.Writer, hdr *tar.Header, content io.Reader) error {
 // xattrs adds the file's extended attributes to its entry, and tells whether
 // overlayfs's own say that the directory is opaque.
 func (p *packer) xattrs(hdr *tar.Header, fd int) (opaque bool, err error) {
-	names, err := layer.ListXattrs(fd)
+	if hdr.PAXRecords, err = xattr.Records(fd); err != nil || !p.overlay {
+		return false, err
+	}
+	names, err := xattr.List(fd)
 	if err != nil {
 		return false, err
 	}
 	for _, name := range names {
-		if p.overlay && strings.HasPrefix(name, layer.OverlayXattrs) {
-			switch strings.TrimPrefix(name, layer.OverlayXattrs) {
-			case "redirect", "metacopy":
-				return false, fmt.Errorf("it has %s, so a part of it is only in the layers below: the overlay must be mounted with redirect_dir=off,metacopy=off", name)
-			}
-		}
-		if !layer.OfImage(name) && name != layer.OpaqueXattr {
-			continue
-		}
-		value, err := layer.GetXattr(fd, name)
-		switch {
-		case err != nil:
-			return false, fmt.Errorf("read the extended attribute %q: %w", name, err)
-		case name == layer.OpaqueXattr:
-			opaque = p.overlay && value == "y"
-		default:
-			if hdr.PAXRecords == nil {
-				hdr.PAXRecords = map[string]string{}
-			}
-			hdr.PAXRecords[layer.XattrRecord+name] = value
+		switch strings.TrimPrefix(name, xattr.Overlay) {
+		case "redirect", "metacopy":
+			return false, fmt.Errorf("it has %s, so a part of it is only in the layers below: the overlay must be mounted with redirect_dir=off,metacopy=off", name)
 		}
 	}
-	return opaque, nil
+	return xattr.Marked(fd, layer.OpaqueXattr)
 }

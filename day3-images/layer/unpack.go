@@ -19,16 +19,17 @@ import (
 )
 
 // Unpack unpacks the tar of one layer into dir, an empty directory that
-// nobody else can enter, and makes it a lower directory for overlayfs. It reads
-// r to its end, so that a digest taken of it is the digest of the layer. After
-// an error dir is to be thrown away.
+// nobody else can enter, and makes it a lower directory for overlayfs: by
+// itself, or, if it IsLoose, with package chain's help. It reads r to its end,
+// so that a digest taken of it is the digest of the layer. After an error dir is
+// to be thrown away.
 func Unpack(r io.Reader, dir string, q *Quota) (err error) {
-	u, err := newUnpacker(dir, q)
+	u, err := NewUnpacker(dir, q)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if closing := u.close(); err == nil {
+		if closing := u.Close(); err == nil {
 			err = closing
 		}
 	}()
@@ -37,8 +38,10 @@ func Unpack(r io.Reader, dir string, q *Quota) (err error) {
 	for {
 		hdr, err := archive.Next()
 		if err == io.EOF {
-			_, err = io.Copy(io.Discard, layer) // as tar(1), ignore what follows the end
-			return Wrap("read the layer", err)
+			if _, err := io.Copy(io.Discard, layer); err != nil { // as tar(1), ignore what follows the end
+				return Wrap("read the layer", err)
+			}
+			return u.markLoose()
 		}
 		if err != nil {
 			return Wrap("read the layer", ExplainTar(err))
@@ -66,23 +69,30 @@ func Wrap(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// An unpacker makes a layer's files. What the tar says is not to be trusted: a
+// An Unpacker makes a layer's files. What the tar says is not to be trusted: a
 // name may hold links that the tar itself has made, and they may lead anywhere.
 // So no path is ever given to the kernel but to openat2(2), which resolves it
 // as if the layer were the root directory: for /var/run -> /run that is what
 // the image means, and for x -> /etc it leads to the layer's own /etc. All
 // else is done with one name in the directory that was opened so.
-type unpacker struct {
+type Unpacker struct {
 	root   int // descriptor of the layer's top directory
 	parent parentDir
 	quota  *Quota
 	buffer []byte
 
+	// Inherit has the metadata of a directory that has no entry, by its path
+	// without links; nil while a layer is unpacked, when nobody knows them yet.
+	Inherit func(name string) (*tar.Header, error)
+	loose   int  // implied directories
+	links   bool // something stands for a hard link
+
 	inheritACL bool // a directory has a default ACL: acl(5)
 	warned     bool
 }
 
-func newUnpacker(dir string, q *Quota) (*unpacker, error) {
+// NewUnpacker makes files in dir, an empty directory. Close it.
+func NewUnpacker(dir string, q *Quota) (*Unpacker, error) {
 	root, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
@@ -93,10 +103,11 @@ func newUnpacker(dir string, q *Quota) (*unpacker, error) {
 		unix.Close(root)
 		return nil, &os.PathError{Op: "chmod", Path: dir, Err: err}
 	}
-	return &unpacker{root: root, parent: parentDir{fd: -1}, quota: q, buffer: make([]byte, len(zeros))}, nil
+	return &Unpacker{root: root, parent: parentDir{fd: -1}, quota: q, buffer: make([]byte, len(zeros))}, nil
 }
 
-func (u *unpacker) close() error {
+// Close ends it.
+func (u *Unpacker) Close() error {
 	err := u.leave()
 	unix.Close(u.root)
 	return err
@@ -104,7 +115,7 @@ func (u *unpacker) close() error {
 
 // entry makes one file. Of several entries with one name the last one wins,
 // but directories keep what is in them.
-func (u *unpacker) entry(hdr *tar.Header, content io.Reader) error {
+func (u *Unpacker) entry(hdr *tar.Header, content io.Reader) error {
 	if err := u.quota.takeEntry(); err != nil {
 		return err
 	}
@@ -116,21 +127,21 @@ func (u *unpacker) entry(hdr *tar.Header, content io.Reader) error {
 		return err
 	}
 	if name == "." {
-		return u.top(hdr)
+		return u.Top(hdr)
 	}
-	if err := u.enter(path.Dir(name)); err != nil {
+	if err := u.Enter(path.Dir(name)); err != nil {
 		return err
 	}
 	base := path.Base(name)
 	if base == OpaqueMarker {
-		return setOpaque(u.parent.fd, ".")
+		return u.SetOpaque()
 	}
 	hidden, err := whiteoutOf(base)
 	if err != nil {
 		return err
 	}
 	if hidden != "" {
-		return u.makeWhiteout(hidden)
+		return u.Whiteout(hidden)
 	}
 	return u.make(hdr, base, content)
 }
@@ -161,14 +172,14 @@ func entryName(name string) (string, error) {
 	return clean, nil
 }
 
-func (u *unpacker) make(hdr *tar.Header, base string, content io.Reader) error {
+func (u *Unpacker) make(hdr *tar.Header, base string, content io.Reader) error {
 	switch hdr.Typeflag {
 	case tar.TypeReg, tar.TypeGNUSparse:
 		return u.file(hdr, base, content)
 	case tar.TypeDir:
-		return u.directory(hdr, base)
+		return u.Directory(hdr, base)
 	case tar.TypeLink:
-		return u.hardLink(hdr, base)
+		return u.HardLink(hdr, base)
 	case tar.TypeSymlink:
 		if hdr.Linkname == "" {
 			return errors.New("a symbolic link to nothing")

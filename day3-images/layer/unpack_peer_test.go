@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/internal/testkit"
 )
 
@@ -107,7 +108,7 @@ func unpackBlob(t testing.TB, blob, dir string) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	layer, err := Decompress(file)
+	layer, err := compression.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sync/errgroup"
 )
 
 // Options say what to pull, and how.
@@ -152,18 +151,15 @@ func (p *pull) checkPlatform(config *v1.ConfigFile) error {
 	return fmt.Errorf("no image for %s: there is %s%s", want, is, hint)
 }
 
-// layers gets the layers that are missing, several at a time.
+// layers gets the layers that are missing.
 func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile) (err error) {
 	if p.unpacker, err = snapshot.NewUnpacker(p.store); err != nil {
 		return err
 	}
 	defer p.progress.erase()
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(snapshot.LayersAtOnce)
-	for i, blob := range m.Layers {
-		group.Go(func() error { return p.layer(ctx, blob, config.RootFS.DiffIDs[i]) })
-	}
-	return group.Wait()
+	return p.unpacker.Layers(ctx, config, func(ctx context.Context, i int, diffID v1.Hash) error {
+		return p.layer(ctx, m.Layers[i], diffID)
+	})
 }
 
 // layer fetches one layer, unless it is there. A download that breaks off

@@ -1,4 +1,9 @@
-package layer
+// Package compression reads what is compressed in one of the ways that images
+// know, or in none.
+//
+// From rung 09-image, plus: zstd, a bound on its memory, and work ahead of the
+// reader.
+package compression
 
 import (
 	"bufio"
@@ -16,11 +21,11 @@ import (
 // number is the sender's to choose. RFC 8878, 3.1.1.1.2, wants at least 8 MiB.
 const maxWindow = 32 << 20
 
-// Decompress returns the tar inside a layer blob, be it gzip, zstd or plain.
+// Open returns the tar inside a layer blob, be it gzip, zstd or plain.
 // The first bytes decide, not the media type: archives of docker save name
 // none. The decompressor works ahead of the reader, in a goroutine of its own;
 // Close ends it, and r is not touched afterwards.
-func Decompress(r io.Reader) (io.ReadCloser, error) {
+func Open(r io.Reader) (io.ReadCloser, error) {
 	buffered := bufio.NewReaderSize(r, 64<<10)
 	magic, err := buffered.Peek(6)
 	if err != nil && err != io.EOF {
