@@ -17,7 +17,7 @@ import (
 
 	"example.com/go-docker/day3-images/inroot"
 	"example.com/go-docker/day3-images/layer"
-	"example.com/go-docker/day3-images/xattr"
+	"example.com/go-docker/day3-images/metadata"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,12 +61,12 @@ type settler struct {
 // directory settles a directory, which is called name in the settled layer's
 // directory way. No path in the settled layer leads through links.
 func (s *settler) directory(fd int, way, name string) error {
-	implied, err := xattr.Marked(fd, layer.ImpliedMark)
+	implied, err := metadata.MarkOf(fd, ".", layer.ImpliedMark)
 	if err != nil {
 		return err
 	}
 	to := path.Join(way, name)
-	if implied {
+	if implied != 0 {
 		to, err = s.stack.resolve(way, name)
 	}
 	if err == nil && !s.linking {
@@ -95,39 +95,45 @@ func (s *settler) directory(fd int, way, name string) error {
 
 // make makes a directory, or what it has to say if it is implied: those with
 // nothing but whiteouts in them must not be made where nothing is.
-func (s *settler) make(fd int, to string, implied bool) error {
-	marks := map[string]bool{}
-	for _, name := range []string{layer.TopMark, layer.NewMark, layer.OpaqueXattr} {
-		var err error
-		if marks[name], err = xattr.Marked(fd, name); err != nil {
-			return err
-		}
-	}
-	hdr, err := layer.DirectoryHeader(fd)
+func (s *settler) make(fd int, to string, implied byte) error {
+	opaque, err := metadata.MarkOf(fd, ".", layer.OpaqueXattr)
 	switch {
 	case err != nil:
 		return err
-	case implied && marks[layer.NewMark]:
+	case implied == layer.New:
 		return s.whiteout(to)
-	case implied && marks[layer.OpaqueXattr]:
+	case implied != 0 && opaque != 0:
 		if hides, err := s.stack.hides(to); err != nil || !hides {
 			return err
 		}
-	case to == "." && marks[layer.TopMark]:
-		err = s.Top(hdr)
-	case to != "." && !implied:
-		if err := s.Enter(path.Dir(to)); err != nil {
+	case implied == 0:
+		err = s.own(fd, to)
+	}
+	if err == nil && opaque != 0 {
+		if err = s.Enter(to); err == nil {
+			err = s.SetOpaque()
+		}
+	}
+	return err
+}
+
+// own makes a directory that has an entry of its own.
+func (s *settler) own(fd int, to string) error {
+	hdr := &tar.Header{}
+	if err := header(fd, hdr); err != nil {
+		return err
+	}
+	if to == "." {
+		top, err := metadata.MarkOf(fd, ".", layer.TopMark)
+		if err != nil || top == 0 {
 			return err
 		}
-		err = s.Directory(hdr, path.Base(to))
+		return s.Top(hdr)
 	}
-	if err != nil || !marks[layer.OpaqueXattr] {
+	if err := s.Enter(path.Dir(to)); err != nil {
 		return err
 	}
-	if err := s.Enter(to); err != nil {
-		return err
-	}
-	return s.SetOpaque()
+	return s.Directory(hdr, path.Base(to))
 }
 
 // whiteout makes one, if there is something below.
@@ -143,7 +149,7 @@ func (s *settler) whiteout(to string) error {
 }
 
 func (s *settler) child(dirfd int, name, way string) error {
-	fd, err := xattr.Open(dirfd, name)
+	fd, err := metadata.Open(dirfd, name)
 	if err != nil {
 		return err
 	}
@@ -155,9 +161,9 @@ func (s *settler) child(dirfd int, name, way string) error {
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return s.directory(fd, way, name)
 	}
-	link, err := xattr.Marked(fd, layer.LinkMark)
-	s.links = s.links || link
-	if err != nil || link != s.linking {
+	link, err := metadata.MarkOf(dirfd, name, layer.LinkMark)
+	s.links = s.links || link != 0
+	if err != nil || (link != 0) != s.linking {
 		return err
 	}
 	if layer.IsWhiteout(&st) {
@@ -166,7 +172,7 @@ func (s *settler) child(dirfd int, name, way string) error {
 	if err := s.Enter(way); err != nil {
 		return err
 	}
-	if link {
+	if link != 0 {
 		err = s.hardLink(fd, name)
 	} else {
 		err = s.Link(dirfd, name, name)

@@ -30,7 +30,7 @@ func unpackAll(base string, tars [][]byte) ([]string, error) {
 				return nil, fmt.Errorf("layer %d: %w", i, err)
 			}
 		}
-		loose, err := layer.IsLoose(dir, len(dirs) == 0)
+		loose, err := IsLoose(dir, len(dirs) == 0)
 		if err != nil {
 			return nil, err
 		}
@@ -46,5 +46,5 @@ func unpackAll(base string, tars [][]byte) ([]string, error) {
 		}
 		dirs = append(dirs, dir)
 	}
-	return layer.VisibleLayers(dirs)
+	return VisibleLayers(dirs)
 }

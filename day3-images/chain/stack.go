@@ -9,7 +9,7 @@ import (
 
 	"example.com/go-docker/day3-images/inroot"
 	"example.com/go-docker/day3-images/layer"
-	"example.com/go-docker/day3-images/xattr"
+	"example.com/go-docker/day3-images/metadata"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,9 +20,11 @@ type stack []int
 // A file is one that a stack has found. Close it.
 type file struct {
 	fd      int
-	kind    uint32 // S_IFDIR, ...
+	st      unix.Stat_t
 	implied bool
 }
+
+func (f *file) is(kind uint32) bool { return f.st.Mode&unix.S_IFMT == kind }
 
 func (f *file) close() {
 	if f != nil {
@@ -40,7 +42,7 @@ func (s stack) find(name string) (found *file, err error) {
 			found.close()
 			return nil, err
 		case f == nil:
-		case found == nil || f.kind == unix.S_IFDIR || f.kind == unix.S_IFLNK:
+		case found == nil || f.is(unix.S_IFDIR) || f.is(unix.S_IFLNK):
 			found.close()
 			found = f
 		default: // found takes its place
@@ -59,11 +61,11 @@ func (s stack) find(name string) (found *file, err error) {
 func findIn(root int, name string) (f *file, hides bool, err error) {
 	f = &file{fd: root}
 	for part := range strings.SplitSeq(name, "/") {
-		opaque, err := xattr.Marked(f.fd, layer.OpaqueXattr)
-		hides = hides || opaque
+		opaque, err := metadata.MarkOf(f.fd, ".", layer.OpaqueXattr)
+		hides = hides || opaque == layer.Yes
 		next := -1
 		if err == nil {
-			next, err = xattr.Open(f.fd, part)
+			next, err = metadata.Open(f.fd, part)
 		}
 		if f.fd != root {
 			f.close()
@@ -76,17 +78,13 @@ func findIn(root int, name string) (f *file, hides bool, err error) {
 		}
 		f.fd = next
 	}
-	var st unix.Stat_t
-	err = unix.Fstat(f.fd, &st)
-	if err == nil {
-		f.kind = st.Mode & unix.S_IFMT
-		f.implied, err = xattr.Marked(f.fd, layer.ImpliedMark)
+	err = unix.Fstat(f.fd, &f.st)
+	if err == nil && f.is(unix.S_IFDIR) {
+		var mark byte
+		mark, err = metadata.MarkOf(f.fd, ".", layer.ImpliedMark)
+		f.implied, hides = mark != 0, hides || mark == layer.New
 	}
-	if err == nil && f.implied {
-		anew, errNew := xattr.Marked(f.fd, layer.NewMark)
-		hides, err = hides || anew, errNew
-	}
-	if whiteout := layer.IsWhiteout(&st); err != nil || whiteout {
+	if whiteout := layer.IsWhiteout(&f.st); err != nil || whiteout {
 		f.close()
 		return nil, whiteout, err
 	}
@@ -115,22 +113,36 @@ func (s stack) resolve(way, name string) (string, error) {
 			return "", err
 		}
 		defer f.close()
-		switch f.kind {
-		case unix.S_IFDIR:
+		switch {
+		case f.is(unix.S_IFDIR):
 			return "", nil
-		case unix.S_IFLNK:
+		case f.is(unix.S_IFLNK):
 			return inroot.Readlink(f.fd, "")
 		}
 		return "", fmt.Errorf("%.200q: %w", name, unix.ENOTDIR)
 	})
 }
 
-// inherit returns the metadata that an implied directory has.
-func (s stack) inherit(name string) (*tar.Header, error) {
+// inherit fills in the metadata that an implied directory has.
+func (s stack) inherit(name string, hdr *tar.Header) error {
 	f, err := s.find(name)
 	defer f.close()
-	if err != nil || f == nil || f.kind != unix.S_IFDIR {
-		return layer.PlainDirectory(), err
+	if err == nil && f != nil && f.is(unix.S_IFDIR) {
+		err = header(f.fd, hdr)
 	}
-	return layer.DirectoryHeader(f.fd)
+	return err
+}
+
+// header fills in a directory's own.
+func header(fd int, hdr *tar.Header) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return layer.Wrap("stat", err)
+	}
+	h, err := metadata.Of(fd, &st)
+	if err == nil {
+		h.Typeflag = tar.TypeDir
+		*hdr = *h
+	}
+	return err
 }

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/chain"
 	"example.com/go-docker/day3-images/rootfs"
 	"example.com/go-docker/day3-images/store"
 )
@@ -37,7 +37,7 @@ func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, ho
 		}
 		r.Files["/etc/"+name] = c.path(name)
 	}
-	return layer.CopyTop(layers, r.Overlay.Upper)
+	return chain.CopyTop(layers, r.Overlay.Upper)
 }
 
 // AddVolumes makes a directory for each volume that the image declares.

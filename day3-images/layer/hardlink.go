@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 
+	"example.com/go-docker/day3-images/metadata"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,7 +25,7 @@ func (u *Unpacker) HardLink(hdr *tar.Header, base string) error {
 		err = u.create(base, func() error { return unix.Symlinkat("/"+target, u.parent.fd, base) })
 		u.links = true
 		if err == nil {
-			err = mark(u.parent.fd, base, LinkMark)
+			err = metadata.Mark(u.parent.fd, base, LinkMark, Yes)
 		}
 	}
 	if err != nil {
@@ -65,5 +66,5 @@ func (u *Unpacker) isLoose(dir string) bool {
 	if err == nil {
 		unix.Close(fd)
 	}
-	return u.loose > 0 || err == unix.ENOENT
+	return u.implied > 0 || err == unix.ENOENT
 }

@@ -2,97 +2,58 @@ package layer
 
 import (
 	"errors"
-	"fmt"
-	"os"
 
-	"example.com/go-docker/day3-images/inroot"
-	"example.com/go-docker/day3-images/xattr"
+	"example.com/go-docker/day3-images/metadata"
 	"golang.org/x/sys/unix"
 )
 
 // Marks of our own begin as overlayfs's attributes do: it hides them, whether it
-// knows them or not, and so no container sees them.
+// knows them or not, and so no container sees them. The value is Yes.
 const (
-	ImpliedMark = xattr.Overlay + "go-docker.implied"   // of a directory that has no entry
-	NewMark     = xattr.Overlay + "go-docker.new"       // of one that has a whiteout, too
-	LinkMark    = xattr.Overlay + "go-docker.hard-link" // of a symbolic link in the place of a hard link
-	looseMark   = xattr.Overlay + "go-docker.loose"     // of a layer that has a directory with a mark
-	TopMark     = xattr.Overlay + "go-docker.top"       // of a layer that has an entry for its top
-)
+	ImpliedMark = metadata.Overlay + "go-docker.implied"   // a directory without an entry; New: but with a whiteout
+	LinkMark    = metadata.Overlay + "go-docker.hard-link" // a symbolic link in the place of a hard link
+	LooseMark   = metadata.Overlay + "go-docker.loose"     // a layer that has an implied directory
+	TopMark     = metadata.Overlay + "go-docker.top"       // a layer that has an entry for its top
 
-func mark(dirfd int, base, name string) error {
-	fd, err := xattr.Open(dirfd, base)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	return xattr.Mark(fd, name)
-}
+	Yes, New = 'y', 'n'
+)
 
 // markImplied marks a directory that has just been made.
 func (u *Unpacker) markImplied(base string, anew bool) error {
-	u.loose++
-	err := mark(u.parent.fd, base, ImpliedMark)
+	u.implied++
+	value := byte(Yes)
+	if anew {
+		value = New
+	}
+	err := metadata.Mark(u.parent.fd, base, ImpliedMark, value)
 	if errors.Is(err, unix.ENOTSUP) { // the layer will be as if it were the lowest
 		return nil
 	}
-	if err != nil || !anew {
-		return err
-	}
-	return mark(u.parent.fd, base, NewMark)
+	return err
 }
 
-// unmark says that a directory has an entry after all.
-func (u *Unpacker) unmark(base string) error {
-	if u.loose == 0 {
+// remark changes the mark of a directory, if it has one: 0 takes it away.
+func (u *Unpacker) remark(base string, value byte) error {
+	if u.implied == 0 {
 		return nil
 	}
-	fd, err := xattr.Open(u.parent.fd, base)
-	if err != nil {
+	old, err := metadata.MarkOf(u.parent.fd, base, ImpliedMark)
+	if err != nil || old == 0 {
 		return err
 	}
-	defer unix.Close(fd)
-	for _, name := range []string{ImpliedMark, NewMark} {
-		err := unix.Removexattr(inroot.FdPath(fd), name)
-		if err != nil && err != unix.ENODATA && err != unix.ENOTSUP {
-			return fmt.Errorf("remove the extended attribute %q: %w", name, err)
-		}
-		if err == nil && name == ImpliedMark {
-			u.loose--
-		}
+	if value == 0 {
+		u.implied--
 	}
-	return nil
-}
-
-func marked(dir, name string) (bool, error) {
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false, &os.PathError{Op: "open", Path: dir, Err: err}
-	}
-	defer unix.Close(fd)
-	return xattr.Marked(fd, name)
-}
-
-// IsLoose tells whether an unpacked layer has to be settled, see package chain.
-// Implied directories are what they should be if no layer is below: the layer is
-// the lowest.
-func IsLoose(dir string, lowest bool) (bool, error) {
-	loose, err := marked(dir, LinkMark)
-	if err == nil && !loose && !lowest {
-		loose, err = marked(dir, looseMark)
-	}
-	return loose, err
+	return metadata.Mark(u.parent.fd, base, ImpliedMark, value)
 }
 
 // markLoose marks a layer that is complete.
-func (u *Unpacker) markLoose() error {
+func (u *Unpacker) markLoose() (err error) {
 	if u.links {
-		if err := mark(u.root, ".", LinkMark); err != nil {
-			return err
-		}
+		err = metadata.Mark(u.root, ".", LinkMark, Yes)
 	}
-	if u.loose == 0 {
-		return nil
+	if err == nil && u.implied > 0 {
+		err = metadata.Mark(u.root, ".", LooseMark, Yes)
 	}
-	return mark(u.root, ".", looseMark)
+	return err
 }

@@ -1,9 +1,11 @@
 package layer
 
 import (
+	"archive/tar"
 	"errors"
 	"fmt"
 	"path"
+	"time"
 
 	"example.com/go-docker/day3-images/inroot"
 	"golang.org/x/sys/unix"
@@ -88,10 +90,9 @@ func (u *Unpacker) makeParents(dir string) error {
 // makeParent makes an implied directory. What it is depends on the layers below:
 // so it gets a mark, and mode 755 and root for its owner, as if there were none.
 func (u *Unpacker) makeParent(name string) error {
-	hdr := PlainDirectory()
+	hdr := &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Unix(0, 0)}
 	if u.Inherit != nil { // before it is there
-		var err error
-		if hdr, err = u.Inherit(name); err != nil {
+		if err := u.Inherit(name, hdr); err != nil {
 			return err
 		}
 	}
@@ -108,5 +109,5 @@ func (u *Unpacker) makeParent(name string) error {
 			return err
 		}
 	}
-	return u.setMetadata(u.parent.fd, base, hdr, false)
+	return u.set.Set(u.parent.fd, base, hdr, false)
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/go-docker/day3-images/metadata"
 	"golang.org/x/sys/unix"
 )
 
@@ -81,14 +82,13 @@ type Unpacker struct {
 	quota  *Quota
 	buffer []byte
 
-	// Inherit has the metadata of a directory that has no entry, by its path
-	// without links; nil while a layer is unpacked, when nobody knows them yet.
-	Inherit func(name string) (*tar.Header, error)
-	loose   int  // implied directories
-	links   bool // something stands for a hard link
+	set metadata.Setter
 
-	inheritACL bool // a directory has a default ACL: acl(5)
-	warned     bool
+	// Inherit fills in the metadata of a directory that has no entry, by its path
+	// without links; nil while a layer is unpacked, when nobody knows them yet.
+	Inherit func(name string, hdr *tar.Header) error
+	implied int  // such directories
+	links   bool // something stands for a hard link
 }
 
 // NewUnpacker makes files in dir, an empty directory. Close it.
@@ -188,7 +188,7 @@ func (u *Unpacker) make(hdr *tar.Header, base string, content io.Reader) error {
 		if err != nil {
 			return Wrap("make a symbolic link", err)
 		}
-		return u.setMetadata(u.parent.fd, base, hdr, false)
+		return u.set.Set(u.parent.fd, base, hdr, false)
 	case tar.TypeChar:
 		return u.node(hdr, base, unix.S_IFCHR)
 	case tar.TypeBlock:

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 
 	"example.com/go-docker/day3-images/inroot"
-	"example.com/go-docker/day3-images/xattr"
+	"example.com/go-docker/day3-images/metadata"
 	"golang.org/x/sys/unix"
 )
 
@@ -67,7 +67,7 @@ func (u *Unpacker) file(hdr *tar.Header, base string, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return u.setMetadata(u.parent.fd, base, hdr, false)
+	return u.set.Set(u.parent.fd, base, hdr, false)
 }
 
 // checkSize refuses a file before anything of it is written. A sparse file has
@@ -120,11 +120,11 @@ func (u *Unpacker) Directory(hdr *tar.Header, base string) error {
 		return err
 	}
 	if existed {
-		if err := u.unmark(base); err != nil {
+		if err := u.remark(base, 0); err != nil {
 			return err
 		}
 	}
-	return u.setMetadata(u.parent.fd, base, hdr, existed)
+	return u.set.Set(u.parent.fd, base, hdr, existed)
 }
 
 // makeDir makes a directory, or keeps the one there is with all it contains.
@@ -150,7 +150,7 @@ func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (existed, anew boo
 	if err := unix.Mkdirat(u.parent.fd, base, 0o755); err != nil {
 		return false, false, Wrap("make a directory", err)
 	}
-	return false, true, mark(u.parent.fd, base, OpaqueXattr)
+	return false, true, metadata.Mark(u.parent.fd, base, OpaqueXattr, Yes)
 }
 
 // Top takes over the metadata of the layer's own directory.
@@ -161,10 +161,10 @@ func (u *Unpacker) Top(hdr *tar.Header) error {
 	if err := u.leave(); err != nil { // it may be the parent
 		return err
 	}
-	if err := mark(u.root, ".", TopMark); err != nil && !errors.Is(err, unix.ENOTSUP) {
+	if err := metadata.Mark(u.root, ".", TopMark, Yes); err != nil && !errors.Is(err, unix.ENOTSUP) {
 		return err
 	}
-	return u.setMetadata(u.root, ".", hdr, true)
+	return u.set.Set(u.root, ".", hdr, true)
 }
 
 // node makes a device node or a FIFO. Devices are made as the layer has them:
@@ -185,37 +185,5 @@ func (u *Unpacker) node(hdr *tar.Header, base string, kind uint32) error {
 	if err != nil {
 		return Wrap("make a device node or FIFO", err)
 	}
-	return u.setMetadata(u.parent.fd, base, hdr, false)
-}
-
-// setMetadata gives a file its owner, mode, extended attributes and times, in
-// this order: chown(2) takes away setuid and capabilities, and a mode given
-// when the file is made is subject to our umask.
-func (u *Unpacker) setMetadata(dirfd int, base string, hdr *tar.Header, existed bool) error {
-	const nobody = 1<<32 - 1 // -1: chown(2) would leave the owner as it is
-	if hdr.Uid < 0 || hdr.Uid >= nobody || hdr.Gid < 0 || hdr.Gid >= nobody {
-		return fmt.Errorf("no user or group has the number %d:%d", hdr.Uid, hdr.Gid)
-	}
-	if err := unix.Fchownat(dirfd, base, hdr.Uid, hdr.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fmt.Errorf("change the owner to %d:%d: %w", hdr.Uid, hdr.Gid, err)
-	}
-	if existed || u.inheritACL {
-		if err := xattr.Clear(dirfd, base); err != nil {
-			return err
-		}
-	}
-	if hdr.Typeflag != tar.TypeSymlink { // a link has no mode, and this would follow it
-		if err := unix.Fchmodat(dirfd, base, uint32(hdr.Mode&0o7777), 0); err != nil {
-			return fmt.Errorf("change the mode to %o: %w", hdr.Mode&0o7777, err)
-		}
-	}
-	if err := u.setXattrs(dirfd, base, hdr); err != nil {
-		return err
-	}
-	modified, err := unix.TimeToTimespec(hdr.ModTime)
-	if err != nil {
-		return fmt.Errorf("a time out of range: %w", err)
-	}
-	times := []unix.Timespec{modified, modified}
-	return Wrap("set the times", unix.UtimesNanoAt(dirfd, base, times, unix.AT_SYMLINK_NOFOLLOW))
+	return u.set.Set(u.parent.fd, base, hdr, false)
 }

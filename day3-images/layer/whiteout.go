@@ -3,10 +3,9 @@ package layer
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
-	"example.com/go-docker/day3-images/xattr"
+	"example.com/go-docker/day3-images/metadata"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,8 +18,8 @@ import (
 const (
 	WhiteoutPrefix = ".wh."
 	OpaqueMarker   = ".wh..wh..opq"
-	OpaqueXattr    = xattr.Overlay + "opaque"
-	originXattr    = xattr.Overlay + "origin"
+	OpaqueXattr    = metadata.Overlay + "opaque"
+	originXattr    = metadata.Overlay + "origin"
 )
 
 // whiteoutOf returns the name that base, the last part of an entry's name,
@@ -60,37 +59,11 @@ func (u *Unpacker) Whiteout(base string) error {
 	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return err
 	}
-	if u.loose > 0 {
-		if err := mark(u.parent.fd, base, NewMark); err != nil {
-			return err
-		}
+	if err := u.remark(base, New); err != nil {
+		return err
 	}
-	return mark(u.parent.fd, base, OpaqueXattr)
+	return metadata.Mark(u.parent.fd, base, OpaqueXattr, Yes)
 }
 
 // SetOpaque hides what the layers below have in the directory entered.
-func (u *Unpacker) SetOpaque() error { return mark(u.parent.fd, ".", OpaqueXattr) }
-
-// VisibleLayers returns those of an image's layers, the lowest first, that are
-// to be stacked. The kernel does not ask whether the top directory of a layer
-// is opaque: so what is below such a layer must be left out. Nor does it take
-// one directory twice. The upper of the two does all that the lower one did, for
-// what was there before and for what came between: only the upper one counts.
-func VisibleLayers(dirs []string) ([]string, error) {
-	var visible []string
-	for _, dir := range slices.Backward(dirs) {
-		if slices.Contains(visible, dir) {
-			continue
-		}
-		visible = append(visible, dir)
-		opaque, err := marked(dir, OpaqueXattr)
-		if err != nil {
-			return nil, err
-		}
-		if opaque {
-			break
-		}
-	}
-	slices.Reverse(visible)
-	return visible, nil
-}
+func (u *Unpacker) SetOpaque() error { return metadata.Mark(u.parent.fd, ".", OpaqueXattr, Yes) }

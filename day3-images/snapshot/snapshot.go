@@ -58,7 +58,7 @@ func Dirs(ctx context.Context, s *store.Store, img *store.Image) ([]string, erro
 func Stack(ctx context.Context, s *store.Store, diffIDs []v1.Hash) (dirs []string, err error) {
 	for i, diffID := range diffIDs {
 		dir := s.LayerPath(diffID)
-		loose, err := layer.IsLoose(dir, i == 0)
+		loose, err := chain.IsLoose(dir, i == 0)
 		if err == nil && loose {
 			dir, err = settle(ctx, s, diffIDs[:i+1], dirs)
 		}
@@ -67,7 +67,7 @@ func Stack(ctx context.Context, s *store.Store, diffIDs []v1.Hash) (dirs []strin
 		}
 		dirs = append(dirs, dir)
 	}
-	return layer.VisibleLayers(dirs)
+	return chain.VisibleLayers(dirs)
 }
 
 // settle makes the last of the layers' directory on top of the others', once.

@@ -1,16 +1,15 @@
-// Package xattr reads and clears the extended attributes that belong to a file
-// of an image. Files are known by descriptors, never by paths.
-//
-// From rung 10-commit, plus: which attributes are an image's.
-package xattr
+package metadata
 
 import (
+	"archive/tar"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"example.com/go-docker/day3-images/inroot"
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,9 +17,9 @@ const (
 	// Overlay begins the names of overlayfs's own attributes, which it hides.
 	Overlay = "trusted.overlay."
 
-	// Record begins the names of their extended header records in a tar. It is
+	// record begins the names of their extended header records in a tar. It is
 	// star(1)'s, and all tars have taken it over.
-	Record = "SCHILY.xattr."
+	record = "SCHILY.xattr."
 )
 
 // Open opens a file of any kind, only to know which one is meant: for a link
@@ -41,9 +40,9 @@ func OfImage(name string) bool {
 	return !strings.HasPrefix(name, Overlay) && !strings.HasPrefix(name, "user.overlay.") && name != "security.selinux"
 }
 
-// Records returns a file's attributes as the records of a tar entry: nil if it
+// records returns a file's attributes as the records of a tar entry: nil if it
 // has none.
-func Records(fd int) (records map[string]string, err error) {
+func records(fd int) (all map[string]string, err error) {
 	names, err := List(fd)
 	if err != nil {
 		return nil, err
@@ -52,20 +51,50 @@ func Records(fd int) (records map[string]string, err error) {
 		if !OfImage(name) {
 			continue
 		}
-		value, err := Get(fd, name)
+		value, err := get(fd, name)
 		if err != nil {
 			return nil, fmt.Errorf("read the extended attribute %q: %w", name, err)
 		}
-		if records == nil {
-			records = map[string]string{}
+		if all == nil {
+			all = map[string]string{}
 		}
-		records[Record+name] = value
+		all[record+name] = value
 	}
-	return records, nil
+	return all, nil
 }
 
-// Clear removes what an earlier entry set, or the parent's default ACL.
-func Clear(dirfd int, base string) error {
+func (s *Setter) setAttributes(dirfd int, base string, hdr *tar.Header) error {
+	fd := -1
+	for _, key := range slices.Sorted(maps.Keys(hdr.PAXRecords)) {
+		name, is := strings.CutPrefix(key, record)
+		if !is || !OfImage(name) {
+			continue
+		}
+		if fd < 0 {
+			var err error
+			if fd, err = Open(dirfd, base); err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+		}
+		err := unix.Setxattr(inroot.FdPath(fd), name, []byte(hdr.PAXRecords[key]), 0)
+		if err == unix.ENOTSUP {
+			if !s.warned {
+				logrus.Warnf("layer entry %.200q: the file system of the store cannot keep the extended attribute %q: left out, and so are more like it", hdr.Name, name)
+			}
+			s.warned = true
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("set the extended attribute %.100q: %w", name, err)
+		}
+		s.inheritACL = s.inheritACL || name == "system.posix_acl_default"
+	}
+	return nil
+}
+
+// clearAttributes removes what an earlier entry set, or the parent's default ACL.
+func clearAttributes(dirfd int, base string) error {
 	fd, err := Open(dirfd, base)
 	if err != nil {
 		return err
@@ -104,8 +133,8 @@ func List(fd int) ([]string, error) {
 	return names, nil
 }
 
-// Get returns an attribute's value.
-func Get(fd int, name string) (string, error) {
+// get returns an attribute's value.
+func get(fd int, name string) (string, error) {
 	buffer := make([]byte, 64<<10) // XATTR_SIZE_MAX
 	n, err := unix.Getxattr(inroot.FdPath(fd), name, buffer)
 	if err != nil {
@@ -114,23 +143,39 @@ func Get(fd int, name string) (string, error) {
 	return string(buffer[:n]), nil
 }
 
-// Mark gives a file an attribute that says yes, as overlayfs's own do.
-func Mark(fd int, name string) error {
-	if err := unix.Setxattr(inroot.FdPath(fd), name, []byte("y"), 0); err != nil {
+// Mark gives a file an attribute of one letter, as overlayfs's own are, or takes
+// it away: 0.
+func Mark(dirfd int, base, name string, value byte) error {
+	fd, err := Open(dirfd, base)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if value == 0 {
+		err = unix.Removexattr(inroot.FdPath(fd), name)
+	} else {
+		err = unix.Setxattr(inroot.FdPath(fd), name, []byte{value}, 0)
+	}
+	if err != nil {
 		return fmt.Errorf("set the extended attribute %q: %w", name, err)
 	}
 	return nil
 }
 
-// Marked tells whether a file has it.
-func Marked(fd int, name string) (bool, error) {
+// MarkOf returns it: 0 if the file has none, or one that is longer.
+func MarkOf(dirfd int, base, name string) (byte, error) {
+	fd, err := Open(dirfd, base)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
 	var value [1]byte
 	n, err := unix.Getxattr(inroot.FdPath(fd), name, value[:])
-	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ERANGE) {
-		return false, nil
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ERANGE) || err == nil && n == 0 {
+		return 0, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read the extended attribute %q: %w", name, err)
+		return 0, fmt.Errorf("read the extended attribute %q: %w", name, err)
 	}
-	return n == 1 && value[0] == 'y', nil
+	return value[0], nil
 }
