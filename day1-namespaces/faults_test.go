@@ -127,6 +127,19 @@ func TestInterruptedAtEveryStep(t *testing.T) {
 // whether the point was reached.
 func (s subject) kill(p point, which int) bool {
 	s.t.Helper()
+	for range 3 {
+		if killed, seen := s.tryKill(p, which); seen {
+			return killed
+		}
+		s.t.Logf("once more, the machine was too busy to see that init is held: %q", p.done)
+	}
+	s.t.Fatalf("init was held three times and nobody saw it: %q", p.done)
+	return false
+}
+
+// tryKill also reports whether we were in time to see init held.
+func (s subject) tryKill(p point, which int) (killed, seen bool) {
+	s.t.Helper()
 	what := fmt.Sprintf("SIGKILL after %q, at call %d of %s", p.done, which, p.call)
 	command, injection := []string{"true"}, fmt.Sprintf("signal=KILL:when=%d", which)
 	if p.init {
@@ -136,16 +149,14 @@ func (s subject) kill(p point, which int) bool {
 		command, injection = []string{"sleep", "1000"}, fmt.Sprintf("delay_enter=%d:when=%d", held().Microseconds(), which)
 	}
 	l := s.inject(s.run(command...), p.call, injection)
-	if p.init {
-		l.signalHeld(syscall.SIGKILL, children)
-	}
+	seen = !p.init || l.signalHeld(syscall.SIGKILL, children)
 	got := l.wait()
-	killed := got.status == -1 // strace ends as the program did
+	killed = got.status == -1 // strace ends as the program did
 	if !killed && got != (outcome{}) && got.status != 137 {
 		s.t.Errorf("%s: %+v", what, got)
 	}
 	s.survives(what)
-	return killed
+	return killed, seen
 }
 
 // held is how long init is held.
@@ -158,12 +169,20 @@ func held() time.Duration {
 
 // signalHeld sends the program, strace's child, one signal when one of these
 // processes of it is held: when a thread has been stopped for longer than strace
-// takes for a look.
-func (l *launched) signalHeld(sig syscall.Signal, these func(program int) []int) {
-	stopped := 0
+// takes for a look. It reports false if we came too late to see that, and then
+// kills the program.
+func (l *launched) signalHeld(sig syscall.Signal, these func(program int) []int) (seen bool) {
+	stopped, late := 0, time.Now().Add(20*held()+5*time.Second)
 	poll(l.t, "a process is held", func() bool {
+		if time.Now().After(late) {
+			for _, program := range children(l.cmd.Process.Pid) {
+				send(l.t, syscall.SIGKILL, program)
+			}
+			return true
+		}
 		select {
 		case <-l.ended:
+			seen = true // the point does not exist
 			return true
 		default:
 		}
@@ -174,12 +193,14 @@ func (l *launched) signalHeld(sig syscall.Signal, these func(program int) []int)
 				}
 				if stopped > 10 {
 					send(l.t, sig, program)
+					seen = true
 					return true
 				}
 			}
 		}
 		return false
 	})
+	return seen
 }
 
 func isHeld(pid int) bool {
@@ -204,6 +225,11 @@ func send(t testing.TB, sig syscall.Signal, pid int) {
 // system calls.
 func (s subject) inject(cmd *exec.Cmd, call, injection string) *launched {
 	s.t.Helper()
+	return launch(s.t, s.traced(cmd, call, injection))
+}
+
+func (s subject) traced(cmd *exec.Cmd, call, injection string) *exec.Cmd {
+	s.t.Helper()
 	self, err := os.Executable() // /proc/self/exe would be strace itself
 	if err != nil {
 		s.t.Fatal(err)
@@ -213,7 +239,7 @@ func (s subject) inject(cmd *exec.Cmd, call, injection string) *launched {
 		s.t.Fatal(err)
 	}
 	cmd.Env = append(cmd.Env, "GOMAXPROCS=1") // nearly all calls are then one thread's
-	return launch(s.t, cmd)
+	return cmd
 }
 
 func needStrace(t testing.TB) {

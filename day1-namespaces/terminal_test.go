@@ -13,6 +13,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day1-namespaces/container"
 )
 
 // A console is a user at a terminal, in which a program runs.
@@ -415,4 +417,35 @@ func TestReaderGoesAway(t *testing.T) {
 	if c.settings(t) != before {
 		t.Error("the terminal was left raw")
 	}
+}
+
+// A process that leads a session and has no terminal gets the first that it
+// opens, unless it says O_NOCTTY: somebody whose own has just gone, and who
+// still has its name, may take the container's so. Then the error says it.
+func TestTerminalIsTaken(t *testing.T) {
+	needRoot(t) // strace may then follow into every namespace
+	needNamespaces(t)
+	needStrace(t)
+	hold := fmt.Sprintf("delay_enter=%d:when=1", (10 * held()).Microseconds())
+	c := openConsole(t)
+	cmd := subject{t: t}.traced(inContainer(t, "-t", "echo", "runs"), "sethostname", hold)
+	c.launch(t, cmd)
+	var terminal string
+	poll(t, "init has a terminal", func() bool {
+		for _, program := range children(c.cmd.Process.Pid) {
+			for _, init := range children(program) {
+				if name, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/0", init)); isHeld(init) && strings.HasPrefix(name, "/dev/pts/") && name != c.terminal.Name() {
+					terminal = name
+				}
+			}
+		}
+		return terminal != ""
+	})
+	thief := exec.Command("sh", "-c", `exec 3<>"$0"; echo taken; sleep 1000`, terminal)
+	thief.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	l := launch(t, thief)
+	l.says("taken")
+	c.wantStatus(container.RuntimeError)
+	l.wait() // hung up on
+	c.shows(`error: make the terminal that of "echo", TIOCSCTTY: operation not permitted: it is another session's already`)
 }

@@ -214,7 +214,7 @@ func TestLoadRefuses(t *testing.T) {
 		"a root tar":   {func(p *imageParts) []byte { return testkit.Tar(t, testkit.File("bin/sh", "")) }, "import takes the tar"},
 		"cut off":      {func(p *imageParts) []byte { return tarOf(t, p.ociFiles(t, nil))[:5000] }, "read the archive"},
 		"gzip cut off": {func(p *imageParts) []byte { return testkit.Gzipped(t, tarOf(t, p.ociFiles(t, nil)))[:5000] }, "read the archive"},
-		"xz":           {func(p *imageParts) []byte { return []byte("\xfd7zXZ\x00abcdefg") }, "unxz"},
+		"xz":           {func(p *imageParts) []byte { return []byte("\xfd7zXZ\x00abcdefg") }, "with xz"},
 		"a long name":  {func(p *imageParts) []byte { return testkit.Tar(t, testkit.File(strings.Repeat("long", 150), "")) }, "a name of 600 bytes"},
 		"a long link":  {func(p *imageParts) []byte { return testkit.Tar(t, testkit.Symlink("a", strings.Repeat("n/", 300))) }, "a name of 601 bytes"},
 		"a file twice": {func(p *imageParts) []byte {

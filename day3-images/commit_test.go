@@ -281,7 +281,7 @@ func tarTypes(t testing.TB, s testStore, blob v1.Descriptor) map[string]byte {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	plain, err := compression.Open(file)
+	plain, err := compression.Decompress(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ type demoLayer struct {
 	Changes []change `json:"changes"`
 }
 
-// demo builds an image of three layers out of this very program, runs it, and
+// demo builds an image of three layers, runs this very program in it, and
 // looks into the layers' directories at what came from where. It needs no
 // network and leaves nothing: its store is a temporary directory.
 func demo(ctx *urfave.Context) error {
@@ -79,7 +79,7 @@ func demoUntil(ctx context.Context, format string) (err error) {
 	p := &plan{
 		container: &container.Container{
 			ID: id, Hostname: id, Init: true, Namespaces: namespace.All(),
-			Args: img.Config.Config.Entrypoint, Env: []string{"PATH=/bin"}, Dir: "/", Root: &rootfs.Root{},
+			Args: img.Config.Config.Entrypoint, Env: []string{"PATH=/bin"}, Dir: "/", Root: &rootfs.Root{Volumes: libraries()},
 		},
 		parent: container.Parent{Stdout: os.Stderr},
 		cgroup: cgroup.Config{ID: id, Limits: cgroup.Limits{Memory: demoMemory}, Init: true},

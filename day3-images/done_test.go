@@ -55,7 +55,7 @@ func TestWholeWay(t *testing.T) {
 
 	for _, format := range []string{"docker-archive", "oci-archive"} {
 		file := p.dir + "/" + format + ".tar"
-		ok(t, s, "save", "--format", format, "-o", file, "app:2")
+		ok(t, s, "save", "-o", file, "app:2")
 		if layers := p.run("skopeo", "inspect", "--format", "{{len .Layers}}", format+":"+file); layers != "2" {
 			t.Errorf("%s: %s layers, want 2", format, layers)
 		}

@@ -57,7 +57,7 @@ func TestImpliedDirectories(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer blob.Close()
-	plain, err := compression.Open(blob)
+	plain, err := compression.Decompress(blob)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,13 +27,9 @@ var inspectCommand = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		all := []*inspected{}
+		var all []*inspected
 		for _, ref := range ctx.Args().Slice() {
-			img, err := s.Resolve(ref)
-			if err != nil {
-				return err
-			}
-			i, err := inspect(s, img)
+			i, err := inspect(s, ref)
 			if err != nil {
 				return err
 			}
@@ -48,50 +44,37 @@ var inspectCommand = &urfave.Command{
 
 // inspected has the names and the order of docker inspect.
 type inspected struct {
-	ID            string `json:"Id"`
-	RepoTags      []string
-	RepoDigests   []string
-	Comment       string
-	Created       time.Time
-	Author        string
-	Config        v1.Config
-	Architecture  string
-	Variant       string `json:",omitempty"`
-	Os            string
-	Size          int64
-	GraphDriver   graphDriver
-	RootFS        rootFS
-	Manifest      v1.Hash // the digest of the manifest: blobs/sha256/...
-	ManifestLayer []v1.Descriptor
+	ID                    string `json:"Id"`
+	RepoTags, RepoDigests []string
+	Created               time.Time
+	Author                string
+	Config                v1.Config
+	Architecture          string
+	Variant               string `json:",omitempty"`
+	Os                    string
+	Size                  int64
+	GraphDriver           struct {
+		Name string
+		Data map[string]string
+	}
+	RootFS struct {
+		Type   string
+		Layers []v1.Hash // diff IDs
+	}
+	Manifest v1.Hash // its digest: blobs/sha256/...
 }
 
-// graphDriver says where the unpacked layers are, the uppermost first.
-type graphDriver struct {
-	Name string
-	Data map[string]string
-}
-
-type rootFS struct {
-	Type   string
-	Layers []v1.Hash // diff IDs
-}
-
-func inspect(s *store.Store, img *store.Image) (*inspected, error) {
-	size, err := snapshot.Size(s, img)
+func inspect(s *store.Store, ref string) (*inspected, error) {
+	img, err := s.Resolve(ref)
 	if err != nil {
 		return nil, err
 	}
 	c := img.Config
 	i := &inspected{
-		ID: img.ID, RepoTags: []string{}, RepoDigests: []string{},
-		Created: c.Created.Time, Author: c.Author, Config: c.Config,
-		Architecture: c.Architecture, Variant: c.Variant, Os: c.OS, Size: size,
-		RootFS:   rootFS{c.RootFS.Type, c.RootFS.DiffIDs},
-		Manifest: img.Descriptor.Digest, ManifestLayer: img.Manifest.Layers,
+		ID: img.ID, RepoTags: []string{}, RepoDigests: []string{}, Created: c.Created.Time, Author: c.Author, Config: c.Config,
+		Architecture: c.Architecture, Variant: c.Variant, Os: c.OS, Manifest: img.Descriptor.Digest,
 	}
-	if n := len(c.History); n > 0 {
-		i.Comment = c.History[n-1].Comment
-	}
+	i.RootFS.Type, i.RootFS.Layers = c.RootFS.Type, c.RootFS.DiffIDs
 	for _, name := range img.Names {
 		if _, tag := image.SplitName(name); tag != "" {
 			i.RepoTags = append(i.RepoTags, image.Familiar(name))
@@ -100,10 +83,11 @@ func inspect(s *store.Store, img *store.Image) (*inspected, error) {
 	for _, digest := range img.Digests {
 		i.RepoDigests = append(i.RepoDigests, image.Familiar(digest))
 	}
-	var dirs []string
+	var dirs []string // the uppermost first
 	for _, diffID := range slices.Backward(c.RootFS.DiffIDs) {
 		dirs = append(dirs, s.LayerPath(diffID))
 	}
-	i.GraphDriver = graphDriver{"overlay", map[string]string{"LowerDir": strings.Join(dirs, ":")}}
-	return i, nil
+	i.GraphDriver.Name, i.GraphDriver.Data = "overlay", map[string]string{"LowerDir": strings.Join(dirs, ":")}
+	i.Size, err = snapshot.Size(s, img)
+	return i, err
 }

@@ -355,7 +355,7 @@ func TestUmoci(t *testing.T) {
 	sound(t, s)
 
 	// And back: umoci unpacks what is in our store.
-	ok(t, s, "save", "--format", "oci-archive", "-o", p.dir+"/ours.tar", "umoci:2")
+	ok(t, s, "save", "-o", p.dir+"/ours.tar", "umoci:2")
 	p.run("skopeo", "copy", "-q", "oci-archive:"+p.dir+"/ours.tar", "oci:"+p.dir+"/ours:y")
 	p.run("umoci", "unpack", "--image", p.dir+"/ours:y", p.dir+"/again")
 	if _, err := os.Stat(p.dir + "/again/rootfs/etc/a"); err != nil {

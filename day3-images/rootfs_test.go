@@ -192,19 +192,13 @@ func TestProgramsSeeTheirLimits(t *testing.T) {
 	}
 	want = append(want, fmt.Sprint("GOMAXPROCS ", min(2, runtime.NumCPU())))
 	options := []string{"--rm", "--cpus", "1", "-m", "256m"}
-	files, err := ownFiles()
-	if err != nil {
-		t.Fatal(err)
-	}
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for target, source := range files {
-		if source == "/proc/self/exe" {
-			source = exe
-		}
-		options = append(options, "-v", source+":/"+target+":ro")
+	options = append(options, "-v", exe+":/bin/day3-images:ro")
+	for _, v := range libraries() {
+		options = append(options, "-v", v.Source+":"+v.Target+":ro")
 	}
 	for _, more := range [][]string{nil, {"--init=false"}, {"--read-only", "-u", "1234"}, {"--pid", "--net"}} { // the last: no cgroup namespace
 		got := finish(t, s.run(t, slices.Concat(options, more, []string{"busybox", "/bin/day3-images", "payload", "limits"})...))

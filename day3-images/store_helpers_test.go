@@ -192,7 +192,7 @@ func makeImage(t testing.TB, layers ...[]byte) *imageParts {
 		manifest: &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1},
 	}
 	for _, blob := range layers {
-		plain, err := compression.Open(bytes.NewReader(blob))
+		plain, err := compression.Decompress(bytes.NewReader(blob))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -164,15 +164,15 @@ func unpackWithDigests(path, dir string, q *layer.Quota, unpack func(io.Reader, 
 	}
 	defer file.Close()
 	blob, diff := sha256.New(), sha256.New()
-	layer, err := compression.Open(io.TeeReader(file, blob))
+	plain, err := compression.Decompress(io.TeeReader(file, blob))
 	if err != nil {
 		return err
 	}
-	defer layer.Close()
+	defer plain.Close()
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	if err := unpack(io.TeeReader(layer, diff), dir, q); err != nil {
+	if err := unpack(io.TeeReader(plain, diff), dir, q); err != nil {
 		return err
 	}
 	if hex.EncodeToString(blob.Sum(nil)) == hex.EncodeToString(diff.Sum(nil)) && !strings.HasSuffix(path, ".tar") {

@@ -216,21 +216,12 @@ remove_orphan() { # ID: without a record, so nothing is killed
 }
 
 # remove_record FILE: the container of a record whose lock we hold. Its cgroups
-# are found by name. Its "parents" are the cgroups above that were made on the
-# way; they go if nobody else has moved in.
+# are found by name.
 remove_record() {
 	id=${1##*/}
 	id=${id%.json}
 	kill_in $(cgroups_named "go-docker-$id") || return 1
 	remove_named "$id" || return 1
-	parents=$(tr -d '\n' <"$1" | sed -n 's/.*"parents": *\[\([^]]*\)\].*/\1/p' | tr ',' '\n' | sed 's/^ *"//; s/" *$//' | sort -r)
-	for c in $parents; do
-		for h in $(hierarchies); do
-			case $c in
-			"$h"/*) if [ -z "$dry" ] && rmdir "$c" 2>/dev/null; then say remove "cgroup $c"; fi ;;
-			esac
-		done
-	done
 	[ -e "$1" ] || return 0 # somebody else has cleaned up at the same time
 	[ -n "$dry" ] || rm -f "$1"
 	say remove "record $1"

@@ -4,11 +4,13 @@
 # Still wrong: the host name is all it has of its own. Its processes, files and network are the machine's.
 . "$(dirname "$0")/lib.sh"
 
-# The number in uts:[...] is the namespace's inode. Processes that show the same number share one host name.
+# UTS is from struct utsname, in which uname(2) returns the host name. A namespace is known by a number, here the
+# one in uts:[...]: processes that show the same number share one host name.
 show readlink /proc/self/ns/uts
 show hostname
 
-# unshare(2) moves its caller into a new namespace; sh is what the caller then becomes.
+# unshare(2) moves its caller into a new namespace. unshare(1) calls it and then executes sh. $new is unshare, with
+# options that make you root if you are not: lib.sh.
 inside "$new --uts" <<'END'
 readlink /proc/self/ns/uts
 # The new namespace started as a copy of the old one.

@@ -6,17 +6,18 @@
 
 show readlink /proc/self/ns/mnt
 
-# This shell plays the machine, so that yours is safe. Its mount tree becomes what systemd makes of a real one:
-# shared. A new mount namespace is a copy of the old one's mounts, and the copy of a shared mount stays its
-# peer: whatever is mounted below one of them appears below the other. mount_namespaces(7), SHARED SUBTREES
+# This shell plays the machine, so that yours is safe. It makes all of its mounts shared, as systemd does on a
+# real one. A new mount namespace has a copy of every mount, and the copy of a shared mount stays its peer:
+# whatever is mounted below one of them appears below the other. mount_namespaces(7), SHARED SUBTREES
 inside "$new --mount" <<'END'
 readlink /proc/self/ns/mnt
 mount --make-rshared /
-# Mounted in another namespace, by a shell that has ended, and there it is. shared:N names the group of peers.
+# Mounted in another namespace, by a shell that has ended, and there it is. (leak is just a label to look for.)
+# shared:N names the group of peers.
 unshare --mount --propagation unchanged sh -c 'mount -t tmpfs leak /mnt'
 grep -o '/mnt .* leak' /proc/self/mountinfo
 umount /mnt
-# unshare(1) makes the copies private unless told otherwise. clone(2), which a program calls, does not.
+# unshare(1) makes the copies private unless told otherwise. clone(2), which a program calls, does not: step 9.
 unshare --mount --propagation private sh -c 'mount -t tmpfs leak /mnt; grep -c leak /proc/self/mountinfo'
 ! grep leak /proc/self/mountinfo
 END

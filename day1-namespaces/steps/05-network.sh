@@ -9,7 +9,7 @@ show 'ip -o link | wc -l'
 
 inside "$new --net" <<'END'
 readlink /proc/self/ns/net
-# One device, lo, and it is down: until somebody sets it up, not even 127.0.0.1 answers.
+# One device, lo, and it is down: until somebody brings it up, not even 127.0.0.1 answers.
 ip -o link | wc -l
 ip link show lo | grep -o '<.*>'
 ip link set lo up

@@ -5,18 +5,20 @@
 . "$(dirname "$0")/lib.sh"
 unshare --user true 2>/dev/null || cannot "no user namespaces here: run it as root, or see user.max_user_namespaces"
 
-# Root may map any id, so it takes nobody's. Others may map themselves only.
+# Root may map any id: here it is 65534, that of the user nobody. Others may map only their own. (nsenter(1) drops
+# its groups before it enters, which only root may do; with --preserve-credentials it keeps them.)
 uid=65534 gid=65534 enter='nsenter --user'
 [ "$(id -u)" = 0 ] || { uid=$(id -u) gid=$(id -g) enter='nsenter --user --preserve-credentials'; }
 workdir
 chown "$uid" .
 
-# A new user namespace has no ids yet, and 65534 is the kernel's word for one that it cannot translate.
+# A new user namespace has no ids yet. 65534 is also what the kernel shows for an id that it cannot translate.
 show unshare --user id -u
 show 'unshare --user sleep 600 &'
 later "kill $!"
+# Wait until sleep has its namespace.
 until [ "$(readlink "/proc/$!/ns/user")" != "$(readlink /proc/self/ns/user)" ]; do sleep 0.1; done
-# The map, written from outside: id 0 in there is $uid out here, for a range of 1.
+# The map, written from outside: id 0 in there is $uid out here, and the range is 1 id long.
 show "echo '0 $uid 1' > /proc/$!/uid_map"
 # Whoever drops a group could enter what is closed to just that group. So the kernel takes a group map from
 # somebody without privilege only after setgroups(2) is denied.
@@ -29,7 +31,7 @@ touch file
 stat -c '%n belongs to %u' file
 # Its power reaches as far as its namespace: over a UTS namespace made in here ...
 unshare --uts sh -c 'hostname container; hostname'
-# ... and over nothing that belongs to the machine: its name, its devices.
+# ... and over nothing that belongs to the machine: its name, its devices. (8, 0 is its first disk.)
 ! hostname "$(hostname)"
 ! mknod disk b 8 0
 END

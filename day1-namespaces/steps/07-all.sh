@@ -7,12 +7,12 @@
 case ${1-} in
 --inside)
 	shift
-	# clone(2) and unshare(2) make namespaces; nobody furnishes them. This has to happen inside, before the command.
+	# clone(2) and unshare(2) make namespaces and do not furnish them. That has to happen inside, before the command.
 	mount -t proc proc /proc
 	hostname container
 	ip link set lo up
-	# Process 1 does not become the command: the kernel keeps from process 1 every signal it has no handler
-	# for, and makes it the parent of all orphans. pid_namespaces(7)
+	# Process 1 does not become the command, but starts it: ( ) is a child. The kernel drops every signal that
+	# process 1 has no handler for, and makes process 1 the parent of all orphans. pid_namespaces(7)
 	status=0
 	(exec "$@") || status=$?
 	exit "$status" ;;
@@ -29,5 +29,6 @@ esac
 unshare --user --map-root-user --net true 2>/dev/null || cannot "no user namespaces here: run it as root"
 # --kill-child: when unshare dies, by kill -9 too, so does its child, process 1; and with process 1 the kernel kills
 # all others in its PID namespace. prctl(2), PR_SET_PDEATHSIG
+# --cgroup: the seventh kind. Its cgroup looks like the root of all cgroups from inside; day 2 says what a cgroup is.
 exec unshare --user --map-root-user --mount --uts --ipc --net --pid --cgroup --fork --kill-child \
 	sh "$0" --inside "$@"

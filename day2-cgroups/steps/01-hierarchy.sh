@@ -7,12 +7,13 @@ private
 workdir
 name=go-docker-step.$$
 
+# A cgroup is a group of processes, and a controller is a part of the kernel that counts or limits what one uses.
 # A directory to mount it on. "none" stands for no controller, "name=" tells it from others that have none. This is
 # cgroup v1, whose code is still in most kernels: it works on a machine with v2 as well.
 show mkdir cgroup-demo
 if show "mount -t cgroup -o none,name=$name $name cgroup-demo"; then
 	later "unmount $tmp/cgroup-demo $name"
-	# Nobody created these files: they are the kernel's side of the directory.
+	# Nobody created these files: the kernel makes them together with the cgroup.
 	#   tasks                  the threads in this cgroup; write a number, and that thread moves in
 	#   cgroup.procs           the processes; write a number, and that process moves in, with all its threads
 	#   notify_on_release      1: when the last process has left, run the release agent
@@ -27,10 +28,11 @@ else
 fi
 
 # v2 has only one hierarchy, and that is mounted already. Do not mount it a second time to try: every mount shows the
-# same tree, and the options belong to the tree, so a mount without nsdelegate takes it away from the machine.
+# same tree, and the options belong to the tree, so a mount without nsdelegate takes that option from all of them.
+# In mountinfo field 5 is where it is mounted, and the last but two is the file system.
 v2=$(awk '$(NF-2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
 if [ "$v2" ]; then
-	#   cgroup.procs, cgroup.threads   as in v1, the latter only within one threaded subtree
+	#   cgroup.procs, cgroup.threads   as in v1, the latter only in a threaded subtree (cgroups(7))
 	#   cgroup.controllers             the controllers that this cgroup may use
 	#   cgroup.subtree_control         those that it hands on to its children
 	show "ls $v2 | grep ^cgroup"

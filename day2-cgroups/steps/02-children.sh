@@ -21,7 +21,7 @@ if show "mount -t cgroup -o none,name=$name $name cgroup-demo"; then
 	show "sh -c 'echo 0 > cgroup1/tasks; wc -l < cgroup1/tasks; wc -l < cgroup1/cgroup.procs'"
 	# The flags are copied to a new child. They are the hierarchy's; a controller's values are not copied (step 4).
 	show 'echo 1 > cgroup1/notify_on_release; mkdir cgroup1/inner; cat cgroup1/inner/notify_on_release'
-	# A cgroup goes as a directory and only when it is empty: of children, of processes. Its files do not count.
+	# A cgroup is removed by rmdir, and only when it has no children and no processes. Its files do not count.
 	show '! rmdir cgroup1'
 	show '! rm -r cgroup1/inner'
 	show rmdir cgroup1/inner cgroup1

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Step 4. New: a memory limit by mkdir and echo alone. cgroup-v1/memory.rst, cgroup-v2.rst
 # Run: sh day2-cgroups/steps/04-memory-limit.sh, as root
-# Still wrong: a process is limited from when it moves in, and so are its later children. Who is in time? (Step 5)
+# Still wrong: a process is limited only once it is in, and so is what it forks. What if it is moved too late? (Step 5)
 . "$(dirname "$0")/lib.sh"
 needroot
 root=$(awk '$(NF-2) == "cgroup" && $NF ~ /(^|,)memory(,|$)/ { print $5; exit }' /proc/self/mountinfo)
+# The names of the files, first for v1. Later, [ $tasks = tasks ] asks whether this is v1. (oom: out of memory)
 tasks=tasks limit=memory.limit_in_bytes events=memory.oom_control peak=memory.max_usage_in_bytes
 swap=memory.memsw.limit_in_bytes noswap=100M # v1 limits memory and swap together, and wants memory's limit first
 if [ -z "$root" ]; then

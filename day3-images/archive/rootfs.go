@@ -39,7 +39,7 @@ func copyTar(ctx context.Context, w io.Writer, source string) error {
 		return err
 	}
 	defer file.Close()
-	uncompressed, err := compression.Open(interrupt.Waiting(ctx, file))
+	uncompressed, err := compression.Decompress(interrupt.Waiting(ctx, file))
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ const (
 
 // spoolArchive unpacks a tar, compressed or not, into dir.
 func spoolArchive(r io.Reader, dir string) (*spool, error) {
-	uncompressed, err := compression.Open(r)
+	uncompressed, err := compression.Decompress(r)
 	if err != nil {
 		return nil, err
 	}

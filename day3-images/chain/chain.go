@@ -190,5 +190,5 @@ func (s *settler) hardLink(fd int, name string) error {
 	if err != nil {
 		return fmt.Errorf("hard link to %.200q: %w", target, err)
 	}
-	return s.HardLink(&tar.Header{Linkname: path.Join(way, path.Base(target))}, name)
+	return s.HardLink(path.Join(way, path.Base(target)), name)
 }

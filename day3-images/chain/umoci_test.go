@@ -38,7 +38,7 @@ func TestAsUmoci(t *testing.T) {
 	testkit.NeedRoot(t)
 	_, err := exec.LookPath("umoci")
 	testkit.Need(t, err == nil, "umoci")
-	images, fresh := 60, 20
+	images, fresh := 40, 10
 	switch {
 	case os.Getenv("GO_DOCKER_LONG") == "1":
 		images, fresh = 400, 200

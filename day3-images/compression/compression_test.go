@@ -18,7 +18,7 @@ import (
 )
 
 func readPlain(r io.Reader) ([]byte, error) {
-	layer, err := Open(r)
+	layer, err := Decompress(r)
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +59,8 @@ func TestDecompress(t *testing.T) {
 		{"zstd with a window of 32 MiB", []byte("\x28\xb5\x2f\xfd\x04\x78\x01\x00\x00\x99\xe9\xd8\x51"), nil, ""},
 		{"zstd with a window of 64 MiB", []byte("\x28\xb5\x2f\xfd\x04\x80\x01\x00\x00\x99\xe9\xd8\x51"), nil, "decompress zstd: window size exceeded"},
 		{"zstd with the largest window", []byte("\x28\xb5\x2f\xfd\x04\xff\x01\x00\x00\x99\xe9\xd8\x51"), nil, "decompress zstd: window size exceeded"},
-		{"bzip2", []byte("BZh91AY&SY"), nil, "bunzip2"},
-		{"xz", []byte("\xfd7zXZ\x00\x00\x04"), nil, "unxz"},
+		{"bzip2", []byte("BZh91AY&SY"), nil, "bzip2"},
+		{"xz", []byte("\xfd7zXZ\x00\x00\x04"), nil, "with xz"},
 	} {
 		for name, r := range map[string]io.Reader{"": bytes.NewReader(c.in), ", byte by byte": iotest.OneByteReader(bytes.NewReader(c.in))} {
 			t.Run(c.name+name, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestDecompressReadError(t *testing.T) {
 	plain := testkit.Text(1 << 20)
 	for name, in := range map[string][]byte{"plain": plain, "gzip": testkit.Gzipped(t, plain), "zstd": testkit.Zstded(t, plain)} {
 		for _, n := range []int{0, 3, 11, 1000, 100_000, len(in)} {
-			r := io.MultiReader(bytes.NewReader(in[:n]), errorReader{broken})
+			r := io.MultiReader(bytes.NewReader(in[:n]), iotest.ErrReader(broken))
 			if got, err := readPlain(r); !errors.Is(err, broken) || len(got) > len(plain) {
 				t.Errorf("%s, after %d bytes: %d bytes and error %v", name, n, len(got), err)
 			}
@@ -148,7 +148,7 @@ func TestDecompressClose(t *testing.T) {
 				r := bytes.NewReader(in)
 				return func(p []byte) (int, error) { reads++; return r.Read(p) }
 			}())
-			layer, err := Open(source)
+			layer, err := Decompress(source)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -183,7 +183,7 @@ func TestDecompressBomb(t *testing.T) {
 		var n int64
 		var err error
 		peak := testkit.PeakHeap(func() {
-			layer, open := Open(bytes.NewReader(compressed))
+			layer, open := Decompress(bytes.NewReader(compressed))
 			if err = open; err == nil {
 				defer layer.Close()
 				n, err = io.Copy(io.Discard, layer)
@@ -207,7 +207,7 @@ func FuzzDecompress(f *testing.F) {
 	}
 	f.Add([]byte("\x5a\x2a\x4d\x18\x04\x00\x00\x00skip"))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		layer, err := Open(bytes.NewReader(in))
+		layer, err := Decompress(bytes.NewReader(in))
 		if err != nil {
 			return
 		}

@@ -116,7 +116,7 @@ func TestIsIndex(t *testing.T) {
 		{index, types.DockerManifestSchema2, false, "announced"},
 		{manifest[:len(manifest)-1] + `,"manifests":[]}`, "", false, "ambiguous"},
 	} {
-		got, err := IsIndex([]byte(test.text), test.stated)
+		got, err := isIndex([]byte(test.text), test.stated)
 		switch {
 		case test.want == "" && (err != nil || got != test.index):
 			t.Errorf("%s as %q: got %v, %v", test.text, test.stated, got, err)
@@ -183,7 +183,7 @@ func TestChoose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Choose(index(test.there...), want)
+		got, err := choose(index(test.there...), want)
 		switch {
 		case test.index < 0 && err == nil:
 			t.Errorf("%s of %v: got number %d", test.want, test.there, got.Size)

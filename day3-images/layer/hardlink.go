@@ -1,7 +1,6 @@
 package layer
 
 import (
-	"archive/tar"
 	"errors"
 	"fmt"
 	"path"
@@ -16,35 +15,29 @@ var errNoTarget = errors.New("which is not in this layer, or only after the link
 // is out of reach, and on overlayfs it would not be the same file anyway. But
 // the target's name may lead through a link of a layer below, to a file of this
 // one: then a symbolic link with a mark takes the place of the hard link.
-func (u *Unpacker) HardLink(hdr *tar.Header, base string) error {
-	target, err := entryName(hdr.Linkname)
-	if err == nil {
-		err = u.link(target, base)
+func (u *Unpacker) HardLink(target, base string) error {
+	target, err := entryName(target)
+	if err != nil {
+		return err
 	}
-	if errors.Is(err, errNoTarget) && u.Inherit == nil && u.isLoose(path.Dir(target)) {
-		err = u.create(base, func() error { return unix.Symlinkat("/"+target, u.parent.fd, base) })
+	var st, old unix.Stat_t
+	from, err := openInRoot(u.root, path.Dir(target))
+	loose := u.Inherit == nil && (u.implied > 0 || errors.Is(err, unix.ENOENT))
+	if err == nil {
+		defer unix.Close(from)
+		err = unix.Fstatat(from, path.Base(target), &st, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	switch {
+	case err != nil && loose:
 		u.links = true
+		err = u.create(base, func() error { return unix.Symlinkat("/"+target, u.parent.fd, base) })
 		if err == nil {
 			err = metadata.Mark(u.parent.fd, base, LinkMark, Yes)
 		}
-	}
-	if err != nil {
-		return fmt.Errorf("hard link to %.200q: %w", hdr.Linkname, err)
-	}
-	return nil // the owner, mode and times are the file's, which has them
-}
-
-func (u *Unpacker) link(target, base string) error {
-	from, err := openInRoot(u.root, path.Dir(target))
-	if err != nil {
-		return fmt.Errorf("%w: %w", errNoTarget, err)
-	}
-	defer unix.Close(from)
-	var st, old unix.Stat_t
-	if err := unix.Fstatat(from, path.Base(target), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fmt.Errorf("%w: %w", errNoTarget, err)
-	}
-	if st.Mode&unix.S_IFMT == unix.S_IFDIR || IsWhiteout(&st) {
+		return err
+	case err != nil:
+		return fmt.Errorf("not in this layer, or only after the link: %w", err)
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR || IsWhiteout(&st):
 		return errors.New("not a file")
 	}
 	err = unix.Fstatat(u.parent.fd, base, &old, unix.AT_SYMLINK_NOFOLLOW)
@@ -58,13 +51,4 @@ func (u *Unpacker) link(target, base string) error {
 // the place of what has it now.
 func (u *Unpacker) Link(from int, name, base string) error {
 	return u.create(base, func() error { return unix.Linkat(from, name, u.parent.fd, base, 0) })
-}
-
-// isLoose tells whether a name in the directory may mean another one than we see.
-func (u *Unpacker) isLoose(dir string) bool {
-	fd, err := openInRoot(u.root, dir)
-	if err == nil {
-		unix.Close(fd)
-	}
-	return u.implied > 0 || err == unix.ENOENT
 }

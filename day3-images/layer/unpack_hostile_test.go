@@ -73,21 +73,6 @@ func TestUnpackHostile(t *testing.T) {
 
 var errSparseMap = errors.New("archive/tar: sparse map too long")
 
-// A small blob that becomes a large layer does not fill the disk.
-func TestUnpackCompressedBomb(t *testing.T) {
-	testkit.NeedRoot(t)
-	for _, kind := range []string{"gzip", "zstd"} {
-		plain, err := compression.Open(bytes.NewReader(testkit.ZeroBomb(t, kind, 1<<30)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := Unpack(plain, t.TempDir(), &Quota{10 << 20, 10}); !errors.Is(err, errTooManyBytes) {
-			t.Errorf("%s: unpacked with error %v", kind, err)
-		}
-		plain.Close()
-	}
-}
-
 // Bombs end with an error, soon and without much memory.
 func TestUnpackBombs(t *testing.T) {
 	testkit.NeedRoot(t)
@@ -162,8 +147,8 @@ func TestUnpackBombs(t *testing.T) {
 				}
 			}
 			if c.err == errSparseMap && err != nil {
-				err = errors.Unwrap(err) // archive/tar does not export its own
-				if err.Error() != errSparseMap.Error() {
+				// archive/tar does not export its own
+				if !strings.HasSuffix(err.Error(), errSparseMap.Error()) {
 					t.Errorf("the error is %v, want %v", err, c.err)
 				}
 			} else if !errors.Is(err, c.err) {
@@ -181,5 +166,20 @@ func TestUnpackBombs(t *testing.T) {
 				t.Errorf("it took %d bytes of the disk", used.Blocks*512)
 			}
 		})
+	}
+}
+
+// A bomb inside a compressed layer meets the limit as well.
+func TestUnpackCompressedBomb(t *testing.T) {
+	for _, kind := range []string{"gzip", "zstd"} {
+		q := Quota{10 << 20, 10}
+		plain, err := compression.Decompress(bytes.NewReader(testkit.ZeroBomb(t, kind, 64<<20)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Unpack(plain, t.TempDir(), &q); !errors.Is(err, errTooManyBytes) {
+			t.Errorf("%s: unpacked with error %v", kind, err)
+		}
+		plain.Close()
 	}
 }

@@ -108,7 +108,7 @@ func unpackBlob(t testing.TB, blob, dir string) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	layer, err := compression.Open(file)
+	layer, err := compression.Decompress(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,13 +20,13 @@ import (
 // file may have other names.
 func (u *Unpacker) create(base string, create func() error) error {
 	err := create()
-	if err != unix.EEXIST {
-		return err
+	if !errors.Is(err, unix.EEXIST) {
+		return Wrap("create", err)
 	}
 	if err := u.remove(base); err != nil {
 		return err
 	}
-	return create()
+	return Wrap("create", create())
 }
 
 func (u *Unpacker) remove(base string) error {
@@ -57,17 +57,10 @@ func (u *Unpacker) file(hdr *tar.Header, base string, content io.Reader) error {
 		return err
 	})
 	if err != nil {
-		return Wrap("create", err)
-	}
-	file := os.NewFile(uintptr(fd), base)
-	err = u.write(file, content, hdr.Size)
-	if closing := file.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
 		return err
 	}
-	return u.set.Set(u.parent.fd, base, hdr, false)
+	file := os.NewFile(uintptr(fd), base)
+	return errors.Join(u.write(file, content, hdr.Size), file.Close())
 }
 
 // checkSize refuses a file before anything of it is written. A sparse file has
@@ -132,7 +125,7 @@ func (u *Unpacker) Directory(hdr *tar.Header, base string) error {
 // that did, including a directory of the layers below: it is there anew.
 func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (existed, anew bool, err error) {
 	err = unix.Mkdirat(u.parent.fd, base, 0o755)
-	if err != unix.EEXIST {
+	if !errors.Is(err, unix.EEXIST) {
 		return false, false, Wrap("make a directory", err)
 	}
 	st, err := u.stat(base)
@@ -167,23 +160,17 @@ func (u *Unpacker) Top(hdr *tar.Header) error {
 	return u.set.Set(u.root, ".", hdr, true)
 }
 
-// node makes a device node or a FIFO. Devices are made as the layer has them:
-// what keeps the container from using them is that its root is mounted nodev,
-// and what keeps the host's users from it is that they cannot enter the store.
+// node makes a device node. Devices are made as the layer has them: what keeps
+// the container from using them is that its root is mounted nodev, and what
+// keeps the host's users from it is that they cannot enter the store.
 func (u *Unpacker) node(hdr *tar.Header, base string, kind uint32) error {
-	device := 0
-	if kind != unix.S_IFIFO {
-		major, minor := hdr.Devmajor, hdr.Devminor
-		if major < 0 || major >= 1<<12 || minor < 0 || minor >= 1<<20 { // MKDEV of the kernel
-			return fmt.Errorf("no device has the number %d:%d", major, minor)
-		}
-		if device = int(unix.Mkdev(uint32(major), uint32(minor))); device == 0 && kind == unix.S_IFCHR {
-			return errors.New("the character device 0:0 is overlayfs's whiteout: an image cannot have it")
-		}
+	major, minor := hdr.Devmajor, hdr.Devminor
+	if major < 0 || major >= 1<<12 || minor < 0 || minor >= 1<<20 { // MKDEV of the kernel
+		return fmt.Errorf("no device has the number %d:%d", major, minor)
 	}
-	err := u.create(base, func() error { return unix.Mknodat(u.parent.fd, base, kind|0o600, device) })
-	if err != nil {
-		return Wrap("make a device node or FIFO", err)
+	device := int(unix.Mkdev(uint32(major), uint32(minor)))
+	if device == 0 && kind == unix.S_IFCHR {
+		return errors.New("the character device 0:0 is overlayfs's whiteout: an image cannot have it")
 	}
-	return u.set.Set(u.parent.fd, base, hdr, false)
+	return u.create(base, func() error { return unix.Mknodat(u.parent.fd, base, kind|0o600, device) })
 }

@@ -52,7 +52,7 @@ func (u *Unpacker) Whiteout(base string) error {
 		// the file that was copied up, may be unknown.
 		err = unix.Fsetxattr(u.parent.fd, originXattr, nil, 0)
 	}
-	if err != unix.EEXIST {
+	if !errors.Is(err, unix.EEXIST) {
 		return Wrap("make a whiteout", err)
 	}
 	st, err := u.stat(base)

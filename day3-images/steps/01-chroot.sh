@@ -18,7 +18,8 @@ show "ls bin | wc -l"
 # chroot(2) changes one thing: where the paths of a process start.
 show chroot . ls -x /
 
-# But not what is mounted. The machine's root is still there, and process 1, this shell, still has it.
+# But not what is mounted. The machine's root is still there, and process 1, this shell, still has it: the first
+# chroot goes in, the second is run in there and gets out.
 inside "unshare --mount --pid --fork" <<'END'
 mount -t proc proc proc
 chroot . chroot /proc/1/root ls -x /
@@ -34,7 +35,7 @@ pivot_root . old
 # This shell has a new root, too, and so other programs. Setting PATH makes it forget where they were.
 PATH=/bin
 mount -t proc proc /proc
-# -l: although it is in use, for this shell is a program of the old root.
+# -l (lazy): even though it is in use, by this shell, which is a program of the old root.
 umount -l /old
 cut -d ' ' -f 5 /proc/self/mountinfo
 chroot /proc/1/root ls -x /

@@ -27,7 +27,7 @@ mknod two/doomed c 0 0
 mount -t overlay overlay -o lowerdir=two:one merged
 ls -A -x merged
 cat merged/greeting
-# Compressed, the same layer is other bytes. So it has two names: the digest is of what travels, the diff ID of the tar.
+# Compressed, the same layer is other bytes. So it has two names: the digest, of what travels, and the diff ID, of the tar.
 gzip -n -c two.tar | sha256sum
 gzip -n -c two.tar | gzip -d | sha256sum
 sha256sum two.tar

@@ -143,6 +143,21 @@ func TestTimetable(t *testing.T) {
 				t.Errorf("docs/%s/workshop.md: something begins at %s:%s, and the one before ends at minute %d", lang, m[2], m[3], next)
 			}
 			next = from + length
+			work := 0 // of the exercises that the block is for, by their pages
+			what, _, _ := strings.Cut(m[5], " |")
+			for _, name := range named.FindAllString(what, -1) {
+				if chosen, err := choose(list, strings.Fields(name)); err == nil {
+					var minutes int
+					head := strings.Split(text(filepath.Join(chosen[0].dir, "README.md")), "\n")[2]
+					if _, err := fmt.Sscanf(strings.Split(head, " · ")[1], "%d minutes", &minutes); err != nil {
+						t.Fatalf("%s: %v", head, err)
+					}
+					work += minutes
+				}
+			}
+			if work > length {
+				t.Errorf("docs/%s/workshop.md: at %s:%s, %d minutes of exercises in %d", lang, m[2], m[3], work, length)
+			}
 			times[lang] = append(times[lang], m[1]+m[2]+":"+m[3]+" "+m[4]+strings.Join(named.FindAllString(m[5], -1), ","))
 		}
 		if next != 210 || len(times[lang]) < 20 {

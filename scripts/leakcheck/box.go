@@ -17,10 +17,14 @@ import (
 // boxEnv names the box's directory to the program that enterBox executes.
 const boxEnv = "LEAKCHECK_BOX"
 
+// storeName is in /run. It begins with no name of ours, which steps and pages look for.
+const storeName = "tests.store"
+
 // A sandbox is the place where the command runs. What is in it is the command's.
 type sandbox struct {
 	dir     string // on the machine's disk; holds all of the below
 	temp    string // the command's TMPDIR
+	covered bool   // /tmp is, and hides dir
 	private bool   // the mount, network and IPC namespaces are the box's own, and /tmp, /run and /dev/shm with them
 }
 
@@ -66,9 +70,9 @@ func openBox(keep []string) (*sandbox, error) {
 	store := filepath.Join(dir, "store")
 	if b.private {
 		if err := b.furnish(keep); err != nil {
-			return nil, err
+			return nil, errors.Join(err, b.close())
 		}
-		b.temp, store = "/tmp", "/run/go-docker.store"
+		b.temp, store = "/tmp", "/run/"+storeName
 	} else if err := os.Setenv("XDG_RUNTIME_DIR", filepath.Join(dir, "run")); err != nil {
 		return nil, err
 	}
@@ -88,18 +92,17 @@ func (b *sandbox) furnish(keep []string) error {
 	if err != nil {
 		return err
 	}
-	if err := coverTmp(filepath.Join(b.dir, "tmp"), append(keep, cwd)); err != nil {
+	if err := b.coverTmp(filepath.Join(b.dir, "tmp"), append(keep, cwd)); err != nil {
 		return err
 	}
-	return errors.Join(
-		mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777"),
-		os.Chdir(cwd), // the same place, but what is above it is the box's
-		loopbackUp(),
-	)
+	if err := os.Chdir(cwd); err != nil && !errors.Is(err, os.ErrNotExist) { // the same place, but what is above it is the box's
+		return err
+	}
+	return errors.Join(mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777"), loopbackUp())
 }
 
 func coverRun(dir string) error {
-	side, store := filepath.Join(dir, "run"), filepath.Join(dir, "run", "go-docker.store")
+	side, store := filepath.Join(dir, "run"), filepath.Join(dir, "run", storeName)
 	if err := mount("tmpfs", side, "tmpfs", 0, "mode=755"); err != nil {
 		return err
 	}
@@ -108,7 +111,7 @@ func coverRun(dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "go-docker") {
+		if strings.HasPrefix(e.Name(), "go-docker") || e.Name() == storeName { // the second: of a box around this one
 			continue
 		}
 		if err := bind(filepath.Join("/run", e.Name()), filepath.Join(side, e.Name())); err != nil {
@@ -126,13 +129,16 @@ func coverRun(dir string) error {
 
 // coverTmp binds tmp over /tmp, and then the directories to keep into it. Not
 // the other way round: they must never be below the directory that close removes.
-func coverTmp(tmp string, keep []string) error {
+func (b *sandbox) coverTmp(tmp string, keep []string) error {
 	kept := map[string]int{} // where to, and an open descriptor
 	for _, dir := range keep {
 		if !strings.HasPrefix(filepath.Clean(dir), "/tmp/") {
 			continue
 		}
 		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // a current directory that somebody else has covered
+		}
 		if err != nil {
 			return fmt.Errorf("open %s, to keep it: %w", dir, err)
 		}
@@ -142,6 +148,7 @@ func coverTmp(tmp string, keep []string) error {
 	if err := mount(tmp, "/tmp", "", unix.MS_BIND, ""); err != nil {
 		return err
 	}
+	b.covered = true
 	for _, dir := range slices.Sorted(maps.Keys(kept)) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
@@ -206,11 +213,12 @@ func loopbackUp() error {
 
 // close removes the box. What the command has left in it has been reported.
 func (b *sandbox) close() error {
-	if b.private {
+	if b.covered {
 		if err := unix.Unmount("/tmp", unix.MNT_DETACH); err != nil {
 			return fmt.Errorf("unmount the box's /tmp: %w", err)
 		}
 	}
+	_ = unix.Unmount(filepath.Join(b.dir, "run"), unix.MNT_DETACH) // it is there if we have not come far
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(b.dir))
 	if err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Step 8. New: a shell with a host name and process ids of its own, for two flags of clone(2).
-// Run: go run ./day1-namespaces/steps/08-new-names, then hostname box; hostname; echo $$; ps -e
+// Step 8. New: a shell with a host name and process ids of its own, by two flags of clone(2).
+// Run: go run ./day1-namespaces/steps/08-new-names, as root, then hostname box; hostname; echo $$; ps -e
 // Still wrong: ps lists the processes of the whole machine, and we had to name the box by hand.
 package main
 

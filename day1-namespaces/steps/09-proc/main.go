@@ -1,5 +1,5 @@
 // Step 9. New: the program starts itself again, inside, and furnishes the box before the command.
-// Run: go run ./day1-namespaces/steps/09-proc sh, then hostname; ps -e; grep -c . /proc/self/mountinfo
+// Run: go run ./day1-namespaces/steps/09-proc sh, as root, then hostname; echo $$; ps -e
 // Still wrong: only root may. Others get "operation not permitted".
 package main
 
@@ -14,16 +14,17 @@ func main() {
 	if len(os.Args) < 2 {
 		check(fmt.Errorf("usage: %s COMMAND [ARG...]", os.Args[0]))
 	}
+	// The box must be furnished between clone and exec, by code that runs inside. Go code cannot
+	// run there: clone copies one thread of the program, and Go's runtime needs them all. So the
+	// child is this program once more, under the name inside. signal-safety(7)
 	if os.Args[0] == "inside" {
 		inside(os.Args[1:])
 	}
-	// The box must be furnished between clone and exec, by code that runs inside. A Go program
-	// cannot run any there: clone copies one of its threads, and the runtime needs them all. So
-	// the child is this program once more, under another name. signal-safety(7)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = append([]string{"inside"}, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
+		// NEWNS is for mounts. It was the first kind of namespace, hence the name.
 		Cloneflags: syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
 	}
 	check(cmd.Run())

@@ -14,22 +14,23 @@ func main() {
 	if len(os.Args) < 2 {
 		check(fmt.Errorf("usage: %s COMMAND [ARG...]", os.Args[0]))
 	}
+	// The box must be furnished between clone and exec, by code that runs inside. Go code cannot
+	// run there: clone copies one thread of the program, and Go's runtime needs them all. So the
+	// child is this program once more, under the name inside. signal-safety(7)
 	if os.Args[0] == "inside" {
 		inside(os.Args[1:])
 	}
-	// The box must be furnished between clone and exec, by code that runs inside. A Go program
-	// cannot run any there: clone copies one of its threads, and the runtime needs them all. So
-	// the child is this program once more, under another name. signal-safety(7)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = append([]string{"inside"}, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
+		// NEWNS is for mounts. It was the first kind of namespace, hence the name.
 		// Of several flags the kernel sees to NEWUSER first, so the new user namespace owns the
 		// other three, and its root may do in them what root does. user_namespaces(7)
 		Cloneflags: syscall.CLONE_NEWUSER |
 			syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
 		// One line each for /proc/PID/uid_map and gid_map: 0 inside is me outside. Everybody
-		// else has no id in there: ls -l calls them nobody.
+		// else has no id in there: ls -l calls them nobody. Go itself writes deny to setgroups: 06-user.sh.
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}

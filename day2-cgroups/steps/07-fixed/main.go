@@ -1,4 +1,4 @@
-// Step 7. New: the same program with its four faults mended, and swap closed.
+// Step 7. New: the same program with its four faults mended, and no escape into swap.
 // Run: go build -o fixed ./day2-cgroups/steps/07-fixed && ./fixed, as root
 // Still wrong: at every start the child waits for the parent to write its number; and kill -9 leaves the cgroup.
 package main
@@ -19,8 +19,8 @@ func main() {
 		return
 	}
 	if os.Args[0] == "/proc/self/exe" {
-		// Fault 1, the race: block until the parent has placed us. What is
-		// forked after that starts in the cgroup.
+		// Fault 1, the race: block until the parent has moved us into the cgroup.
+		// What is forked after that starts there.
 		if n, _ := os.Stdin.Read(make([]byte, 1)); n == 0 {
 			check(fmt.Errorf("the parent gave up"))
 		}
@@ -55,14 +55,14 @@ func parent() (err error) {
 		return err
 	}
 	err = os.WriteFile(filepath.Join(cgroup, swap), []byte(noSwap), 0)
-	if err != nil && !os.IsNotExist(err) && !os.IsPermission(err) { // without the file, the kernel does not count swap
+	if err != nil && !os.IsNotExist(err) && !os.IsPermission(err) { // no such file: the kernel does not count swap
 		return err
 	}
 
 	cmd := exec.Command("/proc/self/exe")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
-		Pdeathsig:  syscall.SIGKILL,
+		Pdeathsig:  syscall.SIGKILL, // whatever ends us: day 1's step 11
 	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	release, err := cmd.StdinPipe()

@@ -1,6 +1,6 @@
-// Step 8. New: the hog is born in its cgroup: nobody waits, nobody writes a number, and init stays outside.
+// Step 8. New: the hog is born in its cgroup: nobody waits, and no process is moved.
 // Run: go build -o born ./day2-cgroups/steps/08-born-inside && ./born, as root
-// Still wrong: it knows one limit and one command, and both are written into the code.
+// Still wrong: one limit and one command, both in the code; and in version 1 our main thread goes in, too.
 package main
 
 import (
@@ -18,13 +18,13 @@ import (
 
 func main() {
 	switch {
-	case os.Args[0] != "/proc/self/exe":
+	case os.Args[0] != "/proc/self/exe": // as you started it
 		check(parent())
-	case len(os.Args) > 1:
+	case len(os.Args) > 1: // as the child starts it
 		hog(200 << 20)
-	default:
+	default: // the child: process 1 of the container
 		fmt.Println("inside, my pid is", os.Getpid())
-		check(runIn(3, exec.Command("/proc/self/exe", "hog")))
+		check(runIn(3, exec.Command("/proc/self/exe", "hog"))) // 3: parent has opened it
 	}
 }
 
@@ -80,7 +80,7 @@ func parent() (err error) {
 		return err
 	}
 	err = os.WriteFile(filepath.Join(path, swap), []byte(noSwap), 0)
-	if err != nil && !os.IsNotExist(err) && !os.IsPermission(err) { // without the file, the kernel does not count swap
+	if err != nil && !os.IsNotExist(err) && !os.IsPermission(err) { // no such file: the kernel does not count swap
 		return err
 	}
 	dir, err := os.Open(path)
@@ -90,7 +90,7 @@ func parent() (err error) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
-		Pdeathsig:  syscall.SIGKILL,
+		Pdeathsig:  syscall.SIGKILL, // whatever ends us: day 1's step 11
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{dir} // there it is descriptor 3

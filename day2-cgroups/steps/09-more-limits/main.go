@@ -43,11 +43,11 @@ func cgroups(memory string, cpus float64, pids int) []cgroup {
 
 func main() {
 	switch {
-	case os.Args[0] != "/proc/self/exe":
+	case os.Args[0] != "/proc/self/exe": // as you started it
 		check(parent())
-	case os.Args[1] == "hog":
+	case os.Args[1] == "hog": // as the child starts it
 		hog(200 << 20)
-	default:
+	default: // the child: process 1 of the container, with the arguments N COMMAND [ARG...]
 		n, err := strconv.Atoi(os.Args[1])
 		check(err)
 		check(runIn(n, exec.Command(os.Args[2], os.Args[3:]...)))
@@ -109,8 +109,9 @@ func parent() (err error) {
 		}()
 		for _, l := range c.limits {
 			err := os.WriteFile(filepath.Join(path, l.file), []byte(l.value), 0)
+			// without the file, swap or memsw, the kernel does not count swap
 			noSwap := strings.Contains(l.file, "sw") && (os.IsNotExist(err) || os.IsPermission(err))
-			if err != nil && !noSwap { // without the file, the kernel does not count swap
+			if err != nil && !noSwap {
 				return err
 			}
 		}
@@ -122,7 +123,7 @@ func parent() (err error) {
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
-		Pdeathsig:  syscall.SIGKILL,
+		Pdeathsig:  syscall.SIGKILL, // whatever ends us: day 1's step 11
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Args = append(append(cmd.Args, strconv.Itoa(len(cmd.ExtraFiles))), flag.Args()...)

@@ -14,16 +14,17 @@ func main() {
 	if len(os.Args) < 3 {
 		check(fmt.Errorf("usage: %s ROOT COMMAND [ARG...]", os.Args[0]))
 	}
+	// The box must be furnished between clone and exec, by code that runs inside. Go code cannot
+	// run there: clone copies one thread of the program, and Go's runtime needs them all. So the
+	// child is this program once more, under the name inside. signal-safety(7)
 	if os.Args[0] == "inside" {
 		inside(os.Args[1], os.Args[2:])
 	}
-	// The box must be furnished between clone and exec, by code that runs inside. A Go program
-	// cannot run any there: clone copies one of its threads, and the runtime needs them all. So
-	// the child is this program once more, under another name. signal-safety(7)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = append([]string{"inside"}, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
+		// NEWNS is for mounts. It was the first kind of namespace, hence the name.
 		Cloneflags: syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
 	}
 	check(cmd.Run())
@@ -37,8 +38,8 @@ func inside(root string, command []string) {
 	check(syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
 	// Now every path that starts with / starts at root. The current directory stays where it was,
 	// out on the machine, and from there .. leads to the machine's root: so leave it. chroot(2)
-	// But the mount namespace has the same root as before, and who enters a mount namespace gets
-	// that one, even who is in it already: this is what nsenter(1) does.
+	// But the mount namespace still has its old root, and whoever enters a mount namespace gets
+	// its root, even from inside: nsenter(1) does this. setns(2)
 	check(syscall.Chroot(root))
 	check(os.Chdir("/"))
 	// A /proc shows the PID namespace of the process that mounts it. pid_namespaces(7)

@@ -14,16 +14,17 @@ func main() {
 	if len(os.Args) < 3 {
 		check(fmt.Errorf("usage: %s ROOT COMMAND [ARG...]", os.Args[0]))
 	}
+	// The box must be furnished between clone and exec, by code that runs inside. Go code cannot
+	// run there: clone copies one thread of the program, and Go's runtime needs them all. So the
+	// child is this program once more, under the name inside. signal-safety(7)
 	if os.Args[0] == "inside" {
 		inside(os.Args[1], os.Args[2:])
 	}
-	// The box must be furnished between clone and exec, by code that runs inside. A Go program
-	// cannot run any there: clone copies one of its threads, and the runtime needs them all. So
-	// the child is this program once more, under another name. signal-safety(7)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = append([]string{"inside"}, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
+		// NEWNS is for mounts. It was the first kind of namespace, hence the name.
 		Cloneflags: syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
 	}
 	check(cmd.Run())
@@ -41,8 +42,8 @@ func inside(root string, command []string) {
 	// The old root has to be put somewhere: "." twice puts it on top of the new one, where no
 	// directory has to be made for it. pivot_root(2), NOTES
 	check(syscall.PivotRoot(".", "."))
-	// Then take it off. It is in use, for this program is a file on it: MNT_DETACH lets it go as
-	// soon as it is not, and takes away its paths at once. umount2(2)
+	// Then take it off. It is in use, for this program is a file on it: MNT_DETACH takes away its
+	// paths at once, and unmounts it when it is no longer in use. umount2(2)
 	check(syscall.Unmount(".", syscall.MNT_DETACH))
 	check(os.Chdir("/"))
 	// A /proc shows the PID namespace of the process that mounts it. pid_namespaces(7)

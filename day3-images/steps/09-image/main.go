@@ -42,7 +42,7 @@ func main() {
 	}
 	dirs := make([]string, len(manifest.Layers))
 	for i, layer := range manifest.Layers {
-		verify(layer.open(layout), config.RootFS.Diff_IDs[i]) // the digest is of the file, this of the tar in it
+		verify(layer.open(layout), config.RootFS.Diff_IDs[i]) // a diff ID is the digest of the tar in the file
 		to := filepath.Join(dir, fmt.Sprint(i))
 		unpack(layer.open(layout), to)
 		dirs[len(dirs)-1-i] = to // here the lowest layer comes first, for overlayfs the uppermost

@@ -33,7 +33,7 @@ func main() {
 	}
 	check(json.Unmarshal(read(layout, manifests[len(manifests)-1]), &manifest)) // the newest
 	check(json.Unmarshal(read(layout, manifest["config"]), &config))
-	// From the layer to the index, as each has the digest of the one before in it.
+	// From the layer up to the index: each contains the digest of the one before it.
 	layer := write(layout, "layer.v1.tar", pack(upper)) // not compressed: its digest is its diff ID, too
 	rootfs, _ := config["rootfs"].(object)
 	config["rootfs"] = object{"type": "layers", "diff_ids": append(list(rootfs, "diff_ids"), layer["digest"])}
