@@ -92,6 +92,9 @@ func (p *pull) manifest(ctx context.Context) (text []byte, m *v1.Manifest, diges
 	}
 	digest = image.SHA256(text)
 	text, m, err = image.ChooseManifest(text, kind, p.platform(), func(d v1.Descriptor) ([]byte, error) {
+		if d.MediaType.IsConfig() {
+			return p.config(ctx, d)
+		}
 		text, _, err := p.document(ctx, d.Digest.String(), d.Digest)
 		return text, err
 	})
@@ -130,15 +133,11 @@ func (p *pull) config(ctx context.Context, blob v1.Descriptor) (text []byte, err
 // checkPlatform looks at the image itself: what was not in an index has not
 // been chosen by anybody.
 func (p *pull) checkPlatform(config *v1.ConfigFile) error {
-	is, want := v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}, p.platform()
-	if is.OS == "" && is.Architecture == "" || image.Fit(is, want) > 0 {
-		return nil
+	err := image.CheckPlatform(config, p.platform())
+	if err != nil && p.options.Platform.OS == "" {
+		return fmt.Errorf("%w (--platform %s gets it all the same)", err, image.PlatformOf(config))
 	}
-	hint := ""
-	if p.options.Platform.OS == "" {
-		hint = fmt.Sprintf(" (--platform %s gets it all the same)", is)
-	}
-	return fmt.Errorf("no image for %s: there is %s%s", want, is, hint)
+	return err
 }
 
 // layers gets the layers that are missing, several at a time.
