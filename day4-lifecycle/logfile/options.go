@@ -65,3 +65,13 @@ func ParseTime(text string, now time.Time) (time.Time, error) {
 	}
 	return time.Time{}, fmt.Errorf("%q is no time: write 10m for ten minutes ago, or 2006-01-02T15:04:05", text)
 }
+
+// Each calls do for every option that was given, as --log-opt has them.
+func (o Options) Each(do func(name, value string)) {
+	if o.MaxSize > 0 {
+		do("max-size", strconv.FormatInt(o.MaxSize, 10))
+	}
+	if o.MaxFile > 0 {
+		do("max-file", strconv.Itoa(o.MaxFile))
+	}
+}

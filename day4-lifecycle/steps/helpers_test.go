@@ -309,7 +309,11 @@ func children(pid int) (pids []int) {
 func cgroups(pid int) (left []string) {
 	for _, below := range []string{"/", "/*/", "/*/*/"} {
 		dirs, _ := filepath.Glob("/sys/fs/cgroup" + below + "go-docker-step." + strconv.Itoa(pid) + "*")
-		left = append(left, dirs...)
+		for _, dir := range dirs {
+			if real, err := filepath.EvalSymlinks(dir); err == nil && real == dir { // v1: cpu is a link to cpu,cpuacct
+				left = append(left, dir)
+			}
+		}
 	}
 	for _, dir := range slices.Backward(left) {
 		for range 50 {

@@ -1,0 +1,209 @@
+package commit
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/go-docker/day4-lifecycle/inroot"
+	"example.com/go-docker/day4-lifecycle/layer"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+)
+
+// PackLayer writes what a container has changed, the upper directory of its
+// overlay, as the tar of a layer. The same directory always gives the same
+// bytes, and so the same digest: names are sorted, and the times of access and
+// of inode changes are left out.
+func PackLayer(w io.Writer, upper string) error { return pack(w, upper, true) }
+
+// PackTree writes a plain directory as a layer that stands on nothing.
+func PackTree(w io.Writer, dir string) error { return pack(w, dir, false) }
+
+func pack(w io.Writer, dir string, overlay bool) error {
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	defer unix.Close(fd)
+	p := &packer{tar: tar.NewWriter(w), overlay: overlay, names: map[inode]string{}}
+	if err := p.children(fd, "."); err != nil {
+		return fmt.Errorf("pack %s: %w", dir, err)
+	}
+	return layer.Wrap("pack "+dir, p.tar.Close())
+}
+
+// A packer reads a tree that may be a running container's, who can put a link
+// where a directory was at any moment. So it opens each name once, without
+// following it, and all it asks is asked of that descriptor (CVE-2018-15664).
+type packer struct {
+	tar     *tar.Writer
+	overlay bool
+	names   map[inode]string // of files with more than one: the first
+}
+
+type inode struct{ dev, number uint64 }
+
+// children packs what is in a directory.
+func (p *packer) children(fd int, name string) error {
+	dir, err := os.Open(inroot.FdPath(fd))
+	if err != nil {
+		return fmt.Errorf("%q: %w", name, err)
+	}
+	defer dir.Close()
+	children, err := dir.Readdirnames(-1)
+	if err != nil {
+		return fmt.Errorf("%q: %w", name, err)
+	}
+	slices.Sort(children)
+	for _, child := range children {
+		child = path.Join(name, child)
+		if err := p.file(int(dir.Fd()), child); err != nil {
+			return fmt.Errorf("%q: %w", child, err)
+		}
+	}
+	return nil
+}
+
+func (p *packer) file(dirfd int, name string) error {
+	base := path.Base(name)
+	fd, err := layer.OpenPath(dirfd, base)
+	if errors.Is(err, unix.ENOENT) {
+		return nil // a running container has just removed it
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return layer.Wrap("stat", err)
+	}
+	switch {
+	case p.overlay && layer.IsWhiteout(&st):
+		return p.marker(path.Join(path.Dir(name), layer.WhiteoutPrefix+base))
+	case strings.HasPrefix(base, layer.WhiteoutPrefix):
+		return fmt.Errorf("a layer cannot hold a file with this name: %s deletes files of the layers below", layer.WhiteoutPrefix)
+	case st.Mode&unix.S_IFMT == unix.S_IFSOCK:
+		logrus.Warnf("%q is a socket, for which tar has no entry: left out", name)
+		return nil
+	}
+	hdr := &tar.Header{
+		Name:    name,
+		Mode:    int64(st.Mode & 0o7777),
+		Uid:     int(st.Uid),
+		Gid:     int(st.Gid),
+		ModTime: time.Unix(st.Mtim.Unix()),
+		Format:  tar.FormatPAX, // for nanoseconds, long names and extended attributes
+	}
+	if first, again := p.names[inode{st.Dev, st.Ino}]; again {
+		hdr.Typeflag, hdr.Linkname = tar.TypeLink, first
+		return p.tar.WriteHeader(hdr)
+	}
+	opaque, err := p.xattrs(hdr, fd)
+	if err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return p.directory(hdr, fd, opaque)
+	}
+	if st.Nlink > 1 {
+		p.names[inode{st.Dev, st.Ino}] = name
+	}
+	return p.content(hdr, fd, &st)
+}
+
+// marker writes a whiteout. It has no time: the kernel makes one device node
+// and links it to every name that is deleted.
+func (p *packer) marker(name string) error {
+	return p.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o600, ModTime: time.Unix(0, 0), Format: tar.FormatPAX})
+}
+
+func (p *packer) directory(hdr *tar.Header, fd int, opaque bool) error {
+	name := hdr.Name
+	hdr.Typeflag, hdr.Name = tar.TypeDir, name+"/"
+	if err := p.tar.WriteHeader(hdr); err != nil {
+		return err
+	}
+	if opaque {
+		if err := p.marker(path.Join(name, layer.OpaqueMarker)); err != nil {
+			return err
+		}
+	}
+	return p.children(fd, name)
+}
+
+// content writes the entry of a file that is neither a directory nor a second
+// name, and what is in it.
+func (p *packer) content(hdr *tar.Header, fd int, st *unix.Stat_t) error {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		hdr.Typeflag, hdr.Size = tar.TypeReg, st.Size
+	case unix.S_IFLNK:
+		var err error
+		hdr.Typeflag = tar.TypeSymlink
+		if hdr.Linkname, err = inroot.Readlink(fd, ""); err != nil {
+			return layer.Wrap("read the link", err)
+		}
+	case unix.S_IFIFO:
+		hdr.Typeflag = tar.TypeFifo
+	case unix.S_IFCHR, unix.S_IFBLK:
+		hdr.Typeflag = tar.TypeChar
+		if st.Mode&unix.S_IFMT == unix.S_IFBLK {
+			hdr.Typeflag = tar.TypeBlock
+		}
+		hdr.Devmajor, hdr.Devminor = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev))
+	}
+	if err := p.tar.WriteHeader(hdr); err != nil || hdr.Size == 0 {
+		return err
+	}
+	file, err := os.Open(inroot.FdPath(fd))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = io.CopyN(p.tar, file, hdr.Size)
+	if err == io.EOF {
+		return errors.New("it became shorter while it was read: stop the container first")
+	}
+	return err
+}
+
+// xattrs adds the file's extended attributes to its entry, and tells whether
+// overlayfs's own say that the directory is opaque.
+func (p *packer) xattrs(hdr *tar.Header, fd int) (opaque bool, err error) {
+	names, err := layer.ListXattrs(fd)
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
+		if p.overlay && strings.HasPrefix(name, layer.OverlayXattrs) {
+			switch strings.TrimPrefix(name, layer.OverlayXattrs) {
+			case "redirect", "metacopy":
+				return false, fmt.Errorf("it has %s, so a part of it is only in the layers below: the overlay must be mounted with redirect_dir=off,metacopy=off", name)
+			}
+		}
+		if !layer.OfImage(name) && name != layer.OpaqueXattr {
+			continue
+		}
+		value, err := layer.GetXattr(fd, name)
+		switch {
+		case err != nil:
+			return false, fmt.Errorf("read the extended attribute %q: %w", name, err)
+		case name == layer.OpaqueXattr:
+			opaque = p.overlay && value == "y"
+		default:
+			if hdr.PAXRecords == nil {
+				hdr.PAXRecords = map[string]string{}
+			}
+			hdr.PAXRecords[layer.XattrRecord+name] = value
+		}
+	}
+	return opaque, nil
+}

@@ -1,0 +1,169 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day4-lifecycle/confine"
+	"example.com/go-docker/day4-lifecycle/rootfs"
+)
+
+// A Command is one more command for a container that runs. Rung 06-exec has
+// its essence.
+type Command struct {
+	Args      byteStrings
+	Env       byteStrings // added to the container's
+	User, Dir string      // "": the container's
+	TTY       bool        // standard input is a terminal, to be the command's own
+}
+
+// joining is held while a command is started: PATH belongs to the process.
+var joining sync.Mutex
+
+// Join starts a command in the container: in its namespaces, its root and its
+// cgroup, with its capabilities and limits. The caller waits for the process,
+// and must not let the cgroup be removed meanwhile. What goes wrong before the
+// command runs is a StatusError, as with Start.
+func (p *Process) Join(c Command, stdio [3]*os.File) (_ *os.Process, err error) {
+	joining.Lock()
+	defer joining.Unlock()
+	var process *os.Process
+	var thread int
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		// Never unlocked: no other goroutine must ever run on a thread that is in
+		// the container, so the thread ends with this one.
+		runtime.LockOSThread()
+		thread = unix.Gettid()
+		process, err = p.startInside(c, stdio)
+	}()
+	<-started
+	for unix.Tgkill(os.Getpid(), thread, 0) == nil { // until it has left the cgroup
+		time.Sleep(20 * time.Microsecond)
+	}
+	return process, err
+}
+
+// startInside makes this thread one of the container's, and forks.
+func (p *Process) startInside(c Command, stdio [3]*os.File) (*os.Process, error) {
+	// All threads share one root, and setns of the mount namespace together with
+	// others would move it for all of them. This one gets its own. clone(2),
+	// CLONE_FS
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return nil, fmt.Errorf("give a thread a root of its own: %w", err)
+	}
+	// All or none. Init is in the cgroup namespace of the host: the command has
+	// made its own.
+	if err := unix.Setns(p.pidfd, int(p.container.Namespaces&^unix.CLONE_NEWCGROUP)); err != nil {
+		if errors.Is(err, unix.ESRCH) {
+			err = errors.New("it has just ended")
+		}
+		return nil, fmt.Errorf("enter the container's namespaces: %w", err)
+	}
+	dir, user := p.container.Dir, p.container.User
+	if c.Dir != "" {
+		dir = c.Dir
+	}
+	if c.User != "" {
+		user = c.User
+	}
+	if err := rootfs.EnterWorkdir(dir); err != nil {
+		return nil, StatusError{CannotInvoke, err}
+	}
+	attr := &syscall.SysProcAttr{
+		Setsid: true, Setctty: c.TTY,
+		// After the fork, so that its root is the container's cgroup.
+		Unshareflags: p.container.Namespaces & unix.CLONE_NEWCGROUP,
+		Ptrace:       len(p.container.Rlimits) > 0,
+	}
+	inside := &Container{Args: c.Args, Env: merge(p.container.Env, c.Env), TTY: c.TTY}
+	var err error
+	if attr.Credential, inside.Env, err = confine.LookUpUser(user, inside.Env); err != nil {
+		return nil, StatusError{CannotInvoke, err}
+	}
+	path, err := inside.lookPath()
+	if err != nil {
+		return nil, cannotRun(c.Args[0], err)
+	}
+	if err := p.parent.Cgroup.Join(attr); err != nil {
+		return nil, err
+	}
+	return p.fork(inside, path, attr, stdio)
+}
+
+func (p *Process) fork(c *Container, path string, attr *syscall.SysProcAttr, stdio [3]*os.File) (*os.Process, error) {
+	if err := confine.DropCapabilities(); err != nil {
+		return nil, err
+	}
+	process, err := os.StartProcess(path, c.Args, &os.ProcAttr{Env: c.Env, Files: stdio[:], Sys: attr})
+	switch {
+	case errors.Is(err, syscall.ENOMEM): // clone(2): the PID namespace has no init any more
+		return nil, errors.New("the container has just ended")
+	case err != nil:
+		var bare syscall.Errno
+		if errors.As(err, &bare) {
+			err = bare
+		}
+		return nil, cannotStart(c, err)
+	case attr.Ptrace:
+		if err := limitAndRelease(process.Pid, p.container.Rlimits); err != nil {
+			return nil, errors.Join(err, process.Kill(), process.Release())
+		}
+	}
+	return process, nil
+}
+
+// limitAndRelease sets the limits of a process that waits after execve(2) for
+// its tracer, and lets it run. To set ours and have them inherited, as init
+// does, would for a moment limit the shim.
+func limitAndRelease(pid int, limits []confine.Rlimit) error {
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil || !status.Stopped() {
+		return fmt.Errorf("wait for the command to be executed: %v, %w", status, err)
+	}
+	for _, l := range limits {
+		if err := unix.Prlimit(pid, l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, nil); err != nil {
+			return fmt.Errorf("set limit %d of getrlimit(2) to %d:%d: %w", l.Resource, int64(l.Soft), int64(l.Hard), err)
+		}
+	}
+	return syscall.PtraceDetach(pid)
+}
+
+// merge adds variables to an environment, in the place of those of the same
+// name.
+func merge(env, more []string) []string {
+	merged := append([]string(nil), env...)
+	for _, e := range more {
+		name, _, _ := strings.Cut(e, "=")
+		kept := merged[:0]
+		for _, old := range merged {
+			if !strings.HasPrefix(old, name+"=") {
+				kept = append(kept, old)
+			}
+		}
+		merged = append(kept, e)
+	}
+	return merged
+}
+
+// Root opens the container's root, as its processes see it.
+func (p *Process) Root() (*os.File, error) {
+	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", p.PID()), unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	// Opened first, asked afterwards: while init lives, the number is its own.
+	if err := unix.PidfdSendSignal(p.pidfd, 0, nil, 0); err != nil {
+		return nil, errors.Join(fmt.Errorf("the container has just ended: %w", err), root.Close())
+	}
+	return root, nil
+}

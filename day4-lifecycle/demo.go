@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	urfave "github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/lifecycle"
+	"example.com/go-docker/day4-lifecycle/lock"
+	"example.com/go-docker/day4-lifecycle/store"
+)
+
+func demoFlags() []urfave.Flag {
+	return []urfave.Flag{&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"}}
+}
+
+// A demoStep is a command of the demo and what came of it.
+type demoStep struct {
+	Command string `json:"command"`
+	Output  string `json:"output"`
+	Status  int    `json:"exit_status"`
+}
+
+// demo makes an image of this very program, and leads a container of it through
+// its life, with the commands that a user would type. It needs no network and
+// leaves nothing: its store is a temporary directory.
+func demo(ctx *urfave.Context) error {
+	format := ctx.String("format")
+	if format != "text" && format != "json" {
+		return fmt.Errorf("invalid --format %q: want text or json", format)
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("only root may mount layers and keep their owners: run as root")
+	}
+	var steps []demoStep
+	show := func(step demoStep) {
+		steps = append(steps, step)
+		if format == "text" {
+			fmt.Printf("$ %s\n%s", step.Command, step.Output)
+		}
+	}
+	err := interruptible(func(ctx context.Context) error { return demoUntil(ctx, show) })
+	if err == nil && format == "json" {
+		return json.NewEncoder(os.Stdout).Encode(steps)
+	}
+	return err
+}
+
+func demoUntil(ctx context.Context, show func(demoStep)) (err error) {
+	_, j, err := beginDemo(os.TempDir())
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(j.Path("store"))
+	if err != nil {
+		return errors.Join(err, j.End())
+	}
+	defer func() { err = errors.Join(err, removeAll(s), j.End()) }()
+	if _, err := buildDemoImage(ctx, s); err != nil {
+		return err
+	}
+	for _, line := range []string{
+		"run -d --name web demo", "ps", "logs web",
+		"exec web /bin/day4-lifecycle payload processes",
+		"stop web", "logs --tail 1 web", "ps -a", "start web",
+	} {
+		if err := demoStepOf(ctx, s, line, 0, show); err != nil {
+			return err
+		}
+	}
+	web, err := lifecycle.Find(s, "web")
+	if err != nil {
+		return err
+	}
+	// What no program can guard against: its parent is killed.
+	show(demoStep{Command: fmt.Sprintf("kill -9 %d  # its shim", web.State.ShimPID)})
+	if err := unix.Kill(web.State.ShimPID, unix.SIGKILL); err != nil {
+		return fmt.Errorf("kill the shim: %w", err)
+	}
+	err = lock.Poll(ctx, func() (bool, error) { // the kernel takes a moment
+		web, err := lifecycle.Find(s, "web")
+		return err == nil && !web.State.Live(), err
+	})
+	if err != nil {
+		return err
+	}
+	if err := demoStepOf(ctx, s, "exec web /bin/day4-lifecycle payload processes", 1, show); err != nil {
+		return err
+	}
+	for _, line := range []string{"ps -a", "inspect --format {{.State.Error}} web", "rm web", "ps -a"} {
+		if err := demoStepOf(ctx, s, line, 0, show); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// demoStepOf runs this program with a command line, and expects a status.
+func demoStepOf(ctx context.Context, s *store.Store, line string, want int, show func(demoStep)) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	cmd := exec.Command("/proc/self/exe", append([]string{"--root", s.Root}, strings.Fields(line)...)...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C is for us: we remove all
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		return err
+	}
+	step := demoStep{line, out.String(), cmd.ProcessState.ExitCode()}
+	show(step)
+	if step.Status != want {
+		return fmt.Errorf("%s: exit status %d, want %d: %s", line, step.Status, want, strings.TrimSpace(step.Output))
+	}
+	return nil
+}
+
+// removeAll removes all containers of a store.
+func removeAll(s *store.Store) error {
+	all, err := lifecycle.List(s)
+	for _, c := range all {
+		err = errors.Join(err, c.Remove(true))
+	}
+	return err
+}
+
+// beginDemo makes a demo's directory, which is a job: what a killed demo has
+// left, the next one removes.
+func beginDemo(tmp string) (id string, j *store.Job, err error) {
+	const prefix = "go-docker-"
+	dirs, err := filepath.Glob(filepath.Join(tmp, prefix+strings.Repeat("[0-9a-f]", 12)))
+	if err != nil {
+		return "", nil, err
+	}
+	for _, dir := range dirs {
+		var st unix.Stat_t
+		if unix.Lstat(dir, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {
+			continue // in /tmp anybody may use this name
+		}
+		if err := removeLeftover(dir); err != nil {
+			return "", nil, fmt.Errorf("remove what a killed demo left: %w", err)
+		}
+	}
+	for {
+		id = container.NewID()
+		dir := filepath.Join(tmp, prefix+id)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return "", nil, err
+		}
+		// None: another demo has locked, and so removed, what we have just made.
+		if j, err = store.LockJob(dir); j != nil || err != nil {
+			return id, j, err
+		}
+	}
+}
+
+// removeLeftover removes a dead demo's directory, and the containers in it,
+// which have outlived it.
+func removeLeftover(dir string) error {
+	j, err := store.LockJob(dir)
+	if j == nil || err != nil {
+		return err
+	}
+	if _, err := os.Stat(j.Path("store/oci-layout")); err == nil {
+		s, err := store.Open(j.Path("store"))
+		if err != nil {
+			return err
+		}
+		if err := removeAll(s); err != nil {
+			return err
+		}
+	}
+	return j.End()
+}
+
+// payloadCommand is what the demo's container runs.
+var payloadCommand = &urfave.Command{
+	Name:   "payload",
+	Hidden: true,
+	Action: func(ctx *urfave.Context) error {
+		if ctx.Args().First() == "processes" {
+			return printProcesses(os.Stdout)
+		}
+		signals := container.CatchSignals()
+		fmt.Println("I am up")
+		fmt.Fprintln(os.Stderr, "and this is my standard error")
+		fmt.Printf("I go: %v\n", <-signals.Caught())
+		return nil
+	},
+}
+
+// printProcesses prints all processes that can be seen from here.
+func printProcesses(w io.Writer) error {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		text, err := os.ReadFile(dir + "/cmdline")
+		if err != nil {
+			continue // it has just ended
+		}
+		fmt.Fprintf(w, "%4s  %s\n", filepath.Base(dir), bytes.TrimSpace(bytes.ReplaceAll(text, []byte{0}, []byte(" "))))
+	}
+	return nil
+}

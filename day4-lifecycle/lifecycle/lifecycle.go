@@ -1,0 +1,308 @@
+// Package lifecycle is what can be done with containers that outlive the
+// command that has started them: the clients' side of their shims, and what is
+// true of those that have none.
+//
+// It grew from the steps 06-exec and 07-stop, plus: whatever has been killed,
+// and whenever, what is said here of a container is true, and what it has left
+// is removed.
+package lifecycle
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day4-lifecycle/cgroup"
+	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/lock"
+	"example.com/go-docker/day4-lifecycle/shim"
+	"example.com/go-docker/day4-lifecycle/state"
+	"example.com/go-docker/day4-lifecycle/store"
+	"example.com/go-docker/day4-lifecycle/wire"
+)
+
+// A Container is one that exists, and how it is.
+type Container struct {
+	*store.Container
+	State *state.State
+}
+
+// ErrNotRunning says that something needs a container that runs.
+var ErrNotRunning = errors.New("the container is not running")
+
+// patience is how long another command, or a shim at its end, may keep us from
+// what takes it moments.
+const patience = 10 * time.Second
+
+// List returns all containers, the newest first. What killed commands and
+// shims have left it removes.
+func List(s *store.Store) ([]*Container, error) {
+	if err := cgroup.Sweep(); err != nil {
+		return nil, err
+	}
+	dirs, leftovers, err := s.Containers()
+	if err == nil && len(leftovers) > 0 {
+		err = s.SweepContainers()
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []*Container
+	for _, dir := range dirs {
+		c, err := look(dir)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Container) int {
+		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(a.ID, b.ID))
+	})
+	return all, nil
+}
+
+// look finds out how a container is; nil if it is gone, or goes now.
+func look(dir *store.Container) (*Container, error) {
+	now, err := state.Read(dir.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Stat(filepath.Join(dir.Dir, "container.json")); err != nil {
+			return nil, nil
+		}
+		// A container of day 3, whose store this may be.
+		return &Container{dir, &state.State{Status: state.Exited, Error: "it was not made by this program"}}, nil
+	case err != nil:
+		return nil, fmt.Errorf("container %s: %w", dir.ID, err)
+	case now.AutoRemove && now.Status == state.Exited: // its shim was killed
+		if err := dir.TryLock(); err == nil {
+			return nil, dir.Remove()
+		}
+		return nil, nil // the shim is about to remove it
+	}
+	return &Container{dir, now}, nil
+}
+
+// Find finds a container by its name, its id or the start of that.
+func Find(s *store.Store, ref string) (*Container, error) {
+	if err := cgroup.Sweep(); err != nil {
+		return nil, err
+	}
+	dir, err := s.FindContainer(ref)
+	if err != nil {
+		return nil, err
+	}
+	c, err := look(dir)
+	if c == nil && err == nil {
+		err = fmt.Errorf("no such container: %q: it has just been removed", ref)
+	}
+	return c, err
+}
+
+// look brings what we know of the container up to date.
+func (c *Container) look() error {
+	now, err := state.Read(c.Dir)
+	if err == nil {
+		c.State = now
+	}
+	return err
+}
+
+// lock gets the lock of a container that has no shim. One that has, and one
+// that is being removed, are errors: the first Is lock.ErrHeld.
+func (c *Container) lock() (held *os.File, err error) {
+	ctx, stop := context.WithTimeoutCause(context.Background(), patience, fmt.Errorf("container %s: another command is busy with it: %w", c.ID, lock.ErrHeld))
+	defer stop()
+	err = lock.Poll(ctx, func() (bool, error) {
+		held, err = state.TryLock(c.Dir)
+		if !errors.Is(err, lock.ErrHeld) {
+			return true, err
+		}
+		if err := c.look(); err != nil {
+			return true, err
+		}
+		if c.State.Live() {
+			return true, err
+		}
+		return false, nil // a shim at its very end, or a command that looks
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("no such container: %s has just been removed", c.ID)
+	}
+	return held, err
+}
+
+// Start starts a container that does not run. With attach its streams come on
+// the connection, for Follow; without, the connection is nil. For one that runs
+// already, started is false.
+func (c *Container) Start(attach bool, signals *container.Signals) (conn *wire.Conn, started bool, err error) {
+	held, err := c.lock()
+	if errors.Is(err, lock.ErrHeld) && c.State.Live() {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	conn, err = Launch(c.Dir, held, attach, signals)
+	return conn, err == nil, err
+}
+
+// Launch starts a container whose lock the caller has; the lock is gone in any
+// case. Signals that come meanwhile are for the container.
+func Launch(dir string, held *os.File, attach bool, signals *container.Signals) (*wire.Conn, error) {
+	conn, process, err := shim.Spawn(dir, held, attach)
+	if err := errors.Join(err, held.Close()); err != nil {
+		return nil, err
+	}
+	var reply wire.Reply
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		reply, err = receive(conn)
+	}()
+	for waiting := true; waiting; {
+		select {
+		case sig := <-signals.Caught():
+			_ = process.Signal(sig) // it may just have ended
+		case <-answered:
+			waiting = false
+		}
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		err = container.StatusError{Status: container.RuntimeError, Err: errors.New("the container's shim was killed while it started")}
+	case err == nil && reply.Error != "":
+		err = container.StatusError{Status: reply.Status, Err: errors.New(reply.Error)}
+	}
+	if err != nil || !attach {
+		err = errors.Join(err, conn.Close())
+		conn = nil
+	}
+	return conn, err
+}
+
+// Stop ends a container: with a signal, 0 for the one that the image asks for,
+// and after so many seconds, unless they are negative, with SIGKILL. It is no
+// error if it does not run.
+func (c *Container) Stop(sig syscall.Signal, seconds int) error {
+	_, err := c.ask(wire.Request{Do: wire.DoStop, Signal: int(sig), Seconds: seconds})
+	if errors.Is(err, ErrNotRunning) {
+		return nil
+	}
+	return err
+}
+
+// Kill sends a signal.
+func (c *Container) Kill(sig syscall.Signal) error {
+	_, err := c.ask(wire.Request{Do: wire.DoKill, Signal: int(sig)})
+	return err
+}
+
+// Pause stops all of the container's processes, or lets them go on.
+func (c *Container) Pause(freeze bool) error {
+	do := wire.DoUnpause
+	if freeze {
+		do = wire.DoPause
+	}
+	_, err := c.ask(wire.Request{Do: do})
+	return err
+}
+
+// Wait waits until the container does not run, and returns its exit status.
+func (c *Container) Wait() (int, error) {
+	reply, err := c.ask(wire.Request{Do: wire.DoWait})
+	if errors.Is(err, ErrNotRunning) {
+		return c.State.ExitCode, nil
+	}
+	return reply.Status, err
+}
+
+// Root opens the container's root, as its processes see it.
+func (c *Container) Root() (*os.File, error) {
+	conn, err := c.dial()
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := conn.SendJSON(wire.Ask, wire.Request{Do: wire.DoRoot}); err != nil {
+		return nil, err
+	}
+	_, text, files, err := conn.ReceiveFiles()
+	if err == nil && len(files) == 1 {
+		return files[0], nil
+	}
+	if err != nil {
+		return nil, c.ended(err)
+	}
+	return nil, fmt.Errorf("open the root of container %s: %s", c.ID, text)
+}
+
+// Remove removes a container; one that runs only by force.
+func (c *Container) Remove(force bool) error {
+	held, err := c.lock()
+	if errors.Is(err, lock.ErrHeld) && c.State.Live() {
+		if !force {
+			return fmt.Errorf("cannot remove container %s: it is %s: stop it first, or use -f", c.ID, c.State.Status)
+		}
+		if held, err = c.end(); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		if force && strings.Contains(err.Error(), "has just been removed") {
+			return nil
+		}
+		return err
+	}
+	if _, err := state.Settle(c.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, held.Close())
+	}
+	return errors.Join(c.Container.Remove(), held.Close())
+}
+
+// end ends a container by all means, and returns its lock. A shim that does
+// not answer, because somebody has stopped it, is killed: the container dies
+// with it.
+func (c *Container) end() (*os.File, error) {
+	answered := make(chan error, 1)
+	go func() { answered <- c.Stop(syscall.SIGKILL, 0) }()
+	var err error
+	select {
+	case err = <-answered:
+	case <-time.After(patience):
+		err = killShim(c.State)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.lock()
+}
+
+// killShim kills a shim: a process with the number that it has recorded, and
+// which began when it did.
+func killShim(s *state.State) error {
+	fd, err := unix.PidfdOpen(s.ShimPID, 0)
+	if err != nil {
+		return fmt.Errorf("open the shim, process %d: %w", s.ShimPID, err)
+	}
+	defer unix.Close(fd)
+	// Opened first, asked afterwards.
+	began, err := state.StartTime(s.ShimPID)
+	boot, errBoot := state.BootID()
+	if err != nil || errBoot != nil || began != s.ShimStart || boot != s.BootID {
+		return errors.Join(fmt.Errorf("process %d is not the container's shim any more", s.ShimPID), err, errBoot)
+	}
+	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+}
