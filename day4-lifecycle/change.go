@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/kballard/go-shellquote"
 	urfave "github.com/urfave/cli/v2"
 )
 
@@ -20,6 +21,9 @@ func parseChanges(instructions []string) (func(*v1.Config), error) {
 	var changes []func(*v1.Config)
 	hasCmd := false
 	for _, text := range instructions {
+		if strings.HasPrefix(text, "/") || strings.HasPrefix(text, ".") { // in the series -c was a directory
+			return nil, fmt.Errorf("invalid --change %q: want an instruction like CMD [\"sh\"]; for a tar: commit -o %s CONTAINER", text, path.Join(text, "NAME.tar"))
+		}
 		name, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
 		name, rest = strings.ToUpper(name), strings.TrimSpace(rest)
 		change, err := parseChange(name, rest)
@@ -100,7 +104,7 @@ func parsePairs(name, rest string) (func(*v1.Config), error) {
 	first, after, _ := strings.Cut(rest, " ")
 	pairs := [][2]string{{first, strings.TrimSpace(after)}}
 	if strings.Contains(first, "=") {
-		words, err := splitWords(rest)
+		words, err := shellquote.Split(rest)
 		if err != nil {
 			return nil, err
 		}
@@ -135,40 +139,4 @@ func setEnv(env []string, key, value string) []string {
 		}
 	}
 	return append(env, key+"="+value)
-}
-
-// splitWords splits at spaces, but for those in quotes or after a backslash.
-func splitWords(s string) (words []string, err error) {
-	var word strings.Builder
-	inWord, quote := false, rune(0)
-	escaped := false
-	for _, r := range s {
-		switch {
-		case escaped:
-			word.WriteRune(r)
-			escaped = false
-		case r == '\\' && quote != '\'':
-			inWord, escaped = true, true
-		case quote != 0 && r == quote:
-			quote = 0
-		case quote == 0 && (r == '"' || r == '\''):
-			inWord, quote = true, r
-		case quote == 0 && (r == ' ' || r == '\t'):
-			if inWord {
-				words = append(words, word.String())
-				word.Reset()
-				inWord = false
-			}
-		default:
-			inWord = true
-			word.WriteRune(r)
-		}
-	}
-	if quote != 0 || escaped {
-		return nil, errors.New("a quote is not closed")
-	}
-	if inWord {
-		words = append(words, word.String())
-	}
-	return words, nil
 }

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"example.com/go-docker/day4-lifecycle/archive"
 	"example.com/go-docker/day4-lifecycle/commit"
+	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/interrupt"
-	"example.com/go-docker/day4-lifecycle/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	urfave "github.com/urfave/cli/v2"
 )
@@ -29,61 +26,51 @@ var commitCommand = &urfave.Command{
 		&urfave.StringFlag{Name: "author", Aliases: []string{"a"}, Usage: "`NAME` of who made it"},
 		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write a tar to `FILE`, - for standard output"},
 	},
-	Action: func(ctx *urfave.Context) error {
-		if ctx.NArg() < 1 || ctx.NArg() > 2 {
-			return errors.New("commit requires a container, and a name at most: see commit --help")
-		}
-		if ctx.IsSet("output") && ctx.NArg() > 1 {
-			return errors.New("commit -o writes a tar and makes no image: leave out the name, or -o")
-		}
-		if err := checkSeriesUsage(ctx.StringSlice("change")); err != nil {
-			return err
-		}
-		change, err := parseChanges(ctx.StringSlice("change"))
-		if err != nil {
-			return err
-		}
-		if os.Geteuid() != 0 {
-			return errNotRoot
-		}
-		s, err := store.Open(ctx.String("root"))
-		if err != nil {
-			return err
-		}
-		c, err := s.FindContainer(ctx.Args().First())
-		if err != nil {
-			return err
-		}
-		base, err := s.Resolve(c.Image)
-		if err != nil {
-			return fmt.Errorf("commit %s: its image: %w", c.ID, err)
-		}
-		return interruptible(func(until context.Context) error {
-			if ctx.IsSet("output") {
-				return archive.WriteOutput(ctx.String("output"), func(w io.Writer) error { return archive.Export(until, s, c, base, interrupt.Writer(until, w)) })
-			}
-			img, err := commit.Commit(until, s, c, base, ctx.Args().Get(1), func(config *v1.ConfigFile) {
-				last := &config.History[len(config.History)-1]
-				config.Author, last.Author = ctx.String("author"), ctx.String("author")
-				last.Comment = ctx.String("message")
-				change(&config.Config)
-			})
-			if err != nil {
-				return fmt.Errorf("commit %s: %w", c.ID, err)
-			}
-			fmt.Println(img.ID)
-			return nil
-		})
-	},
+	Action: commitContainer,
 }
 
-// checkSeriesUsage explains the difference to those who come from the series,
-// where -c was the directory for the tar.
-func checkSeriesUsage(changes []string) error {
-	for _, c := range changes {
-		if strings.HasPrefix(c, "/") || strings.HasPrefix(c, ".") {
-			return fmt.Errorf("invalid --change %q: want an instruction like CMD [\"sh\"]; for a tar in a directory: commit -o %s CONTAINER", c, filepath.Join(c, "NAME.tar"))
-		}
+func commitContainer(ctx *urfave.Context) error {
+	switch {
+	case ctx.NArg() < 1 || ctx.NArg() > 2:
+		return errors.New("commit requires a container, and a name at most: see commit --help")
+	case ctx.IsSet("output") && ctx.NArg() > 1:
+		return errors.New("commit -o writes a tar and makes no image: leave out the name, or -o")
 	}
-	return nil
+	change, err := parseChanges(ctx.StringSlice("change"))
+	if err != nil {
+		return err
+	}
+	if err := requireRoot(); err != nil {
+		return err
+	}
+	s, err := openStore(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := containers.Find(s, ctx.Args().First())
+	if err != nil {
+		return err
+	}
+	base, err := s.Resolve(c.Image)
+	if err != nil {
+		return fmt.Errorf("commit %s: its image: %w", c.ID, err)
+	}
+	return interruptible(func(until context.Context) error {
+		if ctx.IsSet("output") {
+			return archive.Write(ctx.String("output"), func(w io.Writer) error {
+				return archive.Export(until, s, c, base, interrupt.Writer(until, w))
+			})
+		}
+		img, err := commit.Commit(until, s, c, base, ctx.Args().Get(1), func(config *v1.ConfigFile) {
+			last := &config.History[len(config.History)-1]
+			config.Author, last.Author = ctx.String("author"), ctx.String("author")
+			last.Comment = ctx.String("message")
+			change(&config.Config)
+		})
+		if err != nil {
+			return fmt.Errorf("commit %s: %w", c.ID, err)
+		}
+		fmt.Println(img.ID)
+		return nil
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,8 +42,8 @@ func demo(ctx *urfave.Context) error {
 	if format != "text" && format != "json" {
 		return fmt.Errorf("invalid --format %q: want text or json", format)
 	}
-	if os.Geteuid() != 0 {
-		return errors.New("only root may mount layers and keep their owners: run as root")
+	if err := requireRoot(); err != nil {
+		return err
 	}
 	var steps []demoStep
 	show := func(step demoStep) {
@@ -59,15 +60,16 @@ func demo(ctx *urfave.Context) error {
 }
 
 func demoUntil(ctx context.Context, show func(demoStep)) (err error) {
-	_, j, err := beginDemo(os.TempDir())
+	_, dir, err := beginDemo(os.TempDir())
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(j.Path("store"))
+	defer func() { err = errors.Join(err, os.RemoveAll(dir.Name()), dir.Close()) }()
+	s, err := store.Open(filepath.Join(dir.Name(), "store"))
 	if err != nil {
-		return errors.Join(err, j.End())
+		return err
 	}
-	defer func() { err = errors.Join(err, removeAll(s), j.End()) }()
+	defer func() { err = errors.Join(err, removeAll(s)) }()
 	if _, err := buildDemoImage(ctx, s); err != nil {
 		return err
 	}
@@ -136,9 +138,9 @@ func removeAll(s *store.Store) error {
 	return err
 }
 
-// beginDemo makes a demo's directory, which is a job: what a killed demo has
-// left, the next one removes.
-func beginDemo(tmp string) (id string, j *store.Job, err error) {
+// beginDemo makes a demo's directory, which is locked as long as the demo
+// lives: what a killed demo has left, the next one removes.
+func beginDemo(tmp string) (id string, locked *os.File, err error) {
 	const prefix = "go-docker-"
 	dirs, err := filepath.Glob(filepath.Join(tmp, prefix+strings.Repeat("[0-9a-f]", 12)))
 	if err != nil {
@@ -159,30 +161,34 @@ func beginDemo(tmp string) (id string, j *store.Job, err error) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return "", nil, err
 		}
-		// None: another demo has locked, and so removed, what we have just made.
-		if j, err = store.LockJob(dir); j != nil || err != nil {
-			return id, j, err
+		locked, err := lock.Try(dir)
+		if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
+			continue // another demo has locked, and so removed, what we have just made
 		}
+		return id, locked, err
 	}
 }
 
 // removeLeftover removes a dead demo's directory, and the containers in it,
 // which have outlived it.
 func removeLeftover(dir string) error {
-	j, err := store.LockJob(dir)
-	if j == nil || err != nil {
+	locked, err := lock.Try(dir)
+	if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(j.Path("store/oci-layout")); err == nil {
-		s, err := store.Open(j.Path("store"))
-		if err != nil {
-			return err
+	if _, err := os.Stat(filepath.Join(dir, "store", "oci-layout")); err == nil {
+		s, err := store.Open(filepath.Join(dir, "store"))
+		if err == nil {
+			err = removeAll(s)
 		}
-		if err := removeAll(s); err != nil {
-			return err
+		if err != nil {
+			return errors.Join(err, locked.Close())
 		}
 	}
-	return j.End()
+	return errors.Join(os.RemoveAll(dir), locked.Close())
 }
 
 // payloadCommand is what the demo's container runs.

@@ -22,7 +22,7 @@ func buildDemoImage(ctx context.Context, s *store.Store) (*store.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img, err := commit.AddLayer(ctx, s, nil, func(out io.Writer) error {
+	img, err := commit.Image(ctx, s, nil, func(out io.Writer) error {
 		w := tar.NewWriter(out)
 		for target, source := range needed {
 			if err := addFile(w, target, source); err != nil {

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,25 +12,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/container"
-	"example.com/go-docker/day4-lifecycle/layer"
+	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/lifecycle"
 	"example.com/go-docker/day4-lifecycle/rootfs"
 	"example.com/go-docker/day4-lifecycle/state"
 	"example.com/go-docker/day4-lifecycle/store"
 	"example.com/go-docker/day4-lifecycle/wire"
 )
-
-// A plan is all that makes up a container before it runs.
-type plan struct {
-	container *container.Container
-	config    *state.Config
-	dir       *store.Container // what stays of it
-	image     *store.Image
-	hosts     string // more lines for /etc/hosts
-}
 
 // runImage is run: create, start, and unless -d, attach.
 func runImage(ctx *urfave.Context) error {
@@ -51,7 +38,7 @@ func runImage(ctx *urfave.Context) error {
 	if err := p.create(s); err != nil {
 		return err
 	}
-	conn, err := lifecycle.Launch(p.dir.Dir, p.dir.Unlock(), !detach, signals)
+	conn, err := lifecycle.Launch(p.dir, p.config.AutoRemove, p.dir.HandOver(), !detach, signals)
 	if err != nil { // what never ran has nothing to commit
 		c := lifecycle.Container{Container: p.dir, State: &state.State{Status: state.Created}}
 		return errors.Join(err, c.Remove(true))
@@ -96,7 +83,7 @@ func createContainer(ctx *urfave.Context) error {
 		return err
 	}
 	fmt.Println(p.dir.ID)
-	return p.dir.Unlock().Close()
+	return p.dir.HandOver().Close()
 }
 
 // planFromFlags makes a plan of the command line and the image.
@@ -113,13 +100,15 @@ func planFromFlags(ctx *urfave.Context) (*plan, *store.Store, error) {
 		return nil, nil, err
 	}
 	name := ctx.String("name")
-	if name != "" && !store.ValidName(name) {
-		return nil, nil, errInvalidName("--name", name)
+	if name != "" {
+		if err := containers.CheckName(name); err != nil {
+			return nil, nil, fmt.Errorf("invalid --name %q: %w", name, err)
+		}
 	}
-	if os.Geteuid() != 0 {
-		return nil, nil, errors.New("only root may mount layers and keep their owners: run as root")
+	if err := requireRoot(); err != nil {
+		return nil, nil, err
 	}
-	s, err := store.Open(ctx.String("root"))
+	s, err := openStore(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -135,50 +124,8 @@ func planFromFlags(ctx *urfave.Context) (*plan, *store.Store, error) {
 			return nil, nil, fmt.Errorf("the image's STOPSIGNAL: %w", err)
 		}
 	}
-	p.dir = &store.Container{ID: c.ID, Name: name, Image: p.image.ID, ImageName: ctx.Args().First(), Created: time.Now().UTC(), Args: c.Args}
+	p.dir = &containers.Container{ID: c.ID, Name: name, Image: p.image.ID, ImageName: ctx.Args().First(), Created: time.Now().UTC(), Args: c.Args}
 	return p, s, nil
-}
-
-// create makes the container's directory, locked.
-func (p *plan) create(s *store.Store) error {
-	release, err := s.Hold(p.image, p.container.ID)
-	if err != nil {
-		return err
-	}
-	layers, err := p.layers(s)
-	if err == nil {
-		err = s.CreateContainer(p.dir, func() error {
-			if err := p.completeRoot(layers); err != nil {
-				return err
-			}
-			if err := makeSources(p.container.Root.Volumes); err != nil {
-				return err
-			}
-			p.config.Container = *p.container
-			return state.WriteConfig(p.dir.Dir, p.config)
-		})
-	}
-	return errors.Join(err, release()) // from now on it is the directory that keeps the image
-}
-
-// layers are the directories below the container's own, the lowest first.
-func (p *plan) layers(s *store.Store) ([]string, error) {
-	var layers []string
-	err := interruptible(func(ctx context.Context) (err error) {
-		layers, err = s.LayerDirs(ctx, p.image)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if len(layers) == 0 {
-		return nil, errors.New("the image has no layers, and so no program to run")
-	}
-	skeleton, err := s.Skeleton()
-	if err != nil {
-		return nil, fmt.Errorf("make the mount points: %w", err)
-	}
-	return layer.VisibleLayers(append([]string{skeleton}, layers...))
 }
 
 // applyConfig fills in what the command line left to the image.
@@ -229,60 +176,4 @@ func volumesFromFlags(ctx *urfave.Context) ([]rootfs.Volume, error) {
 	}
 	slices.SortStableFunc(volumes, func(a, b rootfs.Volume) int { return strings.Compare(a.Target, b.Target) }) // /a before /a/b
 	return volumes, nil
-}
-
-// makeSources makes the host's side of volumes where it is missing.
-func makeSources(volumes []rootfs.Volume) error {
-	for _, v := range volumes {
-		if _, err := os.Stat(v.Source); err == nil || v.Tmpfs != nil {
-			continue
-		}
-		logrus.Infof("making %s for a volume", v.Source)
-		if err := os.MkdirAll(v.Source, 0o755); err != nil {
-			return fmt.Errorf("volume %s: %w", v.Source, err)
-		}
-	}
-	return nil
-}
-
-// completeRoot adds to what the command line says of the root, and writes the
-// files that Docker puts into every container's /etc.
-func (p *plan) completeRoot(layers []string) error {
-	in := func(name ...string) string { return filepath.Join(append([]string{p.dir.Dir}, name...)...) }
-	c, r := p.container, p.container.Root
-	r.Overlay = rootfs.Overlay{Layers: layers, Upper: in("upper"), Work: in("work"), Merged: in("merged"), Volatile: p.config.AutoRemove}
-	r.Files, r.Workdir = map[string]string{}, c.Dir
-	hosts := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" + c.Hostname + "\n" + p.hosts
-	resolv, err := os.ReadFile("/etc/resolv.conf")
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	for name, text := range map[string]string{"hosts": hosts, "hostname": c.Hostname + "\n", "resolv.conf": string(resolv)} {
-		if err := os.WriteFile(in(name), []byte(text), 0o644); err != nil {
-			return err
-		}
-		r.Files["/etc/"+name] = in(name)
-	}
-	for i, target := range slices.Sorted(maps.Keys(p.image.Config.Config.Volumes)) { // /a before /a/b
-		v := rootfs.ImageVolume{Target: target, Upper: in("volumes", fmt.Sprint(i), "upper"), Work: in("volumes", fmt.Sprint(i), "work")}
-		for _, dir := range []string{v.Upper, v.Work} {
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return err
-			}
-		}
-		r.ImageVolumes = append(r.ImageVolumes, v)
-	}
-	// The overlay's root has the upper directory's owner and mode.
-	return copyRootMode(layers, r.Overlay.Upper)
-}
-
-// copyRootMode gives the upper directory the mode and owner of the image's
-// root: that is what the container will see at /.
-func copyRootMode(layers []string, upper string) error {
-	var stat unix.Stat_t
-	top := layers[len(layers)-1]
-	if err := unix.Stat(top, &stat); err != nil {
-		return &os.PathError{Op: "stat", Path: top, Err: err}
-	}
-	return errors.Join(os.Chown(upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(upper, stat.Mode&0o7777))
 }

@@ -10,8 +10,10 @@ import (
 	"text/template"
 	"time"
 
+	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/image"
 	"example.com/go-docker/day4-lifecycle/lifecycle"
+	"example.com/go-docker/day4-lifecycle/snapshot"
 	"example.com/go-docker/day4-lifecycle/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	urfave "github.com/urfave/cli/v2"
@@ -33,7 +35,7 @@ var inspectCommand = &urfave.Command{
 		if err != nil {
 			return fmt.Errorf("invalid --format %q: %w", ctx.String("format"), err)
 		}
-		s, err := store.Open(ctx.String("root"))
+		s, err := openStore(ctx)
 		if err != nil {
 			return err
 		}
@@ -70,7 +72,7 @@ func inspectAny(s *store.Store, ref, kind string) (any, error) {
 		if err == nil {
 			return inspectContainer(c)
 		}
-		if kind == "container" || !errors.Is(err, store.ErrNoContainer) {
+		if kind == "container" || !errors.Is(err, containers.ErrNone) {
 			return nil, err
 		}
 	}
@@ -115,7 +117,7 @@ type rootFS struct {
 }
 
 func inspect(s *store.Store, img *store.Image) (*inspected, error) {
-	size, err := s.Size(img)
+	size, err := snapshot.Size(s, img)
 	if err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ import (
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/lifecycle"
-	"example.com/go-docker/day4-lifecycle/store"
 )
 
 // lifecycleCommands are the commands about containers; the larger ones are in
@@ -41,7 +41,7 @@ func failed(err error) error {
 
 // find opens the store and finds one container.
 func find(ctx *urfave.Context, ref string) (*lifecycle.Container, error) {
-	s, err := store.Open(ctx.String("root"))
+	s, err := openStore(ctx)
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -177,7 +177,7 @@ var restartCommand = &urfave.Command{
 		}
 		signals := container.CatchSignals()
 		return each(ctx, func(c *lifecycle.Container) error {
-			if c.State.AutoRemove {
+			if c.AutoRemove {
 				return fmt.Errorf("cannot restart container %s: it was started with --rm, and is gone when it stops", c.ID)
 			}
 			if err := stop(c); err != nil {
@@ -235,13 +235,13 @@ var rmCommand = &urfave.Command{
 		if !force {
 			return each(ctx, func(c *lifecycle.Container) error { return c.Remove(false) })
 		}
-		s, err := store.Open(ctx.String("root"))
+		s, err := openStore(ctx)
 		if err != nil {
 			return failed(err)
 		}
 		var there []string
 		for _, ref := range ctx.Args().Slice() {
-			if _, err := lifecycle.Find(s, ref); errors.Is(err, store.ErrNoContainer) {
+			if _, err := lifecycle.Find(s, ref); errors.Is(err, containers.ErrNone) {
 				continue
 			}
 			there = append(there, ref)
@@ -265,7 +265,7 @@ var pruneCommand = &urfave.Command{
 				return nil
 			}
 		}
-		s, err := store.Open(ctx.String("root"))
+		s, err := openStore(ctx)
 		if err != nil {
 			return failed(err)
 		}
@@ -307,19 +307,15 @@ var renameCommand = &urfave.Command{
 			return err
 		}
 		name := ctx.Args().Get(1)
-		if !store.ValidName(name) {
-			return failed(errInvalidName("name", name))
+		if err := containers.CheckName(name); err != nil {
+			return failed(fmt.Errorf("invalid name %q: %w", name, err))
 		}
-		s, err := store.Open(ctx.String("root"))
+		s, err := openStore(ctx)
 		if err != nil {
 			return failed(err)
 		}
-		return failed(s.Rename(c.Container, name))
+		return failed(containers.Rename(s, c.Container, name))
 	},
-}
-
-func errInvalidName(what, name string) error {
-	return fmt.Errorf("invalid %s %q: want two or more of a-z A-Z 0-9 _ . -, the first a letter or digit", what, name)
 }
 
 var topCommand = &urfave.Command{

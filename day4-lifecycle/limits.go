@@ -24,13 +24,13 @@ const (
 func memoryFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "memory limit, like `100m`"},
-		&urfave.StringFlag{Name: "memory-swap", Usage: "limit of memory and swap together, `200m`; -1: any amount of swap (default: no swap)"},
+		&urfave.StringFlag{Name: "memory-swap", Usage: "memory and swap together, `200m`; -1: any (default: no swap)"},
 	}
 }
 
 func limitFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.StringFlag{Name: "memory-reservation", Usage: "memory to come back to when the machine runs short, like `50m`"},
+		&urfave.StringFlag{Name: "memory-reservation", Usage: "memory to come back to when there is little, like `50m`"},
 		&urfave.StringFlag{Name: "cpus", Usage: "CPU time, as a `NUMBER` of CPUs like 0.5"},
 		&urfave.StringFlag{Name: "cpu-shares", Aliases: []string{"c", "cpushare"}, Usage: "`WEIGHT` against other containers, 2 to 262144"},
 		&urfave.StringFlag{Name: "cpuset-cpus", Aliases: []string{"cpuset"}, Usage: "CPUs to run on, a `LIST` like 0-2,4"},

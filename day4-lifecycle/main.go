@@ -56,7 +56,7 @@ func newApp() *urfave.App {
 		Name:  "day4-lifecycle",
 		Usage: "containers that outlive the command that started them",
 		Flags: append(demoFlags(),
-			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of images and containers"},
+			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
 			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
 		Before:   begin,
 		Action:   demo,

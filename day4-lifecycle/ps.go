@@ -20,7 +20,6 @@ import (
 	"example.com/go-docker/day4-lifecycle/cli"
 	"example.com/go-docker/day4-lifecycle/lifecycle"
 	"example.com/go-docker/day4-lifecycle/state"
-	"example.com/go-docker/day4-lifecycle/store"
 )
 
 var psCommand = &urfave.Command{
@@ -47,7 +46,7 @@ var psCommand = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		s, err := store.Open(ctx.String("root"))
+		s, err := openStore(ctx)
 		if err != nil {
 			return failed(err)
 		}

@@ -18,7 +18,7 @@ var pullCommand = &urfave.Command{
 	Usage:     "get an image from a registry",
 	ArgsUsage: "NAME[:TAG|@DIGEST]",
 	Flags: []urfave.Flag{
-		&urfave.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image (default: this machine's)"},
+		platformFlag("of the image"),
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no progress", DisableDefaultText: true},
 		insecureFlag(),
 	},
@@ -26,7 +26,7 @@ var pullCommand = &urfave.Command{
 		if ctx.NArg() != 1 {
 			return errors.New("pull requires one image name: see pull --help")
 		}
-		s, err := store.Open(ctx.String("root"))
+		s, err := openStore(ctx)
 		if err != nil {
 			return err
 		}
@@ -34,14 +34,7 @@ var pullCommand = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		p := &registry.Pull{Store: s, Ref: ref, Platform: image.HostPlatform()}
-		if ctx.IsSet("platform") {
-			if p.Platform, err = image.ParsePlatform(ctx.String("platform")); err != nil {
-				return fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
-			}
-			p.Strict = true
-		}
-		if err := runPull(p, ctx.StringSlice("insecure-registry"), ctx.Bool("quiet")); err != nil {
+		if err := pull(ctx, s, ref); err != nil {
 			return err
 		}
 		fmt.Println(ref)
@@ -53,30 +46,35 @@ func insecureFlag() urfave.Flag {
 	return &urfave.StringSliceFlag{Name: "insecure-registry", EnvVars: []string{"GO_DOCKER_INSECURE_REGISTRY"}, Usage: "`HOST[:PORT]` that may speak plain http"}
 }
 
-// command pulls and says on standard error how it goes.
-func runPull(p *registry.Pull, insecure []string, quiet bool) error {
-	if os.Geteuid() != 0 {
-		return errNotRoot
+// pull pulls and says on standard error how it goes.
+func pull(ctx *urfave.Context, s *store.Store, ref image.Reference) error {
+	if err := requireRoot(); err != nil {
+		return err
 	}
-	return interruptible(func(ctx context.Context) error {
-		p.Progress = registry.NewProgress(os.Stderr, quiet)
-		got, err := p.Run(ctx, insecure)
-		p.Progress.Close()
+	platform, err := platformFrom(ctx)
+	if err != nil {
+		return err
+	}
+	options := registry.Options{Platform: platform, Insecure: ctx.StringSlice("insecure-registry")}
+	if !ctx.Bool("quiet") {
+		options.Progress = os.Stderr
+	}
+	name := image.Familiar(ref.String())
+	return interruptible(func(until context.Context) error {
+		got, err := registry.Pull(until, s, ref, options)
 		if err != nil {
-			return fmt.Errorf("pull %s: %w", image.Familiar(p.Ref.String()), err)
+			return fmt.Errorf("pull %s: %w", name, err)
 		}
 		status := "Image is up to date for"
 		if got.IsNew {
 			status = "Downloaded newer image for"
 		}
-		if !quiet {
-			fmt.Fprintf(os.Stderr, "Digest: %s\nStatus: %s %s\n", got.Digest, status, image.Familiar(p.Ref.String()))
+		if !ctx.Bool("quiet") {
+			fmt.Fprintf(os.Stderr, "Digest: %s\nStatus: %s %s\n", got.Digest, status, name)
 		}
 		return nil
 	})
 }
-
-var errNotRoot = errors.New("a layer's files have owners and devices that only root can make: run as root")
 
 // resolveOrPull is for run: what is not in the store comes from the registry.
 func resolveOrPull(ctx *urfave.Context, s *store.Store, name string) (*store.Image, error) {
@@ -89,8 +87,7 @@ func resolveOrPull(ctx *urfave.Context, s *store.Store, name string) (*store.Ima
 		return nil, err
 	}
 	logrus.Infof("image %s is not in the store: pulling it", name)
-	p := &registry.Pull{Store: s, Ref: ref, Platform: image.HostPlatform()}
-	if err := runPull(p, ctx.StringSlice("insecure-registry"), false); err != nil {
+	if err := pull(ctx, s, ref); err != nil {
 		return nil, err
 	}
 	return s.Resolve(name)

@@ -70,7 +70,7 @@ func containerFlags() []urfave.Flag {
 		&urfave.BoolFlag{Name: "rm", Usage: "remove the container when it has ended", DisableDefaultText: true},
 		&urfave.BoolFlag{Name: "read-only", Usage: "mount the root read-only", DisableDefaultText: true},
 		&urfave.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "mount `SOURCE:TARGET[:ro]`"},
-		&urfave.BoolFlag{Name: "init", Value: true, Usage: "PID 1 forwards signals and reaps; --init=false: PID 1 is the command"},
+		&urfave.BoolFlag{Name: "init", Value: true, Usage: "an init is PID 1; --init=false: the command"},
 	}
 }
 

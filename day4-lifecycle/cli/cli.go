@@ -20,7 +20,22 @@ import (
 // container.StatusError, 125 for all other errors. It prints what went wrong.
 func Run(app *urfave.App, args []string) int {
 	logrus.SetFormatter(plainFormatter{})
+	urfave.FlagStringer = flagInHelp
 	return exitStatus(dockerLike(app).Run(args))
+}
+
+var inFull = urfave.FlagStringer
+
+// flagInHelp is a flag's line in the help, which has 100 columns: "--env, -e
+// LIST" where the library says "--env LIST, -e LIST [ --env LIST, -e LIST ]".
+func flagInHelp(f urfave.Flag) string {
+	names, usage, _ := strings.Cut(inFull(f), "\t")
+	names, _, _ = strings.Cut(names, " [ ")
+	if first, _, _ := strings.Cut(names, ", "); strings.Contains(first, " ") {
+		_, value, _ := strings.Cut(first, " ")
+		names = strings.ReplaceAll(names, " "+value+", ", ", ")
+	}
+	return names + "\t" + usage
 }
 
 // dockerLike makes a usage error one line, and an unknown command an error.

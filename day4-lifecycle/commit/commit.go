@@ -11,15 +11,15 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // Commit adds the container's upper directory to its image.
-func Commit(ctx context.Context, s *store.Store, c *store.Container, base *store.Image, name string, config func(*v1.ConfigFile)) (*store.Image, error) {
-	return AddLayer(ctx, s, base, func(w io.Writer) error {
-		return PackLayer(w, filepath.Join(c.Dir, "upper"))
-	}, func(file *v1.ConfigFile) {
+func Commit(ctx context.Context, s *store.Store, c *containers.Container, base *store.Image, name string, config func(*v1.ConfigFile)) (*store.Image, error) {
+	pack := func(w io.Writer) error { return packLayer(w, filepath.Join(c.Dir, "upper")) }
+	return Image(ctx, s, base, pack, func(file *v1.ConfigFile) {
 		file.History[len(file.History)-1].CreatedBy = strings.Join(c.Args, " ")
 		config(file)
 	}, name)

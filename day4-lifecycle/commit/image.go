@@ -12,18 +12,18 @@ import (
 
 	"example.com/go-docker/day4-lifecycle/image"
 	"example.com/go-docker/day4-lifecycle/interrupt"
+	"example.com/go-docker/day4-lifecycle/snapshot"
 	"example.com/go-docker/day4-lifecycle/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
 )
 
-// AddLayer makes an image of a base image (nil: of nothing) and one more layer,
-// whose tar change writes. What config changes in the configuration is part of
+// Image makes an image of a base image (nil: of nothing) and one more layer,
+// whose tar write writes. What config changes in the configuration is part of
 // the new image; the last history entry is the new layer's. The name may be "".
-func AddLayer(ctx context.Context, s *store.Store, base *store.Image, change func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *store.Image, err error) {
-	name, err = image.FullTag(name)
-	if err != nil {
+func Image(ctx context.Context, s *store.Store, base *store.Image, write func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *store.Image, err error) {
+	if name, err = image.FullTag(name); err != nil {
 		return nil, err
 	}
 	j, err := s.BeginAdding(ctx)
@@ -31,7 +31,7 @@ func AddLayer(ctx context.Context, s *store.Store, base *store.Image, change fun
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, j.End()) }()
-	layer, diffID, err := packBlob(ctx, s, j, change)
+	layer, diffID, err := packBlob(ctx, s, j, write)
 	if err != nil {
 		return nil, err
 	}
@@ -41,50 +41,47 @@ func AddLayer(ctx context.Context, s *store.Store, base *store.Image, change fun
 			return nil, fmt.Errorf("layer %s of the base image is gone", blob.Digest)
 		}
 	}
+	m.Layers = append(m.Layers, layer)
 	c.Created = v1.Time{Time: time.Now().UTC()}
 	c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, diffID)
 	c.History = append(c.History, v1.History{Created: c.Created})
 	config(c)
-	text, err := json.Marshal(c)
+	u, err := snapshot.NewUnpacker(s)
 	if err != nil {
 		return nil, err
 	}
-	if m.Config, err = s.WriteBlob(j, text); err != nil {
+	if err := u.Image(ctx, m, c); err != nil {
 		return nil, err
 	}
-	m.Config.MediaType = types.OCIConfigJSON
-	m.Layers = append(m.Layers, layer)
-	if err := s.UnpackImage(ctx, m, c); err != nil {
-		return nil, err
-	}
-	if text, err = json.Marshal(m); err != nil {
-		return nil, err
-	}
-	manifest, err := s.WriteBlob(j, text)
+	configText, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
-	manifest.MediaType, manifest.Platform = m.MediaType, c.Platform()
-	if _, err := s.Publish(manifest, name, v1.Hash{}); err != nil {
+	m.Config = v1.Descriptor{MediaType: types.OCIConfigJSON, Digest: image.SHA256(configText), Size: int64(len(configText))}
+	manifest, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Publish(j, manifest, configText, name, v1.Hash{}); err != nil {
 		return nil, err
 	}
 	return s.Resolve(m.Config.Digest.String())
 }
 
-// packBlob takes in the tar that change writes, as a gzip blob.
-func packBlob(ctx context.Context, s *store.Store, j *store.Job, change func(io.Writer) error) (layer v1.Descriptor, diffID v1.Hash, err error) {
+// packBlob takes in the tar that write writes, as a gzip blob.
+func packBlob(ctx context.Context, s *store.Store, j *store.Job, write func(io.Writer) error) (layer v1.Descriptor, diffID v1.Hash, err error) {
 	file, err := os.Create(j.Path("blob"))
 	if err != nil {
 		return layer, diffID, err
 	}
-	defer file.Close()
+	defer func() { err = errors.Join(err, file.Close()) }()
 	blob := image.NewDigester(file)
 	compressed, err := gzip.NewWriterLevel(blob, gzip.BestSpeed)
 	if err != nil {
 		return layer, diffID, err
 	}
 	tar := image.NewDigester(interrupt.Writer(ctx, compressed))
-	if err := change(tar); err != nil {
+	if err := write(tar); err != nil {
 		return layer, diffID, err
 	}
 	if err := compressed.Close(); err != nil {

@@ -17,11 +17,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PackLayer writes what a container has changed, the upper directory of its
+// packLayer writes what a container has changed, the upper directory of its
 // overlay, as the tar of a layer. The same directory always gives the same
 // bytes, and so the same digest: names are sorted, and the times of access and
 // of inode changes are left out.
-func PackLayer(w io.Writer, upper string) error { return pack(w, upper, true) }
+func packLayer(w io.Writer, upper string) error { return pack(w, upper, true) }
 
 // PackTree writes a plain directory as a layer that stands on nothing.
 func PackTree(w io.Writer, dir string) error { return pack(w, dir, false) }
@@ -160,17 +160,25 @@ func (p *packer) content(hdr *tar.Header, fd int, st *unix.Stat_t) error {
 		}
 		hdr.Devmajor, hdr.Devminor = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev))
 	}
-	if err := p.tar.WriteHeader(hdr); err != nil || hdr.Size == 0 {
-		return err
+	if hdr.Size == 0 {
+		return p.tar.WriteHeader(hdr)
 	}
 	file, err := os.Open(inroot.FdPath(fd))
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	_, err = io.CopyN(p.tar, file, hdr.Size)
-	if err == io.EOF {
-		return errors.New("it became shorter while it was read: stop the container first")
+	return AddEntry(p.tar, hdr, io.LimitReader(file, hdr.Size))
+}
+
+// AddEntry writes an entry and its content, of which it reads all there is.
+func AddEntry(w *tar.Writer, hdr *tar.Header, content io.Reader) error {
+	if err := w.WriteHeader(hdr); err != nil {
+		return err
+	}
+	n, err := io.Copy(w, content)
+	if err == nil && n < hdr.Size {
+		err = errors.New("it became shorter while it was read: stop the container first")
 	}
 	return err
 }

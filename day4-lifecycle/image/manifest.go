@@ -21,6 +21,18 @@ const DockerLayerZstd types.MediaType = "application/vnd.docker.image.rootfs.dif
 // are held in memory, and come from outside.
 const MaxDocument = 4 << 20
 
+// Where an index has the name of an image: skopeo and podman read the first,
+// containerd the second.
+const (
+	AnnotationName       = "org.opencontainers.image.ref.name"
+	AnnotationContainerd = "io.containerd.image.name"
+)
+
+// NameAnnotations say an image's full name.
+func NameAnnotations(name string) map[string]string {
+	return map[string]string{AnnotationName: name, AnnotationContainerd: name}
+}
+
 // maxLayers is overlayfs's own limit (OVL_MAX_STACK in fs/overlayfs/params.c).
 const maxLayers = 500
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -30,13 +31,21 @@ const (
 )
 
 // The grammar of the OCI distribution specification ("Pulling manifests"), and
-// for the domain, which it does not have, Docker's.
-const (
-	domainGrammar = `^(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(?::[0-9]+)?$|^\[[a-fA-F0-9:]+\](?::[0-9]+)?$`
-	pathGrammar   = `^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`
-	tagGrammar    = `^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`
-	maxPath       = 255
+// for the domain, which it does not have, Docker's. It is compiled when a name
+// is first read: most commands get by without.
+var (
+	domainGrammar = grammar(`(LABEL(\.LABEL)*|\[[a-fA-F0-9:]+\])(:[0-9]+)?`)
+	pathGrammar   = grammar(`PART(/PART)*`)
+	tagGrammar    = grammar(`[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`)
 )
+
+func grammar(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp {
+		text = strings.ReplaceAll(text, "LABEL", `[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?`)
+		text = strings.ReplaceAll(text, "PART", `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`)
+		return regexp.MustCompile("^(" + text + ")$")
+	})
+}
 
 // ParseReference reads a name as a user types it: [DOMAIN/]PATH[:TAG][@DIGEST].
 func ParseReference(text string) (Reference, error) {
@@ -57,7 +66,7 @@ func splitReference(text string) (r Reference, err error) {
 	r.Domain, r.Path = splitDomain(name)
 	if i := strings.LastIndex(r.Path, ":"); i >= 0 {
 		r.Path, r.Tag = r.Path[:i], r.Path[i+1:]
-		if !Matches(tagGrammar, r.Tag) {
+		if !tagGrammar().MatchString(r.Tag) {
 			return r, fmt.Errorf("%q is not a tag", r.Tag)
 		}
 	}
@@ -65,13 +74,13 @@ func splitReference(text string) (r Reference, err error) {
 		r.Path = officialPath + r.Path
 	}
 	switch {
-	case !Matches(domainGrammar, r.Domain):
+	case !domainGrammar().MatchString(r.Domain):
 		return r, fmt.Errorf("%q is not a registry", r.Domain)
 	case strings.ToLower(r.Path) != r.Path:
 		return r, errors.New("a repository name must be lowercase")
-	case !Matches(pathGrammar, r.Path) || len(r.Domain)+1+len(r.Path) > maxPath:
+	case !pathGrammar().MatchString(r.Path) || len(r.Domain)+1+len(r.Path) > 255:
 		return r, fmt.Errorf("%q is not a repository", strings.TrimPrefix(r.Path, officialPath))
-	case Matches(`^[a-f0-9]{64}$`, text):
+	case len(text) == 64 && strings.Trim(text, "0123456789abcdef") == "":
 		return r, errors.New("it would be taken for an image ID")
 	}
 	switch {
@@ -96,9 +105,6 @@ func splitDomain(name string) (domain, path string) {
 	}
 	return first, rest
 }
-
-// Matches compiles at every use: most runs of this program never get here.
-func Matches(grammar, s string) bool { return regexp.MustCompile(grammar).MatchString(s) }
 
 func (r Reference) Repository() string { return r.Domain + "/" + r.Path }
 

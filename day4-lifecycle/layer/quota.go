@@ -13,6 +13,10 @@ type Quota struct {
 	Bytes, Entries int64
 }
 
+// NewQuota is what one image may unpack to: 64 GiB and four million files. A few
+// megabytes of gzip can hold terabytes of zeros.
+func NewQuota() *Quota { return &Quota{Bytes: 64 << 30, Entries: 4 << 20} }
+
 var (
 	errTooManyBytes   = errors.New("the image unpacks to more bytes than is allowed")
 	errTooManyEntries = errors.New("the image has more files than is allowed")

@@ -25,6 +25,7 @@ import (
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/shim"
 	"example.com/go-docker/day4-lifecycle/state"
@@ -34,7 +35,7 @@ import (
 
 // A Container is one that exists, and how it is.
 type Container struct {
-	*store.Container
+	*containers.Container
 	State *state.State
 }
 
@@ -51,10 +52,7 @@ func List(s *store.Store) ([]*Container, error) {
 	if err := cgroup.Sweep(); err != nil {
 		return nil, err
 	}
-	dirs, leftovers, err := s.Containers()
-	if err == nil && len(leftovers) > 0 {
-		err = s.SweepContainers()
-	}
+	dirs, err := containers.Sweep(s)
 	if err != nil {
 		return nil, err
 	}
@@ -74,23 +72,18 @@ func List(s *store.Store) ([]*Container, error) {
 	return all, nil
 }
 
-// look finds out how a container is; nil if it is gone, or goes now.
-func look(dir *store.Container) (*Container, error) {
+// look finds out how a container is; nil if it is gone, or only being made.
+func look(dir *containers.Container) (*Container, error) {
 	now, err := state.Read(dir.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Stat(filepath.Join(dir.Dir, "container.json")); err != nil {
+		if _, err := os.Stat(filepath.Join(dir.Dir, "container.json")); err != nil || dir.AutoRemove {
 			return nil, nil
 		}
 		// A container of day 3, whose store this may be.
 		return &Container{dir, &state.State{Status: state.Exited, Error: "it was not made by this program"}}, nil
 	case err != nil:
 		return nil, fmt.Errorf("container %s: %w", dir.ID, err)
-	case now.AutoRemove && now.Status == state.Exited: // its shim was killed
-		if err := dir.TryLock(); err == nil {
-			return nil, dir.Remove()
-		}
-		return nil, nil // the shim is about to remove it
 	}
 	return &Container{dir, now}, nil
 }
@@ -100,13 +93,18 @@ func Find(s *store.Store, ref string) (*Container, error) {
 	if err := cgroup.Sweep(); err != nil {
 		return nil, err
 	}
-	dir, err := s.FindContainer(ref)
+	dir, err := containers.Find(s, ref)
 	if err != nil {
 		return nil, err
 	}
 	c, err := look(dir)
+	if err == nil && c != nil && dir.AutoRemove && !c.State.Live() { // its shim was killed, or is about to remove it
+		if err = dir.Remove(); err == nil || errors.Is(err, containers.ErrRunning) {
+			c, err = nil, nil
+		}
+	}
 	if c == nil && err == nil {
-		err = fmt.Errorf("no such container: %q: it has just been removed", ref)
+		err = fmt.Errorf("%w: %q: it has just been removed", containers.ErrNone, ref)
 	}
 	return c, err
 }
@@ -139,7 +137,7 @@ func (c *Container) lock() (held *os.File, err error) {
 		return false, nil // a shim at its very end, or a command that looks
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("no such container: %s has just been removed", c.ID)
+		err = fmt.Errorf("%w: %s has just been removed", containers.ErrNone, c.ID)
 	}
 	return held, err
 }
@@ -155,14 +153,22 @@ func (c *Container) Start(attach bool, signals *container.Signals) (conn *wire.C
 	if err != nil {
 		return nil, false, err
 	}
-	conn, err = Launch(c.Dir, held, attach, signals)
+	config, err := state.ReadConfig(c.Dir)
+	if err != nil {
+		return nil, false, errors.Join(err, held.Close())
+	}
+	conn, err = Launch(c.Container, config.AutoRemove, held, attach, signals)
 	return conn, err == nil, err
 }
 
 // Launch starts a container whose lock the caller has; the lock is gone in any
-// case. Signals that come meanwhile are for the container.
-func Launch(dir string, held *os.File, attach bool, signals *container.Signals) (*wire.Conn, error) {
-	conn, process, err := shim.Spawn(dir, held, attach)
+// case. Signals that come meanwhile are for the container. With autoRemove it
+// goes when it has run.
+func Launch(dir *containers.Container, autoRemove bool, held *os.File, attach bool, signals *container.Signals) (*wire.Conn, error) {
+	if err := dir.SetAutoRemove(autoRemove); err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	conn, process, err := shim.Spawn(dir.Dir, held, attach)
 	if err := errors.Join(err, held.Close()); err != nil {
 		return nil, err
 	}
@@ -261,7 +267,7 @@ func (c *Container) Remove(force bool) error {
 		}
 	}
 	if err != nil {
-		if force && strings.Contains(err.Error(), "has just been removed") {
+		if force && errors.Is(err, containers.ErrNone) {
 			return nil
 		}
 		return err
@@ -269,7 +275,8 @@ func (c *Container) Remove(force bool) error {
 	if _, err := state.Settle(c.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, held.Close())
 	}
-	return errors.Join(c.Container.Remove(), held.Close())
+	c.TakeOver(held)
+	return c.Container.Remove()
 }
 
 // end ends a container by all means, and returns its lock. A shim that does

@@ -127,3 +127,15 @@ func flock(file *os.File, how int) error {
 	}
 	return nil
 }
+
+// RemoveLeftover removes the directory at path if its owner is dead.
+func RemoveLeftover(path string) error {
+	file, err := Try(path)
+	if errors.Is(err, ErrHeld) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(path), file.Close())
+}

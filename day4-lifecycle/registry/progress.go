@@ -2,7 +2,6 @@ package registry
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -15,114 +14,86 @@ import (
 	"github.com/moby/term"
 )
 
-// progress says which layers of a pull are done, a line for each. On a terminal
-// there is a bar below for each that is on its way, redrawn in place.
+// progress prints a line for each layer that is done. On a terminal there is
+// one more below, redrawn in place, about those that are on their way.
 type progress struct {
-	out      io.Writer
-	terminal *os.File // nil: no bars
-	stop     chan struct{}
-	stopped  chan struct{}
+	out      *os.File // nil: say nothing
+	terminal bool
 
 	mu     sync.Mutex // of all below
-	active []*bar
-	drawn  int // bars on the screen
+	active []*layerProgress
+	drawn  time.Time
 }
 
-// A bar is one layer on its way.
-type bar struct {
+type layerProgress struct {
 	progress *progress
 	name     string
 	now, all int64 // bytes
 }
 
-const redraw = 100 * time.Millisecond
+const (
+	redraw    = 100 * time.Millisecond
+	eraseLine = "\r\x1b[K"
+)
 
-func NewProgress(out *os.File, quiet bool) *progress {
-	p := &progress{out: out, stop: make(chan struct{}), stopped: make(chan struct{})}
-	switch {
-	case quiet:
-		p.out = io.Discard
-	case term.IsTerminal(out.Fd()):
-		p.terminal = out
-	}
-	go p.run()
-	return p
+func newProgress(out *os.File) *progress {
+	return &progress{out: out, terminal: out != nil && term.IsTerminal(out.Fd())}
 }
 
-func (p *progress) run() {
-	defer close(p.stopped)
-	ticker := time.NewTicker(redraw)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			p.mu.Lock()
-			p.erase()
-			p.draw()
-			p.mu.Unlock()
-		case <-p.stop:
-			p.erase()
-			return
-		}
-	}
-}
-
-// Close leaves only the lines of the layers that are done.
-func (p *progress) Close() {
-	close(p.stop)
-	<-p.stopped
-}
-
-func (p *progress) start(digest v1.Hash, size int64) *bar {
-	b := &bar{progress: p, name: image.ShortID(digest.String()), all: size}
+func (p *progress) start(blob v1.Descriptor) *layerProgress {
+	l := &layerProgress{progress: p, name: image.ShortID(blob.Digest.String()), all: blob.Size}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.active = append(p.active, b)
-	return b
+	p.active = append(p.active, l)
+	return l
 }
 
-// Write counts: a bar is fed by an io.TeeReader.
-func (b *bar) Write(data []byte) (int, error) {
-	b.progress.mu.Lock()
-	defer b.progress.mu.Unlock()
-	b.now += int64(len(data))
+// restart is for a download that begins again.
+func (l *layerProgress) restart() {
+	l.progress.mu.Lock()
+	defer l.progress.mu.Unlock()
+	l.now = 0
+}
+
+// Write counts what an io.TeeReader feeds it.
+func (l *layerProgress) Write(data []byte) (int, error) {
+	p := l.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.now += int64(len(data))
+	if p.terminal && time.Since(p.drawn) > redraw {
+		p.draw()
+	}
 	return len(data), nil
 }
 
-func (b *bar) done(how string) {
-	p := b.progress
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.active = slices.DeleteFunc(p.active, func(other *bar) bool { return other == b })
-	p.erase()
-	fmt.Fprintf(p.out, "%s: %s (%s)\n", b.name, how, units.HumanSize(float64(b.all)))
-	p.draw()
-}
-
-func (p *progress) erase() {
-	if p.drawn > 0 {
-		fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", p.drawn) // back up and clear
-	}
-	p.drawn = 0
-}
-
 func (p *progress) draw() {
-	if p.terminal == nil {
-		return
+	p.drawn = time.Now()
+	var parts []string
+	for _, l := range p.active {
+		parts = append(parts, fmt.Sprintf("%s: %s/%s", l.name, units.HumanSize(float64(l.now)), units.HumanSize(float64(l.all))))
 	}
 	columns := 80
-	if size, err := term.GetWinsize(p.terminal.Fd()); err == nil && size.Width > 0 {
+	if size, err := term.GetWinsize(p.out.Fd()); err == nil && size.Width > 0 {
 		columns = int(size.Width)
 	}
-	for _, b := range p.active {
-		fmt.Fprintf(p.out, "%.*s\n", columns-1, b) // a line that wraps would count as two
-	}
-	p.drawn = len(p.active)
+	fmt.Fprintf(p.out, "%s%.*s", eraseLine, columns-1, strings.Join(parts, "  ")) // a longer line would wrap
 }
 
-func (b *bar) String() string {
-	const width = 30
-	done := int(b.now * width / max(b.all, 1))
-	return fmt.Sprintf("%s: [%-*s] %s/%s", b.name, width, strings.Repeat("=", done),
-		units.HumanSize(float64(b.now)), units.HumanSize(float64(b.all)))
+func (l *layerProgress) done(how string) {
+	p := l.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.active = slices.DeleteFunc(p.active, func(other *layerProgress) bool { return other == l })
+	p.erase()
+	if p.out != nil {
+		fmt.Fprintf(p.out, "%s: %s (%s)\n", l.name, how, units.HumanSize(float64(l.all)))
+	}
+}
+
+// erase leaves only the lines of the layers that are done.
+func (p *progress) erase() {
+	if p.terminal {
+		fmt.Fprint(p.out, eraseLine)
+	}
 }

@@ -8,47 +8,53 @@ import (
 	"os"
 
 	"example.com/go-docker/day4-lifecycle/image"
-	"example.com/go-docker/day4-lifecycle/layer"
+	"example.com/go-docker/day4-lifecycle/snapshot"
 	"example.com/go-docker/day4-lifecycle/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 )
 
-// A Pull is one image on its way from a registry into the store.
-type Pull struct {
-	Store    *store.Store
-	Ref      image.Reference
-	Platform v1.Platform
-	Strict   bool // the platform was asked for, not assumed
-	registry *registry
-	Progress *progress
-	quota    *layer.Quota
-	known    store.Known
+// Options say what to pull, and how.
+type Options struct {
+	Platform v1.Platform // zero: this machine's
+	Insecure []string    // hosts that may speak plain HTTP
+	Progress *os.File    // where to say how it goes; nil: nowhere
 }
 
-// pulled is what came of it.
-type pulled struct {
-	Digest v1.Hash // the registry's name for it
-	IsNew  bool
+// A Result is what came of a pull.
+type Result struct {
+	Digest v1.Hash // the registry's name for the image
+	IsNew  bool    // the name meant another image before, or none
 }
 
-// Run fetches the image and gives it its name. Whatever happens before that,
+// A pull is one image on its way from a registry into the store.
+type pull struct {
+	store    *store.Store
+	ref      image.Reference
+	options  Options
+	client   *client
+	progress *progress
+	unpacker *snapshot.Unpacker
+}
+
+// Pull fetches an image and gives it its name. Whatever happens before that,
 // the store has the same images as before; but layers that are complete stay
 // until the next rmi, and a second try does not fetch them again.
-func (p *Pull) Run(ctx context.Context, insecure []string) (got pulled, err error) {
-	adding, err := p.Store.BeginAdding(ctx)
+func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Options) (got Result, err error) {
+	j, err := s.BeginAdding(ctx)
 	if err != nil {
 		return got, err
 	}
-	defer func() { err = errors.Join(err, adding.End()) }()
-	if p.registry, err = openRegistry(ctx, p.Ref, insecure); err != nil {
-		return got, err
+	defer func() { err = errors.Join(err, j.End()) }()
+	p := &pull{store: s, ref: ref, options: options, progress: newProgress(options.Progress)}
+	if p.client, err = open(ctx, ref, options.Insecure); err != nil {
+		return got, explain(ref, err)
 	}
-	text, digest, err := p.manifest(ctx)
+	manifest, digest, err := p.manifest(ctx)
 	if err != nil {
 		return got, err
 	}
-	m, err := image.ParseManifest(text)
+	m, err := image.ParseManifest(manifest)
 	if err != nil {
 		return got, err
 	}
@@ -66,49 +72,45 @@ func (p *Pull) Run(ctx context.Context, insecure []string) (got pulled, err erro
 	if err := p.layers(ctx, m, config); err != nil {
 		return got, err
 	}
-	if _, err := p.Store.WriteBlob(adding, configText); err != nil {
-		return got, err
+	isNew, err := s.Publish(j, manifest, configText, ref.String(), digest)
+	return Result{digest, isNew}, err
+}
+
+func (p *pull) platform() v1.Platform {
+	if p.options.Platform.OS == "" {
+		return image.HostPlatform()
 	}
-	manifest, err := p.Store.WriteBlob(adding, text)
-	if err != nil {
-		return got, err
-	}
-	manifest.MediaType, manifest.Platform = image.MediaTypeOf(m), config.Platform()
-	got.Digest = digest
-	got.IsNew, err = p.Store.Publish(manifest, p.Ref.String(), digest)
-	return got, err
+	return p.options.Platform
 }
 
 // manifest returns the manifest for our platform, and the digest of what the
 // name stands for: of that manifest, or of an index it was chosen from.
-func (p *Pull) manifest(ctx context.Context) (text []byte, digest v1.Hash, err error) {
-	id := p.Ref.Tag
+func (p *pull) manifest(ctx context.Context) (text []byte, digest v1.Hash, err error) {
+	id := p.ref.Tag
 	if id == "" {
-		id = p.Ref.Digest.String()
+		id = p.ref.Digest.String()
 	}
-	text, kind, err := p.registry.manifest(ctx, id)
+	text, kind, err := p.client.manifest(ctx, id)
 	if err != nil {
-		return nil, digest, explainRegistry(p.Ref, err)
+		return nil, digest, explain(p.ref, err)
 	}
-	digest = image.SHA256(text)
-	if p.Ref.Tag == "" && digest != p.Ref.Digest {
-		return nil, digest, p.somethingElse(p.Ref.Digest, digest)
+	if digest = image.SHA256(text); p.ref.Tag == "" && digest != p.ref.Digest {
+		return nil, digest, p.somethingElse(p.ref.Digest, digest)
 	}
-	index, err := image.IsIndex(text, kind)
-	if err != nil || !index {
+	isIndex, err := image.IsIndex(text, kind)
+	if err != nil || !isIndex {
 		return text, digest, err
 	}
-	list, err := image.ParseIndex(text)
+	index, err := image.ParseIndex(text)
 	if err != nil {
 		return nil, digest, err
 	}
-	chosen, err := image.Choose(list, p.Platform)
+	chosen, err := image.Choose(index, p.platform())
 	if err != nil {
 		return nil, digest, err
 	}
-	text, _, err = p.registry.manifest(ctx, chosen.Digest.String())
-	if err != nil {
-		return nil, digest, explainRegistry(p.Ref, err)
+	if text, _, err = p.client.manifest(ctx, chosen.Digest.String()); err != nil {
+		return nil, digest, explain(p.ref, err)
 	}
 	if sum := image.SHA256(text); sum != chosen.Digest {
 		return nil, digest, p.somethingElse(chosen.Digest, sum)
@@ -116,80 +118,92 @@ func (p *Pull) manifest(ctx context.Context) (text []byte, digest v1.Hash, err e
 	return text, digest, nil
 }
 
-func (p *Pull) somethingElse(want, got v1.Hash) error {
-	return fmt.Errorf("%s was asked for manifest %s and sent something else, with the digest %s", p.registry.host, want, got)
+func (p *pull) somethingElse(want, got v1.Hash) error {
+	return fmt.Errorf("%s was asked for manifest %s and sent something else, with the digest %s", p.client.host, want, got)
 }
 
-func (p *Pull) config(ctx context.Context, blob v1.Descriptor) ([]byte, error) {
+func (p *pull) config(ctx context.Context, blob v1.Descriptor) (text []byte, err error) {
 	if blob.Size > image.MaxDocument {
 		return nil, fmt.Errorf("the image's configuration is longer than %d bytes", image.MaxDocument)
 	}
-	body := p.registry.blob(ctx, blob)
-	defer body.Close()
-	return io.ReadAll(body)
+	err = retry(ctx, func() error {
+		body, err := p.client.blob(ctx, blob)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		text, err = io.ReadAll(body)
+		return err
+	})
+	return text, err
 }
 
 // checkPlatform looks at the image itself: what was not in an index has not
 // been chosen by anybody.
-func (p *Pull) checkPlatform(config *v1.ConfigFile) error {
-	is := v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
-	if is.OS == "" && is.Architecture == "" || image.Fit(is, p.Platform) > 0 {
+func (p *pull) checkPlatform(config *v1.ConfigFile) error {
+	is, want := v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}, p.platform()
+	if is.OS == "" && is.Architecture == "" || image.Fit(is, want) > 0 {
 		return nil
 	}
 	hint := ""
-	if !p.Strict {
-		hint = fmt.Sprintf(" (--platform %s gets it all the same)", image.PlatformName(is))
+	if p.options.Platform.OS == "" {
+		hint = fmt.Sprintf(" (--platform %s gets it all the same)", is)
 	}
-	return fmt.Errorf("no image for %s: there is %s%s", image.PlatformName(p.Platform), image.PlatformName(is), hint)
+	return fmt.Errorf("no image for %s: there is %s%s", want, is, hint)
 }
 
 // layers gets the layers that are missing, several at a time.
-func (p *Pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(store.LayersAtOnce)
-	p.quota = store.NewQuota()
-	known, err := p.Store.KnownLayers()
-	if err != nil {
+func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile) (err error) {
+	if p.unpacker, err = snapshot.NewUnpacker(p.store); err != nil {
 		return err
 	}
-	p.known = known
+	defer p.progress.erase()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(snapshot.LayersAtOnce)
 	for i, blob := range m.Layers {
 		group.Go(func() error { return p.layer(ctx, blob, config.RootFS.DiffIDs[i]) })
 	}
 	return group.Wait()
 }
 
-// layer fetches one layer, and unpacks it while it arrives.
-func (p *Pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (err error) {
-	s, bar := p.Store, p.Progress.start(blob.Digest, blob.Size)
-	j, err := s.Begin(ctx, "blob-"+blob.Digest.Hex) // somebody else may be fetching it
+// layer fetches one layer, unless it is there. A download that breaks off
+// begins again.
+func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (err error) {
+	j, err := p.store.Begin(ctx, "blob-"+blob.Digest.Hex) // somebody else may be fetching it
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, j.End()) }()
-	if s.HasBlob(blob) {
-		if !s.HasLayer(diffID) || !p.known.Has(blob.Digest, diffID) {
-			err = s.UnpackBlob(ctx, blob, diffID, p.quota)
+	progress := p.progress.start(blob)
+	if p.store.HasBlob(blob) {
+		if err := p.unpacker.Blob(ctx, blob, diffID); err != nil {
+			return err
 		}
-		if err == nil {
-			bar.done("Already exists")
-		}
+		progress.done("Already exists")
+		return nil
+	}
+	if err := retry(ctx, func() error { return p.fetch(ctx, j, progress, blob, diffID) }); err != nil {
+		return fmt.Errorf("layer %s: %w", blob.Digest, err)
+	}
+	progress.done("Pull complete")
+	return nil
+}
+
+// fetch unpacks a layer while it arrives.
+func (p *pull) fetch(ctx context.Context, j *store.Job, progress *layerProgress, blob v1.Descriptor, diffID v1.Hash) (err error) {
+	body, err := p.client.blob(ctx, blob)
+	if err != nil {
 		return err
 	}
-	body := p.registry.blob(ctx, blob)
 	defer body.Close()
 	file, err := os.Create(j.Path("blob"))
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	content := io.TeeReader(body, io.MultiWriter(file, bar))
-	if err := s.Unpack(ctx, content, diffID, p.quota); err != nil {
+	defer func() { err = errors.Join(err, file.Close()) }()
+	progress.restart()
+	if err := p.unpacker.Stream(ctx, io.TeeReader(body, io.MultiWriter(file, progress)), diffID); err != nil {
 		return err
 	}
-	if err := s.AdoptBlob(file.Name(), blob); err != nil {
-		return err
-	}
-	bar.done("Pull complete")
-	return nil
+	return p.store.AdoptBlob(file.Name(), blob)
 }

@@ -70,7 +70,6 @@ type State struct {
 	ExitCode   int
 	OOMKilled  bool
 	Restarts   int
-	AutoRemove bool   // --rm: it goes with its shim
 	Error      string // why it did not start, or how it ended if nobody could see it
 }
 
@@ -88,7 +87,7 @@ func WriteConfig(dir string, c *Config) error {
 	if err := os.WriteFile(filepath.Join(dir, configFile), text, 0o600); err != nil {
 		return fmt.Errorf("write the container's configuration: %w", err)
 	}
-	return Write(dir, &State{Status: Created, AutoRemove: c.AutoRemove})
+	return Write(dir, &State{Status: Created})
 }
 
 func ReadConfig(dir string) (*Config, error) {

@@ -52,8 +52,8 @@ func (s *Store) readBlob(blob v1.Descriptor) ([]byte, error) {
 	return io.ReadAll(file)
 }
 
-// WriteBlob takes a document into the store.
-func (s *Store) WriteBlob(j *Job, content []byte) (v1.Descriptor, error) {
+// writeBlob takes a document into the store.
+func (s *Store) writeBlob(j *Job, content []byte) (v1.Descriptor, error) {
 	blob := v1.Descriptor{Digest: image.SHA256(content), Size: int64(len(content))}
 	if s.HasBlob(blob) {
 		return blob, nil

@@ -16,8 +16,8 @@ import (
 // its thousands of files. And blobs and layers that no image refers to are not
 // trusted after a reboot: see forgetUnfinished.
 
-// sync writes all of the store to the disk.
-func (s *Store) sync() error {
+// Sync writes all of the store to the disk.
+func (s *Store) Sync() error {
 	dir, err := os.Open(s.Root)
 	if err != nil {
 		return err

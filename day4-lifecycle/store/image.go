@@ -17,11 +17,11 @@ import (
 type Image struct {
 	ID       string   // the digest of the configuration, sha256:...
 	Names    []string // full names, as reference.String writes them
+	Digests  []string // repository@digest, as registries know the image
 	Config   *v1.ConfigFile
 	Manifest *v1.Manifest
 
-	Descriptor v1.Descriptor
-	Digests    []string // repository@digest, as registries know the image
+	Descriptor v1.Descriptor // of the manifest
 }
 
 // ErrNoImage is in the error of resolve when the store does not have the image.
@@ -30,7 +30,7 @@ var ErrNoImage = errors.New("no such image")
 // Resolve finds an image by name, by name and digest, by ID or by the start of
 // its ID.
 func (s *Store) Resolve(ref string) (*Image, error) {
-	index, err := s.ReadIndex()
+	index, err := s.readIndex()
 	if err != nil {
 		return nil, err
 	}
@@ -38,12 +38,12 @@ func (s *Store) Resolve(ref string) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.ReadImage(index, manifest)
+	return s.readImage(index, manifest)
 }
 
 // Images returns all images, the newest entry first.
 func (s *Store) Images() ([]*Image, error) {
-	index, err := s.ReadIndex()
+	index, err := s.readIndex()
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (s *Store) Images() ([]*Image, error) {
 		if slices.ContainsFunc(all, func(img *Image) bool { return img.Descriptor.Digest == d.Digest }) {
 			continue
 		}
-		img, err := s.ReadImage(index, d)
+		img, err := s.readImage(index, d)
 		if err != nil {
 			logrus.Warnf("cannot read an image: %v", err)
 			continue
@@ -73,7 +73,7 @@ func (s *Store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error)
 			}
 		}
 	}
-	if image.Matches(`^(sha256:)?[a-f0-9]{1,64}$`, ref) {
+	if isID(ref) {
 		d, err := s.findID(index, strings.TrimPrefix(ref, "sha256:"))
 		if !errors.Is(err, ErrNoImage) {
 			return d, err
@@ -89,10 +89,16 @@ func (s *Store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error)
 // isNamed tells whether an entry of the index is what the reference means.
 func isNamed(d v1.Descriptor, r image.Reference) bool {
 	if r.Tag != "" {
-		return NameOf(d) == r.String()
+		return nameOf(d) == r.String()
 	}
-	repository, _ := image.SplitName(NameOf(d))
-	return repository == r.Repository() && (d.Digest == r.Digest || d.Annotations[annotationPulled] == r.Digest.String())
+	repository, _ := image.SplitName(nameOf(d))
+	return repository == r.Repository() && (d.Digest == r.Digest || d.Annotations[pulledAs] == r.Digest.String())
+}
+
+// isID tells whether ref may be an ID or the start of one.
+func isID(ref string) bool {
+	hex := strings.TrimPrefix(ref, "sha256:")
+	return hex != "" && len(hex) <= 64 && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
 func (s *Store) findID(index *v1.IndexManifest, prefix string) (found v1.Descriptor, err error) {
@@ -121,41 +127,35 @@ func (s *Store) readManifest(manifest v1.Descriptor) (*v1.Manifest, error) {
 	return image.ParseManifest(text)
 }
 
-func (s *Store) readConfig(m *v1.Manifest) (*v1.ConfigFile, error) {
+func (s *Store) readImage(index *v1.IndexManifest, entry v1.Descriptor) (*Image, error) {
+	m, err := s.readManifest(entry)
+	if err != nil {
+		return nil, describe(entry, err)
+	}
 	text, err := s.readBlob(m.Config)
 	if err != nil {
-		return nil, err
+		return nil, describe(entry, err)
 	}
-	return image.ParseConfig(text, m)
-}
-
-func (s *Store) ReadImage(index *v1.IndexManifest, manifest v1.Descriptor) (*Image, error) {
-	m, err := s.readManifest(manifest)
+	config, err := image.ParseConfig(text, m)
 	if err != nil {
-		return nil, describe(manifest, err)
+		return nil, describe(entry, err)
 	}
-	config, err := s.readConfig(m)
-	if err != nil {
-		return nil, describe(manifest, err)
-	}
-	img := &Image{ID: m.Config.Digest.String(), Config: config, Manifest: m, Descriptor: manifest}
+	img := &Image{ID: m.Config.Digest.String(), Names: namesOf(index, entry.Digest), Config: config, Manifest: m, Descriptor: entry}
 	img.Descriptor.Annotations = nil
 	for _, d := range index.Manifests {
-		if d.Digest != manifest.Digest || NameOf(d) == "" {
-			continue
-		}
-		img.Names = append(img.Names, NameOf(d))
-		repository, _ := image.SplitName(NameOf(d))
-		if pulled := d.Annotations[annotationPulled]; pulled != "" && !slices.Contains(img.Digests, repository+"@"+pulled) {
+		if pulled := d.Annotations[pulledAs]; d.Digest == entry.Digest && pulled != "" {
+			repository, _ := image.SplitName(nameOf(d))
 			img.Digests = append(img.Digests, repository+"@"+pulled)
 		}
 	}
+	slices.Sort(img.Digests)
+	img.Digests = slices.Compact(img.Digests)
 	return img, nil
 }
 
 // describe says which image an error is about.
 func describe(manifest v1.Descriptor, err error) error {
-	name := image.Familiar(NameOf(manifest))
+	name := image.Familiar(nameOf(manifest))
 	if name == "" {
 		name = manifest.Digest.String()
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,27 +15,27 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// RemoveImage takes a name off an image. With its last name the image goes too,
-// and with the image the layers that nobody else needs. It returns what it did
-// in Docker's words.
-func (s *Store) RemoveImage(ref string, force bool) (done []string, err error) {
-	var rubbish *Job
-	done, rubbish, err = s.removeLocked(ref, force)
+// Remove takes a name off an image. With its last name the image goes too, and
+// with the image the blobs and layers that nobody else needs. It returns what
+// it did in Docker's words. An image that containers need stays; users returns
+// their IDs, and is called while no container can be made.
+func (s *Store) Remove(ref string, force bool, users func(imageID string) ([]string, error)) (done []string, err error) {
+	done, rubbish, err := s.removeLocked(ref, force, users)
 	if rubbish != nil { // removing large layers takes its time: not under the lock
 		err = errors.Join(err, rubbish.End())
 	}
 	return done, err
 }
 
-func (s *Store) removeLocked(ref string, force bool) (done []string, rubbish *Job, err error) {
-	unlock, err := s.lock()
+func (s *Store) removeLocked(ref string, force bool, users func(string) ([]string, error)) (done []string, rubbish *Job, err error) {
+	unlock, err := s.Lock()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer unlock()
 	deleted := ""
 	err = s.changeIndex(func(index *v1.IndexManifest) error {
-		done, deleted, err = s.unlist(index, ref, force)
+		done, deleted, err = s.unlist(index, ref, force, users)
 		return err
 	})
 	if err != nil || deleted == "" {
@@ -46,44 +47,39 @@ func (s *Store) removeLocked(ref string, force bool) (done []string, rubbish *Jo
 
 // unlist removes from the index what rmi ref means, and returns the image's ID
 // if that was all of it.
-func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool) (done []string, deleted string, err error) {
-	manifest, err := s.find(index, ref)
+func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users func(string) ([]string, error)) (done []string, deleted string, err error) {
+	entry, err := s.find(index, ref)
 	if err != nil {
 		return nil, "", err
 	}
-	var names []string
-	for _, d := range index.Manifests {
-		if d.Digest == manifest.Digest && NameOf(d) != "" {
-			names = append(names, NameOf(d))
+	names := namesOf(index, entry.Digest)
+	r, errName := image.ParseReference(ref)
+	switch {
+	case len(names) > 1 && errName == nil && isNamed(entry, r):
+		names = []string{nameOf(entry)}
+	case len(names) > 1 && !force:
+		return nil, "", fmt.Errorf("image %s has several names (%s): remove them one by one, or use -f", ref, strings.Join(familiar(names), ", "))
+	default:
+		if deleted, err = s.idOf(entry); err != nil {
+			return nil, "", err
 		}
-	}
-	r, err := image.ParseReference(ref)
-	byName := err == nil && isNamed(manifest, r)
-	gone := names
-	if byName && len(names) > 1 {
-		gone = []string{NameOf(manifest)}
-	} else {
-		if len(names) > 1 && !force {
-			return nil, "", fmt.Errorf("image %s has several names (%s): remove them one by one, or use -f", ref, strings.Join(familiarAll(names), ", "))
-		}
-		id, err := s.idOf(manifest)
+		holders, err := users(deleted)
 		if err != nil {
 			return nil, "", err
 		}
-		err = s.errHeld(ref, id)
-		switch {
-		case err == nil:
-			deleted = id
-		case !force || len(names) == 0:
-			return nil, "", err
+		if len(holders) > 0 {
+			if !force || len(names) == 0 {
+				return nil, "", fmt.Errorf("image %s is in use by container %s: remove that first (rm)", ref, strings.Join(holders, ", "))
+			}
+			deleted = ""
 		}
 	}
-	for _, name := range gone {
+	for _, name := range names {
 		leave(index, name)
 		done = append(done, "Untagged: "+image.Familiar(name))
 	}
 	if deleted != "" {
-		index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return d.Digest == manifest.Digest })
+		index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return d.Digest == entry.Digest })
 	}
 	return done, deleted, nil
 }
@@ -102,11 +98,11 @@ func (s *Store) idOf(manifest v1.Descriptor) (string, error) {
 // collect moves blobs and layers that no image needs to a job, whose end
 // removes them. The caller holds the lock.
 func (s *Store) collect() (*Job, error) {
-	adding, err := s.jobs("add-")
+	busy, err := s.isAdding()
 	if err != nil {
 		return nil, err
 	}
-	if len(adding) > 0 {
+	if busy {
 		logrus.Info("another command is adding an image: the next rmi removes what is not needed any more")
 		return nil, nil
 	}
@@ -119,15 +115,15 @@ func (s *Store) collect() (*Job, error) {
 		return nil, err
 	}
 	for _, kind := range []string{"blobs", "layers"} {
-		entries, err := os.ReadDir(s.Path(kind, "sha256"))
+		all, err := filepath.Glob(s.Path(kind, "sha256", "*"))
 		if err != nil {
 			return rubbish, err
 		}
-		for _, e := range entries {
-			if needed[kind+e.Name()] {
+		for _, path := range all {
+			if needed[path] {
 				continue
 			}
-			if err := os.Rename(s.Path(kind, "sha256", e.Name()), rubbish.Path(kind+e.Name())); err != nil {
+			if err := os.Rename(path, rubbish.Path(kind+filepath.Base(path))); err != nil {
 				return rubbish, err
 			}
 		}
@@ -135,31 +131,29 @@ func (s *Store) collect() (*Job, error) {
 	return rubbish, nil
 }
 
-// needed marks the blobs and layers of all images.
+// needed has the paths of the blobs and layers of all images.
 func (s *Store) needed() (map[string]bool, error) {
-	index, err := s.ReadIndex()
+	index, err := s.readIndex()
 	if err != nil {
 		return nil, err
 	}
 	needed := map[string]bool{}
 	for _, d := range index.Manifests {
-		img, err := s.ReadImage(index, d)
+		img, err := s.readImage(index, d)
 		if err != nil {
 			return nil, err
 		}
-		blobs := append([]v1.Descriptor{d, img.Manifest.Config}, img.Manifest.Layers...)
-		for _, blob := range blobs {
-			needed["blobs"+blob.Digest.Hex] = true
+		for _, blob := range append(img.Manifest.Layers, d, img.Manifest.Config) {
+			needed[s.BlobPath(blob.Digest)] = true
 		}
 		for _, diffID := range img.Config.RootFS.DiffIDs {
-			needed["layers"+diffID.Hex] = true
+			needed[s.LayerPath(diffID)] = true
 		}
 	}
 	return needed, nil
 }
 
-func familiarAll(names []string) []string {
-	var short []string
+func familiar(names []string) (short []string) {
 	for _, name := range names {
 		short = append(short, image.Familiar(name))
 	}

@@ -12,6 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"example.com/go-docker/day4-lifecycle/lock"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // A Store is a directory that holds images and containers:
@@ -22,10 +25,9 @@ import (
 //	layers/sha256/...     unpacked layers, named by their diff ID, for overlayfs
 //	skeleton/             mount points, below the layers of every container
 //	containers/...        what containers have changed
-//	tmp/                  work in progress, see job
+//	tmp/                  work in progress, see Job
 //	boot                  of which boot the last image is, see durable.go
-//	lock                  held while index.json changes and while things are removed
-//	containers.lock       held while a container is made
+//	lock                  held while index.json changes, things are removed, a container is made
 //
 // What has a digest for a name never changes, so commands read it without any
 // lock. It gets the name last, by rename(2), when it is complete and verified:
@@ -55,7 +57,7 @@ func Open(root string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the image store: %w", err)
 	}
-	return s, s.Sweep()
+	return s, s.sweep()
 }
 
 func (s *Store) Path(name ...string) string {
@@ -71,7 +73,7 @@ func (s *Store) create() error {
 	if err := s.checkRoot(); err != nil {
 		return err
 	}
-	unlock, err := s.lock()
+	unlock, err := s.Lock()
 	if err != nil {
 		return err
 	}
@@ -94,7 +96,7 @@ func (s *Store) checkRoot() error {
 		return err
 	}
 	// oci-layout: another command may just have made the store.
-	ours := []string{"oci-layout", "oci-layout.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock", "containers.lock"}
+	ours := []string{"oci-layout", "oci-layout.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock"}
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) {
 			return fmt.Errorf("%s is not empty and not a store (it has %q): name another directory with --root", s.Root, e.Name())
@@ -103,6 +105,15 @@ func (s *Store) checkRoot() error {
 	return nil
 }
 
-// lock keeps other commands from changing index.json, removing things or
-// starting to add an image. Hold it for moments only.
-func (s *Store) lock() (unlock func(), err error) { return lockFile(s.Path("lock")) }
+// Lock keeps other commands from changing index.json, removing things, starting
+// to add an image and making containers. Hold it for moments only.
+func (s *Store) Lock() (unlock func(), err error) {
+	file, err := lock.Wait(s.Path("lock"))
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = file.Close() }, nil // closing lets go of it, whatever it says
+}
+
+// LayerPath is the place of an unpacked layer.
+func (s *Store) LayerPath(diffID v1.Hash) string { return s.Path("layers", "sha256", diffID.Hex) }

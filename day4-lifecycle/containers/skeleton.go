@@ -1,8 +1,11 @@
-package store
+package containers
 
 import (
+	"errors"
 	"os"
 	"path"
+
+	"example.com/go-docker/day4-lifecycle/store"
 )
 
 // mountPoints are what we mount on in every container. Images may leave them
@@ -11,10 +14,10 @@ import (
 // daemon/initlayer).
 var mountPoints = []string{"/proc/", "/sys/", "/dev/", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
 
-// Skeleton returns a directory with nothing but mount points, to be stacked
+// skeleton returns a directory with nothing but mount points, to be stacked
 // below an image: what the image has itself hides it. It is made at every start,
 // which costs less than to find out whether it is complete.
-func (s *Store) Skeleton() (string, error) {
+func skeleton(s *store.Store) (string, error) {
 	dir := s.Path("skeleton")
 	for _, name := range mountPoints {
 		above, file := path.Split(name)
@@ -31,10 +34,7 @@ func (s *Store) Skeleton() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if err := f.Chmod(0o644); err != nil {
-			return "", err
-		}
-		if err := f.Close(); err != nil {
+		if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
 			return "", err
 		}
 	}
