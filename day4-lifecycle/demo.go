@@ -20,6 +20,8 @@ import (
 	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/lifecycle"
 	"example.com/go-docker/day4-lifecycle/lock"
+	"example.com/go-docker/day4-lifecycle/logfile"
+	"example.com/go-docker/day4-lifecycle/state"
 	"example.com/go-docker/day4-lifecycle/store"
 )
 
@@ -73,8 +75,14 @@ func demoUntil(ctx context.Context, show func(demoStep)) (err error) {
 	if _, err := buildDemoImage(ctx, s); err != nil {
 		return err
 	}
+	if err := demoStepOf(ctx, s, "run -d --name web demo", 0, show); err != nil {
+		return err
+	}
+	if err := untilUp(ctx, s); err != nil {
+		return err
+	}
 	for _, line := range []string{
-		"run -d --name web demo", "ps", "logs web",
+		"ps", "logs web",
 		"exec web /bin/day4-lifecycle payload processes",
 		"stop web", "logs --tail 1 web", "ps -a", "start web",
 	} {
@@ -107,6 +115,23 @@ func demoUntil(ctx context.Context, show func(demoStep)) (err error) {
 		}
 	}
 	return nil
+}
+
+// untilUp waits until the container has said so. run -d has returned when its
+// command was executed, which then takes a moment to get anywhere.
+func untilUp(ctx context.Context, s *store.Store) error {
+	web, err := lifecycle.Find(s, "web")
+	if err != nil {
+		return err
+	}
+	return lock.Poll(ctx, func() (bool, error) {
+		lines := 0
+		err := logfile.Read(ctx, filepath.Join(web.Dir, state.LogFile), logfile.Query{Tail: -1}, nil, func(*logfile.Entry) error {
+			lines++
+			return nil
+		})
+		return lines == 2, err
+	})
 }
 
 // demoStepOf runs this program with a command line, and expects a status.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ var inspectCommand = &urfave.Command{
 		if !ctx.Args().Present() {
 			return errors.New("inspect requires a container or an image: see inspect --help")
 		}
-		line, err := template.New("format").Parse(ctx.String("format") + "\n")
+		line, err := template.New("format").Option("missingkey=error").Parse(ctx.String("format") + "\n")
 		if err != nil {
 			return fmt.Errorf("invalid --format %q: %w", ctx.String("format"), err)
 		}
@@ -49,7 +50,7 @@ var inspectCommand = &urfave.Command{
 		}
 		if ctx.String("format") != "" {
 			for _, i := range all {
-				if err := line.Execute(os.Stdout, i); err != nil {
+				if err := line.Execute(os.Stdout, asJSON(i)); err != nil {
 					return failed(fmt.Errorf("--format: %w", err))
 				}
 			}
@@ -60,6 +61,21 @@ var inspectCommand = &urfave.Command{
 		out.SetEscapeHTML(false)
 		return out.Encode(all)
 	},
+}
+
+// asJSON is a value with the names that it has in JSON: those that people know
+// from Docker's templates.
+func asJSON(v any) (m any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return v
+	}
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.UseNumber()
+	if err := in.Decode(&m); err != nil {
+		return v
+	}
+	return m
 }
 
 // inspectAny looks for a container and then for an image.

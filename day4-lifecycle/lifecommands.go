@@ -60,18 +60,16 @@ func one(ctx *urfave.Context, least, most int) (*lifecycle.Container, error) {
 // each does something with each container that is named, prints the name, and
 // goes on after an error.
 func each(ctx *urfave.Context, do func(c *lifecycle.Container) error) error {
-	return eachOf(ctx, ctx.Args().Slice(), do)
-}
-
-func eachOf(ctx *urfave.Context, refs []string, do func(c *lifecycle.Container) error) error {
-	if len(refs) == 0 {
+	if !ctx.Args().Present() {
 		return fmt.Errorf("%[1]s requires a container: see %[1]s --help", ctx.Command.Name)
 	}
 	status := 0
-	for _, ref := range refs {
+	for _, ref := range ctx.Args().Slice() {
 		c, err := find(ctx, ref)
 		if err == nil {
 			err = do(c)
+		} else if ctx.Bool("force") && errors.Is(err, containers.ErrNone) { // rm -f
+			continue
 		}
 		if err != nil {
 			logrus.Error(err)
@@ -232,24 +230,7 @@ var rmCommand = &urfave.Command{
 	},
 	Action: func(ctx *urfave.Context) error {
 		force := ctx.Bool("force")
-		if !force {
-			return each(ctx, func(c *lifecycle.Container) error { return c.Remove(false) })
-		}
-		s, err := openStore(ctx)
-		if err != nil {
-			return failed(err)
-		}
-		var there []string
-		for _, ref := range ctx.Args().Slice() {
-			if _, err := lifecycle.Find(s, ref); errors.Is(err, containers.ErrNone) {
-				continue
-			}
-			there = append(there, ref)
-		}
-		if len(there) == 0 && ctx.Args().Present() {
-			return nil
-		}
-		return eachOf(ctx, there, func(c *lifecycle.Container) error { return c.Remove(true) })
+		return each(ctx, func(c *lifecycle.Container) error { return c.Remove(force) })
 	},
 }
 

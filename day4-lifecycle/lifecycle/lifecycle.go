@@ -255,25 +255,21 @@ func (c *Container) Root() (*os.File, error) {
 	return nil, fmt.Errorf("open the root of container %s: %s", c.ID, text)
 }
 
-// Remove removes a container; one that runs only by force.
+// Remove removes a container; one that runs, or that somebody else removes
+// first, only by force.
 func (c *Container) Remove(force bool) error {
 	held, err := c.lock()
 	if errors.Is(err, lock.ErrHeld) && c.State.Live() {
 		if !force {
 			return fmt.Errorf("cannot remove container %s: it is %s: stop it first, or use -f", c.ID, c.State.Status)
 		}
-		if held, err = c.end(); err != nil {
-			return err
-		}
+		held, err = c.end()
+	}
+	if force && errors.Is(err, containers.ErrNone) {
+		return nil
 	}
 	if err != nil {
-		if force && errors.Is(err, containers.ErrNone) {
-			return nil
-		}
 		return err
-	}
-	if _, err := state.Settle(c.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, held.Close())
 	}
 	c.TakeOver(held)
 	return c.Container.Remove()
@@ -289,7 +285,7 @@ func (c *Container) end() (*os.File, error) {
 	select {
 	case err = <-answered:
 	case <-time.After(patience):
-		err = killShim(c.State)
+		err = c.KillShim()
 	}
 	if err != nil {
 		return nil, err
@@ -297,9 +293,10 @@ func (c *Container) end() (*os.File, error) {
 	return c.lock()
 }
 
-// killShim kills a shim: a process with the number that it has recorded, and
+// KillShim kills a shim: a process with the number that it has recorded, and
 // which began when it did.
-func killShim(s *state.State) error {
+func (c *Container) KillShim() error {
+	s := c.State
 	fd, err := unix.PidfdOpen(s.ShimPID, 0)
 	if err != nil {
 		return fmt.Errorf("open the shim, process %d: %w", s.ShimPID, err)

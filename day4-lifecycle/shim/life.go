@@ -3,6 +3,7 @@ package shim
 import (
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 	"time"
 
@@ -196,7 +197,9 @@ func (s *shim) signal(sig syscall.Signal) error {
 	if !s.config.Container.Forwards(sig) {
 		return fmt.Errorf("signal %d does not reach the command: its init passes on HUP, INT, QUIT, ALRM, TERM, USR1, USR2 and CONT; with --init=false there is none", sig)
 	}
-	if err := s.process.Signal(sig); err != nil {
+	if err := s.process.Signal(sig); errors.Is(err, os.ErrProcessDone) {
+		return errNotRunning // it is about to be recorded
+	} else if err != nil {
 		return err
 	}
 	if s.state.Status == state.Paused {
