@@ -116,7 +116,9 @@ func (p *Process) fork(c *Container, path string, attr *syscall.SysProcAttr, std
 		return nil, cannotStart(c, err)
 	case attr.Ptrace:
 		if err := limitAndRelease(process.Pid, p.container.Rlimits); err != nil {
-			return nil, errors.Join(err, process.Kill(), process.Release())
+			_ = process.Kill()
+			_, errWait := process.Wait() // a zombie would keep its PID namespace
+			return nil, errors.Join(err, errWait)
 		}
 	}
 	return process, nil
@@ -132,7 +134,7 @@ func limitAndRelease(pid int, limits []confine.Rlimit) error {
 	}
 	for _, l := range limits {
 		if err := unix.Prlimit(pid, l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, nil); err != nil {
-			return fmt.Errorf("set limit %d of getrlimit(2) to %d:%d: %w", l.Resource, int64(l.Soft), int64(l.Hard), err)
+			return fmt.Errorf("set limit %d of getrlimit(2) to %d:%d: %w (for another user than root it takes CAP_SYS_RESOURCE)", l.Resource, int64(l.Soft), int64(l.Hard), err)
 		}
 	}
 	return syscall.PtraceDetach(pid)
