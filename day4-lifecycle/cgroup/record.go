@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
@@ -110,6 +112,32 @@ func readRecord(path string) (*Record, error) {
 		return nil, fmt.Errorf("%s is not a record: it has the id %q", path, r.ID)
 	}
 	return r, nil
+}
+
+// RemoveLeft removes what a container has left whose owner is dead, or about to
+// be: the kernel closes what a process had open one after the other.
+func RemoveLeft(id string) error {
+	r := &Record{ID: id}
+	patience, stop := context.WithTimeoutCause(context.Background(), 5*time.Second, fmt.Errorf("%s: %w", r.path(), lock.ErrHeld))
+	defer stop()
+	err := lock.Poll(patience, func() (bool, error) {
+		file, err := lock.Try(r.path())
+		if errors.Is(err, lock.ErrHeld) {
+			return false, nil
+		}
+		if err != nil {
+			return true, err
+		}
+		if r, err = readRecord(r.path()); err != nil {
+			return true, errors.Join(err, file.Close())
+		}
+		r.lock = file
+		return true, r.cleanUp()
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Sweep cleans up after containers whose owner was killed. What cannot be

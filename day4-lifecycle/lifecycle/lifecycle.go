@@ -84,6 +84,10 @@ func look(dir *containers.Container) (*Container, error) {
 		return &Container{dir, &state.State{Status: state.Exited, Error: "it was not made by this program"}}, nil
 	case err != nil:
 		return nil, fmt.Errorf("container %s: %w", dir.ID, err)
+	case now.Settled:
+		if err := cgroup.RemoveLeft(dir.ID); err != nil {
+			return nil, err
+		}
 	}
 	return &Container{dir, now}, nil
 }
@@ -98,9 +102,13 @@ func Find(s *store.Store, ref string) (*Container, error) {
 		return nil, err
 	}
 	c, err := look(dir)
-	if err == nil && c != nil && dir.AutoRemove && !c.State.Live() { // its shim was killed, or is about to remove it
-		if err = dir.Remove(); err == nil || errors.Is(err, containers.ErrRunning) {
-			c, err = nil, nil
+	if err == nil && c != nil && dir.AutoRemove && !c.State.Live() { // its shim was killed, or it is starting
+		err = dir.Remove()
+		switch {
+		case err == nil:
+			c = nil
+		case errors.Is(err, containers.ErrRunning):
+			err = nil
 		}
 	}
 	if c == nil && err == nil {
@@ -125,6 +133,9 @@ func (c *Container) lock() (held *os.File, err error) {
 	defer stop()
 	err = lock.Poll(ctx, func() (bool, error) {
 		held, err = state.TryLock(c.Dir)
+		if err == nil {
+			err = cgroup.RemoveLeft(c.ID)
+		}
 		if !errors.Is(err, lock.ErrHeld) {
 			return true, err
 		}

@@ -160,18 +160,20 @@ func (s *shim) stop(sig syscall.Signal, seconds int) error {
 		return nil
 	case <-late:
 	}
-	switch err := s.signal(syscall.SIGKILL); {
-	case errors.Is(err, errNotRunning):
-		s.clients.drop() // it has ended, and one of them does not read its output
-	case err != nil:
-		return err
+	for range 10 {
+		switch err := s.signal(syscall.SIGKILL); {
+		case errors.Is(err, errNotRunning):
+			s.clients.drop() // it has ended, and one of them does not read its output
+		case err != nil:
+			return err
+		}
+		select {
+		case <-s.over:
+			return nil
+		case <-time.After(time.Second):
+		}
 	}
-	select {
-	case <-s.over:
-		return nil
-	case <-time.After(10 * time.Second):
-		return errors.New("it does not end, not even of SIGKILL: a process of it may hang in the kernel, see ps for state D")
-	}
+	return errors.New("it does not end, not even of SIGKILL: a process of it may hang in the kernel, see ps for state D")
 }
 
 // giveUp rules out another start.

@@ -71,6 +71,8 @@ type State struct {
 	OOMKilled  bool
 	Restarts   int
 	Error      string // why it did not start, or how it ended if nobody could see it
+
+	Settled bool `json:"-"` // its shim has just been found dead
 }
 
 // Live tells whether the state speaks of a shim.
@@ -197,7 +199,7 @@ func Settle(dir string) (*State, error) {
 	if s.Status == Restarting {
 		s.Error = fmt.Sprintf("its shim (process %d) was killed before it could restart it", s.ShimPID)
 	}
-	s.Status, s.PID, s.ShimPID, s.FinishedAt = Exited, 0, 0, time.Now().UTC()
+	s.Status, s.PID, s.ShimPID, s.FinishedAt, s.Settled = Exited, 0, 0, time.Now().UTC(), true
 	_ = Write(dir, s) // a full disk, or one that is read-only, does not change what is true
 	return s, nil
 }
