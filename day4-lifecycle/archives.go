@@ -15,11 +15,11 @@ import (
 
 var loadCommand = &urfave.Command{
 	Name:  "load",
-	Usage: "take in the images of a tar that save, docker save, podman save, skopeo or buildah has written",
+	Usage: "take in images from a tar, as of docker save, podman save, skopeo",
 	Flags: []urfave.Flag{
 		&urfave.StringFlag{Name: "input", Aliases: []string{"i"}, Value: "-", Usage: "`FILE` to read", DefaultText: "standard input"},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing", DisableDefaultText: true},
-		platformFlag("to take where there are several"),
+		platformFlag("to take of several"),
 	},
 	Action: func(ctx *urfave.Context) error {
 		if ctx.Args().Present() {

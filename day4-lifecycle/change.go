@@ -13,7 +13,7 @@ import (
 )
 
 func changeFlag() urfave.Flag {
-	return &urfave.StringSliceFlag{Name: "change", Aliases: []string{"c"}, Usage: "a Dockerfile `INSTRUCTION` for the image: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, VOLUME or WORKDIR"}
+	return &urfave.StringSliceFlag{Name: "change", Aliases: []string{"c"}, Usage: "apply a Dockerfile `INSTRUCTION`, like CMD, ENV, LABEL or USER"}
 }
 
 // parseChanges reads the instructions of -c and returns what they do.

@@ -43,7 +43,7 @@ var pullCommand = &urfave.Command{
 }
 
 func insecureFlag() urfave.Flag {
-	return &urfave.StringSliceFlag{Name: "insecure-registry", EnvVars: []string{"GO_DOCKER_INSECURE_REGISTRY"}, Usage: "`HOST[:PORT]` that may speak plain http"}
+	return &urfave.StringSliceFlag{Name: "insecure-registry", EnvVars: []string{"GO_DOCKER_INSECURE_REGISTRY"}, Usage: "`HOST[:PORT]` may use http"}
 }
 
 // pull pulls and says on standard error how it goes.
