@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +15,6 @@ import (
 	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
-	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/lifecycle"
 	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/logfile"
@@ -90,11 +87,23 @@ func demoUntil(ctx context.Context, show func(demoStep)) (err error) {
 			return err
 		}
 	}
+	if err := killShim(ctx, s, show); err != nil {
+		return err
+	}
+	for _, line := range []string{"ps -a", "inspect --format {{.State.Error}} web", "rm web", "ps -a"} {
+		if err := demoStepOf(ctx, s, line, 0, show); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// killShim is what no program can guard against: its parent is killed.
+func killShim(ctx context.Context, s *store.Store, show func(demoStep)) error {
 	web, err := lifecycle.Find(s, "web")
 	if err != nil {
 		return err
 	}
-	// What no program can guard against: its parent is killed.
 	show(demoStep{Command: fmt.Sprintf("kill -9 %d  # its shim", web.State.ShimPID)})
 	if err := unix.Kill(web.State.ShimPID, unix.SIGKILL); err != nil {
 		return fmt.Errorf("kill the shim: %w", err)
@@ -108,11 +117,6 @@ func demoUntil(ctx context.Context, show func(demoStep)) (err error) {
 	}
 	if err := demoStepOf(ctx, s, "exec web /bin/day4-lifecycle payload processes", 1, show); err != nil {
 		return err
-	}
-	for _, line := range []string{"ps -a", "inspect --format {{.State.Error}} web", "rm web", "ps -a"} {
-		if err := demoStepOf(ctx, s, line, 0, show); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -161,89 +165,4 @@ func removeAll(s *store.Store) error {
 		err = errors.Join(err, c.Remove(true))
 	}
 	return err
-}
-
-// beginDemo makes a demo's directory, which is locked as long as the demo
-// lives: what a killed demo has left, the next one removes.
-func beginDemo(tmp string) (id string, locked *os.File, err error) {
-	const prefix = "go-docker-"
-	dirs, err := filepath.Glob(filepath.Join(tmp, prefix+strings.Repeat("[0-9a-f]", 12)))
-	if err != nil {
-		return "", nil, err
-	}
-	for _, dir := range dirs {
-		var st unix.Stat_t
-		if unix.Lstat(dir, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {
-			continue // in /tmp anybody may use this name
-		}
-		if err := removeLeftover(dir); err != nil {
-			return "", nil, fmt.Errorf("remove what a killed demo left: %w", err)
-		}
-	}
-	for {
-		id = container.NewID()
-		dir := filepath.Join(tmp, prefix+id)
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return "", nil, err
-		}
-		locked, err := lock.Try(dir)
-		if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
-			continue // another demo has locked, and so removed, what we have just made
-		}
-		return id, locked, err
-	}
-}
-
-// removeLeftover removes a dead demo's directory, and the containers in it,
-// which have outlived it.
-func removeLeftover(dir string) error {
-	locked, err := lock.Try(dir)
-	if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(filepath.Join(dir, "store", "oci-layout")); err == nil {
-		s, err := store.Open(filepath.Join(dir, "store"))
-		if err == nil {
-			err = removeAll(s)
-		}
-		if err != nil {
-			return errors.Join(err, locked.Close())
-		}
-	}
-	return errors.Join(os.RemoveAll(dir), locked.Close())
-}
-
-// payloadCommand is what the demo's container runs.
-var payloadCommand = &urfave.Command{
-	Name:   "payload",
-	Hidden: true,
-	Action: func(ctx *urfave.Context) error {
-		if ctx.Args().First() == "processes" {
-			return printProcesses(os.Stdout)
-		}
-		signals := container.CatchSignals()
-		fmt.Println("I am up")
-		fmt.Fprintln(os.Stderr, "and this is my standard error")
-		fmt.Printf("I go: %v\n", <-signals.Caught())
-		return nil
-	},
-}
-
-// printProcesses prints all processes that can be seen from here.
-func printProcesses(w io.Writer) error {
-	dirs, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		return err
-	}
-	for _, dir := range dirs {
-		text, err := os.ReadFile(dir + "/cmdline")
-		if err != nil {
-			continue // it has just ended
-		}
-		fmt.Fprintf(w, "%4s  %s\n", filepath.Base(dir), bytes.TrimSpace(bytes.ReplaceAll(text, []byte{0}, []byte(" "))))
-	}
-	return nil
 }

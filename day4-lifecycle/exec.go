@@ -11,7 +11,9 @@ import (
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
+	"example.com/go-docker/day4-lifecycle/console"
 	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/join"
 	"example.com/go-docker/day4-lifecycle/lifecycle"
 	"example.com/go-docker/day4-lifecycle/state"
 )
@@ -59,8 +61,8 @@ var execCommand = &urfave.Command{
 	},
 }
 
-func commandFromFlags(ctx *urfave.Context) (c container.Command, err error) {
-	c = container.Command{Args: ctx.Args().Tail(), User: ctx.String("user"), Dir: ctx.String("workdir"), TTY: ctx.Bool("tty")}
+func commandFromFlags(ctx *urfave.Context) (c join.Command, err error) {
+	c = join.Command{Args: ctx.Args().Tail(), User: ctx.String("user"), Dir: ctx.String("workdir"), TTY: ctx.Bool("tty")}
 	if len(c.Args) == 0 {
 		return c, errors.New("exec requires a container and a command: see exec --help")
 	}
@@ -103,7 +105,7 @@ var attachCommand = &urfave.Command{
 		&urfave.BoolFlag{Name: "sig-proxy", Value: true, Usage: "pass on signals; --sig-proxy=false: they end only attach"},
 	},
 	Action: func(ctx *urfave.Context) error {
-		keys, err := lifecycle.ParseKeys(ctx.String("detach-keys"))
+		keys, err := console.ParseKeys(ctx.String("detach-keys"))
 		if err != nil {
 			return err
 		}
@@ -123,26 +125,26 @@ func attach(c *lifecycle.Container, keys []byte, stdin bool, signals *container.
 	if c.State.Status == state.Paused {
 		return failed(fmt.Errorf("container %s is paused: unpause it first", c.ID))
 	}
-	console, err := consoleFor(c, keys, stdin, signals)
+	seat, err := consoleFor(c, keys, stdin, signals)
 	if err != nil {
 		return failed(err)
 	}
-	conn, err := c.Attach(console.Stdin != nil)
+	conn, err := c.Attach(seat.Stdin != nil)
 	if err != nil {
 		return failed(err)
 	}
-	return follow(console, conn, c.ID)
+	return follow(seat, conn, c.ID)
 }
 
 // consoleFor says what we have to offer to a container.
-func consoleFor(c *lifecycle.Container, keys []byte, stdin bool, signals *container.Signals) (lifecycle.Console, error) {
+func consoleFor(c *lifecycle.Container, keys []byte, stdin bool, signals *container.Signals) (console.Console, error) {
 	config, err := state.ReadConfig(c.Dir)
 	if err != nil {
-		return lifecycle.Console{}, err
+		return console.Console{}, err
 	}
-	console := lifecycle.Console{TTY: config.Container.TTY, Detach: keys, Signals: signals}
+	seat := console.Console{TTY: config.Container.TTY, Detach: keys, Signals: signals}
 	if stdin && config.OpenStdin {
-		console.Stdin = os.Stdin
+		seat.Stdin = os.Stdin
 	}
-	return console, nil
+	return seat, nil
 }

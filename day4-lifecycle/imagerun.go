@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
+	"example.com/go-docker/day4-lifecycle/console"
 	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/lifecycle"
@@ -25,7 +26,7 @@ import (
 // runImage is run: create, start, and unless -d, attach.
 func runImage(ctx *urfave.Context) error {
 	detach := ctx.Bool("detach")
-	keys, err := lifecycle.ParseKeys(ctx.String("detach-keys"))
+	keys, err := console.ParseKeys(ctx.String("detach-keys"))
 	if err != nil {
 		return err
 	}
@@ -47,18 +48,18 @@ func runImage(ctx *urfave.Context) error {
 		fmt.Println(p.dir.ID)
 		return nil
 	}
-	console := lifecycle.Console{TTY: p.container.TTY, Detach: keys, Signals: signals, Own: true}
+	seat := console.Console{TTY: p.container.TTY, Detach: keys, Signals: signals, Own: true}
 	if p.config.OpenStdin {
-		console.Stdin = os.Stdin
+		seat.Stdin = os.Stdin
 	}
-	return follow(console, conn, p.dir.ID)
+	return follow(seat, conn, p.dir.ID)
 }
 
 // follow is attached to a container until it has ended, or the user has gone.
-func follow(console lifecycle.Console, conn *wire.Conn, id string) error {
-	status, err := console.Follow(conn)
+func follow(seat console.Console, conn *wire.Conn, id string) error {
+	status, err := seat.Follow(conn)
 	switch {
-	case errors.Is(err, lifecycle.ErrDetached):
+	case errors.Is(err, console.ErrDetached):
 		fmt.Fprintln(os.Stderr)
 		logrus.Infof("detached from %s, which goes on", id)
 		return nil

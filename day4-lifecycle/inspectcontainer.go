@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"example.com/go-docker/day4-lifecycle/lifecycle"
@@ -126,6 +127,11 @@ func hostConfigOf(config *state.Config) inspectedHostConfig {
 		CPUShares: l.CPUShares, Memory: l.Memory, MemoryReservation: l.Reservation, CPUQuota: l.CPUQuota,
 		CpusetCpus: l.CPUs, PidsLimit: l.Pids, Init: config.Container.Init,
 	}
-	config.Log.Each(func(name, value string) { h.LogConfig.Config[name] = value })
+	if config.Log.MaxSize > 0 {
+		h.LogConfig.Config["max-size"] = strconv.FormatInt(config.Log.MaxSize, 10)
+	}
+	if config.Log.MaxFile > 0 {
+		h.LogConfig.Config["max-file"] = strconv.Itoa(config.Log.MaxFile)
+	}
 	return h
 }

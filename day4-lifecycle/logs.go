@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -42,7 +43,7 @@ var logsCommand = &urfave.Command{
 		for name, t := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
 			if text := ctx.String(name); text != "" {
 				var err error
-				if *t, err = logfile.ParseTime(text, time.Now()); err != nil {
+				if *t, err = parseTime(text, time.Now()); err != nil {
 					return fmt.Errorf("invalid --%s: %w", name, err)
 				}
 			}
@@ -77,4 +78,22 @@ func complete(c *lifecycle.Container) bool {
 		_ = held.Close()
 	}
 	return !errors.Is(err, lock.ErrHeld)
+}
+
+// parseTime reads the values of --since and --until, as Docker does: a time, a
+// date, seconds since 1970, or how long ago. Without a zone it is local time.
+func parseTime(text string, now time.Time) (time.Time, error) {
+	if ago, err := time.ParseDuration(text); err == nil {
+		return now.Add(-ago), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil && math.Abs(seconds) < 1<<40 {
+		whole, part := math.Modf(seconds)
+		return time.Unix(int64(whole), int64(part*1e9)), nil
+	}
+	return time.Time{}, fmt.Errorf("%q is no time: write 10m for ten minutes ago, or 2006-01-02T15:04:05", text)
 }

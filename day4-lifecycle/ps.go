@@ -2,16 +2,12 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
-	"text/template"
 	"time"
 
 	"github.com/docker/go-units"
@@ -108,61 +104,6 @@ func statusText(s *state.State) string {
 	return "Created"
 }
 
-type psPrinter func(w io.Writer, all []*lifecycle.Container, full bool) error
-
-func parseFormat(format string) (psPrinter, error) {
-	switch format {
-	case "table":
-		return func(w io.Writer, all []*lifecycle.Container, full bool) error {
-			table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-			fmt.Fprintln(table, "CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tPORTS\tNAMES")
-			for _, c := range all {
-				r := rowOf(c, full)
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Image, r.Command, r.RunningFor, r.Status, r.Ports, r.Names)
-			}
-			return table.Flush()
-		}, nil
-	case "json":
-		return func(w io.Writer, all []*lifecycle.Container, full bool) error {
-			out := json.NewEncoder(w)
-			out.SetEscapeHTML(false)
-			for _, c := range all {
-				if err := out.Encode(rowOf(c, full)); err != nil {
-					return err
-				}
-			}
-			return nil
-		}, nil
-	}
-	text, table := strings.CutPrefix(format, "table ")
-	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
-	line, err := template.New("format").Option("missingkey=error").Parse(text + "\n")
-	if err == nil {
-		err = line.Execute(io.Discard, psRow{})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("invalid --format %q: %w", format, err)
-	}
-	return func(w io.Writer, all []*lifecycle.Container, full bool) error {
-		out := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.DiscardEmptyColumns)
-		if !table {
-			out.Init(w, 0, 8, 0, '\t', 0)
-		}
-		titles := psRow{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED AT", "CREATED", "STATE", "STATUS", "PORTS", "NAMES"}
-		if table {
-			if err := line.Execute(out, titles); err != nil {
-				return err
-			}
-		}
-		for _, c := range all {
-			if err := line.Execute(out, rowOf(c, full)); err != nil {
-				return err
-			}
-		}
-		return out.Flush()
-	}, nil
-}
-
 // parseFilters returns what keeps a container in the list. Of two filters of a
 // name one has to fit, of those of different names all.
 func parseFilters(filters []string) (func(c *lifecycle.Container) bool, error) {
@@ -194,24 +135,4 @@ func parseFilters(filters []string) (func(c *lifecycle.Container) bool, error) {
 		}
 		return true
 	}, nil
-}
-
-// printOwn prints the lines of ps that are about these processes.
-func printOwn(w io.Writer, text string, pids []int) error {
-	header, rest, _ := strings.Cut(text, "\n")
-	column := slices.Index(strings.Fields(header), "PID")
-	if column < 0 {
-		return errors.New("ps prints no PID with these options, so the container's processes cannot be found")
-	}
-	fmt.Fprintln(w, header)
-	for line := range strings.Lines(rest) {
-		fields := strings.Fields(line)
-		if len(fields) <= column {
-			continue
-		}
-		if pid, err := strconv.Atoi(fields[column]); err == nil && slices.Contains(pids, pid) {
-			fmt.Fprint(w, line)
-		}
-	}
-	return nil
 }

@@ -53,3 +53,28 @@ func (e Entry) Enter(command *syscall.SysProcAttr) error {
 	}
 	return err
 }
+
+// Join is Enter for the parent itself, which starts a command in a cgroup that
+// has others: exec. It uses what Place has opened, so it works in any root. In
+// version 1 the calling thread enters, and the caller has to end it: else Remove
+// would take this process for one of the container.
+func (g *Cgroup) Join(command *syscall.SysProcAttr) error {
+	if g.Version == 2 {
+		cloneInto(command, g.handed[0].Fd())
+		return nil
+	}
+	for _, file := range g.handed {
+		if err := enterTasks(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Freezer is the directory in which the container can be paused; "": none.
+func (r *Record) Freezer() string {
+	if r.Version == 2 {
+		return r.Cgroups[0]
+	}
+	return r.Dirs["freezer"]
+}

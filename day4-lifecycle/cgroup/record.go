@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day4-lifecycle/freezer"
 	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/usage"
 )
@@ -74,7 +75,7 @@ func (r *Record) write() error {
 // cleanUp removes what the record names and then the record itself. It can be
 // run again after it has failed.
 func (r *Record) cleanUp() error {
-	if err := r.thaw(); err != nil {
+	if err := freezer.Thaw(r.Version, r.Freezer()); err != nil {
 		return err
 	}
 	for _, dir := range r.Cgroups {
@@ -114,32 +115,6 @@ func readRecord(path string) (*Record, error) {
 	return r, nil
 }
 
-// RemoveLeft removes what a container has left whose owner is dead, or about to
-// be: the kernel closes what a process had open one after the other.
-func RemoveLeft(id string) error {
-	r := &Record{ID: id}
-	patience, stop := context.WithTimeoutCause(context.Background(), 5*time.Second, fmt.Errorf("%s: %w", r.path(), lock.ErrHeld))
-	defer stop()
-	err := lock.Poll(patience, func() (bool, error) {
-		file, err := lock.Try(r.path())
-		if errors.Is(err, lock.ErrHeld) {
-			return false, nil
-		}
-		if err != nil {
-			return true, err
-		}
-		if r, err = readRecord(r.path()); err != nil {
-			return true, errors.Join(err, file.Close())
-		}
-		r.lock = file
-		return true, r.cleanUp()
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
 // Sweep cleans up after containers whose owner was killed. What cannot be
 // removed is no fault of what the caller wants to do.
 func Sweep() error {
@@ -148,24 +123,45 @@ func Sweep() error {
 		return err
 	}
 	for _, path := range paths {
-		file, err := lock.Try(path)
-		if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
-			continue // its owner lives, or has ended in peace
-		}
-		if err != nil {
-			return err
-		}
-		r, err := readRecord(path)
-		if err == nil {
-			logrus.Infof("removing what container %s left behind", r.ID)
-			r.lock = file
-			err = r.cleanUp()
-		}
-		if err != nil {
-			logrus.Warn(errors.Join(err, file.Close()))
+		if err := removeLeft(path); err != nil && !errors.Is(err, lock.ErrHeld) {
+			logrus.Warn(err)
 		}
 	}
 	return nil
+}
+
+// RemoveLeft removes what a container has left whose owner is dead, or about to
+// be: the kernel closes what a process had open one after the other.
+func RemoveLeft(id string) error {
+	path := (&Record{ID: id}).path()
+	patience, stop := context.WithTimeoutCause(context.Background(), 5*time.Second, fmt.Errorf("%s: %w", path, lock.ErrHeld))
+	defer stop()
+	return lock.Poll(patience, func() (bool, error) {
+		err := removeLeft(path)
+		if errors.Is(err, lock.ErrHeld) {
+			return false, nil
+		}
+		return true, err
+	})
+}
+
+// removeLeft is ErrHeld if the owner lives. One that has ended in peace has left
+// nothing.
+func removeLeft(path string) error {
+	file, err := lock.Try(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r, err := readRecord(path)
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	logrus.Infof("removing what container %s left behind", r.ID)
+	r.lock = file
+	return r.cleanUp()
 }
 
 // Running returns the records of the containers whose ids start as given, or

@@ -19,8 +19,8 @@ import (
 // the environment or in ps.
 type Container struct {
 	ID         string // 12 hexadecimal digits, as Docker shows them
-	Args       byteStrings
-	Env        byteStrings
+	Args       Strings
+	Env        Strings
 	Hostname   string
 	Namespaces uintptr // flags of clone(2)
 	TTY        bool    // -t: standard input, output and error are its terminal

@@ -104,9 +104,9 @@ func setUp(c *Container) error {
 
 // startCommand starts the command and returns its process id.
 func startCommand(c *Container, entry cgroup.Entry) (int, error) {
-	path, err := c.lookPath()
+	path, err := c.LookPath()
 	if err != nil {
-		return 0, cannotRun(c.Args[0], err)
+		return 0, CannotRun(c.Args[0], err)
 	}
 	attr := &syscall.SysProcAttr{
 		Cloneflags: c.Namespaces & unix.CLONE_NEWCGROUP,
@@ -138,7 +138,7 @@ func startCommand(c *Container, entry cgroup.Entry) (int, error) {
 		Sys:   attr,
 	})
 	if err != nil {
-		return 0, cannotStart(c, err)
+		return 0, CannotStart(c, err)
 	}
 	return pid, restore()
 }
@@ -173,11 +173,11 @@ func becomeCommand(c *Container, path string, user *syscall.Credential) error {
 	if err := confine.BecomeUser(user); err != nil {
 		return err
 	}
-	return cannotRun(c.Args[0], syscall.Exec(path, c.Args, c.Env))
+	return CannotRun(c.Args[0], syscall.Exec(path, c.Args, c.Env))
 }
 
-// lookPath finds the command in the container's PATH.
-func (c *Container) lookPath() (string, error) {
+// LookPath finds the command in the container's PATH.
+func (c *Container) LookPath() (string, error) {
 	for _, e := range c.Env {
 		if path, ok := strings.CutPrefix(e, "PATH="); ok {
 			if err := os.Setenv("PATH", path); err != nil {

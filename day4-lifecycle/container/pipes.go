@@ -85,12 +85,12 @@ func receive(config io.Reader) (*message, error) {
 	return m, nil
 }
 
-// byteStrings are strings of any bytes. A string in JSON is Unicode: a byte
+// Strings are strings of any bytes. A string in JSON is Unicode: a byte
 // that is not UTF-8, as in an old file's name, would arrive as U+FFFD. So these
 // travel as base64.
-type byteStrings []string
+type Strings []string
 
-func (s byteStrings) MarshalJSON() ([]byte, error) {
+func (s Strings) MarshalJSON() ([]byte, error) {
 	raw := make([][]byte, len(s))
 	for i := range s {
 		raw[i] = []byte(s[i])
@@ -98,7 +98,7 @@ func (s byteStrings) MarshalJSON() ([]byte, error) {
 	return json.Marshal(raw)
 }
 
-func (s *byteStrings) UnmarshalJSON(text []byte) error {
+func (s *Strings) UnmarshalJSON(text []byte) error {
 	var raw [][]byte
 	if err := json.Unmarshal(text, &raw); err != nil {
 		return err

@@ -117,6 +117,9 @@ func (p *Process) Start() error {
 // PID is init's process id, on the parent's side.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
+// PIDFD is a descriptor of init, pidfd_open(2); Close closes it.
+func (p *Process) PIDFD() int { return p.pidfd }
+
 // Signal sends a signal to init, which passes on those that Forwards knows.
 func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
 
@@ -181,4 +184,17 @@ func (p *Process) Close() (err error) {
 		p.pidfd = -1
 	}
 	return err
+}
+
+// Root opens the container's root, as its processes see it.
+func (p *Process) Root() (*os.File, error) {
+	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", p.PID()), unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	// Opened first, asked afterwards: while init lives, the number is its own.
+	if err := unix.PidfdSendSignal(p.pidfd, 0, nil, 0); err != nil {
+		return nil, errors.Join(fmt.Errorf("the container has just ended: %w", err), root.Close())
+	}
+	return root, nil
 }

@@ -40,8 +40,8 @@ func StatusOf(ws syscall.WaitStatus) int {
 	return ws.ExitStatus()
 }
 
-// cannotRun tells "not found" from "found, but cannot be executed".
-func cannotRun(name string, err error) StatusError {
+// CannotRun tells "not found" from "found, but cannot be executed".
+func CannotRun(name string, err error) StatusError {
 	if cause := errors.Unwrap(err); cause != nil {
 		err = cause // exec.LookPath repeats the name
 	}
@@ -52,15 +52,15 @@ func cannotRun(name string, err error) StatusError {
 	return StatusError{status, fmt.Errorf("exec %q: %w", name, err)}
 }
 
-// cannotStart names the call that failed: ForkExec tells no more than its error
+// CannotStart names the call that failed: ForkExec tells no more than its error
 // number. EAGAIN is clone(2)'s and EPERM ioctl_tty(2)'s: execve(2) has the one
 // only after a change of user, and the other for what is traced.
-func cannotStart(c *Container, err error) error {
+func CannotStart(c *Container, err error) error {
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
 		return fmt.Errorf("fork to run %q: %w", c.Args[0], err)
 	case errors.Is(err, syscall.EPERM) && c.TTY:
 		return fmt.Errorf("make the terminal that of %q, TIOCSCTTY: %w: it is another session's already", c.Args[0], err)
 	}
-	return cannotRun(c.Args[0], err)
+	return CannotRun(c.Args[0], err)
 }

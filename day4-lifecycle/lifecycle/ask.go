@@ -87,3 +87,9 @@ func receive(conn *wire.Conn) (reply wire.Reply, err error) {
 	}
 	return reply, json.Unmarshal(text, &reply)
 }
+
+// Attach connects to the container's streams.
+func (c *Container) Attach(stdin bool) (*wire.Conn, error) {
+	conn, _, err := c.open(wire.Request{Do: wire.DoAttach, Stdin: stdin})
+	return conn, err
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/moby/term"
 
 	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/join"
 	"example.com/go-docker/day4-lifecycle/terminal"
 	"example.com/go-docker/day4-lifecycle/wire"
 )
@@ -18,7 +19,7 @@ import (
 // Exec runs one more command in the container, with these standard streams,
 // and returns its exit status. The shim is its parent: it goes on if we are
 // killed. With detach Exec returns as soon as it runs.
-func (c *Container) Exec(command container.Command, stdio [3]*os.File, signals *container.Signals, detach bool) (status int, err error) {
+func (c *Container) Exec(command join.Command, stdio [3]*os.File, signals *container.Signals, detach bool) (status int, err error) {
 	var t *terminal.Terminal
 	var input *os.File
 	if command.TTY && !detach {

@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,13 +20,9 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"example.com/go-docker/day4-lifecycle/cgroup"
-	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/lock"
-	"example.com/go-docker/day4-lifecycle/shim"
 	"example.com/go-docker/day4-lifecycle/state"
 	"example.com/go-docker/day4-lifecycle/store"
 	"example.com/go-docker/day4-lifecycle/wire"
@@ -153,63 +148,6 @@ func (c *Container) lock() (held *os.File, err error) {
 	return held, err
 }
 
-// Start starts a container that does not run. With attach its streams come on
-// the connection, for Follow; without, the connection is nil. For one that runs
-// already, started is false.
-func (c *Container) Start(attach bool, signals *container.Signals) (conn *wire.Conn, started bool, err error) {
-	held, err := c.lock()
-	if errors.Is(err, lock.ErrHeld) && c.State.Live() {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	config, err := state.ReadConfig(c.Dir)
-	if err != nil {
-		return nil, false, errors.Join(err, held.Close())
-	}
-	conn, err = Launch(c.Container, config.AutoRemove, held, attach, signals)
-	return conn, err == nil, err
-}
-
-// Launch starts a container whose lock the caller has; the lock is gone in any
-// case. Signals that come meanwhile are for the container. With autoRemove it
-// goes when it has run.
-func Launch(dir *containers.Container, autoRemove bool, held *os.File, attach bool, signals *container.Signals) (*wire.Conn, error) {
-	if err := dir.SetAutoRemove(autoRemove); err != nil {
-		return nil, errors.Join(err, held.Close())
-	}
-	conn, process, err := shim.Spawn(dir.Dir, held, attach)
-	if err := errors.Join(err, held.Close()); err != nil {
-		return nil, err
-	}
-	var reply wire.Reply
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		reply, err = receive(conn)
-	}()
-	for waiting := true; waiting; {
-		select {
-		case sig := <-signals.Caught():
-			_ = process.Signal(sig) // it may just have ended
-		case <-answered:
-			waiting = false
-		}
-	}
-	switch {
-	case errors.Is(err, io.EOF):
-		err = container.StatusError{Status: container.RuntimeError, Err: errors.New("the container's shim was killed while it started")}
-	case err == nil && reply.Error != "":
-		err = container.StatusError{Status: reply.Status, Err: errors.New(reply.Error)}
-	}
-	if err != nil || !attach {
-		err = errors.Join(err, conn.Close())
-		conn = nil
-	}
-	return conn, err
-}
-
 // Stop ends a container: with a signal, 0 for the one that the image asks for,
 // and after so many seconds, unless they are negative, with SIGKILL. It is no
 // error if it does not run.
@@ -264,60 +202,4 @@ func (c *Container) Root() (*os.File, error) {
 		return nil, c.ended(err)
 	}
 	return nil, fmt.Errorf("open the root of container %s: %s", c.ID, text)
-}
-
-// Remove removes a container; one that runs, or that somebody else removes
-// first, only by force.
-func (c *Container) Remove(force bool) error {
-	held, err := c.lock()
-	if errors.Is(err, lock.ErrHeld) && c.State.Live() {
-		if !force {
-			return fmt.Errorf("cannot remove container %s: it is %s: stop it first, or use -f", c.ID, c.State.Status)
-		}
-		held, err = c.end()
-	}
-	if force && errors.Is(err, containers.ErrNone) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	c.TakeOver(held)
-	return c.Container.Remove()
-}
-
-// end ends a container by all means, and returns its lock. A shim that does
-// not answer, because somebody has stopped it, is killed: the container dies
-// with it.
-func (c *Container) end() (*os.File, error) {
-	answered := make(chan error, 1)
-	go func() { answered <- c.Stop(syscall.SIGKILL, 0) }()
-	var err error
-	select {
-	case err = <-answered:
-	case <-time.After(patience):
-		err = c.KillShim()
-	}
-	if err != nil {
-		return nil, err
-	}
-	return c.lock()
-}
-
-// KillShim kills a shim: a process with the number that it has recorded, and
-// which began when it did.
-func (c *Container) KillShim() error {
-	s := c.State
-	fd, err := unix.PidfdOpen(s.ShimPID, 0)
-	if err != nil {
-		return fmt.Errorf("open the shim, process %d: %w", s.ShimPID, err)
-	}
-	defer unix.Close(fd)
-	// Opened first, asked afterwards.
-	began, err := state.StartTime(s.ShimPID)
-	boot, errBoot := state.BootID()
-	if err != nil || errBoot != nil || began != s.ShimStart || boot != s.BootID {
-		return errors.Join(fmt.Errorf("process %d is not the container's shim any more", s.ShimPID), err, errBoot)
-	}
-	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 }

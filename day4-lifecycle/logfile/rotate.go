@@ -94,19 +94,3 @@ func closeAll(files []*opened) {
 		_ = f.Close() // it was only read
 	}
 }
-
-// Remove removes all files of the log.
-func Remove(path string) error {
-	if err := os.Remove(path + ".next"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove the container's log: %w", err)
-	}
-	for i, missing := 0, 0; missing < 2; i++ {
-		err := os.Remove(generation(path, i))
-		if errors.Is(err, fs.ErrNotExist) {
-			missing++
-		} else if err != nil {
-			return fmt.Errorf("remove the container's log: %w", err)
-		}
-	}
-	return nil
-}

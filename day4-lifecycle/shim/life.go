@@ -2,8 +2,6 @@ package shim
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"syscall"
 	"time"
 
@@ -11,6 +9,7 @@ import (
 	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/rootfs"
 	"example.com/go-docker/day4-lifecycle/state"
+	"example.com/go-docker/day4-lifecycle/streams"
 )
 
 // start starts the container. When it returns an error, nothing of it runs.
@@ -28,16 +27,16 @@ func (s *shim) start() (err error) {
 	root := *c.Root
 	root.Cgroups = rootfs.Cgroups{Version: g.Version, Dirs: g.Dirs}
 	c.Root = &root
-	streams, err := openStreams(&c, s.config.OpenStdin)
+	stdio, err := streams.Open(&c, s.config.OpenStdin)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			streams.close()
+			stdio.Close()
 		}
 	}()
-	parent := streams.parent
+	parent := stdio.Parent
 	parent.Signals, parent.Cgroup = s.signals, g
 	process, err := container.Create(&c, parent)
 	if err != nil {
@@ -58,7 +57,7 @@ func (s *shim) start() (err error) {
 	if err := state.Write(s.dir, &s.state); err != nil {
 		return err
 	}
-	s.process, s.cgroup, s.streams = process, g, streams
+	s.process, s.cgroup, s.streams = process, g, stdio
 	return nil
 }
 
@@ -92,7 +91,7 @@ func (s *shim) record() error {
 func (s *shim) wait() {
 	status, err := s.process.Wait()
 	s.mu.Lock()
-	process, g, streams := s.process, s.cgroup, s.streams
+	process, g, stdio := s.process, s.cgroup, s.streams
 	s.process, s.cgroup = nil, nil
 	s.state.ExitCode = status
 	if used, errUsage := g.Usage(); errUsage == nil {
@@ -104,7 +103,7 @@ func (s *shim) wait() {
 	}
 	_ = s.ended() // what cannot be recorded, the next command will see from the lock
 	s.mu.Unlock()
-	streams.drain()
+	stdio.Drain()
 }
 
 // ended records that the container has ended: for good, or to be started again.
@@ -163,7 +162,7 @@ func (s *shim) stop(sig syscall.Signal, seconds int) error {
 	for range 10 {
 		switch err := s.signal(syscall.SIGKILL); {
 		case errors.Is(err, errNotRunning):
-			s.clients.drop() // it has ended, and one of them does not read its output
+			s.clients.Drop() // it has ended, and one of them does not read its output
 		case err != nil:
 			return err
 		}
@@ -174,64 +173,4 @@ func (s *shim) stop(sig syscall.Signal, seconds int) error {
 		}
 	}
 	return errors.New("it does not end, not even of SIGKILL: a process of it may hang in the kernel, see ps for state D")
-}
-
-// giveUp rules out another start.
-func (s *shim) giveUp() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	select {
-	case <-s.stopped:
-	default:
-		close(s.stopped)
-	}
-}
-
-var errNotRunning = errors.New("the container is not running")
-
-// signal sends a signal. What is paused goes on: else it would not notice.
-func (s *shim) signal(sig syscall.Signal) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.process == nil {
-		return errNotRunning
-	}
-	if !s.config.Container.Forwards(sig) {
-		return fmt.Errorf("signal %d does not reach the command: its init passes on HUP, INT, QUIT, ALRM, TERM, USR1, USR2 and CONT; with --init=false there is none", sig)
-	}
-	if err := s.process.Signal(sig); errors.Is(err, os.ErrProcessDone) {
-		return errNotRunning // it is about to be recorded
-	} else if err != nil {
-		return err
-	}
-	if s.state.Status == state.Paused {
-		return s.freeze(false)
-	}
-	return nil
-}
-
-// pause stops all of the container, or lets it go on.
-func (s *shim) pause(freeze bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch paused := s.state.Status == state.Paused; {
-	case s.process == nil:
-		return errNotRunning
-	case freeze && paused:
-		return errors.New("the container is already paused")
-	case !freeze && !paused:
-		return errors.New("the container is not paused")
-	}
-	return s.freeze(freeze)
-}
-
-func (s *shim) freeze(freeze bool) error {
-	if err := s.cgroup.Freeze(freeze); err != nil {
-		return err
-	}
-	s.state.Status = state.Running
-	if freeze {
-		s.state.Status = state.Paused
-	}
-	return s.record()
 }

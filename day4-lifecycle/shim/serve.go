@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/join"
 	"example.com/go-docker/day4-lifecycle/state"
 	"example.com/go-docker/day4-lifecycle/wire"
 )
@@ -104,8 +105,8 @@ func (s *shim) answer(client *wire.Conn, err error) {
 // it, until it detaches or the container has ended.
 func (s *shim) attach(client *wire.Conn, stdin bool) {
 	defer client.Close()
-	s.clients.add(client)
-	defer s.clients.remove(client)
+	s.clients.Add(client)
+	defer s.clients.Remove(client)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -130,24 +131,24 @@ func (s *shim) attach(client *wire.Conn, stdin bool) {
 // typed is one message of an attached client.
 func (s *shim) typed(kind wire.Kind, text []byte, stdin bool) {
 	s.mu.Lock()
-	streams, tty := s.streams, s.config.Container.TTY
+	stdio, tty := s.streams, s.config.Container.TTY
 	s.mu.Unlock()
 	switch {
 	case kind == wire.Signal && len(text) == 1:
 		_ = s.signal(syscall.Signal(text[0])) // the container may have ended
-	case streams == nil:
+	case stdio == nil:
 	case kind == wire.Size && len(text) == 4 && tty:
-		streams.resize(binary.BigEndian.Uint16(text), binary.BigEndian.Uint16(text[2:]))
+		stdio.Resize(binary.BigEndian.Uint16(text), binary.BigEndian.Uint16(text[2:]))
 	case kind == wire.Stdout, kind == wire.Stderr:
-		streams.hangUp(kind)
+		stdio.HangUp(kind)
 	case kind == wire.Stdin && stdin && (len(text) > 0 || s.config.StdinOnce):
-		streams.input(text, tty)
+		stdio.Input(text, tty)
 	}
 }
 
 // exec runs one more command in the container.
 func (s *shim) exec(client *wire.Conn, text []byte, files []*os.File) {
-	var c container.Command
+	var c join.Command
 	if err := json.Unmarshal(text, &c); err != nil || len(files) != 3 || len(c.Args) == 0 {
 		s.answer(client, fmt.Errorf("not a request to execute a command: %v", err))
 		return
@@ -183,7 +184,7 @@ func (s *shim) exec(client *wire.Conn, text []byte, files []*os.File) {
 
 // join holds the container while the command is started: its cgroup must not be
 // removed then, with a thread of ours in it.
-func (s *shim) join(c container.Command, files [3]*os.File) (*os.Process, error) {
+func (s *shim) join(c join.Command, files [3]*os.File) (*os.Process, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -192,7 +193,8 @@ func (s *shim) join(c container.Command, files [3]*os.File) (*os.Process, error)
 	case s.state.Status == state.Paused:
 		return nil, errors.New("the container is paused: unpause it first")
 	}
-	return s.process.Join(c, files)
+	target := join.Target{Container: &s.config.Container, Init: s.process.PIDFD(), Cgroup: s.cgroup}
+	return target.Start(c, files)
 }
 
 func (s *shim) sendRoot(client *wire.Conn) {

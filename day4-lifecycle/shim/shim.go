@@ -29,6 +29,7 @@ import (
 	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/logfile"
 	"example.com/go-docker/day4-lifecycle/state"
+	"example.com/go-docker/day4-lifecycle/streams"
 	"example.com/go-docker/day4-lifecycle/wire"
 )
 
@@ -86,7 +87,7 @@ type shim struct {
 	log      *logfile.Writer
 	listener *net.UnixListener
 	signals  *container.Signals
-	clients  clients
+	clients  streams.Clients
 	busy     sync.WaitGroup // requests that are still to be answered
 	over     chan struct{}  // closed when the container has ended for good
 	stopped  chan struct{}  // closed when somebody has asked for that
@@ -95,7 +96,7 @@ type shim struct {
 	state   state.State
 	process *container.Process // nil while the container does not run
 	cgroup  *cgroup.Cgroup
-	streams *streams
+	streams *streams.Streams
 }
 
 // run is all that a shim does. It returns the status to exit with, for nobody.
@@ -162,7 +163,7 @@ func (s *shim) live(client *wire.Conn, attached bool) {
 		}
 		ran := time.Duration(0)
 		if err == nil {
-			s.streams.copy(s.log, &s.clients)
+			s.streams.Copy(s.log, &s.clients)
 			s.wait()
 			ran = s.state.FinishedAt.Sub(s.state.StartedAt)
 		}

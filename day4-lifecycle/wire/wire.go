@@ -39,7 +39,7 @@ type Request struct {
 	Signal  int             `json:",omitempty"` // kill, stop
 	Seconds int             `json:",omitempty"` // stop: before SIGKILL; negative: never
 	Stdin   bool            `json:",omitempty"` // attach: with standard input
-	Command json.RawMessage `json:",omitempty"` // exec: a container.Command; three descriptors come with it
+	Command json.RawMessage `json:",omitempty"` // exec: a join.Command; three descriptors come with it
 }
 
 // What a client can want.

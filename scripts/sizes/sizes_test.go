@@ -39,13 +39,19 @@ var (
 
 	imports = map[string][]string{
 		"layer": leaves, "mountfd": leaves, "confine": append([]string{"mountfd"}, leaves...), "rootless": leaves,
-		"cgroup":    low,
+		"cgroup":    append([]string{"freezer"}, low...),
 		"rootfs":    low,
 		"container": slices.Concat(low, []string{"cgroup", "rootfs"}),
 		"store":     low,
 		"snapshot":  append([]string{"store"}, low...), "containers": append([]string{"store", "rootfs"}, low...),
-		"cli":    {"container"},
-		"commit": any, "registry": any, "archive": any, "lifecycle": any, "oci": any, "demo": any,
+		"cli": {"container"},
+		// Day 4: a shim imports what its container needs, and of the store nothing.
+		"wire": leaves, "freezer": leaves, "transfer": low, "console": {"container", "wire"},
+		"state":   {"container", "cgroup", "lock", "logfile"},
+		"join":    slices.Concat(low, []string{"container", "cgroup", "rootfs"}),
+		"streams": {"container", "logfile", "wire"},
+		"shim":    slices.Concat(low, []string{"container", "cgroup", "rootfs", "wire", "freezer", "state", "join", "streams"}),
+		"commit":  any, "registry": any, "archive": any, "lifecycle": any, "oci": any, "demo": any,
 		"main": any,
 	}
 	mainOnly = []string{"cli", "demo"}
@@ -54,12 +60,20 @@ var (
 // exceptions are known and shall go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":                     8351,
-	"day3-images/main":                1953,
-	"day3-images/layer":               704,
-	"day3-images/store":               678,
-	"day3-images/image/manifest.go":   205,
-	"day3-images/layer/unpackfile.go": 207,
+	"day3-images":                        8351,
+	"day4-lifecycle":                     12800,
+	"day4-lifecycle/main":                3200,
+	"day4-lifecycle/layer":               704,
+	"day4-lifecycle/store":               678,
+	"day4-lifecycle/cgroup":              640,
+	"day4-lifecycle/logfile":             620,
+	"day4-lifecycle/image/manifest.go":   205,
+	"day4-lifecycle/layer/unpackfile.go": 207,
+	"day3-images/main":                   1953,
+	"day3-images/layer":                  704,
+	"day3-images/store":                  678,
+	"day3-images/image/manifest.go":      205,
+	"day3-images/layer/unpackfile.go":    207,
 }
 
 type program struct {

@@ -1,11 +1,15 @@
-package shim
+// Package streams is a container's standard input, output and error, on the
+// side of its shim: from there to the log and to those who are attached.
+//
+// It grew from rung 05-logs, plus: a terminal, input, any number of clients, an
+// end that nobody can hold up.
+package streams
 
 import (
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -16,10 +20,9 @@ import (
 	"example.com/go-docker/day4-lifecycle/wire"
 )
 
-// streams are the container's standard streams: the ends that it has, in
-// parent, and ours.
-type streams struct {
-	parent container.Parent
+// Streams are the ends that the container has, in Parent, and ours.
+type Streams struct {
+	Parent container.Parent
 	given  []*os.File // to the container
 	stdin  *os.File   // nil: it has none. With a terminal, that
 	output []*output
@@ -32,17 +35,18 @@ type streams struct {
 type output struct {
 	*os.File
 	kind    wire.Kind
-	clients *clients
+	clients *Clients
 	mu      sync.Mutex
 	ended   bool
 	more    time.Duration // how long we wait for more after the end, in all
 }
 
-func openStreams(c *container.Container, stdin bool) (_ *streams, err error) {
-	s := new(streams)
+// Open makes them, with standard input if it is wanted.
+func Open(c *container.Container, stdin bool) (_ *Streams, err error) {
+	s := new(Streams)
 	defer func() {
 		if err != nil {
-			s.close()
+			s.Close()
 		}
 	}()
 	if c.TTY {
@@ -50,7 +54,7 @@ func openStreams(c *container.Container, stdin bool) (_ *streams, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("open a pseudo-terminal: %w", err)
 		}
-		s.parent.Terminal, s.stdin = slave, master
+		s.Parent.Terminal, s.stdin = slave, master
 		s.given = append(s.given, slave)
 		s.output = append(s.output, &output{File: master, kind: wire.Stdout, more: time.Second})
 		return s, nil
@@ -58,7 +62,7 @@ func openStreams(c *container.Container, stdin bool) (_ *streams, err error) {
 	for _, stream := range []struct {
 		kind wire.Kind
 		to   **os.File
-	}{{wire.Stdout, &s.parent.Stdout}, {wire.Stderr, &s.parent.Stderr}} {
+	}{{wire.Stdout, &s.Parent.Stdout}, {wire.Stderr, &s.Parent.Stderr}} {
 		r, w, err := os.Pipe()
 		if err != nil {
 			return nil, fmt.Errorf("make a pipe for the container's output: %w", err)
@@ -72,14 +76,14 @@ func openStreams(c *container.Container, stdin bool) (_ *streams, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("make a pipe for the container's input: %w", err)
 		}
-		s.parent.Stdin, s.stdin = r, w
+		s.Parent.Stdin, s.stdin = r, w
 		s.given = append(s.given, r)
 	}
 	return s, nil
 }
 
-// copy begins to copy the container's output to the log and to the clients.
-func (s *streams) copy(log *logfile.Writer, to *clients) {
+// Copy begins to copy the container's output to the log and to the clients.
+func (s *Streams) Copy(log *logfile.Writer, to *Clients) {
 	for _, f := range s.given { // else we would never read an end of file
 		_ = f.Close()
 	}
@@ -121,8 +125,8 @@ func (o *output) Read(p []byte) (int, error) {
 	}
 }
 
-// drain returns when all that the container has written is copied.
-func (s *streams) drain() {
+// Drain returns when all that the container has written is copied.
+func (s *Streams) Drain() {
 	for _, o := range s.output {
 		o.mu.Lock()
 		o.ended = true
@@ -132,10 +136,10 @@ func (s *streams) drain() {
 	s.copies.Wait()
 	s.closing.Lock()
 	defer s.closing.Unlock()
-	s.close()
+	s.Close()
 }
 
-func (s *streams) close() {
+func (s *Streams) Close() {
 	for _, f := range s.given {
 		_ = f.Close()
 	}
@@ -147,9 +151,9 @@ func (s *streams) close() {
 	}
 }
 
-// input passes on what a client types; the end of it for nil, if there can be
+// Input passes on what a client types; the end of it for nil, if there can be
 // one: a terminal has none.
-func (s *streams) input(text []byte, terminal bool) {
+func (s *Streams) Input(text []byte, terminal bool) {
 	s.closing.Lock()
 	stdin := s.stdin
 	s.closing.Unlock()
@@ -162,9 +166,9 @@ func (s *streams) input(text []byte, terminal bool) {
 	}
 }
 
-// hangUp closes a stream that nobody reads any more: as in a pipeline, who
+// HangUp closes a stream that nobody reads any more: as in a pipeline, who
 // writes to it then gets SIGPIPE, or SIGHUP from a terminal.
-func (s *streams) hangUp(kind wire.Kind) {
+func (s *Streams) HangUp(kind wire.Kind) {
 	for _, o := range s.output {
 		if o.kind == kind {
 			_ = o.Close()
@@ -172,51 +176,12 @@ func (s *streams) hangUp(kind wire.Kind) {
 	}
 }
 
-// resize gives the container's terminal a size; the kernel then tells the
+// Resize gives the container's terminal a size; the kernel then tells the
 // programs in it with SIGWINCH.
-func (s *streams) resize(rows, cols uint16) {
+func (s *Streams) Resize(rows, cols uint16) {
 	s.closing.Lock()
 	defer s.closing.Unlock()
 	if s.stdin != nil {
 		_ = pty.Setsize(s.stdin, &pty.Winsize{Rows: rows, Cols: cols}) // fails after the end
 	}
-}
-
-// clients are those who are attached.
-type clients struct {
-	mu  sync.Mutex
-	all []*wire.Conn
-}
-
-func (c *clients) add(client *wire.Conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.all = append(c.all, client)
-}
-
-func (c *clients) remove(client *wire.Conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.all = slices.DeleteFunc(c.all, func(other *wire.Conn) bool { return other == client })
-}
-
-func (c *clients) send(kind wire.Kind, content []byte) {
-	c.mu.Lock()
-	all := slices.Clone(c.all)
-	c.mu.Unlock()
-	for _, client := range all {
-		if client.Send(kind, content) != nil {
-			c.remove(client) // it has gone; its own goroutine closes it
-		}
-	}
-}
-
-// drop lets go of all of them.
-func (c *clients) drop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, client := range c.all {
-		_ = client.Close() // which ends a Send that waits
-	}
-	c.all = nil
 }

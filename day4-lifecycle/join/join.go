@@ -1,4 +1,7 @@
-package container
+// Package join starts one more command in a container that runs: exec. It grew
+// from rung 06-exec, plus: the container's cgroup, capabilities, user and
+// limits, and threads that end.
+package join
 
 import (
 	"errors"
@@ -12,27 +15,35 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/confine"
+	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/rootfs"
 )
 
-// A Command is one more command for a container that runs. Rung 06-exec has
-// its essence.
+// A Target is a container that runs.
+type Target struct {
+	*container.Container
+	Init   int            // a descriptor of it, pidfd_open(2)
+	Cgroup *cgroup.Cgroup // must not be removed while a command is started
+}
+
+// A Command is what to run in it.
 type Command struct {
-	Args      byteStrings
-	Env       byteStrings // added to the container's
-	User, Dir string      // "": the container's
-	TTY       bool        // standard input is a terminal, to be the command's own
+	Args      container.Strings
+	Env       container.Strings // added to the container's
+	User, Dir string            // "": the container's
+	TTY       bool              // standard input is a terminal, to be the command's own
 }
 
 // joining is held while a command is started: PATH belongs to the process.
 var joining sync.Mutex
 
-// Join starts a command in the container: in its namespaces, its root and its
-// cgroup, with its capabilities and limits. The caller waits for the process,
-// and must not let the cgroup be removed meanwhile. What goes wrong before the
-// command runs is a StatusError, as with Start.
-func (p *Process) Join(c Command, stdio [3]*os.File) (_ *os.Process, err error) {
+// Start starts a command in the container: in its namespaces, its root and its
+// cgroup, with its capabilities and limits. The caller waits for the process.
+// What goes wrong before the command runs is a container.StatusError, if it is
+// not the container's fault.
+func (t Target) Start(c Command, stdio [3]*os.File) (_ *os.Process, err error) {
 	joining.Lock()
 	defer joining.Unlock()
 	var process *os.Process
@@ -44,7 +55,7 @@ func (p *Process) Join(c Command, stdio [3]*os.File) (_ *os.Process, err error) 
 		// the container, so the thread ends with this one.
 		runtime.LockOSThread()
 		thread = unix.Gettid()
-		process, err = p.startInside(c, stdio)
+		process, err = t.startInside(c, stdio)
 	}()
 	<-started
 	for unix.Tgkill(os.Getpid(), thread, 0) == nil { // until it has left the cgroup
@@ -54,7 +65,7 @@ func (p *Process) Join(c Command, stdio [3]*os.File) (_ *os.Process, err error) 
 }
 
 // startInside makes this thread one of the container's, and forks.
-func (p *Process) startInside(c Command, stdio [3]*os.File) (*os.Process, error) {
+func (t Target) startInside(c Command, stdio [3]*os.File) (*os.Process, error) {
 	// All threads share one root, and setns of the mount namespace together with
 	// others would move it for all of them. This one gets its own. clone(2),
 	// CLONE_FS
@@ -63,13 +74,13 @@ func (p *Process) startInside(c Command, stdio [3]*os.File) (*os.Process, error)
 	}
 	// All or none. Init is in the cgroup namespace of the host: the command has
 	// made its own.
-	if err := unix.Setns(p.pidfd, int(p.container.Namespaces&^unix.CLONE_NEWCGROUP)); err != nil {
+	if err := unix.Setns(t.Init, int(t.Namespaces&^unix.CLONE_NEWCGROUP)); err != nil {
 		if errors.Is(err, unix.ESRCH) {
 			err = errors.New("it has just ended")
 		}
 		return nil, fmt.Errorf("enter the container's namespaces: %w", err)
 	}
-	dir, user := p.container.Dir, p.container.User
+	dir, user := t.Dir, t.User
 	if c.Dir != "" {
 		dir = c.Dir
 	}
@@ -77,30 +88,30 @@ func (p *Process) startInside(c Command, stdio [3]*os.File) (*os.Process, error)
 		user = c.User
 	}
 	if err := rootfs.EnterWorkdir(dir); err != nil {
-		return nil, StatusError{CannotInvoke, err}
+		return nil, container.StatusError{Status: container.CannotInvoke, Err: err}
 	}
 	attr := &syscall.SysProcAttr{
 		Setsid: true, Setctty: c.TTY,
 		// After the fork, so that its root is the container's cgroup.
-		Unshareflags: p.container.Namespaces & unix.CLONE_NEWCGROUP,
-		Ptrace:       len(p.container.Rlimits) > 0,
+		Unshareflags: t.Namespaces & unix.CLONE_NEWCGROUP,
+		Ptrace:       len(t.Rlimits) > 0,
 	}
-	inside := &Container{Args: c.Args, Env: merge(p.container.Env, c.Env), TTY: c.TTY}
+	inside := &container.Container{Args: c.Args, Env: merge(t.Env, c.Env), TTY: c.TTY}
 	var err error
 	if attr.Credential, inside.Env, err = confine.LookUpUser(user, inside.Env); err != nil {
-		return nil, StatusError{CannotInvoke, err}
+		return nil, container.StatusError{Status: container.CannotInvoke, Err: err}
 	}
-	path, err := inside.lookPath()
+	path, err := inside.LookPath()
 	if err != nil {
-		return nil, cannotRun(c.Args[0], err)
+		return nil, container.CannotRun(c.Args[0], err)
 	}
-	if err := p.parent.Cgroup.Join(attr); err != nil {
+	if err := t.Cgroup.Join(attr); err != nil {
 		return nil, err
 	}
-	return p.fork(inside, path, attr, stdio)
+	return t.fork(inside, path, attr, stdio)
 }
 
-func (p *Process) fork(c *Container, path string, attr *syscall.SysProcAttr, stdio [3]*os.File) (*os.Process, error) {
+func (t Target) fork(c *container.Container, path string, attr *syscall.SysProcAttr, stdio [3]*os.File) (*os.Process, error) {
 	if err := confine.DropCapabilities(); err != nil {
 		return nil, err
 	}
@@ -113,9 +124,9 @@ func (p *Process) fork(c *Container, path string, attr *syscall.SysProcAttr, std
 		if errors.As(err, &bare) {
 			err = bare
 		}
-		return nil, cannotStart(c, err)
+		return nil, container.CannotStart(c, err)
 	case attr.Ptrace:
-		if err := limitAndRelease(process.Pid, p.container.Rlimits); err != nil {
+		if err := limitAndRelease(process.Pid, t.Rlimits); err != nil {
 			_ = process.Kill()
 			_, errWait := process.Wait() // a zombie would keep its PID namespace
 			return nil, errors.Join(err, errWait)
@@ -155,17 +166,4 @@ func merge(env, more []string) []string {
 		merged = append(kept, e)
 	}
 	return merged
-}
-
-// Root opens the container's root, as its processes see it.
-func (p *Process) Root() (*os.File, error) {
-	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", p.PID()), unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil, err
-	}
-	// Opened first, asked afterwards: while init lives, the number is its own.
-	if err := unix.PidfdSendSignal(p.pidfd, 0, nil, 0); err != nil {
-		return nil, errors.Join(fmt.Errorf("the container has just ended: %w", err), root.Close())
-	}
-	return root, nil
 }

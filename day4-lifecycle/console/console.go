@@ -1,6 +1,11 @@
-package lifecycle
+// Package console is the user's side of a container's standard streams: the
+// terminal, its size, signals, and the keys that lead away.
+//
+// The ladder has no rung for it: its boxes have no terminal.
+package console
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -30,12 +35,6 @@ type Console struct {
 
 // ErrDetached says that the user has gone and the container stays.
 var ErrDetached = errors.New("detached")
-
-// Attach connects to the container's streams.
-func (c *Container) Attach(stdin bool) (*wire.Conn, error) {
-	conn, _, err := c.open(wire.Request{Do: wire.DoAttach, Stdin: stdin})
-	return conn, err
-}
 
 // Follow passes on what the user types and what the container writes, until it
 // has ended, and returns its exit status.
@@ -160,7 +159,7 @@ func (t Console) send(conn *wire.Conn, detached chan struct{}) {
 // A detacher looks for the keys in what is typed, which may come in pieces.
 type detacher struct {
 	keys []byte
-	seen int // of them
+	held []byte // the beginning of them
 }
 
 // filter returns what is to be passed on: all but the keys, or the beginning of
@@ -170,15 +169,12 @@ func (d *detacher) filter(typed []byte) (text []byte, done bool) {
 		return typed, false
 	}
 	for _, b := range typed {
-		if b != d.keys[d.seen] {
-			text = append(text, d.keys[:d.seen]...)
-			d.seen = 0
+		d.held = append(d.held, b)
+		for !bytes.HasPrefix(d.keys, d.held) {
+			text = append(text, d.held[0])
+			d.held = d.held[1:]
 		}
-		if b != d.keys[d.seen] {
-			text = append(text, b)
-			continue
-		}
-		if d.seen++; d.seen == len(d.keys) {
+		if len(d.held) == len(d.keys) {
 			return text, true
 		}
 	}

@@ -1,4 +1,4 @@
-package cgroup
+package hierarchy
 
 import (
 	"errors"
@@ -8,22 +8,19 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"example.com/go-docker/day4-lifecycle/hierarchy"
 )
 
-// Processes lists the container's processes: those in its cgroup and in those
-// that it has made below. In version 1 init is among them, for its one thread.
-func (r *Record) Processes() (pids []int, err error) {
-	err = filepath.WalkDir(r.Cgroups[0], func(path string, e fs.DirEntry, err error) error {
-		if hierarchy.Gone(err) {
+// Processes lists the processes in a cgroup and in those below.
+func Processes(dir string) (pids []int, err error) {
+	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if Gone(err) {
 			return nil // it has just ended
 		}
 		if err != nil || e.IsDir() || e.Name() != "cgroup.procs" {
 			return err
 		}
 		text, err := os.ReadFile(path)
-		if hierarchy.Gone(err) {
+		if Gone(err) {
 			return nil
 		}
 		if err != nil {
