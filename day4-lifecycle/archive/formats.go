@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	"example.com/go-docker/day4-lifecycle/compression"
 	"example.com/go-docker/day4-lifecycle/image"
-	"example.com/go-docker/day4-lifecycle/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/sirupsen/logrus"
@@ -37,31 +37,12 @@ func (a *spool) ociImages(index *v1.IndexManifest, platform v1.Platform) (all []
 		if img.manifest, err = a.document(d); err != nil {
 			return nil, err
 		}
-		isIndex, err := image.IsIndex(img.manifest, d.MediaType)
-		if err == nil && isIndex {
-			img.manifest, err = a.chooseManifest(img.manifest, platform)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if img.m, err = image.ParseManifest(img.manifest); err != nil {
+		if img.manifest, img.m, err = image.ChooseManifest(img.manifest, d.MediaType, platform, a.document); err != nil {
 			return nil, err
 		}
 		all = append(all, img)
 	}
 	return all, nil
-}
-
-func (a *spool) chooseManifest(text []byte, platform v1.Platform) ([]byte, error) {
-	index, err := image.ParseIndex(text)
-	if err != nil {
-		return nil, err
-	}
-	chosen, err := image.Choose(index, platform)
-	if err != nil {
-		return nil, err
-	}
-	return a.document(chosen)
 }
 
 // archivedName is an image's name in an OCI archive. Programs do not agree on
@@ -144,10 +125,10 @@ func layerType(path string) (types.MediaType, error) {
 	defer file.Close()
 	start := make([]byte, 6)
 	n, _ := file.Read(start) // 0: an empty file is nothing compressed
-	switch {
-	case layer.IsGzip(start[:n]):
+	switch compression.Of(start[:n]) {
+	case "gzip":
 		return types.OCILayer, nil
-	case layer.IsZstd(start[:n]):
+	case "zstd":
 		return types.OCILayerZStd, nil
 	}
 	return types.OCIUncompressedLayer, nil

@@ -11,9 +11,9 @@ import (
 	"strings"
 
 	"example.com/go-docker/day4-lifecycle/commit"
+	"example.com/go-docker/day4-lifecycle/compression"
 	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/interrupt"
-	"example.com/go-docker/day4-lifecycle/layer"
 	"example.com/go-docker/day4-lifecycle/rootfs"
 	"example.com/go-docker/day4-lifecycle/snapshot"
 	"example.com/go-docker/day4-lifecycle/store"
@@ -39,7 +39,7 @@ func copyTar(ctx context.Context, w io.Writer, source string) error {
 		return err
 	}
 	defer file.Close()
-	uncompressed, err := layer.Decompress(interrupt.Waiting(ctx, file))
+	uncompressed, err := compression.Decompress(interrupt.Waiting(ctx, file))
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/go-docker/day4-lifecycle/compression"
 	"example.com/go-docker/day4-lifecycle/image"
 	"example.com/go-docker/day4-lifecycle/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -33,7 +34,7 @@ const (
 
 // spoolArchive unpacks a tar, compressed or not, into dir.
 func spoolArchive(r io.Reader, dir string) (*spool, error) {
-	uncompressed, err := layer.Decompress(r)
+	uncompressed, err := compression.Decompress(r)
 	if err != nil {
 		return nil, err
 	}

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -20,18 +18,6 @@ const DockerLayerZstd types.MediaType = "application/vnd.docker.image.rootfs.dif
 // MaxDocument is how long a manifest, an index or a configuration may be. They
 // are held in memory, and come from outside.
 const MaxDocument = 4 << 20
-
-// Where an index has the name of an image: skopeo and podman read the first,
-// containerd the second.
-const (
-	AnnotationName       = "org.opencontainers.image.ref.name"
-	AnnotationContainerd = "io.containerd.image.name"
-)
-
-// NameAnnotations say an image's full name.
-func NameAnnotations(name string) map[string]string {
-	return map[string]string{AnnotationName: name, AnnotationContainerd: name}
-}
 
 // maxLayers is overlayfs's own limit (OVL_MAX_STACK in fs/overlayfs/params.c).
 const maxLayers = 500
@@ -134,9 +120,33 @@ func checkKind(text []byte, isKind func(types.MediaType) bool) error {
 	return nil
 }
 
-// IsIndex tells from a document's own content which of the two it is; the type
-// that a registry or an archive states must agree.
-func IsIndex(text []byte, stated types.MediaType) (bool, error) {
+// ChooseManifest returns the manifest that a document is or, for an index, the
+// one in it for a platform, which fetch gets. The type that a registry or an
+// archive has stated must be what the document is.
+func ChooseManifest(text []byte, stated types.MediaType, want v1.Platform, fetch func(v1.Descriptor) ([]byte, error)) ([]byte, *v1.Manifest, error) {
+	isIndex, err := isIndex(text, stated)
+	if err != nil {
+		return nil, nil, err
+	}
+	if isIndex {
+		index, err := ParseIndex(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		chosen, err := choose(index, want)
+		if err != nil {
+			return nil, nil, err
+		}
+		if text, err = fetch(chosen); err != nil {
+			return nil, nil, err
+		}
+	}
+	m, err := ParseManifest(text)
+	return text, m, err
+}
+
+// isIndex tells from a document's own content which of the two it is.
+func isIndex(text []byte, stated types.MediaType) (bool, error) {
 	errIndex := checkKind(text, types.MediaType.IsIndex)
 	errImage := checkKind(text, types.MediaType.IsImage)
 	switch {
@@ -174,72 +184,6 @@ func ParseConfig(text []byte, m *v1.Manifest) (*v1.ConfigFile, error) {
 		return nil, errors.New("image configuration: an empty diff ID")
 	}
 	return c, nil
-}
-
-// HostPlatform is what this machine runs. The names are the same as Go's.
-func HostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
-
-// ParsePlatform reads --platform: OS/ARCH or OS/ARCH/VARIANT.
-func ParsePlatform(s string) (v1.Platform, error) {
-	parts := strings.Split(strings.ToLower(s), "/")
-	if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts, "") {
-		return v1.Platform{}, errors.New("want OS/ARCHITECTURE like linux/arm64 or linux/arm/v7")
-	}
-	p := v1.Platform{OS: parts[0], Architecture: parts[1]}
-	if len(parts) == 3 {
-		p.Variant = parts[2]
-	}
-	return p, nil
-}
-
-// baseVariants are what every processor of an architecture can run.
-var baseVariants = map[string]string{"amd64": "v1", "arm64": "v8", "arm": "v7"}
-
-// Choose finds the manifest for a platform in an index.
-func Choose(index *v1.IndexManifest, want v1.Platform) (v1.Descriptor, error) {
-	var there []string
-	best, found := v1.Descriptor{}, 0
-	for _, d := range index.Manifests {
-		p := d.Platform
-		if p == nil || p.OS == "unknown" { // an attestation, not an image
-			continue
-		}
-		there = append(there, PlatformName(*p))
-		if fit := Fit(*p, want); fit > found {
-			best, found = d, fit
-		}
-	}
-	if found == 0 {
-		if len(there) == 0 {
-			there = []string{"nothing"}
-		}
-		return best, fmt.Errorf("no image for %s: there is %s", PlatformName(want), strings.Join(there, ", "))
-	}
-	return best, nil
-}
-
-// Fit is greater for the better match; 0 is none.
-func Fit(p, want v1.Platform) int {
-	base := baseVariants[want.Architecture]
-	switch {
-	case p.OS != want.OS || p.Architecture != want.Architecture:
-		return 0
-	case p.Variant == want.Variant:
-		return 3
-	case want.Variant == "" && p.Variant == base, p.Variant == "" && want.Variant == base:
-		return 2
-	case want.Variant == "":
-		return 1
-	}
-	return 0
-}
-
-func PlatformName(p v1.Platform) string {
-	name := p.OS + "/" + p.Architecture
-	if p.Variant != "" {
-		name += "/" + p.Variant
-	}
-	return name
 }
 
 // ReadDocument reads a file of at most maxDocument bytes.

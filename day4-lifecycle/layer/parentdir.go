@@ -30,7 +30,7 @@ func (u *unpacker) enter(dir string) error {
 		return err
 	}
 	fd, err := openInRoot(u.root, dir)
-	if err == unix.ENOENT || err == unix.ENOTDIR {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		if err := u.makeParents(dir); err != nil {
 			return err
 		}

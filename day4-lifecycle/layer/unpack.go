@@ -27,11 +27,7 @@ func Unpack(r io.Reader, dir string, q *Quota) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closing := u.close(); err == nil {
-			err = closing
-		}
-	}()
+	defer func() { err = errors.Join(err, u.leave(), unix.Close(u.root)) }()
 	layer := meteredReader{r, q}
 	archive := tar.NewReader(layer)
 	for {
@@ -96,12 +92,6 @@ func newUnpacker(dir string, q *Quota) (*unpacker, error) {
 	return &unpacker{root: root, parent: parentDir{fd: -1}, quota: q, buffer: make([]byte, len(zeros))}, nil
 }
 
-func (u *unpacker) close() error {
-	err := u.leave()
-	unix.Close(u.root)
-	return err
-}
-
 // entry makes one file. Of several entries with one name the last one wins,
 // but directories keep what is in them.
 func (u *unpacker) entry(hdr *tar.Header, content io.Reader) error {
@@ -161,29 +151,32 @@ func entryName(name string) (string, error) {
 	return clean, nil
 }
 
-func (u *unpacker) make(hdr *tar.Header, base string, content io.Reader) error {
+// make makes the file that an entry is, and gives it its metadata.
+func (u *unpacker) make(hdr *tar.Header, base string, content io.Reader) (err error) {
+	existed := false
 	switch hdr.Typeflag {
 	case tar.TypeReg, tar.TypeGNUSparse:
-		return u.file(hdr, base, content)
+		err = u.file(hdr, base, content)
 	case tar.TypeDir:
-		return u.directory(hdr, base)
-	case tar.TypeLink:
-		return u.hardLink(hdr, base)
+		existed, err = u.makeDir(base, false)
+	case tar.TypeLink: // the owner, mode and times are the file's, which has them
+		return Wrap(fmt.Sprintf("hard link to %.200q", hdr.Linkname), u.hardLink(hdr.Linkname, base))
 	case tar.TypeSymlink:
 		if hdr.Linkname == "" {
 			return errors.New("a symbolic link to nothing")
 		}
-		err := u.create(base, func() error { return unix.Symlinkat(hdr.Linkname, u.parent.fd, base) })
-		if err != nil {
-			return Wrap("make a symbolic link", err)
-		}
-		return u.setMetadata(u.parent.fd, base, hdr, false)
+		err = u.create(base, func() error { return unix.Symlinkat(hdr.Linkname, u.parent.fd, base) })
 	case tar.TypeChar:
-		return u.node(hdr, base, unix.S_IFCHR)
+		err = u.node(hdr, base, unix.S_IFCHR)
 	case tar.TypeBlock:
-		return u.node(hdr, base, unix.S_IFBLK)
+		err = u.node(hdr, base, unix.S_IFBLK)
 	case tar.TypeFifo:
-		return u.node(hdr, base, unix.S_IFIFO)
+		err = u.create(base, func() error { return unix.Mknodat(u.parent.fd, base, unix.S_IFIFO|0o600, 0) })
+	default:
+		return fmt.Errorf("a layer has no entries of type %q", hdr.Typeflag)
 	}
-	return fmt.Errorf("a layer has no entries of type %q", hdr.Typeflag)
+	if err != nil {
+		return err
+	}
+	return u.setMetadata(u.parent.fd, base, hdr, existed)
 }

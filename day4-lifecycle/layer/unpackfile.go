@@ -20,13 +20,13 @@ import (
 // file may have other names.
 func (u *unpacker) create(base string, create func() error) error {
 	err := create()
-	if err != unix.EEXIST {
-		return err
+	if !errors.Is(err, unix.EEXIST) {
+		return Wrap("create", err)
 	}
 	if err := u.remove(base); err != nil {
 		return err
 	}
-	return create()
+	return Wrap("create", create())
 }
 
 func (u *unpacker) remove(base string) error {
@@ -57,17 +57,10 @@ func (u *unpacker) file(hdr *tar.Header, base string, content io.Reader) error {
 		return err
 	})
 	if err != nil {
-		return Wrap("create", err)
-	}
-	file := os.NewFile(uintptr(fd), base)
-	err = u.write(file, content, hdr.Size)
-	if closing := file.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
 		return err
 	}
-	return u.setMetadata(u.parent.fd, base, hdr, false)
+	file := os.NewFile(uintptr(fd), base)
+	return errors.Join(u.write(file, content, hdr.Size), file.Close())
 }
 
 // checkSize refuses a file before anything of it is written. A sparse file has
@@ -113,20 +106,12 @@ func (u *unpacker) write(file *os.File, content io.Reader, size int64) error {
 	return nil
 }
 
-func (u *unpacker) directory(hdr *tar.Header, base string) error {
-	existed, err := u.makeDir(base, false)
-	if err != nil {
-		return err
-	}
-	return u.setMetadata(u.parent.fd, base, hdr, existed)
-}
-
 // makeDir makes a directory, or keeps the one there is with all it contains.
 // If something else has the name, the directory takes its place: it hides what
 // that did, including a directory of the layers below.
 func (u *unpacker) makeDir(base string, onlyForWhiteout bool) (existed bool, err error) {
 	err = unix.Mkdirat(u.parent.fd, base, 0o755)
-	if err != unix.EEXIST {
+	if !errors.Is(err, unix.EEXIST) {
 		return false, Wrap("make a directory", err)
 	}
 	st, err := u.stat(base)
@@ -160,53 +145,43 @@ func (u *unpacker) top(hdr *tar.Header) error {
 
 // hardLink gives another name to a file of this layer. A file of a layer below
 // is out of reach, and on overlayfs it would not be the same file anyway.
-func (u *unpacker) hardLink(hdr *tar.Header, base string) error {
-	target, err := entryName(hdr.Linkname)
+func (u *unpacker) hardLink(target, base string) error {
+	target, err := entryName(target)
 	if err != nil {
-		return fmt.Errorf("hard link to %.200q: %w", hdr.Linkname, err)
+		return err
 	}
-	from, err := openInRoot(u.root, path.Dir(target))
-	if err != nil {
-		return fmt.Errorf("hard link to %.200q, which is not in this layer, or only after the link: %w", hdr.Linkname, err)
-	}
-	defer unix.Close(from)
 	var st, old unix.Stat_t
-	if err := unix.Fstatat(from, path.Base(target), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fmt.Errorf("hard link to %.200q, which is not in this layer, or only after the link: %w", hdr.Linkname, err)
+	from, err := openInRoot(u.root, path.Dir(target))
+	if err == nil {
+		defer unix.Close(from)
+		err = unix.Fstatat(from, path.Base(target), &st, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err != nil {
+		return fmt.Errorf("not in this layer, or only after the link: %w", err)
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR || IsWhiteout(&st) {
-		return fmt.Errorf("hard link to %.200q: not a file", hdr.Linkname)
+		return errors.New("not a file")
 	}
 	err = unix.Fstatat(u.parent.fd, base, &old, unix.AT_SYMLINK_NOFOLLOW)
 	if err == nil && old.Dev == st.Dev && old.Ino == st.Ino {
 		return nil // removing the old one would remove the target
 	}
-	err = u.create(base, func() error { return unix.Linkat(from, path.Base(target), u.parent.fd, base, 0) })
-	if err != nil {
-		return fmt.Errorf("hard link to %.200q: %w", hdr.Linkname, err)
-	}
-	return nil // the owner, mode and times are the file's, which has them
+	return u.create(base, func() error { return unix.Linkat(from, path.Base(target), u.parent.fd, base, 0) })
 }
 
-// node makes a device node or a FIFO. Devices are made as the layer has them:
-// what keeps the container from using them is that its root is mounted nodev,
-// and what keeps the host's users from it is that they cannot enter the store.
+// node makes a device node. Devices are made as the layer has them: what keeps
+// the container from using them is that its root is mounted nodev, and what
+// keeps the host's users from it is that they cannot enter the store.
 func (u *unpacker) node(hdr *tar.Header, base string, kind uint32) error {
-	device := 0
-	if kind != unix.S_IFIFO {
-		major, minor := hdr.Devmajor, hdr.Devminor
-		if major < 0 || major >= 1<<12 || minor < 0 || minor >= 1<<20 { // MKDEV of the kernel
-			return fmt.Errorf("no device has the number %d:%d", major, minor)
-		}
-		if device = int(unix.Mkdev(uint32(major), uint32(minor))); device == 0 && kind == unix.S_IFCHR {
-			return errors.New("the character device 0:0 is overlayfs's whiteout: an image cannot have it")
-		}
+	major, minor := hdr.Devmajor, hdr.Devminor
+	if major < 0 || major >= 1<<12 || minor < 0 || minor >= 1<<20 { // MKDEV of the kernel
+		return fmt.Errorf("no device has the number %d:%d", major, minor)
 	}
-	err := u.create(base, func() error { return unix.Mknodat(u.parent.fd, base, kind|0o600, device) })
-	if err != nil {
-		return Wrap("make a device node or FIFO", err)
+	device := int(unix.Mkdev(uint32(major), uint32(minor)))
+	if device == 0 && kind == unix.S_IFCHR {
+		return errors.New("the character device 0:0 is overlayfs's whiteout: an image cannot have it")
 	}
-	return u.setMetadata(u.parent.fd, base, hdr, false)
+	return u.create(base, func() error { return unix.Mknodat(u.parent.fd, base, kind|0o600, device) })
 }
 
 // setMetadata gives a file its owner, mode, extended attributes and times, in

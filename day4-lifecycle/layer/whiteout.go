@@ -54,7 +54,7 @@ func (u *unpacker) makeWhiteout(base string) error {
 		// the file that was copied up, may be unknown.
 		err = unix.Fsetxattr(u.parent.fd, originXattr, nil, 0)
 	}
-	if err != unix.EEXIST {
+	if !errors.Is(err, unix.EEXIST) {
 		return Wrap("make a whiteout", err)
 	}
 	st, err := u.stat(base)
@@ -93,7 +93,7 @@ func VisibleLayers(dirs []string) ([]string, error) {
 func isOpaque(dir string) (bool, error) {
 	var value [1]byte
 	n, err := unix.Lgetxattr(dir, OpaqueXattr, value[:])
-	if err == unix.ENODATA || err == unix.ENOTSUP || err == unix.ERANGE {
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ERANGE) {
 		return false, nil
 	}
 	if err != nil {

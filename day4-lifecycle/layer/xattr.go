@@ -2,6 +2,7 @@ package layer
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,7 +40,7 @@ func (u *unpacker) setXattrs(dirfd int, base string, hdr *tar.Header) error {
 			defer unix.Close(fd)
 		}
 		err := unix.Setxattr(inroot.FdPath(fd), name, []byte(hdr.PAXRecords[key]), 0)
-		if err == unix.ENOTSUP {
+		if errors.Is(err, unix.ENOTSUP) {
 			if !u.warned {
 				logrus.Warnf("layer entry %.200q: the file system of the store cannot keep the extended attribute %q: left out, and so are more like it", hdr.Name, name)
 			}
@@ -76,7 +77,7 @@ func clearXattrs(dirfd int, base string) error {
 		if !OfImage(name) {
 			continue
 		}
-		if err := unix.Removexattr(inroot.FdPath(fd), name); err != nil && err != unix.ENODATA {
+		if err := unix.Removexattr(inroot.FdPath(fd), name); err != nil && !errors.Is(err, unix.ENODATA) {
 			return fmt.Errorf("remove the extended attribute %q: %w", name, err)
 		}
 	}
@@ -86,7 +87,7 @@ func clearXattrs(dirfd int, base string) error {
 // ListXattrs returns the names of a file's extended attributes, sorted.
 func ListXattrs(fd int) ([]string, error) {
 	n, err := unix.Listxattr(inroot.FdPath(fd), nil) // nil: only ask for the size
-	if err == nil && n == 0 || err == unix.ENOTSUP {
+	if err == nil && n == 0 || errors.Is(err, unix.ENOTSUP) {
 		return nil, nil
 	}
 	buffer := make([]byte, 64<<10) // XATTR_LIST_MAX
@@ -101,6 +102,7 @@ func ListXattrs(fd int) ([]string, error) {
 	return names, nil
 }
 
+// GetXattr returns the value of one.
 func GetXattr(fd int, name string) (string, error) {
 	buffer := make([]byte, 64<<10) // XATTR_SIZE_MAX
 	n, err := unix.Getxattr(inroot.FdPath(fd), name, buffer)

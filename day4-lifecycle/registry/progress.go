@@ -3,8 +3,6 @@ package registry
 import (
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,85 +12,47 @@ import (
 	"github.com/moby/term"
 )
 
-// progress prints a line for each layer that is done. On a terminal there is
-// one more below, redrawn in place, about those that are on their way.
+// progress prints a line for each layer that is done and, on a terminal, one
+// more that counts the bytes that have come.
 type progress struct {
 	out      *os.File // nil: say nothing
 	terminal bool
 
-	mu     sync.Mutex // of all below
-	active []*layerProgress
-	drawn  time.Time
+	mu    sync.Mutex // of all below
+	bytes int64
+	drawn time.Time
 }
-
-type layerProgress struct {
-	progress *progress
-	name     string
-	now, all int64 // bytes
-}
-
-const (
-	redraw    = 100 * time.Millisecond
-	eraseLine = "\r\x1b[K"
-)
 
 func newProgress(out *os.File) *progress {
 	return &progress{out: out, terminal: out != nil && term.IsTerminal(out.Fd())}
 }
 
-func (p *progress) start(blob v1.Descriptor) *layerProgress {
-	l := &layerProgress{progress: p, name: image.ShortID(blob.Digest.String()), all: blob.Size}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.active = append(p.active, l)
-	return l
-}
-
-// restart is for a download that begins again.
-func (l *layerProgress) restart() {
-	l.progress.mu.Lock()
-	defer l.progress.mu.Unlock()
-	l.now = 0
-}
+const eraseLine = "\r\x1b[K"
 
 // Write counts what an io.TeeReader feeds it.
-func (l *layerProgress) Write(data []byte) (int, error) {
-	p := l.progress
+func (p *progress) Write(data []byte) (int, error) {
+	const redraw = 100 * time.Millisecond
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l.now += int64(len(data))
+	p.bytes += int64(len(data))
 	if p.terminal && time.Since(p.drawn) > redraw {
-		p.draw()
+		p.drawn = time.Now()
+		fmt.Fprintf(p.out, "%s%s", eraseLine, units.HumanSize(float64(p.bytes)))
 	}
 	return len(data), nil
 }
 
-func (p *progress) draw() {
-	p.drawn = time.Now()
-	var parts []string
-	for _, l := range p.active {
-		parts = append(parts, fmt.Sprintf("%s: %s/%s", l.name, units.HumanSize(float64(l.now)), units.HumanSize(float64(l.all))))
-	}
-	columns := 80
-	if size, err := term.GetWinsize(p.out.Fd()); err == nil && size.Width > 0 {
-		columns = int(size.Width)
-	}
-	fmt.Fprintf(p.out, "%s%.*s", eraseLine, columns-1, strings.Join(parts, "  ")) // a longer line would wrap
-}
-
-func (l *layerProgress) done(how string) {
-	p := l.progress
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.active = slices.DeleteFunc(p.active, func(other *layerProgress) bool { return other == l })
+func (p *progress) done(blob v1.Descriptor, how string) {
 	p.erase()
 	if p.out != nil {
-		fmt.Fprintf(p.out, "%s: %s (%s)\n", l.name, how, units.HumanSize(float64(l.all)))
+		fmt.Fprintf(p.out, "%s: %s (%s)\n", image.ShortID(blob.Digest.String()), how, units.HumanSize(float64(blob.Size)))
 	}
 }
 
 // erase leaves only the lines of the layers that are done.
 func (p *progress) erase() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.terminal {
 		fmt.Fprint(p.out, eraseLine)
 	}

@@ -11,6 +11,7 @@ import (
 	"example.com/go-docker/day4-lifecycle/snapshot"
 	"example.com/go-docker/day4-lifecycle/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -50,11 +51,7 @@ func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Opti
 	if p.client, err = open(ctx, ref, options.Insecure); err != nil {
 		return got, explain(ref, err)
 	}
-	manifest, digest, err := p.manifest(ctx)
-	if err != nil {
-		return got, err
-	}
-	m, err := image.ParseManifest(manifest)
+	manifest, m, digest, err := p.manifest(ctx)
 	if err != nil {
 		return got, err
 	}
@@ -85,41 +82,34 @@ func (p *pull) platform() v1.Platform {
 
 // manifest returns the manifest for our platform, and the digest of what the
 // name stands for: of that manifest, or of an index it was chosen from.
-func (p *pull) manifest(ctx context.Context) (text []byte, digest v1.Hash, err error) {
+func (p *pull) manifest(ctx context.Context) (text []byte, m *v1.Manifest, digest v1.Hash, err error) {
 	id := p.ref.Tag
 	if id == "" {
 		id = p.ref.Digest.String()
 	}
-	text, kind, err := p.client.manifest(ctx, id)
+	text, kind, err := p.document(ctx, id, p.ref.Digest)
 	if err != nil {
-		return nil, digest, explain(p.ref, err)
+		return nil, nil, digest, err
 	}
-	if digest = image.SHA256(text); p.ref.Tag == "" && digest != p.ref.Digest {
-		return nil, digest, p.somethingElse(p.ref.Digest, digest)
-	}
-	isIndex, err := image.IsIndex(text, kind)
-	if err != nil || !isIndex {
-		return text, digest, err
-	}
-	index, err := image.ParseIndex(text)
-	if err != nil {
-		return nil, digest, err
-	}
-	chosen, err := image.Choose(index, p.platform())
-	if err != nil {
-		return nil, digest, err
-	}
-	if text, _, err = p.client.manifest(ctx, chosen.Digest.String()); err != nil {
-		return nil, digest, explain(p.ref, err)
-	}
-	if sum := image.SHA256(text); sum != chosen.Digest {
-		return nil, digest, p.somethingElse(chosen.Digest, sum)
-	}
-	return text, digest, nil
+	digest = image.SHA256(text)
+	text, m, err = image.ChooseManifest(text, kind, p.platform(), func(d v1.Descriptor) ([]byte, error) {
+		text, _, err := p.document(ctx, d.Digest.String(), d.Digest)
+		return text, err
+	})
+	return text, m, digest, err
 }
 
-func (p *pull) somethingElse(want, got v1.Hash) error {
-	return fmt.Errorf("%s was asked for manifest %s and sent something else, with the digest %s", p.client.host, want, got)
+// document fetches a manifest or an index. Without a digest in its name it may
+// be any.
+func (p *pull) document(ctx context.Context, id string, want v1.Hash) ([]byte, types.MediaType, error) {
+	text, kind, err := p.client.manifest(ctx, id)
+	if err != nil {
+		return nil, "", explain(p.ref, err)
+	}
+	if sum := image.SHA256(text); want != (v1.Hash{}) && sum != want {
+		return nil, "", fmt.Errorf("%s was asked for manifest %s and sent something else, with the digest %s", p.client.host, want, sum)
+	}
+	return text, kind, nil
 }
 
 func (p *pull) config(ctx context.Context, blob v1.Descriptor) (text []byte, err error) {
@@ -174,23 +164,22 @@ func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, j.End()) }()
-	progress := p.progress.start(blob)
 	if p.store.HasBlob(blob) {
 		if err := p.unpacker.Blob(ctx, blob, diffID); err != nil {
 			return err
 		}
-		progress.done("Already exists")
+		p.progress.done(blob, "Already exists")
 		return nil
 	}
-	if err := retry(ctx, func() error { return p.fetch(ctx, j, progress, blob, diffID) }); err != nil {
+	if err := retry(ctx, func() error { return p.fetch(ctx, j, blob, diffID) }); err != nil {
 		return fmt.Errorf("layer %s: %w", blob.Digest, err)
 	}
-	progress.done("Pull complete")
+	p.progress.done(blob, "Pull complete")
 	return nil
 }
 
 // fetch unpacks a layer while it arrives.
-func (p *pull) fetch(ctx context.Context, j *store.Job, progress *layerProgress, blob v1.Descriptor, diffID v1.Hash) (err error) {
+func (p *pull) fetch(ctx context.Context, j *store.Job, blob v1.Descriptor, diffID v1.Hash) (err error) {
 	body, err := p.client.blob(ctx, blob)
 	if err != nil {
 		return err
@@ -201,8 +190,7 @@ func (p *pull) fetch(ctx context.Context, j *store.Job, progress *layerProgress,
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	progress.restart()
-	if err := p.unpacker.Stream(ctx, io.TeeReader(body, io.MultiWriter(file, progress)), diffID); err != nil {
+	if err := p.unpacker.Stream(ctx, io.TeeReader(body, io.MultiWriter(file, p.progress)), diffID); err != nil {
 		return err
 	}
 	return p.store.AdoptBlob(file.Name(), blob)

@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 
+	"example.com/go-docker/day4-lifecycle/compression"
 	"example.com/go-docker/day4-lifecycle/image"
 	"example.com/go-docker/day4-lifecycle/interrupt"
 	"example.com/go-docker/day4-lifecycle/layer"
@@ -137,7 +138,7 @@ func (u *Unpacker) Stream(ctx context.Context, r io.Reader, diffID v1.Hash) (err
 // readLayer has read read a layer's tar to its end, and fails if it was not the
 // layer that it should be.
 func readLayer(r io.Reader, diffID v1.Hash, read func(tar io.Reader) error) error {
-	tar, err := layer.Decompress(r)
+	tar, err := compression.Decompress(r)
 	if err == nil {
 		err = read(image.Verify(tar, "unpacked layer", diffID, image.AnySize))
 		tar.Close() // ends what reads ahead; what it did not like, read has said

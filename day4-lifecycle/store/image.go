@@ -68,7 +68,7 @@ func (s *Store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error)
 	r, errName := image.ParseReference(ref)
 	if errName == nil {
 		for _, d := range index.Manifests {
-			if isNamed(d, r) {
+			if image.IsNamed(d, r) {
 				return d, nil
 			}
 		}
@@ -84,15 +84,6 @@ func (s *Store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error)
 		return v1.Descriptor{}, errName
 	}
 	return v1.Descriptor{}, fmt.Errorf("%w: %s", ErrNoImage, ref)
-}
-
-// isNamed tells whether an entry of the index is what the reference means.
-func isNamed(d v1.Descriptor, r image.Reference) bool {
-	if r.Tag != "" {
-		return nameOf(d) == r.String()
-	}
-	repository, _ := image.SplitName(nameOf(d))
-	return repository == r.Repository() && (d.Digest == r.Digest || d.Annotations[pulledAs] == r.Digest.String())
 }
 
 // isID tells whether ref may be an ID or the start of one.
@@ -140,22 +131,17 @@ func (s *Store) readImage(index *v1.IndexManifest, entry v1.Descriptor) (*Image,
 	if err != nil {
 		return nil, describe(entry, err)
 	}
-	img := &Image{ID: m.Config.Digest.String(), Names: namesOf(index, entry.Digest), Config: config, Manifest: m, Descriptor: entry}
-	img.Descriptor.Annotations = nil
-	for _, d := range index.Manifests {
-		if pulled := d.Annotations[pulledAs]; d.Digest == entry.Digest && pulled != "" {
-			repository, _ := image.SplitName(nameOf(d))
-			img.Digests = append(img.Digests, repository+"@"+pulled)
-		}
+	img := &Image{
+		ID: m.Config.Digest.String(), Names: image.NamesOf(index, entry.Digest), Digests: image.PulledAs(index, entry.Digest),
+		Config: config, Manifest: m, Descriptor: entry,
 	}
-	slices.Sort(img.Digests)
-	img.Digests = slices.Compact(img.Digests)
+	img.Descriptor.Annotations = nil
 	return img, nil
 }
 
 // describe says which image an error is about.
 func describe(manifest v1.Descriptor, err error) error {
-	name := image.Familiar(nameOf(manifest))
+	name := image.Familiar(image.NameOf(manifest))
 	if name == "" {
 		name = manifest.Digest.String()
 	}

@@ -12,14 +12,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// index.json lists manifests. An image with two names is in it twice, one
-// without a name once.
-
-// pulledAs is an annotation of our own: the digest that the registry has for
-// the image. It is the manifest's, or that of an index from which one manifest
-// was chosen.
-const pulledAs = "go-docker.pulled-digest"
-
 func (s *Store) readIndex() (*v1.IndexManifest, error) {
 	path := s.Path("index.json")
 	text, err := image.ReadDocument(path)
@@ -87,9 +79,9 @@ func (s *Store) Publish(j *Job, manifest, config []byte, name string, pulled v1.
 	defer unlock()
 	err = s.changeIndex(func(index *v1.IndexManifest) error {
 		isNew = !slices.ContainsFunc(index.Manifests, func(d v1.Descriptor) bool {
-			return d.Digest == entry.Digest && nameOf(d) == name
+			return d.Digest == entry.Digest && image.NameOf(d) == name
 		})
-		enter(index, entry, name, pulled)
+		image.Enter(index, entry, name, pulled)
 		return nil
 	})
 	return isNew, err
@@ -107,51 +99,7 @@ func (s *Store) Tag(ref, name string) error {
 		if err != nil {
 			return err
 		}
-		enter(index, entry, name, v1.Hash{})
+		image.Enter(index, entry, name, v1.Hash{})
 		return nil
 	})
-}
-
-// enter lists a manifest under a name, or without one. If the name was another
-// image's, that one stays in the list without it.
-func enter(index *v1.IndexManifest, entry v1.Descriptor, name string, pulled v1.Hash) {
-	entry.Annotations = nil
-	if name != "" {
-		leave(index, name)
-		entry.Annotations = image.NameAnnotations(name)
-		if pulled != (v1.Hash{}) {
-			entry.Annotations[pulledAs] = pulled.String()
-		}
-	}
-	listed := func(d v1.Descriptor) bool { return d.Digest == entry.Digest }
-	if name == "" && slices.ContainsFunc(index.Manifests, listed) {
-		return
-	}
-	index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool {
-		return listed(d) && nameOf(d) == ""
-	})
-	index.Manifests = append(index.Manifests, entry)
-}
-
-// leave takes a name off the list. The image stays.
-func leave(index *v1.IndexManifest, name string) {
-	i := slices.IndexFunc(index.Manifests, func(d v1.Descriptor) bool { return nameOf(d) == name })
-	if i < 0 {
-		return
-	}
-	entry := index.Manifests[i]
-	index.Manifests = slices.Delete(index.Manifests, i, i+1)
-	enter(index, entry, "", v1.Hash{})
-}
-
-// nameOf returns a listed manifest's full name.
-func nameOf(d v1.Descriptor) string { return d.Annotations[image.AnnotationName] }
-
-func namesOf(index *v1.IndexManifest, digest v1.Hash) (names []string) {
-	for _, d := range index.Manifests {
-		if d.Digest == digest && nameOf(d) != "" {
-			names = append(names, nameOf(d))
-		}
-	}
-	return names
 }

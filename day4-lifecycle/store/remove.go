@@ -52,13 +52,16 @@ func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users fu
 	if err != nil {
 		return nil, "", err
 	}
-	names := namesOf(index, entry.Digest)
+	names := image.NamesOf(index, entry.Digest)
 	r, errName := image.ParseReference(ref)
 	switch {
-	case len(names) > 1 && errName == nil && isNamed(entry, r):
-		names = []string{nameOf(entry)}
+	case len(names) > 1 && errName == nil && image.IsNamed(entry, r):
+		names = []string{image.NameOf(entry)}
 	case len(names) > 1 && !force:
-		return nil, "", fmt.Errorf("image %s has several names (%s): remove them one by one, or use -f", ref, strings.Join(familiar(names), ", "))
+		for i, name := range names {
+			names[i] = image.Familiar(name)
+		}
+		return nil, "", fmt.Errorf("image %s has several names (%s): remove them one by one, or use -f", ref, strings.Join(names, ", "))
 	default:
 		if deleted, err = s.idOf(entry); err != nil {
 			return nil, "", err
@@ -75,7 +78,7 @@ func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users fu
 		}
 	}
 	for _, name := range names {
-		leave(index, name)
+		image.Leave(index, name)
 		done = append(done, "Untagged: "+image.Familiar(name))
 	}
 	if deleted != "" {
@@ -151,11 +154,4 @@ func (s *Store) needed() (map[string]bool, error) {
 		}
 	}
 	return needed, nil
-}
-
-func familiar(names []string) (short []string) {
-	for _, name := range names {
-		short = append(short, image.Familiar(name))
-	}
-	return short
 }

@@ -1,0 +1,64 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// HostPlatform is what this machine runs. The names are the same as Go's.
+func HostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
+
+// ParsePlatform reads --platform: OS/ARCH or OS/ARCH/VARIANT.
+func ParsePlatform(s string) (v1.Platform, error) {
+	p, err := v1.ParsePlatform(strings.ToLower(s))
+	if err != nil || p.OS == "" || p.Architecture == "" || p.OSVersion != "" || p.String() != strings.ToLower(s) {
+		return v1.Platform{}, errors.New("want OS/ARCHITECTURE like linux/arm64 or linux/arm/v7")
+	}
+	return *p, nil
+}
+
+// baseVariants are what every processor of an architecture can run.
+var baseVariants = map[string]string{"amd64": "v1", "arm64": "v8", "arm": "v7"}
+
+// choose finds the manifest for a platform in an index.
+func choose(index *v1.IndexManifest, want v1.Platform) (v1.Descriptor, error) {
+	var there []string
+	best, found := v1.Descriptor{}, 0
+	for _, d := range index.Manifests {
+		p := d.Platform
+		if p == nil || p.OS == "unknown" { // an attestation, not an image
+			continue
+		}
+		there = append(there, p.String())
+		if fit := Fit(*p, want); fit > found {
+			best, found = d, fit
+		}
+	}
+	if found == 0 {
+		if len(there) == 0 {
+			there = []string{"nothing"}
+		}
+		return best, fmt.Errorf("no image for %s: there is %s", want, strings.Join(there, ", "))
+	}
+	return best, nil
+}
+
+// Fit is greater for the better match; 0 is none.
+func Fit(p, want v1.Platform) int {
+	base := baseVariants[want.Architecture]
+	switch {
+	case p.OS != want.OS || p.Architecture != want.Architecture:
+		return 0
+	case p.Variant == want.Variant:
+		return 3
+	case want.Variant == "" && p.Variant == base, p.Variant == "" && want.Variant == base:
+		return 2
+	case want.Variant == "":
+		return 1
+	}
+	return 0
+}
