@@ -21,6 +21,7 @@ type session struct {
 	terminal *os.File
 	mu       sync.Mutex
 	text     bytes.Buffer
+	read     chan struct{} // closed when all is read that it has shown
 }
 
 func (w *world) sit(args ...string) *session {
@@ -31,8 +32,9 @@ func (w *world) sit(args ...string) *session {
 	if err != nil {
 		w.Fatal(err)
 	}
-	s := &session{world: w, cmd: cmd, terminal: terminal}
+	s := &session{world: w, cmd: cmd, terminal: terminal, read: make(chan struct{})}
 	go func() {
+		defer close(s.read)
 		buffer := make([]byte, 4096)
 		for {
 			n, err := terminal.Read(buffer)
@@ -73,6 +75,11 @@ func (s *session) leaves(status int) {
 	s.Helper()
 	timer := time.AfterFunc(patience, func() { _ = s.cmd.Process.Kill() })
 	_ = s.cmd.Wait()
+	select {
+	case <-s.read:
+	case <-time.After(patience):
+		s.Error("somebody has the terminal still open")
+	}
 	if !timer.Stop() || statusOf(s.cmd) != status {
 		s.Errorf("status %d, want %d; it has shown\n%s", statusOf(s.cmd), status, s.shown())
 	}

@@ -67,5 +67,14 @@ func (c *Container) KillShim() error {
 	if err != nil || errBoot != nil || began != s.ShimStart || boot != s.BootID {
 		return errors.Join(fmt.Errorf("process %d is not the container's shim any more", s.ShimPID), err, errBoot)
 	}
-	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		return fmt.Errorf("kill the shim, process %d: %w", s.ShimPID, err)
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end); { // its pidfd can then be "read"
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
+		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+	return fmt.Errorf("the shim, process %d, does not die", s.ShimPID)
 }
