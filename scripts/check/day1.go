@@ -33,6 +33,13 @@ var checks = map[string]func(*bench){
 	"day3-images/05-whiteout":  whiteout,
 	"day3-images/06-volume":    volume,
 	"day3-images/07-two-names": twoNames,
+
+	"day4-lifecycle/01-who-stays": whoStays,
+	"day4-lifecycle/02-session":   session,
+	"day4-lifecycle/03-keeper":    keeper,
+	"day4-lifecycle/04-trap":      trap,
+	"day4-lifecycle/05-stranger":  stranger,
+	"day4-lifecycle/06-rotate":    rotate,
 }
 
 // whoShares: unshare(1) with two namespaces, seen from outside.
