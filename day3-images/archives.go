@@ -25,7 +25,7 @@ var loadCommand = &urfave.Command{
 		if ctx.Args().Present() {
 			return errors.New("load takes no argument: name the file with -i")
 		}
-		platform, err := platformOrOurs(ctx)
+		platform, err := platformFrom(ctx)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/image"
@@ -31,16 +32,44 @@ func (a *spool) images(platform v1.Platform) ([]archived, error) {
 	return a.dockerImages(text)
 }
 
+// ociImages finds the image for the platform under each name. Of those without
+// one, all are meant that are not known to be for another platform.
 func (a *spool) ociImages(index *v1.IndexManifest, platform v1.Platform) (all []archived, err error) {
-	for _, d := range index.Manifests {
-		img := archived{name: archivedName(d)}
-		if img.manifest, err = a.document(d); err != nil {
-			return nil, err
+	entries := slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return !image.MayBeImage(d) })
+	groups, order := map[string][]v1.Descriptor{}, []archived{}
+	missing := errors.New("there is no image in it")
+	for _, d := range entries {
+		name := archivedName(d)
+		key := name
+		if name == "" {
+			key = d.Digest.String()
+			if len(entries) > 1 && d.Platform != nil && image.Fit(*d.Platform, platform) == 0 {
+				missing = fmt.Errorf("no image for %s: there is %s", platform, d.Platform)
+				continue
+			}
 		}
-		if img.manifest, img.m, err = image.ChooseManifest(img.manifest, d.MediaType, platform, a.document); err != nil {
+		if groups[key] == nil {
+			order = append(order, archived{name: name, key: key})
+		}
+		groups[key] = append(groups[key], d)
+	}
+	for _, img := range order {
+		if group := groups[img.key]; len(group) > 1 {
+			img.manifest, img.m, err = image.Choose(group, platform, a.document)
+		} else if img.manifest, err = a.document(group[0]); err == nil {
+			img.manifest, img.m, err = image.ChooseManifest(img.manifest, group[0].MediaType, platform, a.document)
+		}
+		if errors.Is(err, image.ErrNotImage) {
+			missing = err
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
 		all = append(all, img)
+	}
+	if len(all) == 0 {
+		return nil, missing
 	}
 	return all, nil
 }
@@ -73,6 +102,9 @@ func (a *spool) dockerImages(text []byte) (all []archived, err error) {
 	var entries []dockerImage
 	if err := image.ParseJSON(text, &entries); err != nil {
 		return nil, fmt.Errorf("manifest.json: %w", err)
+	}
+	if len(entries) == 0 {
+		return nil, errors.New("manifest.json: there is no image in it")
 	}
 	for _, e := range entries {
 		img := archived{}

@@ -17,8 +17,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Load takes in the images of an archive, for a platform where there are
-// several, and says in Docker's words which they are.
+// Load takes in the images of an archive, and says in Docker's words which they
+// are. Where there are several it takes the one for the platform; zero is this
+// machine's, or any if there is but one.
 func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform) (done []string, err error) {
 	j, err := s.BeginAdding(ctx)
 	if err != nil {
@@ -33,7 +34,11 @@ func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform
 	if err != nil {
 		return nil, err
 	}
-	images, err := files.images(platform)
+	want := platform
+	if platform.OS == "" {
+		want = image.HostPlatform()
+	}
+	images, err := files.images(want)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +47,7 @@ func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform
 		return nil, err
 	}
 	for _, img := range images {
-		if err := img.takeIn(ctx, s, j, files, u); err != nil {
+		if err := img.takeIn(ctx, s, j, files, u, platform); err != nil {
 			return done, err
 		}
 		name := "Loaded image ID: " + img.m.Config.Digest.String()
@@ -59,10 +64,11 @@ type archived struct {
 	manifest []byte
 	m        *v1.Manifest
 	name     string // full, or "" if it has none
+	key      string // the same, or something else that is its own
 }
 
 // takeIn gives an image's layers their places in the store, then its name.
-func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, files *spool, u *snapshot.Unpacker) error {
+func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, files *spool, u *snapshot.Unpacker, platform v1.Platform) error {
 	configText, err := files.document(img.m.Config)
 	if err != nil {
 		return err
@@ -70,6 +76,11 @@ func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, fi
 	config, err := image.ParseConfig(configText, img.m)
 	if err != nil {
 		return err
+	}
+	if platform.OS != "" {
+		if err := image.CheckPlatform(config, platform); err != nil {
+			return err
+		}
 	}
 	for _, blob := range img.m.Layers {
 		if s.HasBlob(blob) {

@@ -13,6 +13,7 @@ import (
 
 	"example.com/go-docker/day3-images/inroot"
 	"example.com/go-docker/day3-images/layer"
+	"example.com/go-docker/day3-images/metadata"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
@@ -73,7 +74,7 @@ func (p *packer) children(fd int, name string) error {
 
 func (p *packer) file(dirfd int, name string) error {
 	base := path.Base(name)
-	fd, err := layer.OpenPath(dirfd, base)
+	fd, err := metadata.Open(dirfd, base)
 	if errors.Is(err, unix.ENOENT) {
 		return nil // a running container has just removed it
 	}
@@ -94,24 +95,20 @@ func (p *packer) file(dirfd int, name string) error {
 		logrus.Warnf("%q is a socket, for which tar has no entry: left out", name)
 		return nil
 	}
-	hdr := &tar.Header{
-		Name:    name,
-		Mode:    int64(st.Mode & 0o7777),
-		Uid:     int(st.Uid),
-		Gid:     int(st.Gid),
-		ModTime: time.Unix(st.Mtim.Unix()),
-		Format:  tar.FormatPAX, // for nanoseconds, long names and extended attributes
-	}
-	if first, again := p.names[inode{st.Dev, st.Ino}]; again {
-		hdr.Typeflag, hdr.Linkname = tar.TypeLink, first
-		return p.tar.WriteHeader(hdr)
-	}
-	opaque, err := p.xattrs(hdr, fd)
+	hdr, err := metadata.Of(fd, &st)
 	if err != nil {
 		return err
 	}
+	hdr.Name = name
+	if first, again := p.names[inode{st.Dev, st.Ino}]; again {
+		hdr.Typeflag, hdr.Linkname, hdr.PAXRecords = tar.TypeLink, first, nil
+		return p.tar.WriteHeader(hdr)
+	}
+	if err := p.checkComplete(fd); err != nil {
+		return err
+	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return p.directory(hdr, fd, opaque)
+		return p.directory(hdr, fd)
 	}
 	if st.Nlink > 1 {
 		p.names[inode{st.Dev, st.Ino}] = name
@@ -125,16 +122,18 @@ func (p *packer) marker(name string) error {
 	return p.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o600, ModTime: time.Unix(0, 0), Format: tar.FormatPAX})
 }
 
-func (p *packer) directory(hdr *tar.Header, fd int, opaque bool) error {
+func (p *packer) directory(hdr *tar.Header, fd int) error {
 	name := hdr.Name
 	hdr.Typeflag, hdr.Name = tar.TypeDir, name+"/"
 	if err := p.tar.WriteHeader(hdr); err != nil {
 		return err
 	}
-	if opaque {
-		if err := p.marker(path.Join(name, layer.OpaqueMarker)); err != nil {
-			return err
-		}
+	opaque, err := metadata.MarkOf(fd, ".", layer.OpaqueXattr)
+	if err == nil && p.overlay && opaque == layer.Yes {
+		err = p.marker(path.Join(name, layer.OpaqueMarker))
+	}
+	if err != nil {
+		return err
 	}
 	return p.children(fd, name)
 }
@@ -183,35 +182,17 @@ func AddEntry(w *tar.Writer, hdr *tar.Header, content io.Reader) error {
 	return err
 }
 
-// xattrs adds the file's extended attributes to its entry, and tells whether
-// overlayfs's own say that the directory is opaque.
-func (p *packer) xattrs(hdr *tar.Header, fd int) (opaque bool, err error) {
-	names, err := layer.ListXattrs(fd)
-	if err != nil {
-		return false, err
+// checkComplete refuses what overlayfs keeps in parts.
+func (p *packer) checkComplete(fd int) error {
+	if !p.overlay {
+		return nil
 	}
+	names, err := metadata.List(fd)
 	for _, name := range names {
-		if p.overlay && strings.HasPrefix(name, layer.OverlayXattrs) {
-			switch strings.TrimPrefix(name, layer.OverlayXattrs) {
-			case "redirect", "metacopy":
-				return false, fmt.Errorf("it has %s, so a part of it is only in the layers below: the overlay must be mounted with redirect_dir=off,metacopy=off", name)
-			}
-		}
-		if !layer.OfImage(name) && name != layer.OpaqueXattr {
-			continue
-		}
-		value, err := layer.GetXattr(fd, name)
-		switch {
-		case err != nil:
-			return false, fmt.Errorf("read the extended attribute %q: %w", name, err)
-		case name == layer.OpaqueXattr:
-			opaque = p.overlay && value == "y"
-		default:
-			if hdr.PAXRecords == nil {
-				hdr.PAXRecords = map[string]string{}
-			}
-			hdr.PAXRecords[layer.XattrRecord+name] = value
+		switch strings.TrimPrefix(name, metadata.Overlay) {
+		case "redirect", "metacopy":
+			return fmt.Errorf("it has %s, so a part of it is only in the layers below: the overlay must be mounted with redirect_dir=off,metacopy=off", name)
 		}
 	}
-	return opaque, nil
+	return err
 }

@@ -33,7 +33,7 @@ func ParseManifest(text []byte) (*v1.Manifest, error) {
 		return nil, fmt.Errorf("image manifest: %w", err)
 	}
 	if !m.Config.MediaType.IsConfig() {
-		return nil, fmt.Errorf("not a container image: its configuration is of type %q", m.Config.MediaType)
+		return nil, fmt.Errorf("%w: its configuration is of type %q", ErrNotImage, m.Config.MediaType)
 	}
 	if len(m.Layers) > maxLayers {
 		return nil, fmt.Errorf("the image has %d layers: overlayfs stacks at most %d", len(m.Layers), maxLayers)
@@ -118,31 +118,6 @@ func checkKind(text []byte, isKind func(types.MediaType) bool) error {
 		return errors.New("the document is neither an image manifest nor an image index")
 	}
 	return nil
-}
-
-// ChooseManifest returns the manifest that a document is or, for an index, the
-// one in it for a platform, which fetch gets. The type that a registry or an
-// archive has stated must be what the document is.
-func ChooseManifest(text []byte, stated types.MediaType, want v1.Platform, fetch func(v1.Descriptor) ([]byte, error)) ([]byte, *v1.Manifest, error) {
-	isIndex, err := isIndex(text, stated)
-	if err != nil {
-		return nil, nil, err
-	}
-	if isIndex {
-		index, err := ParseIndex(text)
-		if err != nil {
-			return nil, nil, err
-		}
-		chosen, err := choose(index, want)
-		if err != nil {
-			return nil, nil, err
-		}
-		if text, err = fetch(chosen); err != nil {
-			return nil, nil, err
-		}
-	}
-	m, err := ParseManifest(text)
-	return text, m, err
 }
 
 // isIndex tells from a document's own content which of the two it is.

@@ -156,7 +156,7 @@ func TestChoose(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			list.Manifests = append(list.Manifests, v1.Descriptor{Size: int64(i), Platform: &p})
+			list.Manifests = append(list.Manifests, v1.Descriptor{MediaType: types.OCIManifestSchema1, Size: int64(i), Platform: &p})
 		}
 		return list
 	}
@@ -183,7 +183,11 @@ func TestChoose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := choose(index(test.there...), want)
+		var got v1.Descriptor
+		_, _, err = Choose(index(test.there...).Manifests, want, func(d v1.Descriptor) ([]byte, error) {
+			got = d
+			return []byte(`{` + testkit.OCIManifest + `,` + testkit.OCIConfig + `,"layers":[]}`), nil
+		})
 		switch {
 		case test.index < 0 && err == nil:
 			t.Errorf("%s of %v: got number %d", test.want, test.there, got.Size)

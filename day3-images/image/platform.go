@@ -24,33 +24,25 @@ func ParsePlatform(s string) (v1.Platform, error) {
 // baseVariants are what every processor of an architecture can run.
 var baseVariants = map[string]string{"amd64": "v1", "arm64": "v8", "arm": "v7"}
 
-// choose finds the manifest for a platform in an index.
-func choose(index *v1.IndexManifest, want v1.Platform) (v1.Descriptor, error) {
-	var there []string
-	best, found := v1.Descriptor{}, 0
-	for _, d := range index.Manifests {
-		p := d.Platform
-		if p == nil || p.OS == "unknown" { // an attestation, not an image
-			continue
-		}
-		there = append(there, p.String())
-		if fit := Fit(*p, want); fit > found {
-			best, found = d, fit
-		}
+// PlatformOf returns the platform of an image, as far as its configuration says it.
+func PlatformOf(c *v1.ConfigFile) *v1.Platform {
+	return &v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
+}
+
+// CheckPlatform refuses an image that is known to be for another platform.
+func CheckPlatform(c *v1.ConfigFile, want v1.Platform) error {
+	if is := PlatformOf(c); Fit(*is, want) == 0 {
+		return fmt.Errorf("no image for %s: there is %s", want, is)
 	}
-	if found == 0 {
-		if len(there) == 0 {
-			there = []string{"nothing"}
-		}
-		return best, fmt.Errorf("no image for %s: there is %s", want, strings.Join(there, ", "))
-	}
-	return best, nil
+	return nil
 }
 
 // Fit is greater for the better match; 0 is none.
 func Fit(p, want v1.Platform) int {
 	base := baseVariants[want.Architecture]
 	switch {
+	case p.OS == "" && p.Architecture == "": // it does not say
+		return 1
 	case p.OS != want.OS || p.Architecture != want.Architecture:
 		return 0
 	case p.Variant == want.Variant:

@@ -54,8 +54,17 @@ func FdPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 // target is missing leads to the target being made. Make returns the path of
 // what name means, without links.
 func Make(root int, name string, make func(parent int, path string, last bool) error) (string, error) {
+	return Walk(".", name, func(name string, last bool) (link string, err error) {
+		return step(root, path.Dir(name), path.Base(name), func(parent int) error { return make(parent, name, last) })
+	})
+}
+
+// Walk walks from the directory way, a path without links, to name, and returns
+// the path of what name means, without links. It asks link what each part says,
+// if it is a link: "" if not.
+func Walk(way, name string, link func(path string, last bool) (string, error)) (string, error) {
 	const maxLinks = 40 // the kernel's, path_resolution(7)
-	way, links := ".", 0
+	links := 0
 	for rest := name; rest != ""; {
 		var part string
 		part, rest, _ = strings.Cut(rest, "/")
@@ -66,24 +75,22 @@ func Make(root int, name string, make func(parent int, path string, last bool) e
 			way = path.Dir(way) // there are no links in it
 			continue
 		}
-		last := strings.Trim(rest, "/") == ""
-		link, err := step(root, way, part, func(parent int) error {
-			return make(parent, path.Join(way, part), last)
-		})
+		next := path.Join(way, part)
+		target, err := link(next, strings.Trim(rest, "/") == "")
 		switch {
 		case err != nil:
 			return "", err
-		case link == "":
-			way = path.Join(way, part)
+		case target == "":
+			way = next
 			continue
 		}
 		if links++; links > maxLinks {
 			return "", unix.ELOOP
 		}
-		if path.IsAbs(link) {
+		if path.IsAbs(target) {
 			way = "."
 		}
-		rest = link + "/" + rest
+		rest = target + "/" + rest
 	}
 	return way, nil
 }

@@ -21,8 +21,9 @@ type parentDir struct {
 
 const noParent = "" // not the name of a directory: the top is "."
 
-// enter opens the directory in which the next file is made.
-func (u *unpacker) enter(dir string) error {
+// Enter opens the directory in which the next file is made, and makes it if
+// need be.
+func (u *Unpacker) Enter(dir string) error {
 	if u.parent.name == dir {
 		return nil
 	}
@@ -54,7 +55,7 @@ func (u *unpacker) enter(dir string) error {
 // leave gives a directory the times back that it had before entries were made
 // in it. So a directory's own entry may come before or after them, and nothing
 // has to be remembered to the end.
-func (u *unpacker) leave() error {
+func (u *Unpacker) leave() error {
 	p := u.parent
 	u.parent = parentDir{noParent, -1, p.times}
 	if p.fd < 0 {
@@ -71,16 +72,14 @@ func openInRoot(root int, dir string) (int, error) {
 }
 
 // makeParents makes the directories above an entry that have no entry of their
-// own, at least not yet: mode 755 and root's, which overlayfs will show instead
-// of what a layer below says of them. So tools that build images write an entry
-// for every directory. A link on the way may lead to a directory that is missing
-// too: then that one is made.
-func (u *unpacker) makeParents(dir string) error {
+// own, at least not yet. A link on the way may lead to a directory that is
+// missing too: then that one is made.
+func (u *Unpacker) makeParents(dir string) error {
 	_, err := inroot.Make(u.root, dir, func(_ int, name string, _ bool) error {
-		if err := u.enter(path.Dir(name)); err != nil {
+		if err := u.Enter(path.Dir(name)); err != nil {
 			return err
 		}
-		return u.makeParent(path.Base(name))
+		return u.makeParent(name)
 	})
 	if errors.Is(err, unix.ELOOP) {
 		return Wrap("open its directory", err)
@@ -88,13 +87,27 @@ func (u *unpacker) makeParents(dir string) error {
 	return err
 }
 
-func (u *unpacker) makeParent(name string) error {
-	existed, err := u.makeDir(name, true)
+// makeParent makes an implied directory. What it is depends on the layers below:
+// so it gets a mark, and mode 755 and root for its owner, as if there were none.
+func (u *Unpacker) makeParent(name string) error {
+	hdr := &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Unix(0, 0)}
+	if u.Inherit != nil { // before it is there
+		if err := u.Inherit(name, hdr); err != nil {
+			return err
+		}
+	}
+	base := path.Base(name)
+	existed, anew, err := u.makeDir(base, true)
 	if err != nil || existed {
 		return err
 	}
 	if err := u.quota.takeEntry(); err != nil {
 		return err
 	}
-	return u.setMetadata(u.parent.fd, name, &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Unix(0, 0)}, false)
+	if u.Inherit == nil {
+		if err := u.markImplied(base, anew); err != nil {
+			return err
+		}
+	}
+	return u.set.Set(u.parent.fd, base, hdr, false)
 }

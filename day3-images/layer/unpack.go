@@ -15,26 +15,30 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/go-docker/day3-images/metadata"
 	"golang.org/x/sys/unix"
 )
 
 // Unpack unpacks the tar of one layer into dir, an empty directory that
-// nobody else can enter, and makes it a lower directory for overlayfs. It reads
-// r to its end, so that a digest taken of it is the digest of the layer. After
-// an error dir is to be thrown away.
+// nobody else can enter, and makes it a lower directory for overlayfs: by
+// itself, or, if it IsLoose, with package chain's help. It reads r to its end,
+// so that a digest taken of it is the digest of the layer. After an error dir is
+// to be thrown away.
 func Unpack(r io.Reader, dir string, q *Quota) (err error) {
-	u, err := newUnpacker(dir, q)
+	u, err := NewUnpacker(dir, q)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, u.leave(), unix.Close(u.root)) }()
+	defer func() { err = errors.Join(err, u.Close()) }()
 	layer := meteredReader{r, q}
 	archive := tar.NewReader(layer)
 	for {
 		hdr, err := archive.Next()
 		if err == io.EOF {
-			_, err = io.Copy(io.Discard, layer) // as tar(1), ignore what follows the end
-			return Wrap("read the layer", err)
+			if _, err := io.Copy(io.Discard, layer); err != nil { // as tar(1), ignore what follows the end
+				return Wrap("read the layer", err)
+			}
+			return u.markLoose()
 		}
 		if err != nil {
 			return Wrap("read the layer", ExplainTar(err))
@@ -62,23 +66,29 @@ func Wrap(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// An unpacker makes a layer's files. What the tar says is not to be trusted: a
+// An Unpacker makes a layer's files. What the tar says is not to be trusted: a
 // name may hold links that the tar itself has made, and they may lead anywhere.
 // So no path is ever given to the kernel but to openat2(2), which resolves it
 // as if the layer were the root directory: for /var/run -> /run that is what
 // the image means, and for x -> /etc it leads to the layer's own /etc. All
 // else is done with one name in the directory that was opened so.
-type unpacker struct {
+type Unpacker struct {
 	root   int // descriptor of the layer's top directory
 	parent parentDir
 	quota  *Quota
 	buffer []byte
 
-	inheritACL bool // a directory has a default ACL: acl(5)
-	warned     bool
+	set metadata.Setter
+
+	// Inherit fills in the metadata of a directory that has no entry, by its path
+	// without links; nil while a layer is unpacked, when nobody knows them yet.
+	Inherit func(name string, hdr *tar.Header) error
+	implied int  // such directories
+	links   bool // something stands for a hard link
 }
 
-func newUnpacker(dir string, q *Quota) (*unpacker, error) {
+// NewUnpacker makes files in dir, an empty directory. Close it.
+func NewUnpacker(dir string, q *Quota) (*Unpacker, error) {
 	root, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
@@ -89,12 +99,15 @@ func newUnpacker(dir string, q *Quota) (*unpacker, error) {
 		unix.Close(root)
 		return nil, &os.PathError{Op: "chmod", Path: dir, Err: err}
 	}
-	return &unpacker{root: root, parent: parentDir{fd: -1}, quota: q, buffer: make([]byte, len(zeros))}, nil
+	return &Unpacker{root: root, parent: parentDir{fd: -1}, quota: q, buffer: make([]byte, len(zeros))}, nil
 }
+
+// Close ends it.
+func (u *Unpacker) Close() error { return errors.Join(u.leave(), unix.Close(u.root)) }
 
 // entry makes one file. Of several entries with one name the last one wins,
 // but directories keep what is in them.
-func (u *unpacker) entry(hdr *tar.Header, content io.Reader) error {
+func (u *Unpacker) entry(hdr *tar.Header, content io.Reader) error {
 	if err := u.quota.takeEntry(); err != nil {
 		return err
 	}
@@ -106,21 +119,21 @@ func (u *unpacker) entry(hdr *tar.Header, content io.Reader) error {
 		return err
 	}
 	if name == "." {
-		return u.top(hdr)
+		return u.Top(hdr)
 	}
-	if err := u.enter(path.Dir(name)); err != nil {
+	if err := u.Enter(path.Dir(name)); err != nil {
 		return err
 	}
 	base := path.Base(name)
 	if base == OpaqueMarker {
-		return setOpaque(u.parent.fd, ".")
+		return u.SetOpaque()
 	}
 	hidden, err := whiteoutOf(base)
 	if err != nil {
 		return err
 	}
 	if hidden != "" {
-		return u.makeWhiteout(hidden)
+		return u.Whiteout(hidden)
 	}
 	return u.make(hdr, base, content)
 }
@@ -152,15 +165,14 @@ func entryName(name string) (string, error) {
 }
 
 // make makes the file that an entry is, and gives it its metadata.
-func (u *unpacker) make(hdr *tar.Header, base string, content io.Reader) (err error) {
-	existed := false
+func (u *Unpacker) make(hdr *tar.Header, base string, content io.Reader) (err error) {
 	switch hdr.Typeflag {
 	case tar.TypeReg, tar.TypeGNUSparse:
 		err = u.file(hdr, base, content)
 	case tar.TypeDir:
-		existed, err = u.makeDir(base, false)
+		return u.Directory(hdr, base)
 	case tar.TypeLink: // the owner, mode and times are the file's, which has them
-		return Wrap(fmt.Sprintf("hard link to %.200q", hdr.Linkname), u.hardLink(hdr.Linkname, base))
+		return Wrap(fmt.Sprintf("hard link to %.200q", hdr.Linkname), u.HardLink(hdr.Linkname, base))
 	case tar.TypeSymlink:
 		if hdr.Linkname == "" {
 			return errors.New("a symbolic link to nothing")
@@ -178,5 +190,5 @@ func (u *unpacker) make(hdr *tar.Header, base string, content io.Reader) (err er
 	if err != nil {
 		return err
 	}
-	return u.setMetadata(u.parent.fd, base, hdr, existed)
+	return u.set.Set(u.parent.fd, base, hdr, false)
 }

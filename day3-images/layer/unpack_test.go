@@ -157,54 +157,6 @@ func permute(all []testkit.Entry, do func([]testkit.Entry)) {
 	next(0)
 }
 
-// What overlayfs shows of layers is what the whiteouts mean.
-func TestUnpackedLayersMerge(t *testing.T) {
-	testkit.NeedRoot(t)
-	base := t.TempDir()
-	stack := func(layers ...[]testkit.Entry) string {
-		var dirs []string
-		for _, entries := range layers {
-			dirs = append(dirs, unpackTo(t, base, testkit.Tar(t, entries...)))
-		}
-		dirs, err := VisibleLayers(dirs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return testkit.Sketch(t, testkit.MountOverlay(t, "", dirs...))
-	}
-	lower := []testkit.Entry{testkit.File("a/1", "1"), testkit.File("a/2", "2"), testkit.File("b/c/3", "3"), testkit.Symlink("l", "a"), testkit.File("f", "4")}
-	for _, c := range []struct {
-		name  string
-		upper []testkit.Entry
-		want  string
-	}{
-		{"nothing", nil, "a/ a/1=1 a/2=2 b/ b/c/ b/c/3=3 f=4 l->a"},
-		{"a file", []testkit.Entry{testkit.File("a/.wh.1", "")}, "a/ a/2=2 b/ b/c/ b/c/3=3 f=4 l->a"},
-		{"a directory", []testkit.Entry{testkit.File(".wh.b", "")}, "a/ a/1=1 a/2=2 f=4 l->a"},
-		{"a link, not what it names", []testkit.Entry{testkit.File(".wh.l", "")}, "a/ a/1=1 a/2=2 b/ b/c/ b/c/3=3 f=4"},
-		{"what is in a directory", []testkit.Entry{testkit.File("a/.wh..wh..opq", ""), testkit.File("a/n", "n")}, "a/ a/n=n b/ b/c/ b/c/3=3 f=4 l->a"},
-		{"a directory, and a new one", []testkit.Entry{testkit.File("a/n", "n"), testkit.File(".wh.a", "")}, "a/ a/n=n b/ b/c/ b/c/3=3 f=4 l->a"},
-		{"a directory, for a file", []testkit.Entry{testkit.File("b", "n")}, "a/ a/1=1 a/2=2 b=n f=4 l->a"},
-		{"a file, for a directory", []testkit.Entry{testkit.File("f/n", "n")}, "a/ a/1=1 a/2=2 b/ b/c/ b/c/3=3 f/ f/n=n l->a"},
-		{"a file, and then for a directory", []testkit.Entry{testkit.File("a", "n"), testkit.Dir("a")}, "a/ b/ b/c/ b/c/3=3 f=4 l->a"},
-		{"what is not there", []testkit.Entry{testkit.File("a/.wh.x", "")}, "a/ a/1=1 a/2=2 b/ b/c/ b/c/3=3 f=4 l->a"},
-		{"everything", []testkit.Entry{testkit.File(".wh..wh..opq", ""), testkit.File("n", "n")}, "n=n"},
-		{"where nothing is", []testkit.Entry{testkit.File("new/dir/.wh.x", ""), testkit.File("new/n", "n")}, "a/ a/1=1 a/2=2 b/ b/c/ b/c/3=3 f=4 l->a new/ new/dir/ new/n=n"},
-		{"twice", []testkit.Entry{testkit.File("a/.wh.1", ""), testkit.File("a/.wh..wh..opq", "")}, "a/ b/ b/c/ b/c/3=3 f=4 l->a"},
-		{"below what is deleted", []testkit.Entry{testkit.File("b/.wh..wh..opq", ""), testkit.File("b/c/.wh.3", "")}, "a/ a/1=1 a/2=2 b/ b/c/ f=4 l->a"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if got := stack(lower, c.upper); got != c.want {
-				t.Errorf("shows %s\nwant  %s", got, c.want)
-			}
-			// The lowest layer has nothing to delete.
-			if got := stack(c.upper); strings.Contains(got, "!") {
-				t.Errorf("alone, it shows %s", got)
-			}
-		})
-	}
-}
-
 // A file that is mostly zeros takes little room, and has its size.
 func TestUnpackHoles(t *testing.T) {
 	testkit.NeedRoot(t)

@@ -7,18 +7,18 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"strings"
 	"sync/atomic"
 
 	"example.com/go-docker/day3-images/inroot"
+	"example.com/go-docker/day3-images/metadata"
 	"golang.org/x/sys/unix"
 )
 
 // create calls create, which makes base and fails if it exists. Then that is
 // removed, never followed or written to: it may be a link to somewhere, and a
 // file may have other names.
-func (u *unpacker) create(base string, create func() error) error {
+func (u *Unpacker) create(base string, create func() error) error {
 	err := create()
 	if !errors.Is(err, unix.EEXIST) {
 		return Wrap("create", err)
@@ -29,7 +29,7 @@ func (u *unpacker) create(base string, create func() error) error {
 	return Wrap("create", create())
 }
 
-func (u *unpacker) remove(base string) error {
+func (u *Unpacker) remove(base string) error {
 	// The parent's name may have led through what is removed.
 	u.parent.name = noParent
 	dir, err := os.OpenRoot(inroot.FdPath(u.parent.fd))
@@ -40,14 +40,14 @@ func (u *unpacker) remove(base string) error {
 	return dir.RemoveAll(base)
 }
 
-func (u *unpacker) stat(base string) (*unix.Stat_t, error) {
+func (u *Unpacker) stat(base string) (*unix.Stat_t, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(u.parent.fd, base, &st, unix.AT_SYMLINK_NOFOLLOW)
 	return &st, Wrap("stat", err)
 }
 
 // file makes a regular file.
-func (u *unpacker) file(hdr *tar.Header, base string, content io.Reader) error {
+func (u *Unpacker) file(hdr *tar.Header, base string, content io.Reader) error {
 	if err := u.checkSize(hdr); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (u *unpacker) file(hdr *tar.Header, base string, content io.Reader) error {
 
 // checkSize refuses a file before anything of it is written. A sparse file has
 // few bytes in the tar and any size: it counts as if it had no holes.
-func (u *unpacker) checkSize(hdr *tar.Header) error {
+func (u *Unpacker) checkSize(hdr *tar.Header) error {
 	sparse := hdr.Typeflag == tar.TypeGNUSparse
 	for record := range hdr.PAXRecords {
 		sparse = sparse || strings.HasPrefix(record, "GNU.sparse.")
@@ -84,7 +84,7 @@ func (u *unpacker) checkSize(hdr *tar.Header) error {
 var zeros [128 << 10]byte
 
 // write copies a file's content. A buffer full of zeros becomes a hole.
-func (u *unpacker) write(file *os.File, content io.Reader, size int64) error {
+func (u *Unpacker) write(file *os.File, content io.Reader, size int64) error {
 	hole := false
 	for at := int64(0); at < size; {
 		chunk := u.buffer[:min(size-at, int64(len(u.buffer)))]
@@ -106,73 +106,64 @@ func (u *unpacker) write(file *os.File, content io.Reader, size int64) error {
 	return nil
 }
 
+// Directory makes a directory that has an entry.
+func (u *Unpacker) Directory(hdr *tar.Header, base string) error {
+	existed, _, err := u.makeDir(base, false)
+	if err != nil {
+		return err
+	}
+	if existed {
+		if err := u.remark(base, 0); err != nil {
+			return err
+		}
+	}
+	return u.set.Set(u.parent.fd, base, hdr, existed)
+}
+
 // makeDir makes a directory, or keeps the one there is with all it contains.
 // If something else has the name, the directory takes its place: it hides what
-// that did, including a directory of the layers below.
-func (u *unpacker) makeDir(base string, onlyForWhiteout bool) (existed bool, err error) {
+// that did, including a directory of the layers below: it is there anew.
+func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (existed, anew bool, err error) {
 	err = unix.Mkdirat(u.parent.fd, base, 0o755)
 	if !errors.Is(err, unix.EEXIST) {
-		return false, Wrap("make a directory", err)
+		return false, false, Wrap("make a directory", err)
 	}
 	st, err := u.stat(base)
 	switch {
 	case err != nil:
-		return false, err
+		return false, false, err
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-		return true, nil
+		return true, false, nil
 	case onlyForWhiteout && !IsWhiteout(st):
-		return false, fmt.Errorf("%.200q is not a directory in this layer", base)
+		return false, false, fmt.Errorf("%.200q is not a directory in this layer", base)
 	}
 	if err := u.remove(base); err != nil {
-		return false, err
+		return false, false, err
 	}
 	if err := unix.Mkdirat(u.parent.fd, base, 0o755); err != nil {
-		return false, Wrap("make a directory", err)
+		return false, false, Wrap("make a directory", err)
 	}
-	return false, setOpaque(u.parent.fd, base)
+	return false, true, metadata.Mark(u.parent.fd, base, OpaqueXattr, Yes)
 }
 
-// top takes over the metadata of the layer's own directory.
-func (u *unpacker) top(hdr *tar.Header) error {
+// Top takes over the metadata of the layer's own directory.
+func (u *Unpacker) Top(hdr *tar.Header) error {
 	if hdr.Typeflag != tar.TypeDir {
 		return errors.New("the top of the layer must be a directory")
 	}
 	if err := u.leave(); err != nil { // it may be the parent
 		return err
 	}
-	return u.setMetadata(u.root, ".", hdr, true)
-}
-
-// hardLink gives another name to a file of this layer. A file of a layer below
-// is out of reach, and on overlayfs it would not be the same file anyway.
-func (u *unpacker) hardLink(target, base string) error {
-	target, err := entryName(target)
-	if err != nil {
+	if err := metadata.Mark(u.root, ".", TopMark, Yes); err != nil && !errors.Is(err, unix.ENOTSUP) {
 		return err
 	}
-	var st, old unix.Stat_t
-	from, err := openInRoot(u.root, path.Dir(target))
-	if err == nil {
-		defer unix.Close(from)
-		err = unix.Fstatat(from, path.Base(target), &st, unix.AT_SYMLINK_NOFOLLOW)
-	}
-	if err != nil {
-		return fmt.Errorf("not in this layer, or only after the link: %w", err)
-	}
-	if st.Mode&unix.S_IFMT == unix.S_IFDIR || IsWhiteout(&st) {
-		return errors.New("not a file")
-	}
-	err = unix.Fstatat(u.parent.fd, base, &old, unix.AT_SYMLINK_NOFOLLOW)
-	if err == nil && old.Dev == st.Dev && old.Ino == st.Ino {
-		return nil // removing the old one would remove the target
-	}
-	return u.create(base, func() error { return unix.Linkat(from, path.Base(target), u.parent.fd, base, 0) })
+	return u.set.Set(u.root, ".", hdr, true)
 }
 
 // node makes a device node. Devices are made as the layer has them: what keeps
 // the container from using them is that its root is mounted nodev, and what
 // keeps the host's users from it is that they cannot enter the store.
-func (u *unpacker) node(hdr *tar.Header, base string, kind uint32) error {
+func (u *Unpacker) node(hdr *tar.Header, base string, kind uint32) error {
 	major, minor := hdr.Devmajor, hdr.Devminor
 	if major < 0 || major >= 1<<12 || minor < 0 || minor >= 1<<20 { // MKDEV of the kernel
 		return fmt.Errorf("no device has the number %d:%d", major, minor)
@@ -182,36 +173,4 @@ func (u *unpacker) node(hdr *tar.Header, base string, kind uint32) error {
 		return errors.New("the character device 0:0 is overlayfs's whiteout: an image cannot have it")
 	}
 	return u.create(base, func() error { return unix.Mknodat(u.parent.fd, base, kind|0o600, device) })
-}
-
-// setMetadata gives a file its owner, mode, extended attributes and times, in
-// this order: chown(2) takes away setuid and capabilities, and a mode given
-// when the file is made is subject to our umask.
-func (u *unpacker) setMetadata(dirfd int, base string, hdr *tar.Header, existed bool) error {
-	const nobody = 1<<32 - 1 // -1: chown(2) would leave the owner as it is
-	if hdr.Uid < 0 || hdr.Uid >= nobody || hdr.Gid < 0 || hdr.Gid >= nobody {
-		return fmt.Errorf("no user or group has the number %d:%d", hdr.Uid, hdr.Gid)
-	}
-	if err := unix.Fchownat(dirfd, base, hdr.Uid, hdr.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fmt.Errorf("change the owner to %d:%d: %w", hdr.Uid, hdr.Gid, err)
-	}
-	if existed || u.inheritACL {
-		if err := clearXattrs(dirfd, base); err != nil {
-			return err
-		}
-	}
-	if hdr.Typeflag != tar.TypeSymlink { // a link has no mode, and this would follow it
-		if err := unix.Fchmodat(dirfd, base, uint32(hdr.Mode&0o7777), 0); err != nil {
-			return fmt.Errorf("change the mode to %o: %w", hdr.Mode&0o7777, err)
-		}
-	}
-	if err := u.setXattrs(dirfd, base, hdr); err != nil {
-		return err
-	}
-	modified, err := unix.TimeToTimespec(hdr.ModTime)
-	if err != nil {
-		return fmt.Errorf("a time out of range: %w", err)
-	}
-	times := []unix.Timespec{modified, modified}
-	return Wrap("set the times", unix.UtimesNanoAt(dirfd, base, times, unix.AT_SYMLINK_NOFOLLOW))
 }

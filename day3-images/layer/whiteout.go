@@ -3,10 +3,9 @@ package layer
 import (
 	"errors"
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 
+	"example.com/go-docker/day3-images/metadata"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,9 +18,8 @@ import (
 const (
 	WhiteoutPrefix = ".wh."
 	OpaqueMarker   = ".wh..wh..opq"
-	OverlayXattrs  = "trusted.overlay."
-	OpaqueXattr    = OverlayXattrs + "opaque"
-	originXattr    = OverlayXattrs + "origin"
+	OpaqueXattr    = metadata.Overlay + "opaque"
+	originXattr    = metadata.Overlay + "origin"
 )
 
 // whiteoutOf returns the name that base, the last part of an entry's name,
@@ -43,9 +41,9 @@ func IsWhiteout(st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
 }
 
-// makeWhiteout deletes base for the layers below. What this layer has itself
-// stays, whichever of the two comes first in the tar.
-func (u *unpacker) makeWhiteout(base string) error {
+// Whiteout deletes base for the layers below. What this layer has itself stays,
+// whichever of the two comes first in the tar; but a directory is then a new one.
+func (u *Unpacker) Whiteout(base string) error {
 	err := unix.Mknodat(u.parent.fd, base, unix.S_IFCHR, 0)
 	if err == nil {
 		// In a directory that only one layer has, nobody looks for whiteouts,
@@ -58,46 +56,14 @@ func (u *unpacker) makeWhiteout(base string) error {
 		return Wrap("make a whiteout", err)
 	}
 	st, err := u.stat(base)
-	if err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		err = setOpaque(u.parent.fd, base)
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return err
 	}
-	return err
+	if err := u.remark(base, New); err != nil {
+		return err
+	}
+	return metadata.Mark(u.parent.fd, base, OpaqueXattr, Yes)
 }
 
-// setOpaque hides what the layers below have in a directory.
-func setOpaque(dirfd int, name string) error {
-	fd, err := unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return Wrap("open a directory", err)
-	}
-	defer unix.Close(fd)
-	return Wrap("make a directory opaque", unix.Fsetxattr(fd, OpaqueXattr, []byte("y"), 0))
-}
-
-// VisibleLayers returns those of an image's layers, the lowest first, that are
-// to be stacked. The kernel does not ask whether the top directory of a layer
-// is opaque: so what is below such a layer must be left out.
-func VisibleLayers(dirs []string) ([]string, error) {
-	for i, dir := range slices.Backward(dirs) {
-		opaque, err := isOpaque(dir)
-		if err != nil {
-			return nil, err
-		}
-		if opaque {
-			return dirs[i:], nil
-		}
-	}
-	return dirs, nil
-}
-
-func isOpaque(dir string) (bool, error) {
-	var value [1]byte
-	n, err := unix.Lgetxattr(dir, OpaqueXattr, value[:])
-	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ERANGE) {
-		return false, nil
-	}
-	if err != nil {
-		return false, &os.PathError{Op: "read " + OpaqueXattr + " of", Path: dir, Err: err}
-	}
-	return n == 1 && value[0] == 'y', nil
-}
+// SetOpaque hides what the layers below have in the directory entered.
+func (u *Unpacker) SetOpaque() error { return metadata.Mark(u.parent.fd, ".", OpaqueXattr, Yes) }

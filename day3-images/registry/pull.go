@@ -12,7 +12,6 @@ import (
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sync/errgroup"
 )
 
 // Options say what to pull, and how.
@@ -93,6 +92,9 @@ func (p *pull) manifest(ctx context.Context) (text []byte, m *v1.Manifest, diges
 	}
 	digest = image.SHA256(text)
 	text, m, err = image.ChooseManifest(text, kind, p.platform(), func(d v1.Descriptor) ([]byte, error) {
+		if d.MediaType.IsConfig() {
+			return p.config(ctx, d)
+		}
 		text, _, err := p.document(ctx, d.Digest.String(), d.Digest)
 		return text, err
 	})
@@ -131,15 +133,11 @@ func (p *pull) config(ctx context.Context, blob v1.Descriptor) (text []byte, err
 // checkPlatform looks at the image itself: what was not in an index has not
 // been chosen by anybody.
 func (p *pull) checkPlatform(config *v1.ConfigFile) error {
-	is, want := v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}, p.platform()
-	if is.OS == "" && is.Architecture == "" || image.Fit(is, want) > 0 {
-		return nil
+	err := image.CheckPlatform(config, p.platform())
+	if err != nil && p.options.Platform.OS == "" {
+		return fmt.Errorf("%w (--platform %s gets it all the same)", err, image.PlatformOf(config))
 	}
-	hint := ""
-	if p.options.Platform.OS == "" {
-		hint = fmt.Sprintf(" (--platform %s gets it all the same)", is)
-	}
-	return fmt.Errorf("no image for %s: there is %s%s", want, is, hint)
+	return err
 }
 
 // layers gets the layers that are missing, several at a time.
@@ -148,12 +146,9 @@ func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile
 		return err
 	}
 	defer p.progress.erase()
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(snapshot.LayersAtOnce)
-	for i, blob := range m.Layers {
-		group.Go(func() error { return p.layer(ctx, blob, config.RootFS.DiffIDs[i]) })
-	}
-	return group.Wait()
+	return p.unpacker.Layers(ctx, config, func(ctx context.Context, i int, diffID v1.Hash) error {
+		return p.layer(ctx, m.Layers[i], diffID)
+	})
 }
 
 // layer fetches one layer, unless it is there. A download that breaks off

@@ -2,7 +2,8 @@
 // that overlayfs stacks as they are. A layer's name is its diff ID, the digest
 // of the unpacked tar: however it was compressed and wherever it came from, it
 // is unpacked once, and shared by all images that have it and by all their
-// containers.
+// containers. Only a layer with implied directories, see package chain, has a
+// directory for each of the chains of layers that it is the last of.
 //
 // From rung 09-image, plus: layers side by side, and nothing taken in that does
 // not have its digest.
@@ -14,7 +15,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
+	"example.com/go-docker/day3-images/chain"
 	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/interrupt"
@@ -31,26 +34,64 @@ const LayersAtOnce = 3
 // Dirs returns the directories that overlayfs must stack for an image, the
 // lowest first. It unpacks what is not there; a container or a job must keep the image.
 func Dirs(ctx context.Context, s *store.Store, img *store.Image) ([]string, error) {
-	var dirs []string
-	complete := true
 	for _, diffID := range img.Config.RootFS.DiffIDs {
-		dirs = append(dirs, s.LayerPath(diffID))
-		complete = complete && Has(s, diffID)
+		if Has(s, diffID) {
+			continue
+		}
+		u, err := NewUnpacker(s)
+		if err != nil {
+			return nil, err
+		}
+		if err := u.Image(ctx, img.Manifest, img.Config); err != nil {
+			return nil, err
+		}
+		if err := s.Sync(); err != nil {
+			return nil, err
+		}
+		break
 	}
-	if complete {
-		return layer.VisibleLayers(dirs)
+	return Stack(ctx, s, img.Config.RootFS.DiffIDs)
+}
+
+// Stack returns the directories that overlayfs must stack for unpacked layers.
+// Those that mean something else on other layers are settled first.
+func Stack(ctx context.Context, s *store.Store, diffIDs []v1.Hash) (dirs []string, err error) {
+	for i, diffID := range diffIDs {
+		dir := s.LayerPath(diffID)
+		loose, err := chain.IsLoose(dir, i == 0)
+		if err == nil && loose {
+			dir, err = settle(ctx, s, diffIDs[:i+1], dirs)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("layer %s: %w", diffID, err)
+		}
+		dirs = append(dirs, dir)
 	}
-	u, err := NewUnpacker(s)
+	return chain.VisibleLayers(dirs)
+}
+
+// settle makes the last of the layers' directory on top of the others', once.
+func settle(ctx context.Context, s *store.Store, diffIDs []v1.Hash, below []string) (_ string, err error) {
+	place := s.ChainPath(diffIDs)
+	j, err := s.Begin(ctx, "chain-"+filepath.Base(place))
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if err := u.Image(ctx, img.Manifest, img.Config); err != nil {
-		return nil, err
+	defer func() { err = errors.Join(err, j.End()) }()
+	if _, err := os.Lstat(place); err == nil {
+		return place, nil
+	}
+	dir := j.Path("layer")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	if err := chain.Settle(s.LayerPath(diffIDs[len(diffIDs)-1]), dir, below); err != nil {
+		return "", err
 	}
 	if err := s.Sync(); err != nil {
-		return nil, err
+		return "", err
 	}
-	return layer.VisibleLayers(dirs)
+	return place, os.Rename(dir, place)
 }
 
 // Has tells whether a layer is unpacked.
@@ -89,12 +130,23 @@ func NewUnpacker(s *store.Store) (*Unpacker, error) {
 
 // Image unpacks what is missing of an image whose blobs are in the store.
 func (u *Unpacker) Image(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile) error {
-	group, ctx := errgroup.WithContext(ctx)
+	return u.Layers(ctx, config, func(ctx context.Context, i int, diffID v1.Hash) error {
+		return u.Blob(ctx, m.Layers[i], diffID)
+	})
+}
+
+// Layers has unpack unpack an image's layers, several at a time.
+func (u *Unpacker) Layers(ctx context.Context, config *v1.ConfigFile, unpack func(ctx context.Context, i int, diffID v1.Hash) error) error {
+	group, atOnce := errgroup.WithContext(ctx)
 	group.SetLimit(LayersAtOnce)
 	for i, diffID := range config.RootFS.DiffIDs {
-		group.Go(func() error { return u.Blob(ctx, m.Layers[i], diffID) })
+		group.Go(func() error { return unpack(atOnce, i, diffID) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	_, err := Stack(ctx, u.store, config.RootFS.DiffIDs)
+	return err
 }
 
 // Blob unpacks a blob of the store, unless its layer is there.

@@ -149,8 +149,9 @@ func (s *Store) needed() (map[string]bool, error) {
 		for _, blob := range append(img.Manifest.Layers, d, img.Manifest.Config) {
 			needed[s.BlobPath(blob.Digest)] = true
 		}
-		for _, diffID := range img.Config.RootFS.DiffIDs {
+		for i, diffID := range img.Config.RootFS.DiffIDs {
 			needed[s.LayerPath(diffID)] = true
+			needed[s.ChainPath(img.Config.RootFS.DiffIDs[:i+1])] = true
 		}
 	}
 	return needed, nil

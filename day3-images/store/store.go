@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/lock"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -117,3 +118,14 @@ func (s *Store) Lock() (unlock func(), err error) {
 
 // LayerPath is the place of an unpacked layer.
 func (s *Store) LayerPath(diffID v1.Hash) string { return s.Path("layers", "sha256", diffID.Hex) }
+
+// ChainPath is the place of what the last of some layers is on top of the others,
+// the lowest first. It has their chain ID for a name (OCI image-spec, config.md),
+// but one layer alone has one too, which is not its diff ID.
+func (s *Store) ChainPath(diffIDs []v1.Hash) string {
+	chain := v1.Hash{}
+	for _, diffID := range diffIDs {
+		chain = image.SHA256([]byte(chain.String() + " " + diffID.String()))
+	}
+	return s.LayerPath(chain)
+}

@@ -37,6 +37,7 @@ func Node(name string, kind byte, major, minor int64) Entry {
 
 // mode, owned, at and with change an entry and return it.
 func (e Entry) WithMode(mode int64) Entry  { e.Mode = mode; return e }
+func (e Entry) Named(name string) Entry    { e.Name = name; return e }
 func (e Entry) OwnedBy(uid, gid int) Entry { e.Uid, e.Gid = uid, gid; return e }
 func (e Entry) At(mtime time.Time) Entry   { e.ModTime = mtime; e.Format = tar.FormatPAX; return e }
 func (e Entry) with(k, value string) Entry {
