@@ -55,7 +55,7 @@ var (
 // exceptions are known, and are to go: what is too large, as an error has it,
 // and the size that it has reached at most.
 var exceptions = map[string]int{
-	"day3-images":       8740,
+	"day3-images":       8890,
 	"day3-images/main":  1953,
 	"day3-images/store": 678,
 }
