@@ -5,8 +5,8 @@
 #   scripts/bench.sh             a quarter of an hour, as root, on a machine that does nothing else
 #   scripts/bench.sh --short     a look, in five minutes: writes nothing into docs
 #
-# What is installed of runc, crun, bubblewrap, podman, umoci, skopeo and docker-registry
-# takes part (Debian: apt install them by these names). On a machine that has cgroup v2
+# Whichever of runc, crun, bubblewrap, podman, umoci, skopeo and docker-registry are
+# installed take part (Debian's packages have these names). On a machine that has cgroup v2
 # beside v1, crun refuses to run; so the benchmarks have a mount namespace in which
 # v2 is covered, as on a machine with v1 alone.
 set -euo pipefail
@@ -37,10 +37,10 @@ export CGO_ENABLED=0 # static programs: without the dynamic linker, which takes 
 export GOFLAGS=-tags=urfave_cli_no_docs # as runc does: without what prints a command line as a manual page
 iterations() { if [ -z "$short" ]; then echo "$1x"; else echo 2x; fi; }
 
-# fresh_disk: a new ext4. Before ext4 uses an inode again it looks whether it was
-# freed in the last minutes (recently_deleted in fs/ext4/ialloc.c), so where many
-# files were just removed, as by the benchmark before, making files takes three
-# times as long.
+# fresh_disk: a new ext4. Before ext4 reuses an inode, it checks whether it was
+# freed within the last minutes (recently_deleted in fs/ext4/ialloc.c), so where many
+# files have just been removed, as by the previous benchmark, creating files takes
+# three times as long.
 fresh_disk() {
 	release_disk
 	truncate -s 40G "$dir/ext4"

@@ -2,11 +2,11 @@
 # What a chapter takes over from the one before, room by room: a room that
 # carries over is the same but for the module's path in its imports.
 #
-#   scripts/carryover.sh day2 day3  what is the same, changed (lines added and removed), new or
-#                                   gone, and then the difference of what changed. Without tests
-#   scripts/carryover.sh            compare with scripts/carryover.txt; exit 1 if that says otherwise.
-#                                   A room that drifts is then a decision and not an accident
-#   scripts/carryover.sh --update   write the list anew
+#   scripts/carryover.sh day2 day3  which rooms are the same, changed (lines added and removed), new
+#                                   or gone, then the diff of those that changed, without tests
+#   scripts/carryover.sh            compare with scripts/carryover.txt; exit 1 if they differ, so that
+#                                   a room drifts by decision and not by accident
+#   scripts/carryover.sh --update   write that list anew
 set -eu
 cd "$(dirname "$0")/.."
 list=scripts/carryover.txt

@@ -23,12 +23,13 @@
 #   starting: we see the thing first and look for its record afterwards, and by
 #   then it exists. But there may be containers whose /run is not ours, in
 #   another mount namespace. So these go only if twice, 3 seconds apart, they
-#   have no record and no process. Should one come alive in between, the kernel
-#   is the judge: rmdir of a cgroup with a process in it is EBUSY.
+#   have no record and no process. If one comes alive in between, the kernel
+#   decides: rmdir of a cgroup with a process in it is EBUSY.
 #
-# PIDs are used again, IDs are not. A step counts as alive while its PID runs a
-# shell, a shell script or the checker of the exercises: rather a leftover too many than a victim. A record's
-# PID is never used; who belongs to a container is asked of its cgroups.
+# PIDs are reused, IDs are not. A step counts as alive while its PID runs a shell,
+# a shell script or the exercises' checker: better one leftover too many than a
+# victim. A record's PID is never used; a container's processes are those in its
+# cgroups.
 #
 # Exit status: 0 everything is clean, 1 something could not be removed (it says
 # what), 125 bad option or not root.
@@ -229,7 +230,7 @@ remove_record() {
 }
 
 # remove_hierarchy NAME: a hierarchy ends with its last mount, but only if it has
-# no cgroups then, and the kernel is some time about an rmdir. So mount it, empty
+# no cgroups then, and the kernel takes its time over an rmdir. So mount it, empty
 # it, and unmount it until it is gone.
 remove_hierarchy() {
 	name=$1

@@ -1,12 +1,12 @@
 #!/bin/sh
 # doctor.sh [--json]: can this machine run the chapters?
 #
-# One line a check (ok, warn, FAIL), below a line that needs it what to do, and
-# at the end each chapter: ready, or stopped by which lines. Exit status: 0 when
+# One line for each check (ok, warn, FAIL), with what to do below it where needed,
+# and at the end one for each chapter: ready, or which checks stop it. Exit status: 0 when
 # every chapter can run, 1 when not, 2 for a bad option. Run it the way you will
 # run the chapters, that is with sudo: much can only be tried as root.
 #
-# It looks, and where looking proves nothing it tries: an overlay mount and a
+# It looks, and where looking proves nothing, it tries: an overlay mount and a
 # pivot_root, in a mount namespace and a directory that are gone afterwards.
 #
 # Any POSIX shell will do, with the tools of coreutils or busybox. DOCTOR_ROOT
@@ -202,7 +202,7 @@ check_kernel() {
 	fi
 }
 
-# WSL 1 and 2 tell themselves by their kernel's name; a container is where the
+# WSL 1 and 2 are recognized by the kernel's name; a container is where the
 # PID namespace is not the machine's first, whose inode number is a constant of
 # the kernel (PROC_PID_INIT_INO). Files such as /.dockerenv say which kind, but
 # prove nothing: disk images made from a container's files have them too.
@@ -310,8 +310,8 @@ check_namespaces() {
 	fi
 }
 
-# Three switches close user namespaces: the first for everybody, the second and
-# third for plain users only.
+# Three switches turn user namespaces off: the first for everybody, the second and
+# third for ordinary users only.
 check_userns() {
 	why='' fix=''
 	if [ "$(setting /proc/sys/user/max_user_namespaces)" = 0 ]; then
@@ -369,7 +369,7 @@ check_controllers() {
 	done
 	# A cgroup other than the machine's root (which has no cgroup.type) may not
 	# hold processes and hand controllers on: "No Internal Process Constraint",
-	# Documentation/admin-guide/cgroup-v2.rst. Such is the top of a container.
+	# Documentation/admin-guide/cgroup-v2.rst. A container's topmost cgroup is like that.
 	if [ -n "$enable" ] && [ -e "$R$v2/cgroup.type" ] && [ -n "$(setting "$v2/cgroup.procs")" ]; then
 		busy=yes
 	fi
@@ -417,8 +417,7 @@ explain_missing() { # sets why and fix
 	fi
 }
 
-# Asked of the mount and of access(2): a read-only cgroupfs is what containers
-# get.
+# Ask the mount and access(2): containers get a read-only cgroupfs.
 check_cgroupfs() {
 	[ -n "$homes" ] || return 0
 	readonly='' closed=''

@@ -18,7 +18,7 @@ import (
 	"github.com/yuin/goldmark/util"
 )
 
-// code prints a fence: what is typed and printed, a rung's difference, or code.
+// code prints a fence: a console block, a rung's difference, or code.
 func (r *printer) code(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
 	if !entering {
 		return ast.WalkContinue, nil
@@ -101,8 +101,8 @@ func (r *printer) origin(n *ast.FencedCodeBlock, source []byte) string {
 
 var hunk = regexp.MustCompile(`@@ line (\d+)(.*) @@`)
 
-// printDiff is a difference in the colors of the language, changed lines on
-// grounds of their own.
+// printDiff prints a difference in the colors of its language, with changed
+// lines on a background of their own.
 func printDiff(text string) (string, error) {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	code := make([]string, len(lines))
@@ -145,9 +145,9 @@ func printDiff(text string) (string, error) {
 	return out.String(), nil
 }
 
-// printConsole tells what is typed from what is printed. data-copy holds what
-// is typed at one prompt, up to where the prompt changes: pasted further, the
-// lines for an inner shell would run in the outer one when that has ended.
+// printConsole tells input from output. data-copy holds what is typed at one
+// prompt, up to where the prompt changes: if more were pasted, lines meant for
+// an inner shell would run in the outer one after the inner has ended.
 func printConsole(f fence, text string) (string, error) {
 	b, err := parseBlock(f, text)
 	if err != nil {
@@ -197,8 +197,8 @@ func printConsole(f fence, text string) (string, error) {
 	return out.String(), nil
 }
 
-// shell is what tells one shell's prompt from another's: busybox shows the
-// directory in it, which changes.
+// shell is the part of a prompt that tells one shell from another: busybox's
+// also has the directory, which changes.
 func shell(prompt string) string {
 	if strings.HasPrefix(prompt, "/") || strings.HasPrefix(prompt, "~") {
 		return "/ # "
@@ -218,8 +218,7 @@ func highlight(out *bytes.Buffer, lexer chroma.Lexer, text string, options ...ch
 	return chromahtml.New(options...).Format(out, styles.Fallback, tokens)
 }
 
-// A pair is code for the one cgroup version and for the other, a version one
-// of them.
+// A pair is code for both cgroup versions, one version each.
 type (
 	pair    struct{ ast.BaseBlock }
 	version struct {
@@ -237,8 +236,8 @@ func (n *version) Dump(source []byte, level int) { ast.DumpHelper(n, source, lev
 
 var versionLabel = regexp.MustCompile(`^cgroup (v[12])[:：]$`)
 
-// versions makes pairs of the blocks of a page that stand under a line each
-// that names their version.
+// versions pairs the blocks of a page that have a line above them naming their
+// version.
 func (p *page) versions() {
 	labelled := func(n ast.Node) (string, []ast.Node) {
 		if n == nil || n.Kind() != ast.KindParagraph {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The pages of this book are right: code, translations, links, sections.
+// The pages of this book pass the check: code, translations, links, sections.
 func TestCheck(t *testing.T) {
 	b, failures, err := readBook(docs(t))
 	if err != nil {

@@ -17,7 +17,7 @@ type section struct {
 	optional bool
 }
 
-// The sections of a day that is still one page.
+// sections are those of a day that is a single page.
 var sections = []section{
 	{titles: [2]string{"What you will build", "這一章要做什麼"}},
 	{titles: [2]string{"The idea", "概念"}},
@@ -29,8 +29,8 @@ var sections = []section{
 	{titles: [2]string{"Exercises", "練習"}},
 }
 
-// The sections of the three pages of a day. The one in Go has a section for
-// each rung, and no more than that is asked of it.
+// byHand and forReal have the sections of two of a day's three pages. The one
+// in Go has a section for each rung, and nothing more is required of it.
 var byHand = []section{
 	{titles: [2]string{"You are here", "目前進度"}},
 	{titles: [2]string{"What you will build", "這一章要做什麼"}},
@@ -49,7 +49,7 @@ var forReal = []section{
 	{titles: [2]string{"The day on one page", "一頁總結"}},
 }
 
-// maxLines of a page of a day that has three.
+// maxLines is how long a page of a three-page day may be.
 const maxLines = 450
 
 // A book is all pages, in each language, below a docs directory, and the
@@ -60,8 +60,8 @@ type book struct {
 	pages []map[string]*page // by language, by name
 }
 
-// isExercise tells day1-exercise-3.md, the name that README.md of
-// day1-TOPIC/exercises/03-NAME has in the book.
+// isExercise recognizes names like day1-exercise-3.md, which is what the book
+// calls README.md of day1-TOPIC/exercises/03-NAME.
 func isExercise(name string) bool { return strings.Contains(name, "-exercise-") }
 
 // addExercises reads the tasks of the exercises, in each language.
@@ -113,9 +113,9 @@ func readBook(docs string) (*book, []failure, error) {
 	return b, failures, b.addExercises()
 }
 
-// wanted says whether the page has to be there: where a day has one of its
-// further pages, in any language, it has both, and a second one in Go in all
-// languages or in none.
+// wanted says whether the page has to exist. A day that has one of its further
+// pages, in any language, must have both; its second page in Go must be there in
+// all languages or in none.
 func wanted(docs, name string) bool {
 	day, topic, _ := strings.Cut(name, "-")
 	further := map[string][]string{"go.md": {"go.md", "real.md"}, "real.md": {"go.md", "real.md"}, "go2.md": {"go2.md"}}[topic]
@@ -127,7 +127,7 @@ func wanted(docs, name string) bool {
 	return further == nil
 }
 
-// check finds all that is wrong with the pages themselves.
+// check finds everything that is wrong with the pages themselves.
 func (b *book) check() (failures []failure) {
 	terms, err := readTerms(b.docs)
 	if err != nil {
@@ -265,8 +265,8 @@ func firstDifference(a, b string) (int, string, string) {
 	return i, x[i], y[i]
 }
 
-// compareLinks: the same targets, as often, in any order, for languages order
-// their sentences differently; pictures in the same order.
+// compareLinks wants the same targets, equally often, in any order, because
+// languages order their sentences differently.
 func (p *page) compareLinks(first *page, dir string, fail func(int, string, ...any)) {
 	same := func(l link) string {
 		target := l.target
@@ -299,7 +299,8 @@ func (p *page) compareLinks(first *page, dir string, fail func(int, string, ...a
 	}
 }
 
-// checkLinks: what a link names is there. Pages of others are not asked for.
+// checkLinks wants the target of every link to exist. Other people's sites are
+// not asked.
 func (p *page) checkLinks() (failures []failure) {
 	for _, l := range p.links {
 		if what := p.checkLink(l); what != "" {

@@ -115,7 +115,7 @@ func TestTerms(t *testing.T) {
 	expect(t, fixture(t, "# 頁\n\n檔案**描述元**。\n\n| 見 | [第一天](a.md) |\n|---|---|\n").checkTerms(terms), "3: write 描述子", "5: write 第 1 天")
 }
 
-// Of a v1/v2 pair each block has its line; one alone needs none.
+// Each block of a v1/v2 pair has its line; a block alone needs none.
 func TestVersions(t *testing.T) {
 	const v2, v1 = "```console v2\n$ true\n```\n\n", "```console v1\n$ true\n```\n"
 	expect(t, fixture(t, "cgroup v2:\n\n"+v2+"cgroup v1：\n\n"+v1).checkVersions())
@@ -124,7 +124,7 @@ func TestVersions(t *testing.T) {
 	expect(t, fixture(t, "Both:\n\n"+v2+v1).checkVersions(), "3: \"cgroup v2:\" above", "7: \"cgroup v1:\" above")
 }
 
-// A day has one page, or three of a form, none of them too long.
+// A day has one page, or three that hold the form, none of them too long.
 func TestDay(t *testing.T) {
 	body := func(sections []section) (text string) {
 		text = "# Day\n"

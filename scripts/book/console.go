@@ -15,7 +15,7 @@ type block struct {
 	steps    []step
 }
 
-// A step is what is typed and what the terminal then shows.
+// A step is one input, and what the terminal shows after it.
 type step struct {
 	line   int    // on the page
 	prompt string // "$ ", the prompt of an inner shell, or "" where nothing is typed
@@ -32,8 +32,8 @@ type outputLine struct {
 
 const dots = "..." // a line of its own: any number of lines
 
-// innerPrompt is what a root shell inside a command prints: dash and bash
-// "# ", busybox "/ # " with the directory.
+// innerPrompt is the prompt of a root shell that a command has started: "# " in
+// dash and bash, "/ # ", with the directory, in busybox.
 var innerPrompt = regexp.MustCompile(`^(?:[/~]\S* )?# `)
 
 func (s step) text() string {

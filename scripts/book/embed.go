@@ -12,7 +12,7 @@ import (
 	"github.com/campoy/embedmd/embedmd"
 )
 
-// filled is the page with its code taken from the sources again.
+// filled is the page with its code taken from the sources anew.
 func (p *page) filled() ([]byte, *failure) {
 	var out bytes.Buffer
 	err := embedmd.Process(&out, bytes.NewReader(p.source), embedmd.WithBaseDir(filepath.Dir(p.path)))
@@ -31,7 +31,7 @@ func (p *page) filled() ([]byte, *failure) {
 var marker = regexp.MustCompile(`^\[embedmd\]:# ?\(([^\s)]+)`)
 
 // checkCode compares each piece of code with the source it is taken from. Go
-// code without a marker would be nobody's, so it is a fault too.
+// code without a marker could not be compared, so it is a fault too.
 func (p *page) checkCode() (failures []failure) {
 	out, failed := p.filled()
 	if failed != nil {

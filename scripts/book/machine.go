@@ -30,7 +30,7 @@ func memoryKernel() (string, error) {
 	return "v2", nil
 }
 
-// state is what a page must leave as it was.
+// state is what a page must leave unchanged.
 type state map[string]bool
 
 // snapshot lists cgroups of ours, mounts, records, and the files of the tree.
@@ -87,8 +87,8 @@ func (s state) addMachine() error {
 	return s.withoutOthers()
 }
 
-// withoutOthers leaves out what somebody else who lives has made: other tests,
-// at the same time.
+// withoutOthers leaves out what a living process of somebody else's has made,
+// such as another test that is running.
 func (s state) withoutOthers() error {
 	descendants, err := ours.Descendants()
 	if err != nil {
@@ -107,9 +107,9 @@ func (s state) withoutOthers() error {
 	return nil
 }
 
-// leftovers of a page: our own orphans, which are killed, and what is there
-// now, was not before, and does not go away. What others make meanwhile and
-// remove again is not meant.
+// leftovers of a page are our own orphans, which are killed, and whatever is new
+// and does not go away. What others make and remove again in the meantime does
+// not count.
 func (r *runner) leftovers(before state) []string {
 	left := orphans()
 	var more []string

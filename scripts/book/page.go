@@ -17,7 +17,7 @@ import (
 )
 
 // languages of the book. The first is the one whose console blocks are run;
-// check sees to it that the others hold the same.
+// check makes sure that the others say the same.
 var languages = []language{
 	{Dir: "en", Tag: "en", Name: "English"},
 	{Dir: "zh-TW", Tag: "zh-Hant-TW", Name: "繁體中文"},
@@ -133,7 +133,7 @@ func parsePage(path string, source []byte) *page {
 	return p
 }
 
-// lineOf a link is that of its text; without one, of its target.
+// lineOf is the line of a link's text or, without one, of its target.
 func (p *page) lineOf(n ast.Node, target []byte, from int) int {
 	for c := n.FirstChild(); c != nil; c = c.FirstChild() {
 		if t, ok := c.(*ast.Text); ok {

@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// A pattern names something in a command's output that need not be the same
-// in every run. What matches no pattern has to be exact.
+// A pattern is something in a command's output that may differ from run to run.
+// What matches no pattern must match exactly.
 //
-// The patterns are tried in the order of this table; what one has taken, none
-// after it sees. The first group, if there is one, is the part that varies.
+// The patterns are tried in the order of this table; what one has matched, later
+// ones do not see. The first group, if there is one, is the part that varies.
 type pattern struct {
 	name string
 	re   *regexp.Regexp
@@ -68,7 +68,7 @@ var patterns = []pattern{
 // aboutPIDs: the command lists processes, or the line speaks of one.
 var aboutPIDs = regexp.MustCompile(`(?i)\b(?:n?s?t?p?pid|pids|process(?:es)?|pgrep|pidof|pstree|ps|lsns|jobs|kill|killed|tasks)\b|\bcgroup\.(?:procs|threads)\b|\$\$|\$!`)
 
-// notPIDs only looks like that: files and options.
+// notPIDs only look like it: files and options.
 var notPIDs = regexp.MustCompile(`\bpids\.\w+|\bkill\.\w+|--pids?\b\S*|/proc/\w+|/pids\b|oom_kill|OOM kills?|pids controller`)
 
 // A token is what a pattern took from a line.
@@ -78,7 +78,7 @@ type token struct {
 	value      string
 }
 
-// tokens finds what varies in a line of the output of command.
+// tokens finds what may vary in a line of the command's output.
 func tokens(line, command string) []token {
 	var found []token
 	rest := []byte(line) // with what is taken blotted out
@@ -122,8 +122,8 @@ func standsAlone(line string, start, end int) bool {
 
 var blanks = regexp.MustCompile(`[ \t]+`)
 
-// skeleton is a line without what varies. A run of blanks is as good as any
-// other, because columns move with what stands in them.
+// skeleton is a line without its varying parts. Any run of blanks equals any
+// other, because columns shift with their contents.
 func skeleton(line string, found []token) string {
 	var b strings.Builder
 	at := 0
@@ -136,8 +136,8 @@ func skeleton(line string, found []token) string {
 	return strings.TrimSpace(blanks.ReplaceAllString(b.String(), " "))
 }
 
-// A pairing remembers which value of the page stands for which of the run. It
-// is good for one page.
+// A pairing remembers which value on the page stands for which in the run, for
+// one page.
 type pairing struct{ toRun, toPage map[string]string }
 
 func newPairing() *pairing {
@@ -148,7 +148,7 @@ func (p *pairing) clone() *pairing {
 	return &pairing{maps.Clone(p.toRun), maps.Clone(p.toPage)}
 }
 
-// pair says whether onPage can stand for inRun, and remembers that it does.
+// pair says whether onPage can stand for inRun, and if so remembers it.
 func (p *pairing) pair(name, onPage, inRun string) bool {
 	a, b := name+" "+onPage, name+" "+inRun
 	run, seenPage := p.toRun[a]
@@ -160,8 +160,8 @@ func (p *pairing) pair(name, onPage, inRun string) bool {
 	return run == b && page == a
 }
 
-// forgetDead lets go of what no longer exists, because the kernel gives its
-// number to the next: namespaces that end, mounts and devices that go.
+// forgetDead forgets what no longer exists, because the kernel reuses the numbers
+// of namespaces, mounts and devices that are gone.
 func (p *pairing) forgetDead() {
 	alive := map[string]bool{}
 	links, _ := filepath.Glob("/proc/[0-9]*/ns/*")

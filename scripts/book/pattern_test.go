@@ -90,8 +90,8 @@ func TestPairing(t *testing.T) {
 	}
 }
 
-// A page compared with itself has no difference, whatever it shows; nor has a
-// rewritten line with what it was written from.
+// A page does not differ from itself, whatever it shows, nor a rewritten line
+// from what it was rewritten from.
 func FuzzSameLine(f *testing.F) {
 	f.Add("uts:[4026532301] 12345", "ps")
 	f.Add("go-docker-9be2a525648d 0.83 s 104857600", "cat memory.peak")

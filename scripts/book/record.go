@@ -47,7 +47,7 @@ func recordAction(ctx *cli.Context) error {
 	if os.Geteuid() != 0 {
 		return errors.New("the demo needs root")
 	}
-	// The compiler's time is nothing to look at.
+	// Compiling is nothing to look at.
 	build := exec.Command("go", "build", "-o", os.DevNull, "./day2-cgroups")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
@@ -65,7 +65,7 @@ func recordAction(ctx *cli.Context) error {
 	return os.WriteFile(file, moving(frames, title), 0o644)
 }
 
-// record types a command into a shell and notes what the terminal shows.
+// record types a command into a shell and records what the terminal shows.
 func record(dir, command string) ([]frame, error) {
 	cmd := exec.Command("bash", "--norc", "--noprofile", "-i")
 	cmd.Dir = dir
@@ -182,8 +182,8 @@ const (
 	margin                = 14.0
 )
 
-// moving is the frames as an SVG picture, a strip of film that is pulled
-// through a window. Who wants no motion, or cannot have it, sees the last one.
+// moving turns the frames into an SVG picture, a strip of film that is pulled past
+// a window. Whoever wants no motion, or cannot have it, sees the last frame.
 func moving(frames []frame, title string) []byte {
 	rows := 0
 	for _, f := range frames {

@@ -18,7 +18,7 @@ import (
 	"github.com/yuin/goldmark/util"
 )
 
-// A printer turns the nodes of one page into HTML where ours differs from
+// A printer turns the nodes of one page into HTML, where ours differs from
 // goldmark's.
 type printer struct {
 	site     *site

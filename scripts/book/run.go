@@ -15,8 +15,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// The page says where the reader works and what the machine is called; the
-// run has names of its own for both.
+// The page has names for the reader's directory and machine; a run has names of
+// its own.
 const (
 	pageHost = "vm"
 	pageRoot = "/root/go-docker"
@@ -61,8 +61,8 @@ type replacement struct {
 	with  []string
 }
 
-// page runs one page. A failure of the page is in the result; the error is for
-// what keeps us from running it.
+// page runs one page. The result has the page's failures; the error is for
+// whatever keeps us from running it.
 func (r *runner) page(p *page) (failures []failure, changes []replacement, err error) {
 	blocks, err := p.blocks()
 	if err != nil {
@@ -145,7 +145,7 @@ func (s *session) terminal(n int) (*terminal, error) {
 	return t, nil
 }
 
-// environment is what a login shell of root has, and what Go needs to find its
+// environment is that of root's login shell, plus what Go needs to find its
 // caches.
 func environment() []string {
 	env := []string{"TERM=xterm", "LANG=C.UTF-8", "SHELL=/bin/bash", "USER=root", "LOGNAME=root", "PAGER=cat"}
@@ -332,8 +332,8 @@ func (s *session) lines(printed []byte) []string {
 	return lines
 }
 
-// rewrite makes the page show what was printed. Where it had dots, as many
-// lines above and below them stay as were there.
+// rewrite makes the page show what was printed. Where it had dots, as many lines
+// as before stay above and below them.
 func (s *session) rewrite(b *block, st *step, want []outputLine, got []string, about string) replacement {
 	lines := make([]string, len(got))
 	for i := range got {

@@ -67,8 +67,8 @@ func TestTimeLimit(t *testing.T) {
 	expect(t, failures, "4: not finished within the time limit", "4: has not ended by the end of the page")
 }
 
-// A record of a container is found, wherever else on this machine somebody
-// makes containers meanwhile.
+// A container's record is found, even if others on this machine are making
+// containers at the same time.
 func TestLeftBehindOnTheMachine(t *testing.T) {
 	name := filepath.Join(os.TempDir(), "go-docker-left-"+filepath.Base(t.TempDir()))
 	p := fixture(t, console("$ touch "+name+".$$"))

@@ -96,8 +96,8 @@ func compare(before, after string) (lines []diffLine, err error) {
 	return lines, nil
 }
 
-// slide moves what was inserted down to where it is one whole: a function with
-// the blank line before it, not the end of one and the beginning of the next.
+// slide moves an insertion down to where it is a whole: a function with the blank
+// line before it, not the end of one function and the beginning of the next.
 func slide(lines []diffLine) {
 	for i := 0; i < len(lines); i++ {
 		if lines[i].op != '+' || i > 0 && lines[i-1].op != ' ' {
@@ -148,8 +148,8 @@ func part(text, start, end string) (from, to int, err error) {
 	return 1 + strings.Count(text[:first[0]], "\n"), 1 + strings.Count(text[:last[1]], "\n"), nil
 }
 
-// String is the text of the fence. Parts that stay are cut to the context; the
-// line in between says where in the rung we are.
+// String is the text of the fence. Unchanged parts are cut to the context; the line
+// between them says where in the rung we are.
 func (d *rungDiff) String() string {
 	near := make([]bool, len(d.lines))
 	for i, l := range d.lines {
@@ -196,13 +196,13 @@ func (d *rungDiff) String() string {
 	return out.String()
 }
 
-// maxGone is how many lines that go are shown after the first of them: what
-// comes is the lesson.
+// maxGone is how many removed lines are shown before the rest is only counted: what
+// is added is the lesson.
 const maxGone = 3
 
 var declaration = regexp.MustCompile(`^(func (?:\([^)]*\) )?\w+|type \w+).*[{(]$`)
 
-// withRungs is the page's source with its diffs made again.
+// withRungs is the page's source with its diffs made anew.
 func (p *page) withRungs(source []byte) ([]byte, *failure) {
 	var out []string
 	lines := strings.Split(string(source), "\n")
@@ -236,8 +236,8 @@ func (p *page) withRungs(source []byte) ([]byte, *failure) {
 	return []byte(strings.Join(out, "\n")), nil
 }
 
-// checkLadder: all of each Go rung of the day stands on its pages in Go:
-// embedded, or added by a diff, or kept by one from a rung that stands there.
+// checkLadder wants every line of the day's Go rungs on its pages in Go: embedded,
+// added by a diff, or kept by a diff from a rung that is there.
 func checkLadder(day string, pages ...*page) (failures []failure) {
 	last := pages[len(pages)-1]
 	dir := filepath.Dir(last.path)

@@ -63,7 +63,7 @@ func TestRungDiff(t *testing.T) {
 	expect(t, ladder(t, "# Go\n\n[rungdiff]:# (../../day1-x/steps/08-a ../../day1-x/steps/08-a)\n").checkCode(), "3: nothing differs")
 }
 
-// A page in Go shows its ladder to the last line.
+// A page in Go shows every line of its ladder.
 func TestLadder(t *testing.T) {
 	expect(t, checkLadder("day1", ladder(t, wholeRung+rungMark+diffed)))
 	expect(t, checkLadder("day1", ladder(t, wholeRung)), "12: 09-b/main.go, lines 1 2 4 5 6 8 9 10")

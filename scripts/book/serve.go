@@ -40,8 +40,8 @@ func siteAction(ctx *cli.Context) error {
 	return nil
 }
 
-// serveAction prints the whole book for each page, so that a writer sees the
-// text as it is now. It takes a fraction of a second.
+// serveAction prints the whole book anew for each request, so that a writer always
+// sees the current text. It takes a fraction of a second.
 func serveAction(ctx *cli.Context) error {
 	listener, err := net.Listen("tcp", ctx.String("addr"))
 	if err != nil {

@@ -31,8 +31,8 @@ type site struct {
 	sources []map[string]bool // files of the repository that pages link to, by language
 }
 
-// makeSite prints the book as web pages. They need no server and ask nobody
-// for anything.
+// makeSite prints the book as web pages, which need no server and load nothing
+// from elsewhere.
 func makeSite(b *book, root string) (map[string][]byte, error) {
 	s := &site{book: b, root: root, files: map[string][]byte{}, pages: map[string]string{}}
 	for i, l := range languages {

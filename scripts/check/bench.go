@@ -73,12 +73,12 @@ type bench struct {
 
 func newBench(p *place) *bench { return &bench{place: p, report: new(report)} }
 
-// A mess is an error that is ours: the check goes on no further and says nothing
-// about the learner's work.
+// A mess is an error of ours: the check stops, and says nothing about the
+// learner's work.
 type mess struct{ err error }
 
-// run runs one check. What fails in it without being the learner's doing arrives
-// as a panic with a mess, so that the checks stay straight.
+// run runs one check. A failure that is not the learner's arrives as a panic with
+// a mess, so that the checks can be written straight down.
 func (b *bench) run(look func(*bench)) (err error) {
 	defer func() {
 		if m, is := recover().(mess); is {
@@ -129,8 +129,8 @@ func (b *bench) launch(extra ...string) {
 	go func() { _ = b.script.Wait(); close(b.ended) }()
 }
 
-// start launches it and waits until a process named comm has come of it, or
-// nothing can come any more.
+// start launches it and waits until it has become, or started, a process named
+// comm, or never will.
 func (b *bench) start(comm string, extra ...string) (pid int) {
 	b.launch(extra...)
 	until(30*time.Second, func() bool {
@@ -155,8 +155,8 @@ func (b *bench) over() bool {
 	}
 }
 
-// until asks again until the answer is yes or the time is up. Times are those of
-// emulated machines, ten to thirty times slower than real ones.
+// until keeps asking until the answer is yes or the time is up. The times allow for
+// emulated machines, which are ten to thirty times slower than real ones.
 func until(limit time.Duration, yes func() bool) bool {
 	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
 		if yes() {
@@ -256,8 +256,8 @@ func (b *bench) mountAt(pid int, path string) (last *mountinfo.Info) {
 
 // --- cgroups
 
-// cgroup is where a process is, as a directory: of the hierarchy that the
-// controller is in. The last part of "ID:CONTROLLERS:PATH" in cgroups(7).
+// cgroup is the directory of the cgroup that a process is in, in the hierarchy of
+// the controller. The last part of "ID:CONTROLLERS:PATH" in cgroups(7).
 func (b *bench) cgroup(pid int, controller string) string {
 	ours := b.Cgroups[controller]
 	for line := range strings.Lines(text(b.proc(pid, "cgroup"))) {
@@ -310,7 +310,7 @@ func exists(path string) bool {
 // --- predictions
 
 // answers compares the lines "NAME = VALUE" of the learner's file with what the
-// machine has just done. What it did is not shown, only how to see it.
+// machine has just done. It does not show the right answer, only how to see it.
 func (b *bench) answers(facts []fact) {
 	given := map[string]string{}
 	for line := range strings.Lines(text(b.File)) {
@@ -329,7 +329,7 @@ func (b *bench) answers(facts []fact) {
 	}
 }
 
-// A fact is an answer, and how to see it oneself.
+// A fact is an answer, and how to see it for oneself.
 type fact struct{ name, value, try string }
 
 // exitStatus runs a command to its end and returns its status as a shell would.

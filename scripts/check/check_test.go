@@ -55,7 +55,7 @@ func TestExercises(t *testing.T) {
 				if r.passed() != (state == "solution") {
 					t.Errorf("passed: %v", r.passed())
 				}
-				// What does not even start has not been looked at.
+				// A program that did not even start has not been checked.
 				for _, f := range r.Findings {
 					if f.What == "it compiles" || strings.Contains(f.Found, "no such process") {
 						t.Errorf("%s: %s", f.What, f.Found)
@@ -66,7 +66,7 @@ func TestExercises(t *testing.T) {
 	}
 }
 
-// A page has what --list and --hint take from it, and both languages have it.
+// Each page has what --list and --hint read from it, in both languages.
 func TestPages(t *testing.T) {
 	count := map[int]int{}
 	for _, e := range all(t) {
@@ -212,7 +212,7 @@ func TestArguments(t *testing.T) {
 			t.Errorf("%s: %d exercises, %v", test.words, len(chosen), err)
 		}
 	}
-	// An exercise that cannot be checked is no exercise that has failed.
+	// An exercise that cannot be checked has not failed.
 	if _, err := run([]string{"day1", "--hint", "99", "1"}); err == nil {
 		t.Error("a hint that is not there")
 	}

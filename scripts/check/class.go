@@ -41,8 +41,8 @@ type record struct {
 	Results []result  `json:"results"`
 }
 
-// recordOf checks the exercises without a word. What has not been begun stays
-// so, and what cannot be checked does not keep it from the others.
+// recordOf checks the exercises silently. It begins none, and goes on to the next
+// when one cannot be checked.
 func recordOf(chosen []*exercise, opt options) (rec record, allPassed bool) {
 	host, _ := os.Hostname()
 	rec, allPassed = record{Host: host, Time: time.Now().Truncate(time.Second), Results: []result{}}, true
@@ -161,8 +161,8 @@ func columns(name string) (n int) {
 	return n
 }
 
-// printStuck names the three exercises at which most are, and what most of
-// these lack.
+// printStuck names the three exercises at which most learners are stuck, and what
+// most of them lack.
 func printStuck(w io.Writer, all []*exercise, stuck map[string]int, missing map[string]map[string]int) {
 	order := slices.Clone(all)
 	slices.SortStableFunc(order, func(a, b *exercise) int { return stuck[b.String()] - stuck[a.String()] })

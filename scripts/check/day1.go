@@ -33,6 +33,13 @@ var checks = map[string]func(*bench){
 	"day3-images/05-whiteout":  whiteout,
 	"day3-images/06-volume":    volume,
 	"day3-images/07-two-names": twoNames,
+
+	"day4-lifecycle/01-who-stays": whoStays,
+	"day4-lifecycle/02-session":   session,
+	"day4-lifecycle/03-keeper":    keeper,
+	"day4-lifecycle/04-trap":      trap,
+	"day4-lifecycle/05-stranger":  stranger,
+	"day4-lifecycle/06-rotate":    rotate,
 }
 
 // whoShares: unshare(1) with two namespaces, seen from outside.
@@ -70,8 +77,8 @@ func whoShares(b *bench) {
 	b.answers(facts)
 }
 
-// hostName: a UTS namespace and nothing else. Which one it takes is for the
-// learner to find, so that is only looked at when the names are right.
+// hostName: a UTS namespace and nothing else. The learner has to find out which
+// kind it takes, so the kinds are checked only once the names are right.
 func hostName(b *bench) {
 	pid := b.start("sleep")
 	if pid == 0 || !b.hostNames(pid) {
@@ -107,8 +114,8 @@ func (b *bench) hostNames(pid int) bool {
 }
 
 // The first thread stays with the main goroutine. /proc/PID/ns shows this thread's
-// namespaces, and inNamespace would else take it now and then into others: it
-// could not end like any other thread, and the checker would look as if it were there.
+// namespaces. Otherwise inNamespace would sometimes take it into others; unlike other
+// threads it could not simply end, and the checker would appear to be in there.
 func init() { runtime.LockOSThread() }
 
 func inNamespace(path string, flag int, f func() error) error {
@@ -128,7 +135,7 @@ func inNamespace(path string, flag int, f func() error) error {
 	return <-result
 }
 
-// mountLeak: to be broken. A /proc mounted inside has to show outside.
+// mountLeak, to be broken: a /proc mounted inside has to show outside.
 func mountLeak(b *bench) {
 	before := b.mountAt(checker, "/proc")
 	pid := b.start("sleep")
@@ -158,7 +165,7 @@ func keepNamespace(b *bench) {
 	if !b.equal("your script ends", until(10*time.Second, b.over), true, "nothing has to run on: that is the point") {
 		return
 	}
-	// Whatever it has left in the background may not be what keeps the namespace.
+	// No process left in the background may be what keeps the namespace alive.
 	for _, pid := range b.pids() {
 		_ = unix.Kill(pid, unix.SIGKILL)
 	}

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// The same limit has another name in each version. Swap is closed, or it would
-// take what the limit refuses.
+// The same limit has a different name in each version. Swap is closed, or it would
+// take whatever the limit refuses.
 func (b *bench) limitMemory(box string, limit string) {
 	if b.Version == 2 {
 		write(box+"/memory.max", limit)
@@ -108,7 +108,7 @@ func pidsLimit(b *bench) {
 	_ = many.Wait()
 }
 
-// escapeLimit: to be broken. A child that was forked before stays where it is.
+// escapeLimit, to be broken: a child that was forked earlier stays where it is.
 func escapeLimit(b *bench) {
 	box := filepath.Join(b.Cgroups["memory"], "box")
 	hog := b.start("fed-hog")

@@ -145,7 +145,7 @@ func escapeChroot(b *bench) {
 		"readlink /proc/PID/root; chroot(2): what does it leave as it was?")
 }
 
-// pivot: pivot_root, and nothing left of the old root.
+// pivot: pivot_root, with nothing left of the old root.
 func pivot(b *bench) {
 	root := b.at("root")
 	bindHost(root)

@@ -1,4 +1,4 @@
-// Check looks at what your solution of an exercise has made of the kernel.
+// Check looks at what your solution of an exercise has done to the kernel's state.
 //
 //	check --list                    the exercises
 //	check day2 3                    your work on exercise 3 of day 2
@@ -262,7 +262,7 @@ func (e *exercise) begin() error {
 	if err := os.MkdirAll(filepath.Dir(e.work()), 0o755); err != nil {
 		return err
 	}
-	// Complete under its own name or not there at all.
+	// Under its own name it is complete, or not there at all.
 	half := e.work() + ".new"
 	if err := os.RemoveAll(half); err != nil {
 		return err
@@ -277,7 +277,7 @@ func (e *exercise) begin() error {
 	return handBack(filepath.Join(e.root, "work"))
 }
 
-// handBack makes the files the learner's own, who has probably come by sudo(8).
+// handBack gives the files to the learner, who probably ran this through sudo(8).
 func handBack(dir string) error {
 	uid, err1 := strconv.Atoi(os.Getenv("SUDO_UID"))
 	gid, err2 := strconv.Atoi(os.Getenv("SUDO_GID"))

@@ -31,9 +31,9 @@ type place struct {
 }
 
 // check runs the learner's program in a sandbox and returns what was seen. The
-// sandbox has mount, UTS, IPC, network and PID namespaces of its own: for the
+// sandbox has mount, UTS, IPC, network and PID namespaces of its own. To the
 // learner's program they are the host's, and whatever happens to them ends with
-// the checker. Cgroups have no such end, so they are made and removed here.
+// the checker. Cgroups do not end by themselves, so they are made and removed here.
 func check(e *exercise, work string) (r *report, err error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("only root may make cgroups and mounts: sudo env \"PATH=$PATH\" go run ./scripts/check")
@@ -47,7 +47,7 @@ func check(e *exercise, work string) (r *report, err error) {
 		Work:     work,
 		File:     filepath.Join(work, e.file),
 	}
-	// The name is that of the steps: scripts/cleanup.sh removes it if we are killed.
+	// Named like those of the steps, so that scripts/cleanup.sh removes it if we are killed.
 	name := fmt.Sprintf("go-docker-step.%d", os.Getpid())
 	if p.Top, err = os.MkdirTemp("", name+"."); err != nil {
 		return nil, err
@@ -212,8 +212,8 @@ func removeCgroup(dir string) error {
 	return err
 }
 
-// internal is what this program is besides the checker: the first process of
-// the sandbox, and the hog of day 2.
+// internal runs this program in its other roles: the first process of the sandbox,
+// and the hog of day 2.
 func internal(args []string) (status int, is bool) {
 	switch {
 	case filepath.Base(args[0]) == "hog":
@@ -287,7 +287,7 @@ func (p *place) furnish() error {
 func (p *place) dir() string { return filepath.Join(p.Top, "dir") }
 func (p *place) hog() string { return filepath.Join(p.Top, "hog") }
 
-// environment is what the learner's program finds.
+// environment is that of the learner's program.
 func (p *place) environment() []string {
 	return append(os.Environ(),
 		"VERSION="+strconv.Itoa(p.Version),
@@ -295,8 +295,9 @@ func (p *place) environment() []string {
 		"HOG="+p.hog())
 }
 
-// hog MIB [untouched]: wants memory, and keeps it. With "untouched" it asks and
-// never writes: address space, but not one page. With "end" it ends at once, with "spin" it wants the processor, too.
+// hog MIB [untouched|end|spin] takes memory and keeps it. With "untouched" it asks
+// for it and never writes: address space, but not one page. With "end" it then ends
+// at once, with "spin" it also keeps a processor busy.
 //
 //go:norace
 func hog(args []string) int {

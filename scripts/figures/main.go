@@ -1,5 +1,5 @@
-// Figures makes the tables and the picture of docs/*/figures.md of what the
-// benchmarks measured: scripts/bench.sh runs them and then this.
+// Figures makes the tables and the picture of docs/*/figures.md from what the
+// benchmarks measured. scripts/bench.sh runs both.
 //
 //	go run ./scripts/figures MEASURED.jsonl
 //
@@ -163,8 +163,8 @@ func isOurs(r row) bool {
 	return strings.HasPrefix(r.Name, "ours") || strings.HasPrefix(r.Name, "run") && !strings.HasPrefix(r.Name, "runc")
 }
 
-// perRound are the ratios of what both took in the same round: what else the
-// machine did then met both.
+// perRound are the ratios within each round: whatever else the machine was doing
+// then affected both.
 func perRound(r, other row) (ratios []float64) {
 	for i := range min(len(r.Seconds), len(other.Seconds)) {
 		ratios = append(ratios, r.Seconds[i]/other.Seconds[i])

@@ -109,8 +109,8 @@ func TestBadUsage(t *testing.T) {
 	}
 }
 
-// A command that tidies up after itself, if not before its last breath, is
-// clean. So is everything that others make while we look.
+// A command that tidies up after itself is clean, even if it does so at the last
+// moment. What others make while we look does not count.
 func TestCleanCommands(t *testing.T) {
 	if !box.Enter(t) {
 		return
@@ -261,8 +261,8 @@ func TestCgroupLeakOnTheMachine(t *testing.T) {
 	}
 }
 
-// What others do meanwhile, on the same machine, is no leak of ours, be it ever
-// so like one: they have the names, too.
+// What others do on the same machine at the same time is not our leak, however much
+// it looks like one: they use the same names.
 func TestOthersDoNotMatter(t *testing.T) {
 	if !box.Enter(t) {
 		return

@@ -22,7 +22,7 @@
 // descendant of ours.
 //
 // Whoever may not make namespaces gets a TMPDIR, a store and an XDG_RUNTIME_DIR
-// of his own, and entries of /tmp are judged by name and owner as cgroups are.
+// of their own, and entries of /tmp are judged by name and owner as cgroups are.
 // There, SysV IPC objects do not count: nothing tells whose they are.
 //
 // Each leak is one line on standard error, such as

@@ -1,5 +1,5 @@
-// Package sizes holds the chapters' programs to their sizes and to one
-// direction of imports, so that each can be read a room at a time.
+// Package sizes holds the chapters' programs to their sizes and to one direction
+// of imports, so that each can be read room by room.
 package sizes
 
 import (
@@ -40,24 +40,35 @@ var (
 	imports = map[string][]string{
 		"metadata": {"inroot"},
 		"layer":    leaves, "chain": append([]string{"layer"}, leaves...), "mountfd": leaves, "confine": append([]string{"mountfd"}, leaves...), "rootless": leaves,
-		"cgroup":    low,
+		"cgroup":    append([]string{"freezer"}, low...),
 		"rootfs":    low,
 		"container": slices.Concat(low, []string{"cgroup", "rootfs"}),
 		"store":     low,
 		"snapshot":  append([]string{"store"}, low...), "containers": append([]string{"store", "rootfs"}, low...),
-		"cli":    {"container"},
-		"commit": any, "registry": any, "archive": any, "lifecycle": any, "oci": any, "demo": any,
+		"cli": {"container"},
+		// Day 4: a shim imports what its container needs, and of the store nothing.
+		"wire": leaves, "freezer": leaves, "transfer": low, "console": {"container", "wire"},
+		"state":   {"container", "cgroup", "lock", "logfile"},
+		"join":    slices.Concat(low, []string{"container", "cgroup", "rootfs"}),
+		"streams": {"container", "logfile", "wire"},
+		"shim":    slices.Concat(low, []string{"container", "cgroup", "rootfs", "wire", "freezer", "state", "join", "streams"}),
+		"commit":  any, "registry": any, "archive": any, "lifecycle": any, "oci": any, "demo": any,
 		"main": any,
 	}
 	mainOnly = []string{"cli", "demo"}
 )
 
-// exceptions are known, and are to go: what is too large, as an error has it,
-// and the size that it has reached at most.
+// exceptions are known and shall go: what is too large, in the words of the error,
+// and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":       8890,
-	"day3-images/main":  1953,
-	"day3-images/store": 678,
+	"day3-images":            8900,
+	"day3-images/main":       1953,
+	"day3-images/store":      678,
+	"day4-lifecycle":         13000,
+	"day4-lifecycle/main":    3200,
+	"day4-lifecycle/store":   678,
+	"day4-lifecycle/cgroup":  640,
+	"day4-lifecycle/logfile": 620,
 }
 
 type program struct {
@@ -207,8 +218,7 @@ func (p *program) readFile(path string, tooLarge func(what string, lines, most i
 	return nil
 }
 
-// codeLines are the numbers of the lines on which something of the language
-// stands.
+// codeLines are the numbers of the lines that have more than blanks and comments.
 func codeLines(text []byte) map[int]bool {
 	files := token.NewFileSet()
 	file := files.AddFile("", files.Base(), len(text))

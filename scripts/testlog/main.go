@@ -1,6 +1,6 @@
-// Testlog reads what go test -json prints and shows it as go test does, with
-// less of it: a line for each package, and of each failed test all it said. It
-// keeps how long each test took.
+// Testlog reads what go test -json prints and shows less of it than go test would:
+// a line for each package, and everything that a failed test said. It records how
+// long each test took.
 //
 //	go test -json ... | testlog RECORD       add to the record; exit 1 if anything failed
 //	testlog --slowest N RECORD               a table

@@ -66,7 +66,7 @@ func Enter(t *testing.T) bool {
 	return false
 }
 
-// NeedRoot skips a test that others than root cannot run. Where
+// NeedRoot skips a test that only root can run. Where
 // GO_DOCKER_MUST_RUN=1 promises a complete machine, as in CI, it fails instead.
 func NeedRoot(t *testing.T) {
 	t.Helper()
@@ -165,7 +165,7 @@ func killAll(t *testing.T, dir string) {
 		if err == nil && d.Name() == "freezer.state" && path != filepath.Join(dir, "freezer.state") {
 			_ = os.WriteFile(path, []byte("THAWED"), 0)
 		}
-		return nil // what cannot be helped shows in rmdir
+		return nil // rmdir will show whether it mattered
 	})
 }
 

@@ -1,6 +1,6 @@
-// Package ours tells apart what a run of our programs makes on a machine from
-// what others make there at the same time. Names say what belongs to go-docker,
-// scripts/cleanup.sh has the list; and whose it is follows from who lives.
+// Package ours tells what our own run of the programs makes on a machine from what
+// other runs make there at the same time. The name says whether something belongs to
+// go-docker (scripts/cleanup.sh has the list); whose it is follows from who is alive.
 package ours
 
 import (
@@ -28,10 +28,10 @@ func Name(path string) string {
 	return ""
 }
 
-// Others are all processes but this one and its descendants.
+// Others are all processes except this one and its descendants.
 type Others struct{ ours map[int]bool }
 
-// Among tells who the others are if these are our descendants.
+// Among returns the others, given our descendants.
 func Among(descendants []Process) Others {
 	ours := map[int]bool{os.Getpid(): true}
 	for _, p := range descendants {
@@ -95,7 +95,7 @@ func (o Others) record(id string) bool {
 	return false
 }
 
-// lives tells whether this is the number of one of them.
+// lives tells whether this is the process id of one of them.
 func (o Others) lives(number string) bool {
 	pid, err := strconv.Atoi(number)
 	return err == nil && pid > 0 && !o.ours[pid] && unix.Kill(pid, 0) != unix.ESRCH

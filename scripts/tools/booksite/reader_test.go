@@ -57,7 +57,7 @@ func TestSearchTable(t *testing.T) {
 	}
 }
 
-// await is what a promise comes to.
+// await returns what a promise resolves to.
 func (b *tab) await(script string) (value string) {
 	b.t.Helper()
 	b.do(chromedp.Evaluate(script, &value, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
@@ -76,9 +76,9 @@ func (b *tab) copies(selector string) []string {
 	return strings.Split(text, "\x00")
 }
 
-// Of a terminal a button copies what is typed at one prompt: pasted into a real
-// bash, each line runs in the shell that the page shows it in, and nothing of
-// an inner shell runs in the outer one.
+// In a console block, a button copies what is typed at one prompt. Pasted into a
+// real bash, each line runs in the shell in which the page shows it, and nothing
+// meant for an inner shell runs in the outer one.
 func TestCopy(t *testing.T) {
 	b := newTab(t)
 	const typed = "$ echo outer $$ >> log\n$ echo \"two \\\n> lines\" >> log\n$ PS1='# ' sh\n# echo inner $$ >> log\n# echo more $$ >> log\n# exit\n$ echo again $$ >> log\n"
@@ -124,7 +124,7 @@ func (b *tab) openFixture(text string, more map[string]string) (repository strin
 	return repository
 }
 
-// What a rung changes can be told from the rest in both schemes, and be read.
+// Changed lines of a rung stand out in light and dark, and can be read.
 func TestRung(t *testing.T) {
 	b := newTab(t)
 	const before, after = "// Step 8.\npackage main\n\nfunc main() {\n\tprintln(8)\n}\n", "// Step 9.\npackage main\n\nfunc main() {\n\tprintln(\"nine\", 9, nil) // a comment\n}\n"

@@ -83,7 +83,7 @@ func printSite(repository, to string) ([]byte, error) {
 	return site.CombinedOutput()
 }
 
-// missing skips, or fails where nothing may be missing.
+// missing skips the test, or fails it where nothing may be missing.
 func missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("GO_DOCKER_MUST_RUN") == "1" {
@@ -92,7 +92,7 @@ func missing(t *testing.T, what string) {
 	t.Skip("needs " + what)
 }
 
-// A tab is one of the browser's, which notes what a page must not do.
+// A tab is a tab of the browser that records whatever a page must not do.
 type tab struct {
 	context.Context
 	t *testing.T
@@ -241,7 +241,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// cutCommands are those that end outside of their block, or under a button.
+// cutCommands are commands that end outside their block, or under a button.
 const cutCommands = `[...document.querySelectorAll("pre kbd")].filter(k => {
 	const block = k.closest("pre").getBoundingClientRect();
 	const buttons = [...k.closest("figure").querySelectorAll(".copy")].map(b => b.getBoundingClientRect());
@@ -353,8 +353,8 @@ func TestLanguage(t *testing.T) {
 	}
 }
 
-// arrived waits for a page, and for what holds on it. Meanwhile there may be
-// no page to ask.
+// arrived waits for a page, and for a condition on it. In between there may be no
+// page to ask.
 func (b *tab) arrived(name, also string) {
 	b.t.Helper()
 	script := fmt.Sprintf(`location.pathname === new URL(%q).pathname && document.readyState === "complete" && (%s)`, name, also)

@@ -1,6 +1,6 @@
-// Lima checks files that `limactl start` will be given, with Lima's own code:
-// what `limactl validate` does, and that is in no distribution. A module of its
-// own, because it wants a hundred others, and a reader's machine needs none.
+// Lima checks files for `limactl start` with Lima's own code, as `limactl validate`
+// would, which no distribution has. It is a module of its own because it needs a
+// hundred others, and a reader's machine needs none of them.
 package main
 
 import (
@@ -49,7 +49,7 @@ func check(file string) error {
 	return limayaml.Validate(lima, true)
 }
 
-// warnings counts what logrus is told that is no mere information.
+// warnings counts messages to logrus above the level of information.
 type warnings struct{ n int }
 
 func (w *warnings) Levels() []logrus.Level {

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"example.com/go-docker/day4-lifecycle/image"
+	"example.com/go-docker/day4-lifecycle/registry"
+	"example.com/go-docker/day4-lifecycle/store"
+	"github.com/sirupsen/logrus"
+	urfave "github.com/urfave/cli/v2"
+)
+
+var pullCommand = &urfave.Command{
+	Name:      "pull",
+	Usage:     "get an image from a registry",
+	ArgsUsage: "NAME[:TAG|@DIGEST]",
+	Flags: []urfave.Flag{
+		platformFlag("of the image"),
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no progress", DisableDefaultText: true},
+		insecureFlag(),
+	},
+	Action: func(ctx *urfave.Context) error {
+		if ctx.NArg() != 1 {
+			return errors.New("pull requires one image name: see pull --help")
+		}
+		s, err := openStore(ctx)
+		if err != nil {
+			return err
+		}
+		ref, err := image.ParseReference(ctx.Args().First())
+		if err != nil {
+			return err
+		}
+		if err := pull(ctx, s, ref); err != nil {
+			return err
+		}
+		fmt.Println(ref)
+		return nil
+	},
+}
+
+func insecureFlag() urfave.Flag {
+	return &urfave.StringSliceFlag{Name: "insecure-registry", EnvVars: []string{"GO_DOCKER_INSECURE_REGISTRY"}, Usage: "`HOST[:PORT]` may use http"}
+}
+
+// pull pulls and says on standard error how it goes.
+func pull(ctx *urfave.Context, s *store.Store, ref image.Reference) error {
+	if err := requireRoot(); err != nil {
+		return err
+	}
+	platform, err := platformFrom(ctx)
+	if err != nil {
+		return err
+	}
+	options := registry.Options{Platform: platform, Insecure: ctx.StringSlice("insecure-registry")}
+	if !ctx.Bool("quiet") {
+		options.Progress = os.Stderr
+	}
+	name := image.Familiar(ref.String())
+	return interruptible(func(until context.Context) error {
+		got, err := registry.Pull(until, s, ref, options)
+		if err != nil {
+			return fmt.Errorf("pull %s: %w", name, err)
+		}
+		status := "Image is up to date for"
+		if got.IsNew {
+			status = "Downloaded newer image for"
+		}
+		if !ctx.Bool("quiet") {
+			fmt.Fprintf(os.Stderr, "Digest: %s\nStatus: %s %s\n", got.Digest, status, name)
+		}
+		return nil
+	})
+}
+
+// resolveOrPull is for run: what is not in the store comes from the registry.
+func resolveOrPull(ctx *urfave.Context, s *store.Store, name string) (*store.Image, error) {
+	img, err := s.Resolve(name)
+	if !errors.Is(err, store.ErrNoImage) {
+		return img, err
+	}
+	ref, err := image.ParseReference(name)
+	if err != nil {
+		return nil, err
+	}
+	logrus.Infof("image %s is not in the store: pulling it", name)
+	if err := pull(ctx, s, ref); err != nil {
+		return nil, err
+	}
+	return s.Resolve(name)
+}
