@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,6 +151,21 @@ func TestPullSurvives(t *testing.T) {
 			}
 			return false
 		},
+		"too many requests for two seconds": func() func(w http.ResponseWriter, r *http.Request, n int) bool {
+			var until atomic.Int64
+			return func(w http.ResponseWriter, r *http.Request, n int) bool {
+				now := time.Now().UnixMilli()
+				if until.CompareAndSwap(0, now+1900); now >= until.Load() {
+					return false
+				}
+				w.Header().Set("Retry-After", "2")
+				http.Error(w, "slow down", http.StatusTooManyRequests)
+				if n > 1 {
+					t.Errorf("%s: asked again at once", r.URL.Path)
+				}
+				return true
+			}
+		}(),
 		"connection closed": func(w http.ResponseWriter, r *http.Request, n int) bool {
 			if n == 1 {
 				hijack(w, "")
