@@ -272,10 +272,10 @@ func TestPullRefuses(t *testing.T) {
 		"an index announced as an image": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.pushManifest("1", string(types.OCIManifestSchema1), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{}}))
 		}, "announced"},
-		"an index in an index": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+		"an empty index in an index": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			digest, _ := v1.NewHash(f.pushManifest("2", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{}})))
 			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{Digest: digest, Platform: testkit.Ptr(image.HostPlatform())}}}))
-		}, "neither an image manifest"},
+		}, "there is nothing"},
 		"a foreign layer": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.manifest.Layers[1].MediaType = types.DockerForeignLayer
 			f.push(t, "1", p)
