@@ -145,7 +145,7 @@ func printClass(w io.Writer, dir string, all []*exercise) error {
 	}
 	line("done", fmt.Sprintf("   of %d", len(rows)), func(e *exercise) string { return fmt.Sprint(count[passed][e.String()]) })
 	line("stuck", "", func(e *exercise) string { return fmt.Sprint(count[notYet][e.String()]) })
-	fmt.Fprintln(w, "# passed   x not yet   . not begun   ? could not be checked")
+	fmt.Fprintln(w, "key: # passed   x not yet   . not begun   ? could not be checked")
 	printStuck(w, all, count[notYet], missing)
 	return nil
 }
