@@ -50,7 +50,7 @@ func demo(ctx *urfave.Context) error {
 	}
 	err := interruptible(func(ctx context.Context) error { return demoUntil(ctx, show) })
 	if err == nil && format == "json" {
-		return json.NewEncoder(os.Stdout).Encode(steps)
+		return json.NewEncoder(os.Stdout).Encode(map[string]any{"steps": steps})
 	}
 	return err
 }
