@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"example.com/go-docker/day4-lifecycle/image"
 	"example.com/go-docker/day4-lifecycle/registry"
@@ -79,7 +80,7 @@ func pull(ctx *urfave.Context, s *store.Store, ref image.Reference) error {
 // resolveOrPull is for run: what is not in the store comes from the registry.
 func resolveOrPull(ctx *urfave.Context, s *store.Store, name string) (*store.Image, error) {
 	img, err := s.Resolve(name)
-	if !errors.Is(err, store.ErrNoImage) {
+	if !errors.Is(err, store.ErrNoImage) || strings.HasPrefix(name, "sha256:") { // an ID: no registry knows it
 		return img, err
 	}
 	ref, err := image.ParseReference(name)
