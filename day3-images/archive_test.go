@@ -257,6 +257,11 @@ func TestLoadRefuses(t *testing.T) {
 			f["manifest.json"] = "{}"
 			return tarOf(t, f)
 		}, "manifest.json"},
+		"docker: an empty list": {func(p *imageParts) []byte {
+			f := p.dockerFiles(t)
+			f["manifest.json"] = "[]"
+			return tarOf(t, f)
+		}, "manifest.json: there is no image in it"},
 		"docker: links in a circle": {func(p *imageParts) []byte {
 			return testkit.Tar(t, testkit.Symlink("manifest.json", "b"), testkit.Symlink("b", "manifest.json"))
 		}, "not an image archive"},
@@ -335,6 +340,12 @@ func TestSaveAndLoad(t *testing.T) {
 	if names := namesIn(t, first); !slices.Contains(names, "manifest.json") || !slices.Contains(names, "oci-layout") {
 		t.Errorf("it has %q", names)
 	}
+	// One image by two names is one entry.
+	text := testkit.ToolOutput(t, "tar", "-xOf", file, "manifest.json")
+	var entries []dockerEntry
+	if err := json.Unmarshal(text, &entries); err != nil || len(entries) != 2 || !slices.Equal(entries[0].RepoTags, []string{"app:1", "localhost:5000/other:2"}) {
+		t.Errorf("manifest.json: %s, %v", text, err)
+	}
 	// By ID there is no name.
 	img, err := from.Resolve("second")
 	if err != nil {
@@ -377,7 +388,7 @@ func TestSaveRefuses(t *testing.T) {
 	refused(t, s, "save requires an image", "save")
 	refused(t, s, "no such image: y", "save", "-o", dir+"/old", "x", "y")
 	refused(t, s, "is a directory", "save", "-o", dir, "x")
-	refused(t, s, "no such file", "save", "-o", dir+"/no/x.tar", "x")
+	refused(t, s, dir+"/no/x.tar: no such file", "save", "-o", dir+"/no/x.tar", "x")
 	if text, err := os.ReadFile(dir + "/old"); err != nil || string(text) != "precious" {
 		t.Errorf("the old file is now %q, %v", text, err)
 	}

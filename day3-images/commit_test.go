@@ -67,6 +67,7 @@ func TestParseChanges(t *testing.T) {
 		}
 	}
 	for change, want := range map[string]string{
+		"EXPOSE 99999999": "not a port", "EXPOSE 0": "not a port", "EXPOSE 80 x": "not a port", "EXPOSE 90-80": "not a port", "EXPOSE 80/icmp": "not a port", "USER a b c": "want one user",
 		"": "want an instruction", "CMD": "want an instruction", "RUN x": "unknown instruction", "FROM x": "unknown instruction",
 		`ENV A="x`: "Unterminated", `ENV A=1 B`: "not NAME=VALUE", `ENV =1`: "not NAME=VALUE", `LABEL a='`: "Unterminated", `ENV A=\`: "Unterminated",
 	} {

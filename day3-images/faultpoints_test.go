@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -44,7 +43,7 @@ func points() []point {
 		{"the directory is full, and not locked", "flock", []int{2}, false},
 		{"its lock is held, and has no name", "linkat", []int{1}, false},
 		{"the directory is locked, without a description", "renameat", []int{1}, false},
-		{"the container is described", "fchownat", []int{1}, false},
+		{"the container is described", "fchmod", []int{1}, false},
 		{"all that is on disk is made", "close_range", []int{1}, false},
 		{"the record is there, but has no name", "linkat", []int{2}, false},
 		{"the record has its name, there is no cgroup", "mkdirat", []int{6}, false},
@@ -229,8 +228,8 @@ func TestStoreCommandsInterruptedAtEveryStep(t *testing.T) {
 				noProcesses(t)
 				left := append(tree(s.Path("tmp"), false)[1:], tree(dir, false)[1:]...)
 				left = slices.DeleteFunc(left, func(path string) bool { return strings.HasPrefix(path, dir+"/") && strings.HasSuffix(path, ".tar") })
-				if _, err := os.Stat(s.Path("index.json.new")); err == nil || len(left) > 0 {
-					t.Fatalf("%s: left: %q, %v", what, left, err)
+				if len(left) > 0 {
+					t.Fatalf("%s: left: %q", what, left)
 				}
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,6 +151,21 @@ func TestPullSurvives(t *testing.T) {
 			}
 			return false
 		},
+		"too many requests for two seconds": func() func(w http.ResponseWriter, r *http.Request, n int) bool {
+			var until atomic.Int64
+			return func(w http.ResponseWriter, r *http.Request, n int) bool {
+				now := time.Now().UnixMilli()
+				if until.CompareAndSwap(0, now+1900); now >= until.Load() {
+					return false
+				}
+				w.Header().Set("Retry-After", "2")
+				http.Error(w, "slow down", http.StatusTooManyRequests)
+				if n > 1 {
+					t.Errorf("%s: asked again at once", r.URL.Path)
+				}
+				return true
+			}
+		}(),
 		"connection closed": func(w http.ResponseWriter, r *http.Request, n int) bool {
 			if n == 1 {
 				hijack(w, "")
@@ -272,10 +288,10 @@ func TestPullRefuses(t *testing.T) {
 		"an index announced as an image": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.pushManifest("1", string(types.OCIManifestSchema1), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{}}))
 		}, "announced"},
-		"an index in an index": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
+		"an empty index in an index": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			digest, _ := v1.NewHash(f.pushManifest("2", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{}})))
 			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{Digest: digest, Platform: testkit.Ptr(image.HostPlatform())}}}))
-		}, "neither an image manifest"},
+		}, "there is nothing"},
 		"a foreign layer": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.manifest.Layers[1].MediaType = types.DockerForeignLayer
 			f.push(t, "1", p)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -54,11 +56,20 @@ func parseChange(name, rest string) (func(*v1.Config), error) {
 	case "ENTRYPOINT":
 		return func(c *v1.Config) { c.Entrypoint = parseCommand(rest) }, nil
 	case "USER":
+		if strings.ContainsAny(rest, " \t") {
+			return nil, errors.New("want one user, or USER:GROUP")
+		}
 		return func(c *v1.Config) { c.User = rest }, nil
 	case "WORKDIR":
 		return func(c *v1.Config) { c.WorkingDir = joinDir(c.WorkingDir, rest) }, nil
 	case "EXPOSE":
-		return addTo(strings.Fields(rest), func(c *v1.Config) *map[string]struct{} { return &c.ExposedPorts }), nil
+		ports := strings.Fields(rest)
+		for _, port := range ports {
+			if err := checkPort(port); err != nil {
+				return nil, err
+			}
+		}
+		return addTo(ports, func(c *v1.Config) *map[string]struct{} { return &c.ExposedPorts }), nil
 	case "VOLUME":
 		var list []string
 		if json.Unmarshal([]byte(rest), &list) != nil {
@@ -69,6 +80,21 @@ func parseChange(name, rest string) (func(*v1.Config), error) {
 		return parsePairs(name, rest)
 	}
 	return nil, fmt.Errorf("unknown instruction %q", name)
+}
+
+// checkPort wants PORT or FROM-TO, perhaps with a protocol.
+func checkPort(text string) error {
+	ports, protocol, found := strings.Cut(text, "/")
+	from, to, isRange := strings.Cut(ports, "-")
+	if !isRange {
+		to = from
+	}
+	first, err := strconv.ParseUint(from, 10, 16)
+	last, errLast := strconv.ParseUint(to, 10, 16)
+	if err != nil || errLast != nil || first == 0 || last < first || found && !slices.Contains([]string{"tcp", "udp", "sctp"}, strings.ToLower(protocol)) {
+		return fmt.Errorf("%q is not a port: want one from 1 to 65535 like 80, 53/udp or 8000-8010", text)
+	}
+	return nil
 }
 
 // parseCommand reads the exec form, a JSON list, or else the shell form.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -576,5 +577,16 @@ func TestDemo(t *testing.T) {
 		if !regexp.MustCompile(want).MatchString(got.stdout) {
 			t.Errorf("no %q in\n%s", want, got.stdout)
 		}
+	}
+	cmd = exec.Command(w.program, "--format", "json")
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	var steps struct {
+		Steps []struct {
+			Command string `json:"command"`
+			Status  int    `json:"exit_status"`
+		} `json:"steps"`
+	}
+	if got := w.finish(cmd); json.Unmarshal([]byte(got.stdout), &steps) != nil || len(steps.Steps) < 10 || steps.Steps[0].Command != "run -d --name web demo" {
+		t.Errorf("as JSON: %+v", got)
 	}
 }

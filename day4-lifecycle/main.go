@@ -68,6 +68,9 @@ func begin(ctx *urfave.Context) error {
 	if err := checkAddressSpace(); err != nil {
 		return err
 	}
+	if format := ctx.String("format"); format != "text" && format != "json" {
+		return fmt.Errorf("invalid --format %q: want text or json", format)
+	}
 	level, err := logrus.ParseLevel(ctx.String("log-level"))
 	if err != nil {
 		return fmt.Errorf("invalid --log-level: %w", err)

@@ -19,6 +19,9 @@ var tagCommand = &urfave.Command{
 			return errors.New("tag requires an image and a name: see tag --help")
 		}
 		name, err := image.FullTag(ctx.Args().Get(1))
+		if err == nil && name == "" {
+			err = errors.New("invalid image name \"\": an image cannot be called nothing")
+		}
 		if err != nil {
 			return err
 		}

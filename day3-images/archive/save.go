@@ -41,8 +41,8 @@ func Save(s *store.Store, refs []string, w io.Writer) error {
 		manifest := img.Descriptor
 		if r, err := image.ParseReference(ref); err == nil && slices.Contains(img.Names, r.String()) {
 			manifest.Annotations = image.NameAnnotations(r.String())
-			if r.Tag != "" {
-				entry.RepoTags = append(entry.RepoTags, image.Familiar(r.String()))
+			if name := image.Familiar(r.String()); r.Tag != "" && !slices.Contains(entry.RepoTags, name) {
+				entry.RepoTags = append(entry.RepoTags, name)
 			}
 		}
 		index.Manifests = append(index.Manifests, manifest)

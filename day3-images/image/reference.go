@@ -138,6 +138,9 @@ func FullTag(name string) (string, error) {
 	if err == nil && ref.Tag == "" {
 		err = fmt.Errorf("invalid image name %q: a digest cannot be chosen", name)
 	}
+	if err == nil && ref.Repository() == defaultDomain+"/"+officialPath+"sha256" {
+		err = fmt.Errorf("invalid image name %q: it would be taken for an image ID", name)
+	}
 	return ref.String(), err
 }
 

@@ -2,15 +2,18 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"example.com/go-docker/day3-images/image"
+	"github.com/sirupsen/logrus"
 )
 
 type contextKey string
@@ -20,6 +23,7 @@ const isBlob contextKey = "blob"
 
 const (
 	stallTimeout = time.Minute // without a single byte
+	maxWait      = time.Minute // because a registry asks us to
 	maxErrorText = 256         // of what a registry says why not
 )
 
@@ -40,6 +44,10 @@ func newTransport(insecure []string) http.RoundTripper {
 			cancel(nil)
 			return nil, err
 		}
+		if err := obey(ctx, response); err != nil {
+			cancel(nil)
+			return nil, errors.Join(err, response.Body.Close())
+		}
 		b := &body{ReadCloser: response.Body, ctx: ctx, cancel: cancel, host: request.URL.Host, left: -1}
 		switch {
 		case response.StatusCode >= 400:
@@ -50,6 +58,31 @@ func newTransport(insecure []string) http.RoundTripper {
 		response.Body = b
 		return response, nil
 	})
+}
+
+// obey waits as long as a registry that has too much to do asks for, but not
+// longer than a minute. RFC 9110, 10.2.3
+func obey(ctx context.Context, response *http.Response) error {
+	after := response.Header.Get("Retry-After")
+	if after == "" || response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable {
+		return nil
+	}
+	wait := time.Duration(0)
+	if seconds, err := strconv.ParseUint(after, 10, 16); err == nil {
+		wait = time.Duration(seconds) * time.Second
+	} else if date, err := http.ParseTime(after); err == nil {
+		wait = time.Until(date)
+	}
+	if wait = min(wait, maxWait); wait <= 0 {
+		return nil
+	}
+	logrus.Infof("%s asks us to wait: %v", response.Request.URL.Host, wait.Round(time.Second))
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(wait):
+		return nil
+	}
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

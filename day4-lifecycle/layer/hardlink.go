@@ -9,8 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errNoTarget = errors.New("which is not in this layer, or only after the link")
-
 // HardLink gives another name to a file of this layer. A file of a layer below
 // is out of reach, and on overlayfs it would not be the same file anyway. But
 // the target's name may lead through a link of a layer below, to a file of this

@@ -111,7 +111,7 @@ func (u *Unpacker) entry(hdr *tar.Header, content io.Reader) error {
 	if err := u.quota.takeEntry(); err != nil {
 		return err
 	}
-	if hdr.Typeflag == tar.TypeXGlobalHeader { // a comment, as git archive writes
+	if hdr.Typeflag == tar.TypeXGlobalHeader || isAufs(hdr.Name) { // a comment, as git archive writes
 		return nil
 	}
 	name, err := entryName(hdr.Name)

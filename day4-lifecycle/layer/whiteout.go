@@ -3,6 +3,7 @@ package layer
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"example.com/go-docker/day4-lifecycle/metadata"
@@ -21,6 +22,12 @@ const (
 	OpaqueXattr    = metadata.Overlay + "opaque"
 	originXattr    = metadata.Overlay + "origin"
 )
+
+// isAufs tells what aufs kept for itself in a branch, and old images still have.
+func isAufs(name string) bool {
+	first, _, _ := strings.Cut(path.Clean("/" + name)[1:], "/")
+	return first == ".wh..wh.aufs" || first == ".wh..wh.orph" || first == ".wh..wh.plnk"
+}
 
 // whiteoutOf returns the name that base, the last part of an entry's name,
 // deletes: "" if it is no whiteout.

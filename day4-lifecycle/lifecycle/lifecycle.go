@@ -93,6 +93,10 @@ func Find(s *store.Store, ref string) (*Container, error) {
 		return nil, err
 	}
 	dir, err := containers.Find(s, ref)
+	if errors.Is(err, containers.ErrNone) { // but what a killed shim or command has left of it may be there
+		_, errSweep := containers.Sweep(s)
+		err = errors.Join(err, errSweep)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -78,9 +78,10 @@ func (s *Setter) setAttributes(dirfd int, base string, hdr *tar.Header) error {
 			defer unix.Close(fd)
 		}
 		err := unix.Setxattr(inroot.FdPath(fd), name, []byte(hdr.PAXRecords[key]), 0)
-		if err == unix.ENOTSUP {
+		noFile := hdr.Typeflag != tar.TypeReg && hdr.Typeflag != tar.TypeDir && strings.HasPrefix(name, "user.") // xattr(7)
+		if errors.Is(err, unix.ENOTSUP) || noFile && errors.Is(err, unix.EPERM) {
 			if !s.warned {
-				logrus.Warnf("layer entry %.200q: the file system of the store cannot keep the extended attribute %q: left out, and so are more like it", hdr.Name, name)
+				logrus.Warnf("layer entry %.200q: this kind of file, or the file system of the store, cannot have the extended attribute %q: left out, and so are more like it", hdr.Name, name)
 			}
 			s.warned = true
 			continue

@@ -30,18 +30,21 @@ func (s *Store) Sync() error {
 }
 
 // replaceFile gives path a new content, all of it or, after a crash, none. The
+// file that it was written to before stays, and the next content goes there: so
+// on a full disk what is not longer still fits, and images can be removed. The
 // caller holds the lock.
 func replaceFile(path string, content []byte) error {
-	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(content)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	err = errors.Join(err, file.Truncate(int64(len(content))), file.Sync(), file.Close())
+	if err == nil {
+		err = exchange(path, int64(len(content)))
 	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	// The name is in the directory, and has to be written too. fsync(2)
 	dir, err := os.Open(filepath.Dir(path))
@@ -49,6 +52,27 @@ func replaceFile(path string, content []byte) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// exchange puts the new file in the place of the old one, which gets room for as
+// much.
+func exchange(path string, size int64) error {
+	err := unix.Renameat2(unix.AT_FDCWD, path+".new", unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // there is none, or the file system cannot
+		return os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return err
+	}
+	old, err := os.OpenFile(path+".new", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	err = unix.Fallocate(int(old.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
+	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSPC) { // then the disk was as full before
+		err = nil
+	}
+	return errors.Join(err, old.Close())
 }
 
 // forgetUnfinished removes, when the machine has been booted since an image was
@@ -67,10 +91,7 @@ func (s *Store) forgetUnfinished() error {
 		return nil
 	}
 	rubbish, err := s.collect()
-	if rubbish != nil {
-		err = errors.Join(err, rubbish.End())
-	}
-	if err != nil {
+	if err := errors.Join(err, discard(rubbish)); err != nil {
 		return err
 	}
 	return replaceFile(s.Path("boot"), boot)

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -21,13 +20,10 @@ import (
 // their IDs, and is called while no container can be made.
 func (s *Store) Remove(ref string, force bool, users func(imageID string) ([]string, error)) (done []string, err error) {
 	done, rubbish, err := s.removeLocked(ref, force, users)
-	if rubbish != nil { // removing large layers takes its time: not under the lock
-		err = errors.Join(err, rubbish.End())
-	}
-	return done, err
+	return done, errors.Join(err, discard(rubbish)) // large layers take their time: not under the lock
 }
 
-func (s *Store) removeLocked(ref string, force bool, users func(string) ([]string, error)) (done []string, rubbish *Job, err error) {
+func (s *Store) removeLocked(ref string, force bool, users func(string) ([]string, error)) (done, rubbish []string, err error) {
 	unlock, err := s.Lock()
 	if err != nil {
 		return nil, nil, err
@@ -38,8 +34,11 @@ func (s *Store) removeLocked(ref string, force bool, users func(string) ([]strin
 		done, deleted, err = s.unlist(index, ref, force, users)
 		return err
 	})
-	if err != nil || deleted == "" {
-		return done, nil, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if deleted == "" {
+		return done, nil, nil
 	}
 	rubbish, err = s.collect()
 	return append(done, "Deleted: "+deleted), rubbish, err
@@ -98,9 +97,10 @@ func (s *Store) idOf(manifest v1.Descriptor) (string, error) {
 	return m.Config.Digest.String(), nil
 }
 
-// collect moves blobs and layers that no image needs to a job, whose end
-// removes them. The caller holds the lock.
-func (s *Store) collect() (*Job, error) {
+// collect moves blobs and layers that no image needs to tmp, to be discarded: if
+// not by the caller, then by whoever sweeps next. It takes no space on the disk.
+// The caller holds the lock.
+func (s *Store) collect() (rubbish []string, err error) {
 	busy, err := s.isAdding()
 	if err != nil {
 		return nil, err
@@ -113,10 +113,7 @@ func (s *Store) collect() (*Job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find out which layers are needed: %w: remove that image (rmi)", err)
 	}
-	rubbish, err := s.Begin(context.Background(), "rubbish-"+rand.Text())
-	if err != nil {
-		return nil, err
-	}
+	place := s.Path("tmp", "rubbish-"+rand.Text())
 	for _, kind := range []string{"blobs", "layers"} {
 		all, err := filepath.Glob(s.Path(kind, "sha256", "*"))
 		if err != nil {
@@ -126,12 +123,21 @@ func (s *Store) collect() (*Job, error) {
 			if needed[path] {
 				continue
 			}
-			if err := os.Rename(path, rubbish.Path(kind+filepath.Base(path))); err != nil {
+			to := place + "-" + kind + "-" + filepath.Base(path)
+			if err := os.Rename(path, to); err != nil {
 				return rubbish, err
 			}
+			rubbish = append(rubbish, to)
 		}
 	}
 	return rubbish, nil
+}
+
+func discard(rubbish []string) (err error) {
+	for _, path := range rubbish {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
 }
 
 // needed has the paths of the blobs and layers of all images.

@@ -22,6 +22,7 @@ import (
 //
 //	oci-layout            says that this is an OCI image layout (image-spec, image-layout.md)
 //	index.json            the images: names, and the digests of their manifests
+//	index.json.new        where its next content goes, see durable.go
 //	blobs/sha256/...      manifests, configurations and packed layers, named by their digest
 //	layers/sha256/...     unpacked layers, named by their diff ID, for overlayfs
 //	skeleton/             mount points, below the layers of every container
@@ -87,6 +88,9 @@ func (s *Store) create() error {
 			return err
 		}
 	}
+	if err := s.changeIndex(func(*v1.IndexManifest) error { return nil }); err != nil {
+		return err
+	}
 	return replaceFile(s.Path("oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`+"\n"))
 }
 
@@ -97,7 +101,7 @@ func (s *Store) checkRoot() error {
 		return err
 	}
 	// oci-layout: another command may just have made the store.
-	ours := []string{"oci-layout", "oci-layout.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock"}
+	ours := []string{"oci-layout", "oci-layout.new", "index.json", "index.json.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock"}
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) {
 			return fmt.Errorf("%s is not empty and not a store (it has %q): name another directory with --root", s.Root, e.Name())

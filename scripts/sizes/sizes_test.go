@@ -61,10 +61,10 @@ var (
 // exceptions are known and shall go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":            8740,
+	"day3-images":            9010,
 	"day3-images/main":       1953,
 	"day3-images/store":      678,
-	"day4-lifecycle":         13000,
+	"day4-lifecycle":         13700,
 	"day4-lifecycle/main":    3200,
 	"day4-lifecycle/store":   678,
 	"day4-lifecycle/cgroup":  640,
