@@ -8,6 +8,7 @@
 package lifecycle
 
 import (
+	"encoding/json"
 	"cmp"
 	"context"
 	"errors"
@@ -205,5 +206,9 @@ func (c *Container) Root() (*os.File, error) {
 	if err != nil {
 		return nil, c.ended(err)
 	}
-	return nil, fmt.Errorf("open the root of container %s: %s", c.ID, text)
+	var reply wire.Reply
+	if err := json.Unmarshal(text, &reply); err != nil {
+		return nil, fmt.Errorf("the shim of container %s answers %q: %w", c.ID, text, err)
+	}
+	return nil, fmt.Errorf("container %s: %s", c.ID, reply.Error)
 }
