@@ -166,7 +166,10 @@ func TestStop(t *testing.T) {
 		t.Errorf("stop -t 0 took %v", took)
 	}
 	// One that ignores the end of its client.
+	ups := func() int { return strings.Count(w.do("logs", "stub").stdout, "up\n") }
+	earlier := ups()
 	w.ok("start", "stub")
+	w.until("stub ignores TERM again", func() bool { return ups() > earlier })
 	stop := w.command("stop", "-t", "1", "stub")
 	if err := stop.Start(); err != nil {
 		t.Fatal(err)
