@@ -182,9 +182,17 @@ func TestExecLeavesNoThreadInside(t *testing.T) {
 func TestExecWhileItEnds(t *testing.T) {
 	w := newWorld(t)
 	proof := "/tmp/go-docker-proof." + strconv.Itoa(os.Getpid())
+	// It has to end while exec is at work, however long that takes on this machine.
+	w.ok("run", "-d", "--name", "clock", "box", "sleep", "1000")
+	before := time.Now()
+	w.ok("exec", "clock", "true")
+	took := time.Since(before)
+	w.ok("rm", "-f", "clock")
 	ran, refused := 0, 0
-	for i := range times(60) {
-		w.ok("run", "-d", "--name", "web", "box", "usleep", strconv.Itoa(20000+i*200))
+	rounds := times(60)
+	for i := range rounds {
+		life := took/2 + 2*took*time.Duration(i)/time.Duration(rounds)
+		w.ok("run", "-d", "--name", "web", "box", "usleep", strconv.FormatInt(life.Microseconds(), 10))
 		var all sync.WaitGroup
 		var mu sync.Mutex
 		for range 3 {
