@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
 	"example.com/go-docker/day3-images/archive"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/interrupt"
+	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	urfave "github.com/urfave/cli/v2"
 )
@@ -21,10 +21,7 @@ var loadCommand = &urfave.Command{
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing", DisableDefaultText: true},
 		platformFlag("to take of several"),
 	},
-	Action: func(ctx *urfave.Context) error {
-		if ctx.Args().Present() {
-			return errors.New("load takes no argument: name the file with -i")
-		}
+	Action: withStore(0, 0, "no argument but a file with -i", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
 		platform, err := platformFrom(ctx)
 		if err != nil {
 			return err
@@ -37,23 +34,17 @@ var loadCommand = &urfave.Command{
 			return err
 		}
 		defer file.Close()
-		s, err := openStore(ctx)
-		if err != nil {
-			return err
+		done, err := archive.Load(until, s, file, platform)
+		for _, line := range done {
+			if !ctx.Bool("quiet") {
+				fmt.Println(line)
+			}
 		}
-		return interruptible(func(until context.Context) error {
-			done, err := archive.Load(until, s, file, platform)
-			for _, line := range done {
-				if !ctx.Bool("quiet") {
-					fmt.Println(line)
-				}
-			}
-			if err != nil {
-				return fmt.Errorf("load %s: %w", file.Name(), err)
-			}
-			return nil
-		})
-	},
+		if err != nil {
+			return fmt.Errorf("load %s: %w", file.Name(), err)
+		}
+		return nil
+	}),
 }
 
 func platformOrOurs(ctx *urfave.Context) (v1.Platform, error) {
@@ -71,20 +62,11 @@ var saveCommand = &urfave.Command{
 	Flags: []urfave.Flag{
 		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: standard output)"},
 	},
-	Action: func(ctx *urfave.Context) error {
-		if !ctx.Args().Present() {
-			return errors.New("save requires an image: see save --help")
-		}
-		s, err := openStore(ctx)
-		if err != nil {
-			return err
-		}
-		return interruptible(func(until context.Context) error {
-			return archive.Write(ctx.String("output"), func(w io.Writer) error {
-				return archive.Save(s, ctx.Args().Slice(), interrupt.Writer(until, w))
-			})
+	Action: withStore(1, -1, "an image", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
+		return archive.Write(ctx.String("output"), func(w io.Writer) error {
+			return archive.Save(s, ctx.Args().Slice(), interrupt.Writer(until, w))
 		})
-	},
+	}),
 }
 
 var importCommand = &urfave.Command{
@@ -96,10 +78,7 @@ var importCommand = &urfave.Command{
 		&urfave.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
 		platformFlag("of what is in it"),
 	},
-	Action: func(ctx *urfave.Context) error {
-		if ctx.NArg() < 1 || ctx.NArg() > 2 {
-			return errors.New("import requires a file, a directory or -, and a name at most: see import --help")
-		}
+	Action: withStore(1, 2, "a file, a directory or -, and a name at most", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
 		source := ctx.Args().First()
 		change, err := parseChanges(ctx.StringSlice("change"))
 		if err != nil {
@@ -112,21 +91,15 @@ var importCommand = &urfave.Command{
 		if err := requireRoot(); err != nil {
 			return err
 		}
-		s, err := openStore(ctx)
-		if err != nil {
-			return err
-		}
-		return interruptible(func(until context.Context) error {
-			img, err := archive.Import(until, s, source, ctx.Args().Get(1), func(c *v1.ConfigFile) {
-				c.OS, c.Architecture, c.Variant = platform.OS, platform.Architecture, platform.Variant
-				c.History[0].CreatedBy, c.History[0].Comment = "import "+source, ctx.String("message")
-				change(&c.Config)
-			})
-			if err != nil {
-				return fmt.Errorf("import %s: %w", source, err)
-			}
-			fmt.Println(img.ID)
-			return nil
+		img, err := archive.Import(until, s, source, ctx.Args().Get(1), func(c *v1.ConfigFile) {
+			c.OS, c.Architecture, c.Variant = platform.OS, platform.Architecture, platform.Variant
+			c.History[0].CreatedBy, c.History[0].Comment = "import "+source, ctx.String("message")
+			change(&c.Config)
 		})
-	},
+		if err != nil {
+			return fmt.Errorf("import %s: %w", source, err)
+		}
+		fmt.Println(img.ID)
+		return nil
+	}),
 }

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -25,17 +25,10 @@ var imagesCommand = &urfave.Command{
 		noTruncFlag(),
 		&urfave.StringFlag{Name: "format", Value: "table", Usage: "`table` or json, one object a line"},
 	},
-	Action: func(ctx *urfave.Context) error {
+	Action: withStore(0, 1, "one repository at most", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
 		format := ctx.String("format")
-		switch {
-		case ctx.NArg() > 1:
-			return errors.New("images takes one repository at most: see images --help")
-		case format != "table" && format != "json":
+		if format != "table" && format != "json" {
 			return fmt.Errorf("invalid --format %q: want table or json", format)
-		}
-		s, err := openStore(ctx)
-		if err != nil {
-			return err
 		}
 		rows, err := imageRows(s, ctx.Args().First())
 		switch {
@@ -48,7 +41,7 @@ var imagesCommand = &urfave.Command{
 			return nil
 		}
 		return printImages(rows, ctx.Bool("no-trunc"))
-	},
+	}),
 }
 
 func noTruncFlag() urfave.Flag {

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -19,14 +19,7 @@ var inspectCommand = &urfave.Command{
 	Name:      "inspect",
 	Usage:     "show all about images, as JSON",
 	ArgsUsage: "IMAGE...",
-	Action: func(ctx *urfave.Context) error {
-		if !ctx.Args().Present() {
-			return errors.New("inspect requires an image: see inspect --help")
-		}
-		s, err := openStore(ctx)
-		if err != nil {
-			return err
-		}
+	Action: withStore(1, -1, "an image", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
 		var all []*inspected
 		for _, ref := range ctx.Args().Slice() {
 			i, err := inspect(s, ref)
@@ -39,7 +32,7 @@ var inspectCommand = &urfave.Command{
 		out.SetIndent("", "    ")
 		out.SetEscapeHTML(false)
 		return out.Encode(all)
-	},
+	}),
 }
 
 // inspected has the names and the order of docker inspect.

@@ -23,24 +23,17 @@ var pullCommand = &urfave.Command{
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no progress", DisableDefaultText: true},
 		insecureFlag(),
 	},
-	Action: func(ctx *urfave.Context) error {
-		if ctx.NArg() != 1 {
-			return errors.New("pull requires one image name: see pull --help")
-		}
-		s, err := openStore(ctx)
-		if err != nil {
-			return err
-		}
+	Action: withStore(1, 1, "one image name", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
 		ref, err := image.ParseReference(ctx.Args().First())
 		if err != nil {
 			return err
 		}
-		if err := pull(ctx, s, ref); err != nil {
+		if err := pull(until, ctx, s, ref); err != nil {
 			return err
 		}
 		fmt.Println(ref)
 		return nil
-	},
+	}),
 }
 
 func insecureFlag() urfave.Flag {
@@ -48,7 +41,7 @@ func insecureFlag() urfave.Flag {
 }
 
 // pull pulls and says on standard error how it goes.
-func pull(ctx *urfave.Context, s *store.Store, ref image.Reference) error {
+func pull(until context.Context, ctx *urfave.Context, s *store.Store, ref image.Reference) error {
 	if err := requireRoot(); err != nil {
 		return err
 	}
@@ -61,20 +54,18 @@ func pull(ctx *urfave.Context, s *store.Store, ref image.Reference) error {
 		options.Progress = os.Stderr
 	}
 	name := image.Familiar(ref.String())
-	return interruptible(func(until context.Context) error {
-		got, err := registry.Pull(until, s, ref, options)
-		if err != nil {
-			return fmt.Errorf("pull %s: %w", name, err)
-		}
-		status := "Image is up to date for"
-		if got.IsNew {
-			status = "Downloaded newer image for"
-		}
-		if !ctx.Bool("quiet") {
-			fmt.Fprintf(os.Stderr, "Digest: %s\nStatus: %s %s\n", got.Digest, status, name)
-		}
-		return nil
-	})
+	got, err := registry.Pull(until, s, ref, options)
+	if err != nil {
+		return fmt.Errorf("pull %s: %w", name, err)
+	}
+	status := "Image is up to date for"
+	if got.IsNew {
+		status = "Downloaded newer image for"
+	}
+	if !ctx.Bool("quiet") {
+		fmt.Fprintf(os.Stderr, "Digest: %s\nStatus: %s %s\n", got.Digest, status, name)
+	}
+	return nil
 }
 
 // resolveOrPull is for run: what is not in the store comes from the registry.
@@ -88,7 +79,7 @@ func resolveOrPull(ctx *urfave.Context, s *store.Store, name string) (*store.Ima
 		return nil, err
 	}
 	logrus.Infof("image %s is not in the store: pulling it", name)
-	if err := pull(ctx, s, ref); err != nil {
+	if err := interruptible(func(until context.Context) error { return pull(until, ctx, s, ref) }); err != nil {
 		return nil, err
 	}
 	return s.Resolve(name)

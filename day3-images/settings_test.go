@@ -30,7 +30,7 @@ func TestSettings(t *testing.T) {
 		script, want string
 	}{
 		{[]string{"--env-file", file, "-e", "C=flag"}, `echo "$A|$B|$PASSED|$C|${MISSING-unset}"`, "1 # all of this|\"q\"|on|flag|unset\n"},
-		{[]string{"--add-host", "db:10.0.0.7", "--add-host", "six=[fd00::1]", "--add-host", "seven:fd00::2"}, `grep -e db -e s[ie] /etc/hosts`, "10.0.0.7\tdb\nfd00::1\tsix\nfd00::2\tseven\n"},
+		{[]string{"--add-host", "db:10.0.0.7", "--add-host", "six=[fd00::1]", "--add-host", "seven:fd00::2"}, `grep -e ^10 -e ^fd /etc/hosts`, "10.0.0.7\tdb\nfd00::1\tsix\nfd00::2\tseven\n"},
 		{nil, "df -k /dev/shm | sed '1d; s/  */ /g' | { read a b c; echo $b; }", "65536\n"},
 		{[]string{"--shm-size", "3m"}, "df -k /dev/shm | sed '1d; s/  */ /g' | { read a b c; echo $b; }; dd if=/dev/zero of=/dev/shm/x bs=1M count=4 2>/dev/null || echo full", "3072\nfull\n"},
 		// In memory, for everybody, and gone; an image's directory keeps its mode.

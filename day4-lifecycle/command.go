@@ -48,6 +48,22 @@ func platformFrom(ctx *urfave.Context) (v1.Platform, error) {
 	return p, nil
 }
 
+// withStore makes an action of what a command does to the store until the user
+// interrupts. The command wants min to max arguments (-1: any number), what they
+// are says the message about others.
+func withStore(min, max int, what string, do func(until context.Context, ctx *urfave.Context, s *store.Store) error) urfave.ActionFunc {
+	return func(ctx *urfave.Context) error {
+		if n := ctx.NArg(); n < min || max >= 0 && n > max {
+			return fmt.Errorf("%s requires %s: see %[1]s --help", ctx.Command.Name, what)
+		}
+		s, err := openStore(ctx)
+		if err != nil {
+			return err
+		}
+		return interruptible(func(until context.Context) error { return do(until, ctx, s) })
+	}
+}
+
 // eachArgument does the same to all arguments, until the user interrupts: what
 // has begun is done to the end. It prints what was done, and goes on after an
 // error.

@@ -10,6 +10,7 @@ import (
 	"example.com/go-docker/day4-lifecycle/commit"
 	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/interrupt"
+	"example.com/go-docker/day4-lifecycle/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	urfave "github.com/urfave/cli/v2"
 )
@@ -26,14 +27,11 @@ var commitCommand = &urfave.Command{
 		&urfave.StringFlag{Name: "author", Aliases: []string{"a"}, Usage: "`NAME` of who made it"},
 		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write a tar to `FILE`, - for standard output"},
 	},
-	Action: commitContainer,
+	Action: withStore(1, 2, "a container, and a name at most", commitContainer),
 }
 
-func commitContainer(ctx *urfave.Context) error {
-	switch {
-	case ctx.NArg() < 1 || ctx.NArg() > 2:
-		return errors.New("commit requires a container, and a name at most: see commit --help")
-	case ctx.IsSet("output") && ctx.NArg() > 1:
+func commitContainer(until context.Context, ctx *urfave.Context, s *store.Store) error {
+	if ctx.IsSet("output") && ctx.NArg() > 1 {
 		return errors.New("commit -o writes a tar and makes no image: leave out the name, or -o")
 	}
 	change, err := parseChanges(ctx.StringSlice("change"))
@@ -41,10 +39,6 @@ func commitContainer(ctx *urfave.Context) error {
 		return err
 	}
 	if err := requireRoot(); err != nil {
-		return err
-	}
-	s, err := openStore(ctx)
-	if err != nil {
 		return err
 	}
 	c, err := containers.Find(s, ctx.Args().First())
@@ -55,22 +49,20 @@ func commitContainer(ctx *urfave.Context) error {
 	if err != nil {
 		return fmt.Errorf("commit %s: its image: %w", c.ID, err)
 	}
-	return interruptible(func(until context.Context) error {
-		if ctx.IsSet("output") {
-			return archive.Write(ctx.String("output"), func(w io.Writer) error {
-				return archive.Export(until, s, c, base, interrupt.Writer(until, w))
-			})
-		}
-		img, err := commit.Commit(until, s, c, base, ctx.Args().Get(1), func(config *v1.ConfigFile) {
-			last := &config.History[len(config.History)-1]
-			config.Author, last.Author = ctx.String("author"), ctx.String("author")
-			last.Comment = ctx.String("message")
-			change(&config.Config)
+	if ctx.IsSet("output") {
+		return archive.Write(ctx.String("output"), func(w io.Writer) error {
+			return archive.Export(until, s, c, base, interrupt.Writer(until, w))
 		})
-		if err != nil {
-			return fmt.Errorf("commit %s: %w", c.ID, err)
-		}
-		fmt.Println(img.ID)
-		return nil
+	}
+	img, err := commit.Commit(until, s, c, base, ctx.Args().Get(1), func(config *v1.ConfigFile) {
+		last := &config.History[len(config.History)-1]
+		config.Author, last.Author = ctx.String("author"), ctx.String("author")
+		last.Comment = ctx.String("message")
+		change(&config.Config)
 	})
+	if err != nil {
+		return fmt.Errorf("commit %s: %w", c.ID, err)
+	}
+	fmt.Println(img.ID)
+	return nil
 }

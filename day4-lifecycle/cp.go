@@ -100,6 +100,9 @@ func place(p cpPath, container, host *os.File) (transfer.Place, error) {
 		}
 		return transfer.Place{Root: container, Path: p.path}, nil
 	}
+	if p.path == "" { // Abs would make it where we are
+		return transfer.Place{}, errors.New("\"\" names no path on the host")
+	}
 	absolute, err := filepath.Abs(p.path)
 	switch { // Abs drops what means something
 	case p.path == "." || strings.HasSuffix(p.path, "/."):

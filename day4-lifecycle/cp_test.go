@@ -201,4 +201,6 @@ func TestCpRefused(t *testing.T) {
 	} {
 		w.fails(test.status, test.word, append([]string{"cp"}, strings.Fields(test.args)...)...)
 	}
+	w.fails(1, "no path on the host", "cp", "", "web:/x") // and not all that is here
+	w.fails(1, "no path on the host", "cp", "web:/bin", "")
 }

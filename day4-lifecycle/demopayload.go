@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -34,6 +37,7 @@ func printProcesses(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(dirs, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }) // 2 before 10
 	for _, dir := range dirs {
 		text, err := os.ReadFile(dir + "/cmdline")
 		if err != nil {

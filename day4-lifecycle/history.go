@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"slices"
 	"strings"
 
@@ -16,20 +16,13 @@ var historyCommand = &urfave.Command{
 	Usage:     "show how an image was made",
 	ArgsUsage: "IMAGE",
 	Flags:     []urfave.Flag{noTruncFlag()},
-	Action: func(ctx *urfave.Context) error {
-		if ctx.NArg() != 1 {
-			return errors.New("history requires an image: see history --help")
-		}
-		s, err := openStore(ctx)
-		if err != nil {
-			return err
-		}
+	Action: withStore(1, 1, "an image", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
 		img, err := s.Resolve(ctx.Args().First())
 		if err != nil {
 			return err
 		}
 		return printHistory(s, img, ctx.Bool("no-trunc"))
-	},
+	}),
 }
 
 // printHistory prints the last step first. Only the image itself has an ID: the

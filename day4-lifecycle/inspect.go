@@ -32,7 +32,7 @@ var inspectCommand = &urfave.Command{
 		if !ctx.Args().Present() {
 			return errors.New("inspect requires a container or an image: see inspect --help")
 		}
-		line, err := template.New("format").Option("missingkey=error").Parse(ctx.String("format") + "\n")
+		line, err := template.New("format").Funcs(templateFuncs).Option("missingkey=error").Parse(ctx.String("format") + "\n")
 		if err != nil {
 			return fmt.Errorf("invalid --format %q: %w", ctx.String("format"), err)
 		}
@@ -40,13 +40,17 @@ var inspectCommand = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		all := []any{}
+		all, missing := []any{}, error(nil)
 		for _, ref := range ctx.Args().Slice() {
 			i, err := inspectAny(s, ref, ctx.String("type"))
 			if err != nil {
-				return failed(err)
+				missing = errors.Join(missing, err)
+				continue
 			}
 			all = append(all, i)
+		}
+		if len(all) == 0 {
+			return failed(missing)
 		}
 		if ctx.String("format") != "" {
 			for _, i := range all {
@@ -54,12 +58,12 @@ var inspectCommand = &urfave.Command{
 					return failed(fmt.Errorf("--format: %w", err))
 				}
 			}
-			return nil
+			return failed(missing)
 		}
 		out := json.NewEncoder(os.Stdout)
 		out.SetIndent("", "    ")
 		out.SetEscapeHTML(false)
-		return out.Encode(all)
+		return failed(errors.Join(missing, out.Encode(all)))
 	},
 }
 

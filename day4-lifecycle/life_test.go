@@ -166,7 +166,10 @@ func TestStop(t *testing.T) {
 		t.Errorf("stop -t 0 took %v", took)
 	}
 	// One that ignores the end of its client.
+	ups := func() int { return strings.Count(w.do("logs", "stub").stdout, "up\n") }
+	earlier := ups()
 	w.ok("start", "stub")
+	w.until("stub ignores TERM again", func() bool { return ups() > earlier })
 	stop := w.command("stop", "-t", "1", "stub")
 	if err := stop.Start(); err != nil {
 		t.Fatal(err)
@@ -245,6 +248,10 @@ func TestRefused(t *testing.T) {
 		{125, "requires", "rename up"},
 		{125, "--filter", "ps -f size=3"},
 		{125, "--filter", "ps -f exited=x"},
+		{125, "--filter", "ps -f name=("},
+		{125, "--filter", "ps -f status=up"},
+		{1, "no such container", "stats --no-stream nobody"},
+		{1, "not running", "stats --no-stream made"},
 		{125, "--format", "ps --format {{.Nothing}}"},
 		{125, "--format", "ps --format {{"},
 		{125, "no arguments", "ps up"},
@@ -287,18 +294,33 @@ func TestPsAndInspect(t *testing.T) {
 		"ps -aq -f name=ma":                  made,
 		"ps -aq -f name=ma -f name=end":      made + "\n" + ended,
 		"ps -aq -f name=ma -f status=exited": "",
-		"ps -aq -f ancestor=box -f id=" + made[:8]:                                                                made,
-		"ps -q -f ancestor=other":                                                                                 "",
-		"ps --format {{.Names}}|{{.Image}}|{{.State}}":                                                            up + "|box|running",
-		"inspect -f {{.State.ExitCode}}{{.State.Running}} ended":                                                  "4false",
-		"inspect -f {{.Path}}{{.Args}}{{.Config.WorkingDir}} " + up:                                               "sleep[1000]/tmp",
+		"ps -aq -f ancestor=box -f id=" + made[:8]:                  made,
+		"ps -aq -f name=^ended$":                                    ended,
+		"ps -aq -f name=/mad.":                                      made,
+		"ps -aq -f name=^end$":                                      "",
+		"ps -q -f ancestor=box:latest":                              up,
+		"ps -q -f ancestor=other":                                   "",
+		"ps --format {{.Names}}|{{.Image}}|{{.State}}":              up + "|box|running",
+		"inspect -f {{.State.ExitCode}}{{.State.Running}} ended":    "4false",
+		"inspect -f {{.Path}}{{.Args}}{{.Config.WorkingDir}} " + up: "sleep[1000]/tmp",
 		"inspect -f {{.HostConfig.Memory}}{{.HostConfig.RestartPolicy}}{{.HostConfig.LogConfig}}{{.Mounts}} made": "67108864map[MaximumRetryCount:3 Name:on-failure]map[Config:map[max-size:1048576] Type:json-file][map[Destination:/data RW:false Source:/tmp Type:bind]]",
+		`ps -f name=^ended$ -a --format {{.Names|json}}`:                                                          `"ended"`,
+		`inspect -f {{.Config.Cmd|json}}{{.Path|upper}} made`:                                                     `["echo","x"]ECHO`,
 		"inspect -f {{.Name}} --type container made":                                                              "/made",
 		"inspect -f {{.RepoTags}} box":                                                                            "[box:latest]",
 	} {
 		if got := w.ok(strings.Fields(args)...); got != want {
 			t.Errorf("%s: %q, want %q", args, got, want)
 		}
+	}
+	if got := w.ok("inspect", "-f", `{{join .Config.Cmd "-"}}`, "made"); got != "echo-x" {
+		t.Errorf("join: %q", got)
+	}
+	if got := w.ok("ps", "-a", "--format", ""); !strings.HasPrefix(got, "CONTAINER ID ") {
+		t.Errorf("an empty format: %s", got)
+	}
+	if r := w.do("inspect", "-f", "{{.Name}}", "nobody", "made"); r.status != 1 || r.stdout != "/made\n" || !strings.Contains(r.stderr, `"nobody"`) {
+		t.Errorf("inspect of one that is missing and one that is there: %+v", r)
 	}
 	if got := w.ok("ps", "-a", "--no-trunc", "--format", "table {{.ID}}\t{{.Command}}"); !strings.HasPrefix(got, "CONTAINER ID   COMMAND\n") || !strings.Contains(got, `"sleep 1000"`) {
 		t.Errorf("table: %s", got)
@@ -321,6 +343,9 @@ func TestPsAndInspect(t *testing.T) {
 	w.fails(1, "no PID", "top", "up", "-eo", "args")
 	if got := w.ok("stats", "--no-stream", "--format", "json"); !strings.Contains(got, up) {
 		t.Errorf("stats: %s", got)
+	}
+	if got := w.ok("stats", "--no-stream", "--format", "json", "up"); !strings.Contains(got, up) {
+		t.Errorf("stats by name: %s", got)
 	}
 	w.ok("rm", "-f", "up", "nobody", "up")
 }

@@ -34,7 +34,7 @@ var psCommand = &urfave.Command{
 		if ctx.Args().Present() {
 			return errors.New("ps takes no arguments: see ps --help")
 		}
-		keep, err := parseFilters(ctx.StringSlice("filter"))
+		keep, err := lifecycle.ParseFilters(ctx.StringSlice("filter"))
 		if err != nil {
 			return err
 		}
@@ -102,37 +102,4 @@ func statusText(s *state.State) string {
 		return fmt.Sprintf("Exited (%d) %s", s.ExitCode, ago(s.FinishedAt))
 	}
 	return "Created"
-}
-
-// parseFilters returns what keeps a container in the list. Of two filters of a
-// name one has to fit, of those of different names all.
-func parseFilters(filters []string) (func(c *lifecycle.Container) bool, error) {
-	wanted := map[string][]string{}
-	for _, f := range filters {
-		name, value, ok := strings.Cut(f, "=")
-		if !ok || !slices.Contains([]string{"id", "name", "status", "exited", "ancestor"}, name) {
-			return nil, fmt.Errorf("invalid --filter %q: want id, name, status, exited or ancestor, and =VALUE", f)
-		}
-		if _, err := strconv.Atoi(value); name == "exited" && err != nil {
-			return nil, fmt.Errorf("invalid --filter %q: want a number", f)
-		}
-		wanted[name] = append(wanted[name], value)
-	}
-	return func(c *lifecycle.Container) bool {
-		fits := map[string]func(value string) bool{
-			"id":     func(v string) bool { return strings.HasPrefix(c.ID, v) },
-			"name":   func(v string) bool { return strings.Contains(c.Name, v) },
-			"status": func(v string) bool { return string(c.State.Status) == v },
-			"exited": func(v string) bool { return c.State.Status == state.Exited && strconv.Itoa(c.State.ExitCode) == v },
-			"ancestor": func(v string) bool {
-				return c.ImageName == v || c.ImageName == v+":latest" || c.Image == v || strings.HasPrefix(strings.TrimPrefix(c.Image, "sha256:"), v)
-			},
-		}
-		for name, values := range wanted {
-			if !slices.ContainsFunc(values, fits[name]) {
-				return false
-			}
-		}
-		return true
-	}, nil
 }

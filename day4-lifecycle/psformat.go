@@ -15,7 +15,7 @@ type psPrinter func(w io.Writer, all []*lifecycle.Container, full bool) error
 
 func parseFormat(format string) (psPrinter, error) {
 	switch format {
-	case "table":
+	case "table", "":
 		return func(w io.Writer, all []*lifecycle.Container, full bool) error {
 			table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 			fmt.Fprintln(table, "CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tPORTS\tNAMES")
@@ -40,11 +40,32 @@ func parseFormat(format string) (psPrinter, error) {
 	return parseTemplate(format)
 }
 
+// templateFuncs are those of Docker's functions that people use.
+var templateFuncs = template.FuncMap{
+	"json": func(v any) (string, error) {
+		var text strings.Builder
+		out := json.NewEncoder(&text)
+		out.SetEscapeHTML(false)
+		err := out.Encode(v)
+		return strings.TrimSuffix(text.String(), "\n"), err
+	},
+	"join": func(list []any, separator string) string {
+		words := make([]string, len(list))
+		for i, v := range list {
+			words[i] = fmt.Sprint(v)
+		}
+		return strings.Join(words, separator)
+	},
+	"split": strings.Split,
+	"upper": strings.ToUpper,
+	"lower": strings.ToLower,
+}
+
 // parseTemplate is for a format like "table {{.ID}}\t{{.Names}}".
 func parseTemplate(format string) (psPrinter, error) {
 	text, table := strings.CutPrefix(format, "table ")
 	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
-	line, err := template.New("format").Option("missingkey=error").Parse(text + "\n")
+	line, err := template.New("format").Funcs(templateFuncs).Option("missingkey=error").Parse(text + "\n")
 	if err == nil {
 		err = line.Execute(io.Discard, psRow{})
 	}

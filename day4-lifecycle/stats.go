@@ -18,6 +18,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
+	"example.com/go-docker/day4-lifecycle/lifecycle"
 	"example.com/go-docker/day4-lifecycle/usage"
 )
 
@@ -39,7 +40,18 @@ var statsCommand = &urfave.Command{
 			show = printStatsJSON
 		}
 		stream := !ctx.Bool("no-stream") && format == "table" && term.IsTerminal(os.Stdout.Fd())
-		return stats(os.Stdout, ctx.Args().Slice(), show, stream)
+		ids := ctx.Args().Slice()
+		for i, ref := range ids {
+			c, err := find(ctx, ref)
+			if err != nil {
+				return err
+			}
+			if !c.State.Live() {
+				return failed(fmt.Errorf("container %s: %w", c.ID, lifecycle.ErrNotRunning))
+			}
+			ids[i] = c.ID
+		}
+		return stats(os.Stdout, ids, show, stream)
 	},
 }
 

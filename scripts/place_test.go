@@ -29,7 +29,7 @@ func TestPlace(t *testing.T) {
 		return string(out), err == nil
 	}
 	for _, test := range []struct{ list, mode, want string }{
-		{"v2 day2-x* TestTwo -\n# - a comment\nv2,v1 day2-x* .* -\n", "v1", "day2-x/room TestOne\nday2-x steps\nday2-x demo\n"},
+		{"v2 day2-x* TestTwo -\n# - a comment\nv2,v1 day2-x* .* -\n", "v1", "day2-x steps\nday2-x demo\nday2-x/room TestOne\n"},
 		{"v2 day2-x* TestTwo -\n- day2-x* .* -\n", "v2", "day2-x/room TestTwo\n"},
 		{"v2 day2-x* TestTwo/a|b -\n- day2-x* .* -\n", "v2", "day2-x/room TestTwo a|b\n"},
 		{"v2 day2-x* .* -\n", "v2-swap", ""},

@@ -97,7 +97,7 @@ func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
 	if c.has(unix.CLONE_NEWUSER) {
 		attr := cmd.SysProcAttr
 		attr.UidMappings, attr.GidMappings, err = namespace.IDMaps()
-		attr.GidMappingsEnableSetgroups = os.Geteuid() == 0
+		attr.GidMappingsEnableSetgroups = namespace.SetgroupsAllowed()
 	}
 	return cmd, err
 }

@@ -67,6 +67,15 @@ func IDMaps() (users, groups []syscall.SysProcIDMap, err error) {
 	return users, groups, errors.Join(err1, err2)
 }
 
+// SetgroupsAllowed tells whether a new user namespace may be allowed to change
+// its groups: for a plain user, and below a namespace that denies it, the kernel
+// refuses, because to drop a group may open what is closed to it.
+// user_namespaces(7), The /proc/pid/setgroups file
+func SetgroupsAllowed() bool {
+	text, err := os.ReadFile("/proc/self/setgroups")
+	return os.Geteuid() == 0 && err == nil && strings.TrimSpace(string(text)) == "allow"
+}
+
 func identityMap(file string) ([]syscall.SysProcIDMap, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {

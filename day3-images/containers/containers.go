@@ -158,7 +158,7 @@ func Find(s *store.Store, ref string) (*Container, error) {
 	}
 	switch {
 	case len(all) == 0:
-		return nil, fmt.Errorf("no such container: %q: there is none", ref)
+		return nil, fmt.Errorf("no such container: %q", ref)
 	case ref == "" || len(found) == 0:
 		return nil, fmt.Errorf("no such container: %q: there is %s", ref, strings.Join(there, ", "))
 	case len(found) > 1:

@@ -151,7 +151,7 @@ func Find(s *store.Store, ref string) (*Container, error) {
 	}
 	switch {
 	case len(all) == 0:
-		return nil, fmt.Errorf("%w: %q: there is none", ErrNone, ref)
+		return nil, fmt.Errorf("%w: %q", ErrNone, ref)
 	case ref == "" || len(found) == 0:
 		return nil, fmt.Errorf("%w: %q: there is %s", ErrNone, ref, strings.Join(there, ", "))
 	case len(found) > 1:

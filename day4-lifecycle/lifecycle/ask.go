@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/state"
 	"example.com/go-docker/day4-lifecycle/wire"
 )
@@ -32,10 +34,17 @@ func (c *Container) dial() (*wire.Conn, error) {
 func (c *Container) notRunning() error { return fmt.Errorf("container %s: %w", c.ID, ErrNotRunning) }
 
 // ended explains why a shim does not answer: as a rule it has ended, and then
-// the container has.
+// the container has. One that was killed is gone a moment later: a child that it
+// was just starting still has its lock open.
 func (c *Container) ended(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
-		if now := c.look(); errors.Is(now, fs.ErrNotExist) || now == nil && !c.State.Live() {
+	if errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+		ctx, stop := context.WithTimeout(context.Background(), patience)
+		defer stop()
+		gone := lock.Poll(ctx, func() (bool, error) {
+			err := c.look()
+			return errors.Is(err, fs.ErrNotExist) || err == nil && !c.State.Live(), nil
+		})
+		if gone == nil {
 			return c.notRunning()
 		}
 	}

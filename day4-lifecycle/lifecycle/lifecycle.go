@@ -10,6 +10,7 @@ package lifecycle
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -93,6 +94,10 @@ func Find(s *store.Store, ref string) (*Container, error) {
 		return nil, err
 	}
 	dir, err := containers.Find(s, ref)
+	if errors.Is(err, containers.ErrNone) { // but what a killed shim or command has left of it may be there
+		_, errSweep := containers.Sweep(s)
+		err = errors.Join(err, errSweep)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -201,5 +206,9 @@ func (c *Container) Root() (*os.File, error) {
 	if err != nil {
 		return nil, c.ended(err)
 	}
-	return nil, fmt.Errorf("open the root of container %s: %s", c.ID, text)
+	var reply wire.Reply
+	if err := json.Unmarshal(text, &reply); err != nil {
+		return nil, fmt.Errorf("the shim of container %s answers %q: %w", c.ID, text, err)
+	}
+	return nil, fmt.Errorf("container %s: %s", c.ID, reply.Error)
 }

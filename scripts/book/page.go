@@ -35,6 +35,7 @@ var pageNames = []string{
 	"day1-namespaces.md", "day1-go.md", "day1-go2.md", "day1-real.md",
 	"day2-cgroups.md", "day2-go.md", "day2-go2.md", "day2-real.md",
 	"day3-images.md", "day3-go.md", "day3-go2.md", "day3-real.md",
+	"day4-lifecycle.md", "day4-go.md", "day4-go2.md", "day4-real.md",
 	"exercises.md", "troubleshooting.md", "glossary.md", "figures.md", "reading.md", "workshop.md", "slides.md",
 }
 

@@ -49,7 +49,8 @@ var patterns = []pattern{
 	{name: "time", rule: varies, re: regexp.MustCompile(`\b\d\d:\d\d(?::\d\d)?(?:\.\d+)?\b`)},
 	{name: "container", rule: paired, re: regexp.MustCompile(`\b[0-9a-f]{12}\b`)},
 	{name: "duration", rule: varies, re: regexp.MustCompile(`\b(?:\d+[hm] ?)*\d+(?:\.\d+)? ?(?:ns|µs|us|ms|s|sec|secs|seconds|minutes)\b`)},
-	{name: "duration", rule: varies, re: regexp.MustCompile(`\b(?:nr_\w+|\w+_usec|\w+_ns|\w+_time) (\d+)$`)}, // cpu.stat
+	{name: "duration", rule: varies, re: regexp.MustCompile(`\b(?:(?:Less than|About) an? (?:second|minute)|1 (?:second|minute))\b`)}, // ps
+	{name: "duration", rule: varies, re: regexp.MustCompile(`\b(?:nr_\w+|\w+_usec|\w+_ns|\w+_time) (\d+)$`)},                          // cpu.stat
 	{name: "version", rule: varies, re: regexp.MustCompile(`\b(?:go|v)?\d+\.\d+\.\d+(?:[-+~][\w.+~-]*)?\b`)},
 	{name: "percentage", rule: varies, re: regexp.MustCompile(`\b\d+\.\d+ ?%`)},
 	{name: "hits", rule: varies, re: regexp.MustCompile(`(?:^|\bat the )(?:max|low|high|limit) +(\d+|not counted)\b`)},
@@ -66,7 +67,7 @@ var patterns = []pattern{
 }
 
 // aboutPIDs: the command lists processes, or the line speaks of one.
-var aboutPIDs = regexp.MustCompile(`(?i)\b(?:n?s?t?p?pid|pids|process(?:es)?|pgrep|pidof|pstree|ps|lsns|jobs|kill|killed|tasks)\b|\bcgroup\.(?:procs|threads)\b|\$\$|\$!`)
+var aboutPIDs = regexp.MustCompile(`(?i)\b(?:n?s?t?p?pid|pids|process(?:es)?|pgrep|pidof|pstree|shim|ps|lsns|jobs|kill|killed|tasks)\b|\bcgroup\.(?:procs|threads)\b|\$\$|\$!`)
 
 // notPIDs only look like it: files and options.
 var notPIDs = regexp.MustCompile(`\bpids\.\w+|\bkill\.\w+|--pids?\b\S*|/proc/\w+|/pids\b|oom_kill|OOM kills?|pids controller`)

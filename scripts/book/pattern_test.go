@@ -33,6 +33,8 @@ func TestSameLine(t *testing.T) {
 		{"a digest", "", "sha256:" + strings.Repeat("a", 64), "sha256:" + strings.Repeat("b", 64), true},
 		{"an exit status", "", "exit status 137", "exit status 143", false},
 		{"an exit status in a line about a PID", "", "process 4711: exit status 137", "process 12: exit status 143", false},
+		{"an age", "", "Exited (0) Less than a second ago", "Exited (0) 3 seconds ago", true},
+		{"another status of that age", "", "Exited (0) 1 second ago", "Exited (1) 1 second ago", false},
 		{"a duration", "", "real\t0m0.837s", "real\t1m10.1s", true},
 		{"milliseconds", "", "took 12ms", "took 1 ms", true},
 		{"a date", "", "2025-01-31T12:30:00Z done", "2026-12-01T00:00:00Z done", true},

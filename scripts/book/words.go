@@ -42,6 +42,10 @@ var menu = []struct {
 		{"day3-go.md", " in Go", " 用 Go 寫"},
 		{"day3-go2.md", " in Go, part 2", " 用 Go 寫（二）"},
 		{"day3-real.md", " for real", " 真實世界"},
+		{"day4-lifecycle.md", "Day 4 Lifecycle", "第 4 天　生命週期"},
+		{"day4-go.md", " in Go", " 用 Go 寫"},
+		{"day4-go2.md", " in Go, part 2", " 用 Go 寫（二）"},
+		{"day4-real.md", " for real", " 真實世界"},
 		{exercisesPage, "Exercises", "練習"},
 	}},
 	{[2]string{"Look up", "查閱"}, [][3]string{

@@ -43,6 +43,7 @@ func client(box string, command []string) {
 	bad, err := io.ReadAll(news)
 	check(err)
 	if len(bad) > 0 {
+		cmd.Wait() // then nobody writes there any more
 		os.RemoveAll(box)
 		check(fmt.Errorf("%s", bad))
 	}
