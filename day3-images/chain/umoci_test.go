@@ -23,6 +23,8 @@ import (
 // compared, or not made, see model_test.go:
 //   - the time of a directory that no layer has an entry for, and of the one that
 //     it is made in: to umoci that is the time of the making, never to us;
+//   - which names are one file, in an image that has a layer twice: settled in two
+//     places it may show the same file by two names, until one is written to;
 //   - layers whose meaning depends on the order of their entries. To us a layer
 //     is a set: a whiteout, or a directory's entry, is as good before as after
 //     what is in the directory (image-spec, layer.md: whiteouts should come
@@ -41,7 +43,7 @@ func TestAsUmoci(t *testing.T) {
 	images, fresh := 200, 0 // always the same ones: new ones are for whoever looks for faults
 	switch {
 	case os.Getenv("GO_DOCKER_LONG") == "1":
-		images, fresh = 400, 200
+		images, fresh = 400, 20
 	case testing.Short():
 		images = 15
 	}
@@ -79,6 +81,14 @@ func compare(t *testing.T, tars [][]byte) int {
 		if f.Kind.IsDir() && f.Mtime >= now && got[name].Mtime < now {
 			f.Mtime = got[name].Mtime
 			want[name] = f
+		}
+	}
+	if sums := slices.SortedFunc(slices.Values(tars), bytes.Compare); len(slices.CompactFunc(sums, bytes.Equal)) < len(tars) {
+		for _, facts := range []map[string]testkit.Fact{got, want} {
+			for name, f := range facts {
+				f.Link = ""
+				facts[name] = f
+			}
 		}
 	}
 	testkit.SameFacts(t, got, want)

@@ -11,9 +11,11 @@ import (
 	"archive/tar"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"example.com/go-docker/day4-lifecycle/inroot"
 	"example.com/go-docker/day4-lifecycle/layer"
@@ -40,22 +42,32 @@ func Settle(from, to string, below []string) (err error) {
 		s.stack = append(stack{fd}, s.stack...)
 	}
 	u.Inherit = s.stack.inherit
-	if err := s.directory(s.stack[0], ".", "."); err != nil {
-		return err
-	}
-	if s.linking = s.links; s.links {
-		return s.directory(s.stack[0], ".", ".") // again, with all files in their places
+	for _, s.now = range []pass{whiteouts, links, links, files, hardLinks} {
+		if err := s.directory(s.stack[0], ".", "."); err != nil {
+			return err
+		}
 	}
 	return nil
 }
+
+// A settler goes through a layer several times: what names mean depends on what
+// is deleted and on the links, which may themselves be reached through others,
+// and a hard link needs its target.
+type pass int
+
+const (
+	whiteouts pass = iota
+	links
+	files
+	hardLinks
+)
 
 // A settler goes through the unpacked layer, which is stack[0], and makes the
 // settled one, stack[1].
 type settler struct {
 	*layer.Unpacker
-	stack   stack
-	links   bool // the layer has names that stand for hard links
-	linking bool // and only these are of interest
+	stack stack
+	now   pass
 }
 
 // directory settles a directory, which is called name in the settled layer's
@@ -69,8 +81,14 @@ func (s *settler) directory(fd int, way, name string) error {
 	if implied != 0 {
 		to, err = s.stack.resolve(way, name)
 	}
-	if err == nil && !s.linking {
-		err = s.make(fd, to, implied)
+	switch {
+	case err != nil:
+	case s.now == whiteouts && implied == layer.New:
+		err = s.whiteout(path.Join(way, name))
+	case s.now == whiteouts:
+		err = s.opaque(fd, to, implied != 0)
+	case s.now == files && implied == 0:
+		err = s.own(fd, to)
 	}
 	if err != nil {
 		return err
@@ -80,41 +98,38 @@ func (s *settler) directory(fd int, way, name string) error {
 		return err
 	}
 	defer dir.Close()
-	children, err := dir.Readdirnames(-1)
+	children, err := dir.ReadDir(-1)
 	if err != nil {
 		return err
 	}
-	slices.Sort(children) // that a layer be settled in the same way everywhere
+	// Sorted, that a layer be settled in the same way everywhere.
+	slices.SortFunc(children, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	for _, child := range children {
-		if err := s.child(int(dir.Fd()), child, to); err != nil {
-			return err
+		if s.now.wants(child.Type()) {
+			if err := s.child(int(dir.Fd()), child.Name(), to); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// make makes a directory, or what it has to say if it is implied: those with
-// nothing but whiteouts in them must not be made where nothing is.
-func (s *settler) make(fd int, to string, implied byte) error {
+// opaque passes on that a directory hides what is below. One that is implied
+// need not be there at all, if nothing is.
+func (s *settler) opaque(fd int, to string, implied bool) error {
 	opaque, err := metadata.MarkOf(fd, ".", layer.OpaqueXattr)
-	switch {
-	case err != nil:
+	if err != nil || opaque == 0 {
 		return err
-	case implied == layer.New:
-		return s.whiteout(to)
-	case implied != 0 && opaque != 0:
+	}
+	if implied {
 		if hides, err := s.stack.hides(to); err != nil || !hides {
 			return err
 		}
-	case implied == 0:
-		err = s.own(fd, to)
 	}
-	if err == nil && opaque != 0 {
-		if err = s.Enter(to); err == nil {
-			err = s.SetOpaque()
-		}
+	if err := s.Enter(to); err != nil {
+		return err
 	}
-	return err
+	return s.SetOpaque()
 }
 
 // own makes a directory that has an entry of its own.
@@ -148,6 +163,18 @@ func (s *settler) whiteout(to string) error {
 	return s.Whiteout(path.Base(to))
 }
 
+func (p pass) wants(kind fs.FileMode) bool {
+	switch {
+	case kind.IsDir():
+		return true
+	case kind == fs.ModeSymlink:
+		return p == links || p == hardLinks
+	case p == whiteouts:
+		return kind&fs.ModeCharDevice != 0
+	}
+	return p == files
+}
+
 func (s *settler) child(dirfd int, name, way string) error {
 	fd, err := metadata.Open(dirfd, name)
 	if err != nil {
@@ -158,21 +185,24 @@ func (s *settler) child(dirfd int, name, way string) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return layer.Wrap("stat", err)
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+	var hardLink byte
+	switch whiteout := layer.IsWhiteout(&st); {
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return s.directory(fd, way, name)
-	}
-	link, err := metadata.MarkOf(dirfd, name, layer.LinkMark)
-	s.links = s.links || link != 0
-	if err != nil || (link != 0) != s.linking {
-		return err
-	}
-	if layer.IsWhiteout(&st) {
+	case whiteout && s.now == whiteouts:
 		return s.whiteout(path.Join(way, name))
+	case whiteout || s.now == whiteouts:
+		return nil
+	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		hardLink, err = metadata.MarkOf(dirfd, name, layer.LinkMark)
+	}
+	if err != nil || (hardLink != 0) != (s.now == hardLinks) {
+		return err
 	}
 	if err := s.Enter(way); err != nil {
 		return err
 	}
-	if link != 0 {
+	if hardLink != 0 {
 		err = s.hardLink(fd, name)
 	} else {
 		err = s.Link(dirfd, name, name)

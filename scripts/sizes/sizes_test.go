@@ -61,7 +61,7 @@ var (
 // exceptions are known and shall go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":            9010,
+	"day3-images":            9030,
 	"day3-images/main":       1953,
 	"day3-images/store":      678,
 	"day4-lifecycle":         13700,
