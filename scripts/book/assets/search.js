@@ -71,6 +71,8 @@ var bookSearch = (() => { // var: node's tests and other scripts find it
 	// What explains comes before what refers to it.
 	const kinds = [[/\/day\d-(?!exercise)/, 1.2], [/\/slides/, .4], [/\/index/, .6], [/\/exercises/, .4], [/-exercise-/, .75], [/\/(?:reading|figures)/, .9], [/\/troubleshooting/, .85]];
 	const kind = link => kinds.find(([pattern]) => pattern.test("/" + link))?.[1] ?? 1;
+	// A thing is explained where it comes first, and only used on the days after that.
+	const first = link => .88 ** ((/(?:^|\/)day(\d)/.exec(link)?.[1] ?? 1) - 1);
 
 	const fields = { t: 6, p: 2, x: 1, c: .4 };
 	const prepare = sections => {
@@ -155,7 +157,7 @@ var bookSearch = (() => { // var: node's tests and other scripts find it
 		const phrase = plain(query).trim().replace(/\s+/g, " ");
 		const ranked = [...scores].map(([at, { score, words }]) => {
 			const { t, x } = p.lower[at], whole = phrase.length > 1;
-			score *= (words / known) ** 2 * kind(p.sections[at].u);
+			score *= (words / known) ** 2 * kind(p.sections[at].u) * first(p.sections[at].u);
 			if (whole && t.includes(phrase)) score *= t === phrase ? 2 : 1.6;
 			else if (whole && x.includes(phrase)) score *= 1.3;
 			return { at, score };
