@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -25,6 +26,7 @@ var payloadCommand = &urfave.Command{
 		}
 		signals := container.CatchSignals()
 		fmt.Println("I am up")
+		time.Sleep(50 * time.Millisecond) // what comes out of two pipes at once has no order
 		fmt.Fprintln(os.Stderr, "and this is my standard error")
 		fmt.Printf("I go: %v\n", <-signals.Caught())
 		return nil
