@@ -162,6 +162,20 @@ func (b *tab) open(name string) {
 	b.do(chromedp.Navigate(address(name)), chromedp.WaitReady("body", chromedp.ByQuery))
 }
 
+// openUntil opens a page until it shows what the one before has stored: on a
+// busy machine the browser's process for the next page may start with the store
+// as it was. It returns what the page shows in the end.
+func (b *tab) openUntil(name, script string, good func(string) bool) (got string) {
+	b.t.Helper()
+	for range 20 {
+		b.open(name)
+		if got = eval[string](b, script); good(got) {
+			break
+		}
+	}
+	return got
+}
+
 func (b *tab) click(selector string) {
 	b.t.Helper()
 	b.do(chromedp.Click(selector, chromedp.ByQuery))
@@ -377,8 +391,8 @@ func TestTheme(t *testing.T) {
 		before := eval[string](b, ground)
 		b.click("[data-theme-toggle]")
 		after := eval[string](b, ground)
-		b.open("zh-TW/index.html")
-		if kept := eval[string](b, ground); before == after || kept != after {
+		kept := b.openUntil("zh-TW/index.html", ground, func(got string) bool { return got == after })
+		if before == after || kept != after {
 			t.Errorf("%s: ground %s, after the click %s, on the next page %s", scheme, before, after, kept)
 		}
 		if faults := findFaults(b, axeSource(t)); faults != "" {
