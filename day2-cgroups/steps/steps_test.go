@@ -233,16 +233,14 @@ func TestObvious(t *testing.T) {
 	var got result
 	for try := 0; ; try++ {
 		got = start(t, rung(t, "05-obvious")).wait(t)
-		if strings.Contains(got.out, "the hog has 200 MiB") {
+		// With swap the hog may live inside its limit, too.
+		if n, _ := strconv.Atoi(peak(t, demo)); strings.Contains(got.out, "the hog has 200 MiB") && n <= 99*mib {
 			break
 		}
 		if try == 100 {
-			t.Fatalf("the first fault does not show: the hog was killed each time:\n%s", got.out)
+			t.Fatalf("the first fault does not show: the hog was limited each time:\n%s", got.out)
 		}
 		removeCgroup(t, demo)
-	}
-	if n, _ := strconv.Atoi(peak(t, demo)); n > 99*mib {
-		t.Errorf("the hog had its 200 MiB, and %d bytes were charged", n)
 	}
 	// The second fault: a parent inside.
 	if n := strings.Count(got.out, "outside, its pid is"); n < 2 {
