@@ -242,6 +242,8 @@ func TestStoreCommandsInterruptedAtEveryStep(t *testing.T) {
 func (s subject) interruptedAt(cmd *exec.Cmd, call string, n int) outcome {
 	s.t.Helper()
 	l := s.inject(cmd, call, fmt.Sprintf("delay_enter=%d:when=%d", held().Microseconds(), n))
-	l.signalHeld(syscall.SIGINT, func(program int) []int { return []int{program} })
+	if !l.signalHeld(syscall.SIGINT, func(program int) []int { return []int{program} }) {
+		s.t.Errorf("nobody saw the program held at call %d of %s: it got no ^C", n, call)
+	}
 	return l.wait()
 }
