@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 
+	"example.com/go-docker/day4-lifecycle/chain"
 	"example.com/go-docker/day4-lifecycle/rootfs"
 	"example.com/go-docker/day4-lifecycle/store"
-	"golang.org/x/sys/unix"
 )
 
 // FillRoot lays the container's own directory on the image's layers, lowest
@@ -37,7 +37,7 @@ func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, ho
 		}
 		r.Files["/etc/"+name] = c.path(name)
 	}
-	return copyMode(layers[len(layers)-1], r.Overlay.Upper)
+	return chain.CopyTop(layers, r.Overlay.Upper)
 }
 
 // AddVolumes makes a directory for each volume that the image declares.
@@ -55,14 +55,4 @@ func (c *Container) AddVolumes(r *rootfs.Root, targets map[string]struct{}) erro
 
 func (c *Container) path(name ...string) string {
 	return filepath.Join(append([]string{c.Dir}, name...)...)
-}
-
-// copyMode gives the upper directory the mode and owner of the image's root:
-// that is what the container will see at /.
-func copyMode(top, upper string) error {
-	var stat unix.Stat_t
-	if err := unix.Stat(top, &stat); err != nil {
-		return &fs.PathError{Op: "stat", Path: top, Err: err}
-	}
-	return errors.Join(os.Chown(upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(upper, stat.Mode&0o7777))
 }
