@@ -1,0 +1,102 @@
+// Package archive takes images in from tars and writes them to tars: load,
+// save, import, export.
+//
+// From rung 09-image, plus: Docker's own format, and archives nobody trusts.
+package archive
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"example.com/go-docker/day5-networks/image"
+	"example.com/go-docker/day5-networks/interrupt"
+	"example.com/go-docker/day5-networks/snapshot"
+	"example.com/go-docker/day5-networks/store"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Load takes in the images of an archive, and says in Docker's words which they
+// are. Where there are several it takes the one for the platform; zero is this
+// machine's, or any if there is but one.
+func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform) (done []string, err error) {
+	j, err := s.BeginAdding(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, j.End()) }()
+	dir := j.Path("archive")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	files, err := spoolArchive(interrupt.Waiting(ctx, r), dir)
+	if err != nil {
+		return nil, err
+	}
+	want := platform
+	if platform.OS == "" {
+		want = image.HostPlatform()
+	}
+	images, err := files.images(want)
+	if err != nil {
+		return nil, err
+	}
+	u, err := snapshot.NewUnpacker(s)
+	if err != nil {
+		return nil, err
+	}
+	for _, img := range images {
+		if err := img.takeIn(ctx, s, j, files, u, platform); err != nil {
+			return done, err
+		}
+		name := "Loaded image ID: " + img.m.Config.Digest.String()
+		if img.name != "" {
+			name = "Loaded image: " + image.Familiar(img.name)
+		}
+		done = append(done, name)
+	}
+	return done, nil
+}
+
+// An archived image is one that an archive has, under one of its names.
+type archived struct {
+	manifest []byte
+	m        *v1.Manifest
+	name     string // full, or "" if it has none
+	key      string // the same, or something else that is its own
+}
+
+// takeIn gives an image's layers their places in the store, then its name.
+func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, files *spool, u *snapshot.Unpacker, platform v1.Platform) error {
+	configText, err := files.document(img.m.Config)
+	if err != nil {
+		return err
+	}
+	config, err := image.ParseConfig(configText, img.m)
+	if err != nil {
+		return err
+	}
+	if platform.OS != "" {
+		if err := image.CheckPlatform(config, platform); err != nil {
+			return err
+		}
+	}
+	for _, blob := range img.m.Layers {
+		if s.HasBlob(blob) {
+			continue
+		}
+		path, err := files.find(blob)
+		if err != nil {
+			return err
+		}
+		if err := s.AdoptBlob(path, blob); err != nil {
+			return err
+		}
+	}
+	if err := u.Image(ctx, img.m, config); err != nil {
+		return err
+	}
+	_, err = s.Publish(j, img.manifest, configText, img.name, v1.Hash{})
+	return err
+}

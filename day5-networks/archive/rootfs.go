@@ -1,0 +1,93 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"example.com/go-docker/day5-networks/commit"
+	"example.com/go-docker/day5-networks/compression"
+	"example.com/go-docker/day5-networks/containers"
+	"example.com/go-docker/day5-networks/interrupt"
+	"example.com/go-docker/day5-networks/rootfs"
+	"example.com/go-docker/day5-networks/snapshot"
+	"example.com/go-docker/day5-networks/store"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+)
+
+// Import makes an image of one layer: of the tar that source is (- for standard
+// input), or that it makes of a directory.
+func Import(ctx context.Context, s *store.Store, source, name string, config func(*v1.ConfigFile)) (*store.Image, error) {
+	return commit.Image(ctx, s, nil, func(w io.Writer) error { return copyTar(ctx, w, source) }, config, name)
+}
+
+func copyTar(ctx context.Context, w io.Writer, source string) error {
+	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
+		return errors.New("fetch it first: a URL alone does not say what must come from there")
+	}
+	if info, err := os.Stat(source); err == nil && info.IsDir() {
+		return commit.PackTree(w, source)
+	}
+	file, err := Open(source)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	uncompressed, err := compression.Decompress(interrupt.Waiting(ctx, file))
+	if err != nil {
+		return err
+	}
+	defer uncompressed.Close()
+	n, err := io.Copy(w, uncompressed)
+	if err == nil && n == 0 {
+		err = errors.New("it is empty")
+	}
+	return err
+}
+
+// Export writes a container's whole file system as a tar. What it looks like is
+// for overlayfs to say, so we mount it once more and read.
+func Export(ctx context.Context, s *store.Store, c *containers.Container, img *store.Image, w io.Writer) (err error) {
+	j, err := s.BeginAdding(ctx) // keeps the layers, even if the container is removed
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.End()) }()
+	layers, err := snapshot.Dirs(ctx, s, img)
+	if err != nil {
+		return err
+	}
+	upper := filepath.Join(c.Dir, "upper")
+	if len(layers) == 0 { // nothing to lay it over, and overlayfs wants two
+		return commit.PackTree(w, upper)
+	}
+	done := make(chan error)
+	go func() {
+		// The mount is in a namespace that only this thread is in. A goroutine
+		// that ends without letting go of its thread takes the thread along, and
+		// the last thread of a mount namespace its mounts: none can be left
+		// behind, however we end.
+		runtime.LockOSThread()
+		done <- exportMounted(append(layers, upper), j.Dir, w)
+	}()
+	return <-done
+}
+
+func exportMounted(dirs []string, at string, w io.Writer) error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("make a mount namespace: %w", err)
+	}
+	if err := rootfs.MakeMountsPrivate(); err != nil {
+		return err
+	}
+	if err := (rootfs.Overlay{Layers: dirs, Merged: at}).Mount(); err != nil {
+		return err
+	}
+	return commit.PackTree(w, at)
+}

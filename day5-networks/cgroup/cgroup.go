@@ -1,0 +1,183 @@
+// Package cgroup makes a container's cgroup with its limits, starts the command
+// inside it, and removes it whatever happens. It grew from rung
+// 09-more-limits, plus: every limit of docker run, parents, delegation, a
+// record of what is made, so that the next command removes what a killed one
+// has left.
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+
+	"example.com/go-docker/day5-networks/hierarchy"
+)
+
+// A Config says what cgroup to make.
+type Config struct {
+	ID     string // of the container
+	Parent string // a cgroup, as a path from the top; "": where we may make cgroups
+	Limits Limits
+	Init   bool // init stays, and the command is its child
+}
+
+// A Cgroup is what limits one container: a directory in the one hierarchy of
+// version 2, or one in each of several of version 1.
+type Cgroup struct {
+	Record
+	init        bool
+	controllers []string
+	handed      []*os.File // what init gets, to put the command in here
+}
+
+// counted are the controllers whose counters we read, and in version 1 the one
+// that pauses. Version 2 counts CPU time in every cgroup.
+var counted = map[int][]string{1: {"memory", "cpu", "cpuacct", "pids", "freezer"}, 2: {"memory", "pids"}}
+
+// Create makes the cgroup and sets its limits before anything runs in it. When
+// it returns an error, nothing of it is left, but for parents that were
+// missing: they stay, as Docker's do. First it removes what containers have
+// left whose owner was killed.
+func Create(config Config) (_ *Cgroup, err error) {
+	if err := Sweep(); err != nil {
+		return nil, err
+	}
+	g, settings, err := plan(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.write(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.Remove())
+		}
+	}()
+	for _, dir := range slices.Concat(g.parents, g.Cgroups) {
+		if err := g.makeDir(dir); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range settings {
+		if err := g.set(s); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// plan decides which directories to make and which files to write, and changes
+// nothing yet.
+func plan(config Config) (*Cgroup, settings, error) {
+	version, hierarchies, err := hierarchy.ByController()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkPids(config, version); err != nil {
+		return nil, nil, err
+	}
+	settings := config.Limits.settings(version)
+	controllers, err := wanted(settings, version, hierarchies)
+	if err != nil {
+		return nil, nil, err
+	}
+	g := &Cgroup{init: config.Init, controllers: controllers, Record: Record{
+		ID: config.ID, PID: os.Getpid(), Version: version, Dirs: map[string]string{},
+	}}
+	for _, name := range controllers {
+		above, err := hierarchies[name].Chain(config.Parent)
+		if err != nil {
+			return nil, nil, err
+		}
+		dir := filepath.Join(above[len(above)-1], "go-docker-"+config.ID)
+		g.Dirs[name] = dir
+		if !slices.Contains(g.Cgroups, dir) { // controllers may share a hierarchy
+			g.Cgroups = append(g.Cgroups, dir)
+			g.parents = append(g.parents, above[1:]...)
+		}
+	}
+	return g, settings, nil
+}
+
+// ownThreads is more than the Go runtime starts before init becomes the command.
+const ownThreads = 16
+
+// checkPids refuses limits that would hit us and not the command, see Place: the kernel counts threads of ours until the command runs.
+func checkPids(config Config, version int) error {
+	least := int64(0)
+	switch {
+	case version == 1 && config.Init:
+		least = 2 // init's thread that starts the command, and the command
+	case version == 2 && !config.Init:
+		least = ownThreads
+	}
+	if pids := config.Limits.Pids; pids > 0 && pids < least {
+		return fmt.Errorf("invalid --pids-limit %d: with cgroup v%d and --init=%v threads of this program count, too: at least %d", pids, version, config.Init, least)
+	}
+	return nil
+}
+
+// wanted lists the controllers whose counters we read, as far as this machine
+// has them, and those that the limits need.
+func wanted(settings settings, version int, have map[string]hierarchy.Hierarchy) ([]string, error) {
+	var names []string
+	for _, name := range counted[version] {
+		if _, ok := have[name]; ok {
+			names = append(names, name)
+		}
+	}
+	for _, s := range settings {
+		name := s.controller()
+		if _, ok := have[name]; !ok {
+			return nil, fmt.Errorf("no %s controller on this machine (cgroup v%d): %s cannot be set, see /proc/cgroups", name, version, s.file)
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// makeDir makes one cgroup: mkdir is the whole system call for it.
+func (g *Cgroup) makeDir(dir string) error {
+	if g.Version == 2 {
+		if err := enable(filepath.Dir(dir), g.controllers); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return hierarchy.Explain(err)
+	}
+	if g.Version == 1 && strings.HasPrefix(g.Dirs["cpuset"]+"/", dir+"/") {
+		return inheritCPUSet(dir)
+	}
+	return nil
+}
+
+func (g *Cgroup) set(s setting) error {
+	err := hierarchy.Write(filepath.Join(g.Dirs[s.controller()], s.file), s.value)
+	if s.optional() && errors.Is(err, fs.ErrNotExist) {
+		logrus.Warnf("%s is missing: the kernel does not account for swap here, so it cannot limit it (boot with swapaccount=1)", s.file)
+		return nil
+	}
+	if err == nil && s.file == "cpuset.cpus" && g.Version == 2 {
+		return checkEffective(g.Dirs["cpuset"], s.value)
+	}
+	return err
+}
+
+// Remove kills what still runs in the cgroup and removes all that was made.
+func (g *Cgroup) Remove() error {
+	var err error
+	for _, file := range g.handed {
+		err = errors.Join(err, file.Close())
+	}
+	return errors.Join(err, g.cleanUp())
+}

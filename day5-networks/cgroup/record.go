@@ -1,0 +1,208 @@
+package cgroup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/freezer"
+	"example.com/go-docker/day5-networks/lock"
+	"example.com/go-docker/day5-networks/usage"
+)
+
+// A Record says which cgroups belong to a container. It is written before the
+// first of them is made, and its file stays locked for as long as we live. The
+// kernel drops the lock when we die, even of SIGKILL: so a record that can be
+// locked is one whose owner is dead, and whoever finds it cleans up.
+type Record struct {
+	ID      string            `json:"id"`
+	PID     int               `json:"pid"`
+	Version int               `json:"cgroup_version"`
+	Dirs    map[string]string `json:"controllers"` // controller: directory
+	Cgroups []string          `json:"cgroups"`     // to be removed
+
+	parents []string // to be made first
+	lock    *os.File
+}
+
+// recordDir is on a tmpfs, so records vanish with the cgroups at shutdown.
+func recordDir() string {
+	if os.Geteuid() == 0 {
+		return "/run/go-docker"
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "go-docker")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("go-docker-%d", os.Geteuid()))
+}
+
+func (r *Record) path() string { return filepath.Join(recordDir(), r.ID+".json") }
+
+// Usage reads the counters of the container.
+func (r *Record) Usage() (usage.Usage, error) { return usage.Read(r.Version, r.Dirs) }
+
+func (r *Record) write() error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	for range 1000 {
+		if err = os.MkdirAll(recordDir(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if r.lock, err = lock.Create(r.path(), text); err == nil {
+			return nil
+		}
+		_ = unix.Rmdir(recordDir()) // stays as long as others have records in it
+		// The last container to end removes the directory, perhaps just now.
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EPERM) {
+			return err
+		}
+	}
+	return err
+}
+
+// cleanUp removes what the record names and then the record itself. It can be
+// run again after it has failed.
+func (r *Record) cleanUp() error {
+	if err := freezer.Thaw(r.Version, r.Freezer()); err != nil {
+		return err
+	}
+	for _, dir := range r.Cgroups {
+		if err := RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove the container's cgroup: %w", err)
+		}
+	}
+	if err := os.Remove(r.path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_ = unix.Rmdir(recordDir()) // stays as long as others have records in it
+	return r.lock.Close()
+}
+
+func recordPaths() ([]string, error) {
+	// Whoever writes a record has us kill and remove what it names, and in /tmp
+	// anybody may have made the directory.
+	var dir unix.Stat_t
+	if err := unix.Lstat(recordDir(), &dir); err == nil && int(dir.Uid) != os.Geteuid() {
+		return nil, fmt.Errorf("%s belongs to another user (uid %d)", recordDir(), dir.Uid)
+	}
+	return filepath.Glob(filepath.Join(recordDir(), "*.json"))
+}
+
+func readRecord(path string) (*Record, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &Record{}
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("%s is not a record: %w", path, err)
+	}
+	if r.path() != path {
+		return nil, fmt.Errorf("%s is not a record: it has the id %q", path, r.ID)
+	}
+	return r, nil
+}
+
+// Sweep cleans up after containers whose owner was killed. What cannot be
+// removed is no fault of what the caller wants to do.
+func Sweep() error {
+	paths, err := recordPaths()
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if err := removeLeft(path); err != nil && !errors.Is(err, lock.ErrHeld) {
+			logrus.Warn(err)
+		}
+	}
+	return nil
+}
+
+// RemoveLeft removes what a container has left whose owner is dead, or about to
+// be: the kernel closes what a process had open one after the other.
+func RemoveLeft(id string) error {
+	path := (&Record{ID: id}).path()
+	patience, stop := context.WithTimeoutCause(context.Background(), 5*time.Second, fmt.Errorf("%s: %w", path, lock.ErrHeld))
+	defer stop()
+	return lock.Poll(patience, func() (bool, error) {
+		err := removeLeft(path)
+		if errors.Is(err, lock.ErrHeld) {
+			return false, nil
+		}
+		return true, err
+	})
+}
+
+// removeLeft is ErrHeld if the owner lives. One that has ended in peace has left
+// nothing.
+func removeLeft(path string) error {
+	file, err := lock.Try(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r, err := readRecord(path)
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	logrus.Infof("removing what container %s left behind", r.ID)
+	r.lock = file
+	return r.cleanUp()
+}
+
+// Running returns the records of the containers whose ids start as given, or
+// of all that run.
+func Running(ids []string) ([]*Record, error) {
+	paths, err := recordPaths()
+	if err != nil {
+		return nil, err
+	}
+	var all []*Record
+	for _, path := range paths {
+		file, err := lock.Try(path)
+		if err == nil {
+			err = errors.Join(fs.ErrNotExist, file.Close()) // its owner is dead
+		}
+		var r *Record
+		if errors.Is(err, lock.ErrHeld) {
+			r, err = readRecord(path)
+		}
+		switch {
+		case err == nil:
+			all = append(all, r)
+		case !errors.Is(err, fs.ErrNotExist): // as when it has just ended
+			return nil, err
+		}
+	}
+	var chosen []*Record
+	for _, id := range ids {
+		others := func(r *Record) bool { return !strings.HasPrefix(r.ID, id) }
+		found := slices.DeleteFunc(slices.Clone(all), others)
+		switch len(found) {
+		case 0:
+			return nil, fmt.Errorf("no such container: %q", id)
+		case 1:
+			chosen = append(chosen, found[0])
+		default:
+			return nil, fmt.Errorf("more than one running container has an id that starts with %q", id)
+		}
+	}
+	if len(ids) == 0 {
+		return all, nil
+	}
+	return chosen, nil
+}

@@ -1,0 +1,89 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/hierarchy"
+	"example.com/go-docker/day5-networks/lock"
+)
+
+// RemoveAll removes the cgroup dir and every one below it, and kills what runs
+// in them. A process that was killed stays in its cgroup until the kernel is
+// through with it, and until then rmdir says EBUSY.
+func RemoveAll(dir string) error {
+	if unix.Rmdir(dir) == nil { // most often nothing is left in it
+		return nil
+	}
+	stuck := &fs.PathError{Op: "rmdir", Path: dir, Err: unix.EBUSY}
+	patience, stop := context.WithTimeoutCause(context.Background(), 5*time.Second, stuck)
+	defer stop()
+	return lock.Poll(patience, func() (bool, error) {
+		err := killAndRemove(dir)
+		if errors.Is(err, unix.EBUSY) {
+			return false, nil
+		}
+		return true, err
+	})
+}
+
+// killAndRemove goes through the tree once, deepest first. Only rmdir will do:
+// the files of a cgroup cannot be removed, so rm -r and os.RemoveAll fail.
+func killAndRemove(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if hierarchy.Gone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := kill(dir); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := killAndRemove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
+		return &fs.PathError{Op: "rmdir", Path: dir, Err: err}
+	}
+	return nil
+}
+
+// kill sends SIGKILL to every process in the cgroup. Version 2 has a file for
+// that since Linux 5.14, which cannot miss one that is just being forked; in
+// version 1 one has to come back until no process is left.
+func kill(dir string) error {
+	err := hierarchy.Write(filepath.Join(dir, "cgroup.kill"), "1")
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil // a threaded cgroup: its processes count as those of one above
+	}
+	if !hierarchy.Gone(err) {
+		return err
+	}
+	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil && !hierarchy.Gone(err) && !errors.Is(err, unix.EOPNOTSUPP) {
+		return err
+	}
+	for line := range strings.Lines(string(procs)) {
+		var pid int
+		if _, err := fmt.Sscan(line, &pid); err != nil || pid <= 0 {
+			return fmt.Errorf("%s/cgroup.procs has process %q, which is not in our PID namespace", dir, strings.TrimSpace(line))
+		}
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("kill process %d in %s: %w", pid, dir, err)
+		}
+	}
+	return nil
+}

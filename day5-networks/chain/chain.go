@@ -1,0 +1,224 @@
+// Package chain finds out what a layer is on top of the layers below it, where
+// that is not the same everywhere. A tar may have a file and not the directory
+// that it is in, as Bazel and ko write them. Such an implied directory keeps the
+// owner, mode, times and attributes that it has in the layers below, and if it
+// is a symbolic link there, the file belongs where that leads.
+//
+// From rung 08-whiteouts, plus: what the layers below say.
+package chain
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"example.com/go-docker/day5-networks/inroot"
+	"example.com/go-docker/day5-networks/layer"
+	"example.com/go-docker/day5-networks/metadata"
+	"golang.org/x/sys/unix"
+)
+
+// Settle makes in to, an empty directory, what the unpacked layer from is on top
+// of the layers below, the lowest first. Files are not copied: they get one more
+// name. After an error to is to be thrown away.
+func Settle(from, to string, below []string) (err error) {
+	u, err := layer.NewUnpacker(to, layer.NewQuota())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, u.Close()) }()
+	s := &settler{Unpacker: u}
+	for _, dir := range append(slices.Clone(below), to, from) {
+		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return &os.PathError{Op: "open", Path: dir, Err: err}
+		}
+		defer unix.Close(fd)
+		s.stack = append(stack{fd}, s.stack...)
+	}
+	u.Inherit = s.stack.inherit
+	for _, s.now = range []pass{whiteouts, links, links, files, hardLinks} {
+		if err := s.directory(s.stack[0], ".", "."); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A settler goes through a layer several times: what names mean depends on what
+// is deleted and on the links, which may themselves be reached through others,
+// and a hard link needs its target.
+type pass int
+
+const (
+	whiteouts pass = iota
+	links
+	files
+	hardLinks
+)
+
+// A settler goes through the unpacked layer, which is stack[0], and makes the
+// settled one, stack[1].
+type settler struct {
+	*layer.Unpacker
+	stack stack
+	now   pass
+}
+
+// directory settles a directory, which is called name in the settled layer's
+// directory way. No path in the settled layer leads through links.
+func (s *settler) directory(fd int, way, name string) error {
+	implied, err := metadata.MarkOf(fd, ".", layer.ImpliedMark)
+	if err != nil {
+		return err
+	}
+	to := path.Join(way, name)
+	if implied != 0 {
+		to, err = s.stack.resolve(way, name)
+	}
+	switch {
+	case err != nil:
+	case s.now == whiteouts && implied == layer.New:
+		err = s.whiteout(path.Join(way, name))
+	case s.now == whiteouts:
+		err = s.opaque(fd, to, implied != 0)
+	case s.now == files && implied == 0:
+		err = s.own(fd, to)
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := os.Open(inroot.FdPath(fd))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	children, err := dir.ReadDir(-1)
+	if err != nil {
+		return err
+	}
+	// Sorted, that a layer be settled in the same way everywhere.
+	slices.SortFunc(children, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	for _, child := range children {
+		if s.now.wants(child.Type()) {
+			if err := s.child(int(dir.Fd()), child.Name(), to); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// opaque passes on that a directory hides what is below. One that is implied
+// need not be there at all, if nothing is.
+func (s *settler) opaque(fd int, to string, implied bool) error {
+	opaque, err := metadata.MarkOf(fd, ".", layer.OpaqueXattr)
+	if err != nil || opaque == 0 {
+		return err
+	}
+	if implied {
+		if hides, err := s.stack.hides(to); err != nil || !hides {
+			return err
+		}
+	}
+	if err := s.Enter(to); err != nil {
+		return err
+	}
+	return s.SetOpaque()
+}
+
+// own makes a directory that has an entry of its own.
+func (s *settler) own(fd int, to string) error {
+	hdr := &tar.Header{}
+	if err := header(fd, hdr); err != nil {
+		return err
+	}
+	if to == "." {
+		top, err := metadata.MarkOf(fd, ".", layer.TopMark)
+		if err != nil || top == 0 {
+			return err
+		}
+		return s.Top(hdr)
+	}
+	if err := s.Enter(path.Dir(to)); err != nil {
+		return err
+	}
+	return s.Directory(hdr, path.Base(to))
+}
+
+// whiteout makes one, if there is something below.
+func (s *settler) whiteout(to string) error {
+	hides, err := s.stack.hides(to)
+	if err != nil || !hides {
+		return err
+	}
+	if err := s.Enter(path.Dir(to)); err != nil {
+		return err
+	}
+	return s.Whiteout(path.Base(to))
+}
+
+func (p pass) wants(kind fs.FileMode) bool {
+	switch {
+	case kind.IsDir():
+		return true
+	case kind == fs.ModeSymlink:
+		return p == links || p == hardLinks
+	case p == whiteouts:
+		return kind&fs.ModeCharDevice != 0
+	}
+	return p == files
+}
+
+func (s *settler) child(dirfd int, name, way string) error {
+	fd, err := metadata.Open(dirfd, name)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return layer.Wrap("stat", err)
+	}
+	var hardLink byte
+	switch whiteout := layer.IsWhiteout(&st); {
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return s.directory(fd, way, name)
+	case whiteout && s.now == whiteouts:
+		return s.whiteout(path.Join(way, name))
+	case whiteout || s.now == whiteouts:
+		return nil
+	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		hardLink, err = metadata.MarkOf(dirfd, name, layer.LinkMark)
+	}
+	if err != nil || (hardLink != 0) != (s.now == hardLinks) {
+		return err
+	}
+	if err := s.Enter(way); err != nil {
+		return err
+	}
+	if hardLink != 0 {
+		err = s.hardLink(fd, name)
+	} else {
+		err = s.Link(dirfd, name, name)
+	}
+	return layer.Wrap(fmt.Sprintf("%.200q", path.Join(way, name)), err)
+}
+
+// hardLink makes the hard link that a symbolic link stands for.
+func (s *settler) hardLink(fd int, name string) error {
+	target, err := inroot.Readlink(fd, "")
+	if err != nil {
+		return err
+	}
+	way, err := s.stack.resolve(".", path.Dir(target))
+	if err != nil {
+		return fmt.Errorf("hard link to %.200q: %w", target, err)
+	}
+	return s.HardLink(path.Join(way, path.Base(target)), name)
+}

@@ -1,0 +1,148 @@
+package chain
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"example.com/go-docker/day5-networks/inroot"
+	"example.com/go-docker/day5-networks/layer"
+	"example.com/go-docker/day5-networks/metadata"
+	"golang.org/x/sys/unix"
+)
+
+// A stack has the top directories of layers, the uppermost first. What it finds
+// is what overlayfs would show, if an implied directory were none.
+type stack []int
+
+// A file is one that a stack has found. Close it.
+type file struct {
+	fd      int
+	st      unix.Stat_t
+	implied bool
+}
+
+func (f *file) is(kind uint32) bool { return f.st.Mode&unix.S_IFMT == kind }
+
+func (f *file) close() {
+	if f != nil {
+		unix.Close(f.fd)
+	}
+}
+
+// find opens what the layers have at a path without links: nil if there is
+// nothing. An implied directory of one layer is what the layers below have.
+func (s stack) find(name string) (found *file, err error) {
+	for _, root := range s {
+		f, hides, err := findIn(root, name)
+		switch {
+		case err != nil:
+			found.close()
+			return nil, err
+		case f == nil:
+		case found == nil || f.is(unix.S_IFDIR) || f.is(unix.S_IFLNK):
+			found.close()
+			found = f
+		default: // found takes its place
+			f.close()
+			return found, nil
+		}
+		if hides || found != nil && !found.implied {
+			break
+		}
+	}
+	return found, nil
+}
+
+// findIn looks into one layer, and tells whether that hides what the layers below
+// have there.
+func findIn(root int, name string) (f *file, hides bool, err error) {
+	f = &file{fd: root}
+	for part := range strings.SplitSeq(name, "/") {
+		opaque, err := metadata.MarkOf(f.fd, ".", layer.OpaqueXattr)
+		hides = hides || opaque == layer.Yes
+		next := -1
+		if err == nil {
+			next, err = metadata.Open(f.fd, part)
+		}
+		if f.fd != root {
+			f.close()
+		}
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+			return nil, hides || errors.Is(err, unix.ENOTDIR), nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		f.fd = next
+	}
+	err = unix.Fstat(f.fd, &f.st)
+	if err == nil && f.is(unix.S_IFDIR) {
+		var mark byte
+		mark, err = metadata.MarkOf(f.fd, ".", layer.ImpliedMark)
+		f.implied, hides = mark != 0, hides || mark == layer.New
+	}
+	if whiteout := layer.IsWhiteout(&f.st); err != nil || whiteout {
+		f.close()
+		return nil, whiteout, err
+	}
+	return f, hides, nil
+}
+
+// hides tells whether layers below the first two have something at a path, and
+// these do not hide it already.
+func (s stack) hides(name string) (bool, error) {
+	nobody := path.Join(path.Dir(name), layer.WhiteoutPrefix) // no file is called so
+	for _, root := range s[:2] {
+		if _, hidden, err := findIn(root, nobody); err != nil || hidden {
+			return false, err
+		}
+	}
+	f, err := s[2:].find(name)
+	f.close()
+	return f != nil, err
+}
+
+// resolve returns what name means in the directory way: a path without links.
+func (s stack) resolve(way, name string) (string, error) {
+	return inroot.Walk(way, name, func(name string, _ bool) (link string, err error) {
+		f, err := s.find(name)
+		if err != nil || f == nil {
+			return "", err
+		}
+		defer f.close()
+		switch {
+		case f.is(unix.S_IFDIR):
+			return "", nil
+		case f.is(unix.S_IFLNK):
+			return inroot.Readlink(f.fd, "")
+		}
+		return "", fmt.Errorf("%.200q: %w", name, unix.ENOTDIR)
+	})
+}
+
+// inherit fills in the metadata that an implied directory has.
+func (s stack) inherit(name string, hdr *tar.Header) error {
+	f, err := s.find(name)
+	defer f.close()
+	if err == nil && f != nil && f.is(unix.S_IFDIR) {
+		err = header(f.fd, hdr)
+	}
+	return err
+}
+
+// header fills in a directory's own.
+func header(fd int, hdr *tar.Header) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return layer.Wrap("stat", err)
+	}
+	h, err := metadata.Of(fd, &st)
+	if err == nil {
+		h.Typeflag = tar.TypeDir
+		*hdr = *h
+	}
+	return err
+}

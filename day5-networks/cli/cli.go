@@ -1,0 +1,98 @@
+// Package cli gives a program Docker's manners on the command line: -ti means
+// -t -i, one line on stderr says what went wrong, and the exit status says
+// whose fault it was. The ladder has no rung for it: its programs take no flags.
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+
+	"github.com/sirupsen/logrus"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day5-networks/container"
+)
+
+// Run runs the program and returns the status to exit with: the one of a
+// container.StatusError, 125 for all other errors. It prints what went wrong.
+func Run(app *urfave.App, args []string) int {
+	logrus.SetFormatter(plainFormatter{})
+	urfave.FlagStringer = flagInHelp
+	return exitStatus(dockerLike(app).Run(args))
+}
+
+var inFull = urfave.FlagStringer
+
+// flagInHelp is a flag's line in the help, which has 100 columns: "--env, -e
+// LIST" where the library says "--env LIST, -e LIST [ --env LIST, -e LIST ]".
+func flagInHelp(f urfave.Flag) string {
+	names, usage, _ := strings.Cut(inFull(f), "\t")
+	names, _, _ = strings.Cut(names, " [ ")
+	if first, _, _ := strings.Cut(names, ", "); strings.Contains(first, " ") {
+		_, value, _ := strings.Cut(first, " ")
+		names = strings.ReplaceAll(names, " "+value+", ", ", ")
+	}
+	return names + "\t" + usage
+}
+
+// dockerLike makes a usage error one line, and an unknown command an error.
+func dockerLike(app *urfave.App) *urfave.App {
+	app.UseShortOptionHandling = true
+	app.DisableSliceFlagSeparator = true // -e A=1,2 is one variable
+	app.HideHelpCommand = true
+	app.ExitErrHandler = func(*urfave.Context, error) {}
+	app.OnUsageError = usageError
+	for _, c := range app.Commands {
+		c.UseShortOptionHandling = true
+		c.HideHelpCommand = true
+		c.OnUsageError = usageError
+	}
+	if action := app.Action; action != nil {
+		app.Action = func(ctx *urfave.Context) error {
+			if ctx.Args().Present() {
+				return fmt.Errorf("unknown command %q: see %s --help", ctx.Args().First(), app.Name)
+			}
+			return action(ctx)
+		}
+	}
+	app.ErrWriter = io.Discard // logrus speaks to stderr, once
+	return app
+}
+
+func usageError(_ *urfave.Context, err error, _ bool) error {
+	return errors.New(strings.TrimPrefix(err.Error(), "Incorrect Usage: "))
+}
+
+// plainFormatter prints "error: message" on one line, whatever the message.
+type plainFormatter struct{}
+
+func (plainFormatter) Format(e *logrus.Entry) ([]byte, error) {
+	return fmt.Appendf(nil, "%s: %s\n", e.Level, Printable(strings.TrimSpace(e.Message))), nil
+}
+
+// Printable replaces control characters: what a message quotes may come from
+// anywhere, and must not move the cursor or set the terminal's title.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// exitStatus prints what went wrong and returns the status to exit with.
+func exitStatus(err error) int {
+	if err == nil {
+		return 0
+	}
+	failed := container.StatusError{Status: container.RuntimeError, Err: err}
+	errors.As(err, &failed)
+	if failed.Err != nil || err.Error() != failed.Error() {
+		logrus.Error(err)
+	}
+	return failed.Status
+}

@@ -1,0 +1,43 @@
+package confine
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// An Rlimit is a limit of one process, of those that getrlimit(2) lists.
+type Rlimit struct {
+	Resource   int    // unix.RLIMIT_*
+	Soft, Hard uint64 // unix.RLIM_INFINITY: none
+}
+
+// SetRlimits sets limits of this process, to be inherited by the command. They
+// belong to a process and not to a thread, so an init that lives on has to
+// restore its own.
+func SetRlimits(limits []Rlimit) (restore func() error, err error) {
+	var before []Rlimit
+	restore = func() error {
+		for _, l := range before {
+			err := unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard})
+			// Without CAP_SYS_RESOURCE no hard limit can be raised again: then an init
+			// has to live with the command's.
+			if err != nil && !errors.Is(err, unix.EPERM) {
+				return fmt.Errorf("restore limit %d of getrlimit(2): %w", l.Resource, err)
+			}
+		}
+		return nil
+	}
+	for _, l := range limits {
+		var old unix.Rlimit
+		if err := unix.Getrlimit(l.Resource, &old); err != nil {
+			return nil, fmt.Errorf("read limit %d of getrlimit(2): %w", l.Resource, err)
+		}
+		before = append([]Rlimit{{l.Resource, old.Cur, old.Max}}, before...)
+		if err := unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}); err != nil {
+			return nil, fmt.Errorf("set limit %d of getrlimit(2) to %d:%d: %w", l.Resource, int64(l.Soft), int64(l.Hard), err)
+		}
+	}
+	return restore, nil
+}

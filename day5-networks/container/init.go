@@ -1,0 +1,206 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/cgroup"
+	"example.com/go-docker/day5-networks/confine"
+	"example.com/go-docker/day5-networks/namespace"
+	"example.com/go-docker/day5-networks/rootfs"
+)
+
+// The child becomes init here: before main, and before the packages start that
+// only the parent uses, which takes half of the time that this program needs
+// to start. What this room imports starts in the child, too.
+//
+// Both stay on the main thread. The kernel ties two things we use to a thread,
+// not to a process: the death signal of prctl(2) PR_SET_PDEATHSIG fires when
+// the thread that forked ends, and unshare(2) acts on the caller alone.
+func init() {
+	runtime.LockOSThread()
+	if isInit(os.Args) {
+		syscall.Exit(runInit()) // os.Exit would wait for the race detector
+	}
+}
+
+// isInit tells whether this process is the child that Create made.
+func isInit(args []string) bool { return len(args) == 2 && args[1] == "init" }
+
+// runInit is the first process of the container, PID 1 of its PID namespace. It
+// returns the status to exit with.
+func runInit() int {
+	// PID 1 gets only the signals it has asked for, pid_namespaces(7). To ask
+	// takes Go a millisecond, so it happens beside setUp, which takes longer.
+	asked := make(chan *Signals, 1)
+	go func() { asked <- CatchSignals() }()
+
+	report := os.NewFile(reportFD, "report")
+	m, err := receive(os.NewFile(configFD, "config"))
+	if err != nil {
+		return complain(err) // the parent is gone: nobody reads a report
+	}
+	if err := setUp(&m.Container); err != nil {
+		return giveUp(report, err)
+	}
+	command, err := startCommand(&m.Container, m.Entry)
+	if err != nil {
+		return giveUp(report, err)
+	}
+	signals := <-asked // before the parent can learn that we run
+	_ = report.Close() // the parent reads end of file: the command runs
+	go func() {
+		for sig := range signals.caught {
+			_ = syscall.Kill(command, sig.(syscall.Signal)) // fails only when it has just ended
+		}
+	}()
+	return reap(command)
+}
+
+func giveUp(report *os.File, err error) int {
+	if err := sendReport(report, err); err != nil {
+		return complain(err)
+	}
+	return RuntimeError
+}
+
+// complain is for what the parent cannot say for us.
+func complain(err error) int {
+	fmt.Fprintln(os.Stderr, "error:", err)
+	return RuntimeError
+}
+
+// setUp is the recipe: it turns this process, which so far is only in new and
+// empty namespaces, into a container.
+func setUp(c *Container) error {
+	if err := rootfs.MakeMountsPrivate(); err != nil {
+		return err
+	}
+	if err := c.Root.Enter(); err != nil {
+		return err
+	}
+	if c.has(unix.CLONE_NEWUTS) {
+		if err := unix.Sethostname([]byte(c.Hostname)); err != nil {
+			return fmt.Errorf("set host name %q: %w", c.Hostname, err)
+		}
+	}
+	if c.has(unix.CLONE_NEWNET) {
+		if err := namespace.LoopbackUp(); err != nil {
+			return err
+		}
+	}
+	if err := rootfs.EnterWorkdir(c.Dir); err != nil {
+		return err
+	}
+	return HideDescriptors()
+}
+
+// startCommand starts the command and returns its process id.
+func startCommand(c *Container, entry cgroup.Entry) (int, error) {
+	path, err := c.LookPath()
+	if err != nil {
+		return 0, CannotRun(c.Args[0], err)
+	}
+	attr := &syscall.SysProcAttr{
+		Cloneflags: c.Namespaces & unix.CLONE_NEWCGROUP,
+		Pdeathsig:  syscall.SIGKILL, // for a container without a PID namespace
+		// In a session of its own the terminal is the command's, as after a login:
+		// ^C is not for us, and ^Z stops nothing that nobody could continue.
+		Setsid:  c.TTY,
+		Setctty: c.TTY,
+	}
+	if attr.Credential, c.Env, err = confine.LookUpUser(c.User, c.Env); err != nil {
+		return 0, err
+	}
+	restore, err := confine.SetRlimits(c.Rlimits)
+	if err != nil {
+		return 0, err
+	}
+	if !c.Init {
+		if err := entry.Enter(attr); err != nil {
+			return 0, err
+		}
+		if err := confine.DropCapabilities(); err != nil {
+			return 0, err
+		}
+		return 0, becomeCommand(c, path, attr.Credential)
+	}
+	pid, err := forkExec(entry, path, c.Args, &syscall.ProcAttr{
+		Env:   c.Env,
+		Files: []uintptr{0, 1, 2},
+		Sys:   attr,
+	})
+	if err != nil {
+		return 0, CannotStart(c, err)
+	}
+	return pid, restore()
+}
+
+// forkExec starts the command in the cgroup, from a thread of its own. In
+// version 1 a process belongs to the cgroup of the thread that forked it, but
+// its memory to that of its main thread, and the OOM killer goes by the main
+// thread, too: so that one stays outside, and init with it.
+func forkExec(entry cgroup.Entry, path string, args []string, attr *syscall.ProcAttr) (pid int, err error) {
+	forked := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		if err = entry.Enter(attr.Sys); err == nil {
+			err = confine.DropCapabilities() // this thread's, and so the command's
+		}
+		if err == nil {
+			pid, err = syscall.ForkExec(path, args, attr)
+		}
+		close(forked)
+		select {} // the command's death signal fires when this thread ends
+	}()
+	<-forked
+	return pid, err
+}
+
+// becomeCommand is --init=false, Docker's own default: the command replaces
+// us and is PID 1. It returns only to say why it could not.
+func becomeCommand(c *Container, path string, user *syscall.Credential) error {
+	if err := unix.Unshare(int(c.Namespaces & unix.CLONE_NEWCGROUP)); err != nil {
+		return fmt.Errorf("make a cgroup namespace: %w", err)
+	}
+	if err := confine.BecomeUser(user); err != nil {
+		return err
+	}
+	return CannotRun(c.Args[0], syscall.Exec(path, c.Args, c.Env))
+}
+
+// LookPath finds the command in the container's PATH.
+func (c *Container) LookPath() (string, error) {
+	for _, e := range c.Env {
+		if path, ok := strings.CutPrefix(e, "PATH="); ok {
+			if err := os.Setenv("PATH", path); err != nil {
+				return "", err
+			}
+		}
+	}
+	return exec.LookPath(c.Args[0])
+}
+
+// reap waits for every child there is until the command ends. The kernel makes
+// PID 1 the parent of all orphans in its namespace; one that nobody waits for
+// stays a zombie and keeps its process id.
+func reap(command int) int {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return complain(fmt.Errorf("wait for the container's processes: %w", err))
+		case pid == command:
+			return StatusOf(status)
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package container
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+
+	"example.com/go-docker/day5-networks/cgroup"
+)
+
+// The child finds its ends of the pipes at these descriptors: exec.Cmd numbers
+// ExtraFiles from 3.
+const (
+	configFD = 3
+	reportFD = 4
+)
+
+// pipes join the parent and init. Init blocks on config until the parent has
+// everything ready; what it reads there is the container. On report it says
+// why it failed; end of file means that the command runs, because exec closes
+// the descriptor.
+type pipes struct {
+	config, report *os.File // the parent's ends
+	childEnds      []*os.File
+}
+
+func openPipes(cmd *exec.Cmd) (*pipes, error) {
+	configRead, configWrite, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make a pipe to init: %w", err)
+	}
+	reportRead, reportWrite, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make a pipe from init: %w", err), configRead.Close(), configWrite.Close())
+	}
+	cmd.ExtraFiles = []*os.File{configRead, reportWrite}
+	return &pipes{configWrite, reportRead, cmd.ExtraFiles}, nil
+}
+
+// closeChildEnds must follow the start: as long as we hold report's write end
+// ourselves, we never read its end of file.
+func (p *pipes) closeChildEnds() error {
+	err := errors.Join(p.childEnds[0].Close(), p.childEnds[1].Close())
+	p.childEnds = nil
+	return err
+}
+
+func (p *pipes) close() error {
+	err := errors.Join(p.config.Close(), p.report.Close())
+	if p.childEnds != nil {
+		err = errors.Join(err, p.closeChildEnds())
+	}
+	return err
+}
+
+// A message is what init reads: the container and, beside it because the
+// numbers of descriptors are none of its properties, the way into its cgroup.
+type message struct {
+	Container Container
+	Entry     cgroup.Entry
+}
+
+// send releases init.
+func (p *pipes) send(m message) error {
+	if err := json.NewEncoder(p.config).Encode(m); err != nil {
+		return fmt.Errorf("send the container to init: %w", err)
+	}
+	return nil
+}
+
+// receive is the child's side of send. It blocks; end of file means that the
+// parent gave up or died, and then nothing may run.
+func receive(config io.Reader) (*message, error) {
+	m := new(message)
+	err := json.NewDecoder(config).Decode(m)
+	if err == nil && len(m.Container.Args) == 0 {
+		err = errors.New("no command")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the container from descriptor %d (init is started by run, not by hand): %w", configFD, err)
+	}
+	return m, nil
+}
+
+// Strings are strings of any bytes. A string in JSON is Unicode: a byte
+// that is not UTF-8, as in an old file's name, would arrive as U+FFFD. So these
+// travel as base64.
+type Strings []string
+
+func (s Strings) MarshalJSON() ([]byte, error) {
+	raw := make([][]byte, len(s))
+	for i := range s {
+		raw[i] = []byte(s[i])
+	}
+	return json.Marshal(raw)
+}
+
+func (s *Strings) UnmarshalJSON(text []byte) error {
+	var raw [][]byte
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return err
+	}
+	for _, b := range raw {
+		*s = append(*s, string(b))
+	}
+	return nil
+}
+
+// A report is why the command does not run.
+type report struct {
+	Status  int
+	Message string
+}
+
+func sendReport(w io.Writer, err error) error {
+	r := report{RuntimeError, err.Error()}
+	var s StatusError
+	if errors.As(err, &s) {
+		r.Status = s.Status
+	}
+	return json.NewEncoder(w).Encode(r)
+}
+
+func (p *pipes) readReport() error {
+	var r report
+	err := json.NewDecoder(p.report).Decode(&r)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read init's report: %w", err)
+	}
+	return StatusError{r.Status, errors.New(r.Message)}
+}

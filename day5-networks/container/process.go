@@ -1,0 +1,200 @@
+package container
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/cgroup"
+	"example.com/go-docker/day5-networks/namespace"
+)
+
+// A Process is the parent's side of a container.
+type Process struct {
+	container *Container
+	parent    Parent
+	cmd       *exec.Cmd
+	pipes     *pipes
+	entry     cgroup.Entry
+	pidfd     int // of init, pidfd_open(2)
+}
+
+// Run runs the container to its end. The error is a StatusError when its
+// command has ended with another status than 0. Run and Create belong on the
+// main goroutine: the container dies with the thread that has made it.
+func Run(c *Container, parent Parent) (err error) {
+	p, err := Create(c, parent)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if err := p.Start(); err != nil {
+		return err
+	}
+	status, err := p.Wait()
+	if err == nil && status != 0 {
+		err = StatusError{Status: status}
+	}
+	return err
+}
+
+// Create makes the namespaces and in them init, which waits for Start. When it
+// returns an error, nothing of the container is left.
+func Create(c *Container, parent Parent) (_ *Process, err error) {
+	p := &Process{container: c, parent: parent, pidfd: -1}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	if err := HideDescriptors(); err != nil {
+		return nil, err
+	}
+	if p.cmd, err = initCommand(c, parent); err != nil {
+		return nil, err
+	}
+	if c.TTY {
+		p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = parent.Terminal, parent.Terminal, parent.Terminal
+		c.Root.Console = parent.Terminal.Name()
+	}
+	if p.pipes, err = openPipes(p.cmd); err != nil {
+		return nil, err
+	}
+	if p.entry, err = parent.Cgroup.Place(p.cmd); err != nil {
+		return nil, err
+	}
+	p.cmd.SysProcAttr.PidFD = &p.pidfd
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start a process in new namespaces: %w", namespace.Explain(err))
+	}
+	return p, p.pipes.closeChildEnds()
+}
+
+// initCommand builds the child: this same program, told to be init, in new
+// namespaces. /proc/self/exe is this program even if its file was renamed,
+// replaced or, as with go run, deleted meanwhile.
+func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
+	cmd := exec.Command("/proc/self/exe", "init")
+	cmd.Env = []string{} // the container's environment comes over the pipe
+	cmd.Stdout, cmd.Stderr = cmp.Or(parent.Stdout, os.Stdout), cmp.Or(parent.Stderr, os.Stderr)
+	if parent.Stdin != nil { // a nil *os.File would not be a nil io.Reader
+		cmd.Stdin = parent.Stdin
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		// The cgroup namespace is made last, by init: its root is the cgroup
+		// its maker is in at that moment. cgroup_namespaces(7)
+		Cloneflags: c.Namespaces &^ unix.CLONE_NEWCGROUP,
+		// A session of its own: ^C in our terminal then reaches only us, and
+		// we forward it once.
+		Setsid:  true,
+		Setctty: c.TTY && !c.Init, // else init gives the terminal to the command
+		// When we die, however we die, the container dies.
+		Pdeathsig: syscall.SIGKILL,
+	}
+	var err error
+	if c.has(unix.CLONE_NEWUSER) {
+		attr := cmd.SysProcAttr
+		attr.UidMappings, attr.GidMappings, err = namespace.IDMaps()
+		attr.GidMappingsEnableSetgroups = namespace.SetgroupsAllowed()
+	}
+	return cmd, err
+}
+
+// Start has init go on, and returns as soon as the container's command runs.
+func (p *Process) Start() error {
+	if err := p.pipes.send(message{*p.container, p.entry}); err != nil {
+		return err
+	}
+	return p.untilRunning()
+}
+
+// PID is init's process id, on the parent's side.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// PIDFD is a descriptor of init, pidfd_open(2); Close closes it.
+func (p *Process) PIDFD() int { return p.pidfd }
+
+// Signal sends a signal to init, which passes on those that Forwards knows.
+func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
+
+// untilRunning waits for init's word that the command runs. A signal that
+// comes earlier is kept for the command: it may be running already, and have
+// its own idea of an end. Only a start that hangs is ended by the signal.
+func (p *Process) untilRunning() error {
+	report := make(chan error, 1)
+	go func() { report <- p.pipes.readReport() }()
+	var early []os.Signal
+	var hangs <-chan time.Time
+	for {
+		select {
+		case err := <-report:
+			for _, sig := range early {
+				p.parent.Signals.forward(sig, p.cmd.Process)
+			}
+			return err
+		case sig := <-p.parent.Signals.caught:
+			early = append(early, sig)
+			if sig != syscall.SIGCONT { // which asks nobody to end
+				hangs = time.After(time.Second)
+			}
+		case <-hangs:
+			return StatusError{Status: 128 + int(early[len(early)-1].(syscall.Signal))}
+		}
+	}
+}
+
+// Wait forwards signals until the container has ended, and returns the exit
+// status of its command.
+func (p *Process) Wait() (status int, err error) {
+	ended := make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	for {
+		select {
+		case sig := <-p.parent.Signals.caught:
+			p.parent.Signals.forward(sig, p.cmd.Process)
+		case err := <-ended:
+			var exited *exec.ExitError
+			if err != nil && !errors.As(err, &exited) {
+				return 0, fmt.Errorf("wait for the container's init: %w", err)
+			}
+			return StatusOf(p.cmd.ProcessState.Sys().(syscall.WaitStatus)), nil
+		}
+	}
+}
+
+// Close ends a container that still runs and lets go of what the parent has of
+// it. Killing PID 1 of a PID namespace kills everything in it.
+// pid_namespaces(7)
+func (p *Process) Close() (err error) {
+	if p.cmd != nil && p.cmd.Process != nil && p.cmd.ProcessState == nil {
+		_ = p.cmd.Process.Kill() // fails only when it has already ended
+		_ = p.cmd.Wait()         // its status says nothing that the error before does not
+	}
+	if p.pipes != nil {
+		err = p.pipes.close()
+	}
+	if p.pidfd >= 0 {
+		err = errors.Join(err, unix.Close(p.pidfd))
+		p.pidfd = -1
+	}
+	return err
+}
+
+// Root opens the container's root, as its processes see it.
+func (p *Process) Root() (*os.File, error) {
+	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", p.PID()), unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	// Opened first, asked afterwards: while init lives, the number is its own.
+	if err := unix.PidfdSendSignal(p.pidfd, 0, nil, 0); err != nil {
+		return nil, errors.Join(fmt.Errorf("the container has just ended: %w", err), root.Close())
+	}
+	return root, nil
+}

@@ -1,0 +1,71 @@
+package container
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/sirupsen/logrus"
+)
+
+// forwarded are the signals people send to a container on purpose.
+var forwarded = []os.Signal{
+	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
+	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGCONT,
+}
+
+// enough is how many times one must press ^C to kill a container that ignores
+// it. Docker's client counts to three, too.
+const enough = 3
+
+// Signals are those that go to the container's command and not to us.
+type Signals struct {
+	caught     chan os.Signal
+	interrupts int
+}
+
+// CatchSignals comes before anything is made, so that no signal can end this
+// program before all of it is removed.
+func CatchSignals() *Signals {
+	s := &Signals{caught: make(chan os.Signal, 16)}
+	for _, sig := range forwarded {
+		if !signal.Ignored(sig) { // as nohup(1) asks
+			signal.Notify(s.caught, sig)
+		}
+	}
+	return s
+}
+
+// Release lets signals end this program again.
+func (s *Signals) Release() { signal.Stop(s.caught) }
+
+// Caught delivers them.
+func (s *Signals) Caught() <-chan os.Signal { return s.caught }
+
+// Escalate returns what to send for a signal: itself, or SIGKILL if the user
+// has had enough.
+func (s *Signals) Escalate(sig os.Signal) os.Signal {
+	if sig == syscall.SIGINT || sig == syscall.SIGTERM {
+		s.interrupts++
+	}
+	if s.interrupts >= enough {
+		logrus.Warnf("got %d interrupts, killing the container", s.interrupts)
+		return syscall.SIGKILL
+	}
+	return sig
+}
+
+// forward passes a signal on to init.
+func (s *Signals) forward(sig os.Signal, init *os.Process) {
+	if err := init.Signal(s.Escalate(sig)); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		logrus.Warnf("forward %v to the container: %v", sig, err)
+	}
+}
+
+// Forwards tells whether a signal to the container's PID 1 reaches the command:
+// if init is that, only those that it passes on. SIGKILL ends everything.
+func (c *Container) Forwards(sig syscall.Signal) bool {
+	return !c.Init || sig == syscall.SIGKILL || slices.Contains(forwarded, os.Signal(sig))
+}

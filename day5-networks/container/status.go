@@ -1,0 +1,66 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// Docker's exit statuses for a command that never ran.
+const (
+	RuntimeError = 125 // bad options, or the container could not be set up
+	CannotInvoke = 126 // the command was found but could not be executed
+	NotFound     = 127 // the command was not found
+)
+
+// A StatusError carries the exit status of the program. A nil Err means there
+// is nothing to say: the container's command ran and ended with this status.
+type StatusError struct {
+	Status int
+	Err    error
+}
+
+func (e StatusError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit status %d", e.Status)
+	}
+	return e.Err.Error()
+}
+
+func (e StatusError) Unwrap() error { return e.Err }
+
+// StatusOf is the shell's rule, and Docker's: a process that a signal killed
+// has no exit status of its own and gets 128 + the signal's number.
+func StatusOf(ws syscall.WaitStatus) int {
+	if ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return ws.ExitStatus()
+}
+
+// CannotRun tells "not found" from "found, but cannot be executed".
+func CannotRun(name string, err error) StatusError {
+	if cause := errors.Unwrap(err); cause != nil {
+		err = cause // exec.LookPath repeats the name
+	}
+	status := CannotInvoke
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
+		status = NotFound
+	}
+	return StatusError{status, fmt.Errorf("exec %q: %w", name, err)}
+}
+
+// CannotStart names the call that failed: ForkExec tells no more than its error
+// number. EAGAIN is clone(2)'s and EPERM ioctl_tty(2)'s: execve(2) has the one
+// only after a change of user, and the other for what is traced.
+func CannotStart(c *Container, err error) error {
+	switch {
+	case errors.Is(err, syscall.EAGAIN):
+		return fmt.Errorf("fork to run %q: %w", c.Args[0], err)
+	case errors.Is(err, syscall.EPERM) && c.TTY:
+		return fmt.Errorf("make the terminal that of %q, TIOCSCTTY: %w: it is another session's already", c.Args[0], err)
+	}
+	return CannotRun(c.Args[0], err)
+}

@@ -1,0 +1,221 @@
+// Package containers keeps what containers have changed: a directory each, in
+// the store. What else is in it is for other rooms: its configuration, its
+// state, its log.
+//
+// From rung 07-overlay's box, plus: names, many commands at once, crashes at any
+// moment.
+package containers
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"example.com/go-docker/day5-networks/lock"
+	"example.com/go-docker/day5-networks/store"
+)
+
+// A Container is a container on disk: its description and, in upper, all that
+// it changed. As long as it is there, its image and the image's layers stay.
+type Container struct {
+	ID         string    `json:"id"`
+	Name       string    `json:"name"`
+	Image      string    `json:"image"`      // the image's ID
+	ImageName  string    `json:"image_name"` // as it was given to run
+	Created    time.Time `json:"created"`
+	Args       []string  `json:"args"`
+	AutoRemove bool      `json:"remove"` // when nobody holds the lock: half made, or --rm
+
+	Dir  string   `json:"-"` // "" until it is made
+	lock *os.File // held while the container is made, while it runs, while it is removed
+}
+
+// CheckName tells whether a container may be called so.
+func CheckName(name string) error {
+	const others = "_.-"
+	const known = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" + others
+	if len(name) < 2 || len(name) > 64 || strings.Trim(name, known) != "" || strings.Contains(others, name[:1]) {
+		return errors.New("want two or more of a-z A-Z 0-9 _ . -, the first a letter or digit")
+	}
+	return nil
+}
+
+// Create makes the container's directory, with upper, work and merged in it.
+// Two containers cannot get the same name, and the image cannot go away: making
+// a container, and removing an image, happen under one lock.
+func Create(s *store.Store, c *Container) (err error) {
+	unlock, err := s.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := s.Resolve(c.Image); err != nil { // rmi was quicker
+		return err
+	}
+	others, err := sweep(s)
+	if err != nil {
+		return err
+	}
+	if err := checkFree(others, c); err != nil {
+		return err
+	}
+	c.Dir = s.Path("containers", c.ID)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(c.Dir))
+		}
+	}()
+	for _, name := range []string{"upper", "work", "merged"} {
+		if err := os.MkdirAll(filepath.Join(c.Dir, name), 0o755); err != nil {
+			return err
+		}
+	}
+	if c.lock, err = lock.Create(filepath.Join(c.Dir, "lock"), nil); err != nil {
+		return err
+	}
+	return c.describe()
+}
+
+// List returns all containers.
+func List(s *store.Store) ([]*Container, error) {
+	dirs, err := filepath.Glob(s.Path("containers", "*"))
+	if err != nil {
+		return nil, err
+	}
+	var all []*Container
+	for _, dir := range dirs {
+		c, err := read(dir)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			all = append(all, c)
+		}
+	}
+	return all, nil
+}
+
+// read returns nil for what has no description, and so is not a container, yet
+// or any more. An empty one is what a power cut can make of a new file.
+func read(dir string) (*Container, error) {
+	path := filepath.Join(dir, "container.json")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &Container{Dir: dir}
+	if err := json.Unmarshal(text, c); err != nil {
+		return nil, fmt.Errorf("read %s: %w: if the container is of no use any more, remove its directory", path, err)
+	}
+	return c, nil
+}
+
+// Users returns the IDs of the containers that need an image.
+func Users(s *store.Store, imageID string) (ids []string, err error) {
+	all, err := List(s)
+	for _, c := range all {
+		if c.Image == imageID {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids, err
+}
+
+// ErrNone says that a name or an ID is of no container.
+var ErrNone = errors.New("no such container")
+
+// Find finds a container by name, ID or the start of its ID.
+func Find(s *store.Store, ref string) (*Container, error) {
+	all, err := List(s)
+	if err != nil {
+		return nil, err
+	}
+	var found []*Container
+	there := []string{}
+	for _, c := range all {
+		there = append(there, strings.TrimSpace(c.ID+" "+c.Name))
+		if c.Name == ref || c.ID == ref {
+			return c, nil
+		}
+		if strings.HasPrefix(c.ID, ref) {
+			found = append(found, c)
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return nil, fmt.Errorf("%w: %q", ErrNone, ref)
+	case ref == "" || len(found) == 0:
+		return nil, fmt.Errorf("%w: %q: there is %s", ErrNone, ref, strings.Join(there, ", "))
+	case len(found) > 1:
+		return nil, fmt.Errorf("more than one container has an id that starts with %q", ref)
+	}
+	return found[0], nil
+}
+
+// sweep removes what killed commands left, containers whose making or removing
+// was cut short and those that were to go with --rm, and returns the others.
+// The caller holds the store's lock.
+func sweep(s *store.Store) (stay []*Container, err error) {
+	dirs, err := filepath.Glob(s.Path("containers", "*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range dirs {
+		c, err := read(dir)
+		if err != nil {
+			return nil, err
+		}
+		if c == nil {
+			c = &Container{ID: filepath.Base(dir), Dir: dir, AutoRemove: true}
+		}
+		if !c.AutoRemove {
+			stay = append(stay, c)
+			continue
+		}
+		if err := c.Remove(); errors.Is(err, ErrRunning) {
+			stay = append(stay, c)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return stay, nil
+}
+
+// ErrRunning says that a container cannot be removed.
+var ErrRunning = errors.New("it is running: stop it first")
+
+// Remove removes a container that does not run, or that is our own.
+func (c *Container) Remove() (err error) {
+	if c.Dir == "" {
+		return nil
+	}
+	if c.lock == nil {
+		c.lock, err = lock.Try(filepath.Join(c.Dir, "lock"))
+		if errors.Is(err, lock.ErrHeld) {
+			return fmt.Errorf("remove container %s: %w", c.ID, ErrRunning)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	// The description goes first: what is left after a crash is then not a
+	// container any more.
+	if err := os.Remove(filepath.Join(c.Dir, "container.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.RemoveAll(c.Dir); err != nil {
+		return fmt.Errorf("remove container %s: %w", c.ID, err)
+	}
+	if c.lock == nil {
+		return nil
+	}
+	return c.lock.Close()
+}

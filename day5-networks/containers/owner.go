@@ -1,0 +1,96 @@
+package containers
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"example.com/go-docker/day5-networks/store"
+)
+
+// describe writes the description. As everywhere in the store, the name comes
+// last, and with all of its content.
+func (c *Container) describe() error {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	description := filepath.Join(c.Dir, "container.json")
+	if err := os.WriteFile(description+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(description+".new", description)
+}
+
+// SetAutoRemove says what becomes of the container when nobody holds its lock
+// any more. The caller does.
+func (c *Container) SetAutoRemove(remove bool) error {
+	if c.AutoRemove == remove {
+		return nil
+	}
+	c.AutoRemove = remove
+	if err := c.describe(); err != nil {
+		return fmt.Errorf("describe container %s: %w", c.ID, err)
+	}
+	return nil
+}
+
+// HandOver returns the lock, which is now the caller's: to close it, or to pass
+// it to another process.
+func (c *Container) HandOver() *os.File {
+	file := c.lock
+	c.lock = nil
+	return file
+}
+
+// TakeOver is for a caller who has got the lock in another way: Remove closes
+// it.
+func (c *Container) TakeOver(lock *os.File) { c.lock = lock }
+
+// Sweep removes what killed commands and shims have left, and returns all
+// containers that are there.
+func Sweep(s *store.Store) ([]*Container, error) {
+	unlock, err := s.Lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return sweep(s)
+}
+
+// Rename gives a container another name.
+func Rename(s *store.Store, c *Container, name string) error {
+	unlock, err := s.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	all, err := sweep(s)
+	if err != nil {
+		return err
+	}
+	now, err := read(c.Dir) // it may have changed since it was found
+	if err != nil {
+		return err
+	}
+	if now == nil {
+		return fmt.Errorf("%w: %s has just been removed: %w", ErrNone, c.ID, fs.ErrNotExist)
+	}
+	now.Name = name
+	if err := checkFree(all, now); err != nil {
+		return err
+	}
+	return now.describe()
+}
+
+// checkFree makes sure that no other container has the name.
+func checkFree(others []*Container, c *Container) error {
+	for _, other := range others {
+		if c.Name != "" && other.ID != c.ID && (other.Name == c.Name || other.ID == c.Name) {
+			return fmt.Errorf("the name %q is in use by container %s: remove that with rm, or use another name", c.Name, other.ID)
+		}
+	}
+	return nil
+}

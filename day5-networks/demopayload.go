@@ -1,0 +1,51 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day5-networks/container"
+)
+
+// payloadCommand is what the demo's container runs.
+var payloadCommand = &urfave.Command{
+	Name:   "payload",
+	Hidden: true,
+	Action: func(ctx *urfave.Context) error {
+		if ctx.Args().First() == "processes" {
+			return printProcesses(os.Stdout)
+		}
+		signals := container.CatchSignals()
+		fmt.Println("I am up")
+		time.Sleep(50 * time.Millisecond) // what comes out of two pipes at once has no order
+		fmt.Fprintln(os.Stderr, "and this is my standard error")
+		fmt.Printf("I go: %v\n", <-signals.Caught())
+		return nil
+	},
+}
+
+// printProcesses prints all processes that can be seen from here.
+func printProcesses(w io.Writer) error {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(dirs, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }) // 2 before 10
+	for _, dir := range dirs {
+		text, err := os.ReadFile(dir + "/cmdline")
+		if err != nil {
+			continue // it has just ended
+		}
+		fmt.Fprintf(w, "%4s  %s\n", filepath.Base(dir), bytes.TrimSpace(bytes.ReplaceAll(text, []byte{0}, []byte(" "))))
+	}
+	return nil
+}

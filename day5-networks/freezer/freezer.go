@@ -1,0 +1,66 @@
+// Package freezer stops all processes of a cgroup, and lets them go on. The
+// ladder has no rung for it.
+package freezer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"example.com/go-docker/day5-networks/hierarchy"
+	"example.com/go-docker/day5-networks/lock"
+)
+
+// A file is what is written to stop a cgroup or to let it go on, and where the
+// kernel says when that is done.
+type file struct{ name, freeze, thaw, answer, frozen, thawed string }
+
+// cgroup-v1/freezer-subsystem.rst; cgroup-v2.rst, "cgroup.freeze"
+var files = map[int]file{
+	1: {"freezer.state", "FROZEN", "THAWED", "freezer.state", "FROZEN", "THAWED"},
+	2: {"cgroup.freeze", "1", "0", "cgroup.events", "frozen 1", "frozen 0"},
+}
+
+// Freeze stops everything in a cgroup, given the version of cgroups and the
+// directory. A frozen process sees nothing of it, unlike one that got SIGSTOP.
+func Freeze(version int, dir string) error {
+	if dir == "" {
+		return errors.New("no freezer controller on this machine (cgroup v1): nothing can be paused, see /proc/cgroups")
+	}
+	f := files[version]
+	err := set(dir, f.name, f.freeze, f.answer, f.frozen)
+	if err != nil {
+		err = errors.Join(err, Thaw(version, dir))
+	}
+	return err
+}
+
+// Thaw lets them go on, also to their end: in version 1 not even SIGKILL
+// reaches one that is frozen. A cgroup that is gone is no error.
+func Thaw(version int, dir string) error {
+	f := files[version]
+	err := set(dir, f.name, f.thaw, f.answer, f.thawed)
+	if dir == "" || hierarchy.Gone(err) {
+		return nil
+	}
+	return err
+}
+
+// set writes a value and waits for the answer. It takes a moment: a process
+// freezes on its way back from a system call.
+func set(dir, name, value, answer, want string) error {
+	if err := hierarchy.Write(filepath.Join(dir, name), value); err != nil {
+		return err
+	}
+	answer = filepath.Join(dir, answer)
+	patience, stop := context.WithTimeoutCause(context.Background(), 10*time.Second, fmt.Errorf("%s does not become %q", answer, want))
+	defer stop()
+	return lock.Poll(patience, func() (bool, error) {
+		text, err := os.ReadFile(answer)
+		return strings.Contains(string(text), want), err
+	})
+}

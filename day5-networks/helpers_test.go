@@ -1,0 +1,408 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/cgroup"
+	"example.com/go-docker/day5-networks/hierarchy"
+	"example.com/go-docker/day5-networks/state"
+)
+
+// patience is for what must happen; it is long because a guest that emulates
+// its processor is slow. What must not happen is never waited for.
+const patience = 60 * time.Second
+
+const boxed = "GO_DOCKER_TEST_BOX"
+
+// TestMain runs the tests in a mount namespace with an empty /run: the records
+// there are then of their own containers only, and nobody else sweeps them.
+func TestMain(m *testing.M) {
+	if os.Geteuid() == 0 && os.Getenv(boxed) == "" {
+		os.Exit(enterBox())
+	}
+	if os.Geteuid() == 0 {
+		if err := furnishBox(); err != nil {
+			fmt.Fprintln(os.Stderr, "prepare the tests:", err)
+			os.Exit(1)
+		}
+	}
+	status := m.Run()
+	if dir := filepath.Dir(binaryPath); dir != "." {
+		os.RemoveAll(dir)
+	}
+	os.Exit(status)
+}
+
+func enterBox() int {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), boxed+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		fmt.Fprintln(os.Stderr, "start the tests in a mount namespace:", err)
+		return 1
+	}
+	return cmd.ProcessState.ExitCode() & 0xff
+}
+
+func furnishBox() error {
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount a tmpfs on /run: %w", err)
+	}
+	// As systemd has it. On private mounts a leaked one would not show.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
+		return fmt.Errorf("make the mount tree shared: %w", err)
+	}
+	// Shims outlive their parents and become our children: so we see every one.
+	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+}
+
+// needRoot skips the test for others; where GO_DOCKER_MUST_RUN=1 promises a whole machine, it fails.
+func needRoot(t testing.TB) {
+	t.Helper()
+	switch {
+	case os.Geteuid() == 0:
+	case os.Getenv("GO_DOCKER_MUST_RUN") == "1":
+		t.Fatal("needs root, and GO_DOCKER_MUST_RUN=1 does not let it skip")
+	default:
+		t.Skip("needs root")
+	}
+}
+
+// times is how often something is tried that chance could get right.
+func times(n int) int {
+	switch {
+	case os.Getenv("GO_DOCKER_LONG") != "":
+		return 10 * n
+	case testing.Short():
+		return max(1, n/10)
+	}
+	return n
+}
+
+var binaryPath string
+
+// binary is the program, built once: the test binary has other packages, too.
+var binary = sync.OnceValues(func() (string, error) {
+	if dir := os.Getenv("STEPS_BIN"); dir != "" { // of a virtual machine without Go
+		return filepath.Join(dir, "day5-networks"), nil
+	}
+	dir, err := os.MkdirTemp("", "go-docker-test.")
+	if err != nil {
+		return "", err
+	}
+	binaryPath = filepath.Join(dir, "day5-networks")
+	args := []string{"build", "-tags", "urfave_cli_no_docs", "-o", binaryPath, "."}
+	if raceEnabled {
+		args = append([]string{"build", "-race"}, args[1:]...)
+	}
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go %q: %w: %s", args, err, out)
+	}
+	return binaryPath, nil
+})
+
+// A world is a store of a test's own, with an image of busybox in it.
+type world struct {
+	testing.TB
+	program, root string
+}
+
+// testParent is the cgroup below which the tests' containers are made. So
+// theirs are known from everybody else's.
+var testParent = "go-docker-test." + strconv.Itoa(os.Getpid())
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	return newWorldAt(t, filepath.Join(t.TempDir(), "store"))
+}
+
+func newWorldAt(t testing.TB, root string) *world {
+	t.Helper()
+	needRoot(t)
+	program, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t, program, root}
+	mounts := w.read("/proc/self/mountinfo")
+	t.Cleanup(func() { w.leavesNothing(mounts) })
+	cmd := w.command("import", "-c", "ENV FROM=image", "-", "box")
+	cmd.Stdin = bytes.NewReader(busyboxTar(t))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("import: %v: %s", err, out)
+	}
+	return w
+}
+
+// busyboxTar is a root directory with a shell and its usual commands.
+func busyboxTar(t testing.TB) []byte {
+	t.Helper()
+	path, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatal("the tests need busybox-static: ", err)
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	add := func(h *tar.Header, content []byte) {
+		h.Size = int64(len(content))
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{"./", "bin/", "etc/", "tmp/", "root/", "home/"} {
+		add(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755}, nil)
+	}
+	add(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}, nil)
+	add(&tar.Header{Name: "bin/busybox", Mode: 0o755}, program)
+	for _, name := range strings.Fields("sh sleep cat echo ls id true false kill ps touch seq head tail test env pwd hostname stty tr printf mkdir ln rm dd yes wc grep mkfifo readlink usleep stat tee chmod chown") {
+		add(&tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil)
+	}
+	add(&tar.Header{Name: "bin/text", Mode: 0o755}, []byte("not a program"))
+	add(&tar.Header{Name: "etc/passwd", Mode: 0o644}, []byte("root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n"))
+	add(&tar.Header{Name: "etc/group", Mode: 0o644}, []byte("root:x:0:\nann:x:1000:\nteam:x:50:ann\n"))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// command is the program with this store.
+func (w *world) command(args ...string) *exec.Cmd {
+	if args[0] == "run" || args[0] == "create" {
+		args = append([]string{args[0], "--cgroup-parent", testParent}, args[1:]...)
+	}
+	cmd := exec.Command(w.program, append([]string{"--root", w.root}, args...)...)
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	return cmd
+}
+
+// An outcome is what a command has printed, and its status.
+type outcome struct {
+	status         int // as a shell has it
+	stdout, stderr string
+}
+
+func (w *world) do(args ...string) outcome {
+	w.Helper()
+	return w.finish(w.command(args...))
+}
+
+func (w *world) finish(cmd *exec.Cmd) outcome {
+	w.Helper()
+	var out, errs bytes.Buffer
+	if cmd.Stdout == nil {
+		cmd.Stdout = &out
+	}
+	if cmd.Stderr == nil {
+		cmd.Stderr = &errs
+	}
+	cmd.WaitDelay = 5 * time.Second // for a process that was left and holds on to our pipes
+	if err := cmd.Start(); err != nil {
+		w.Fatal(err)
+	}
+	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	err := cmd.Wait()
+	if !timer.Stop() {
+		w.Fatalf("%q has not ended after %v: %s%s", cmd.Args, patience, &out, &errs)
+	}
+	if errors.Is(err, exec.ErrWaitDelay) {
+		w.Errorf("%q has left its output open", cmd.Args)
+	}
+	return outcome{statusOf(cmd), out.String(), errs.String()}
+}
+
+func statusOf(cmd *exec.Cmd) int {
+	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+// ok runs a command that must succeed and say nothing on stderr but what
+// informs, and returns what it prints.
+func (w *world) ok(args ...string) string {
+	w.Helper()
+	got := w.do(args...)
+	if got.status != 0 || notes.ReplaceAllString(got.stderr, "") != "" {
+		w.Fatalf("%q: status %d, %s%s", args, got.status, got.stdout, got.stderr)
+	}
+	return strings.TrimSuffix(got.stdout, "\n")
+}
+
+var (
+	notes    = regexp.MustCompile(`(?m)^info: .*\n`)
+	oneError = regexp.MustCompile(`^error: [^\x00-\x1f\x7f]+\n$`)
+)
+
+// fails runs a command that must fail with this status and one line.
+func (w *world) fails(status int, word string, args ...string) {
+	w.Helper()
+	got := w.do(args...)
+	line := notes.ReplaceAllString(got.stderr, "")
+	if got.status != status || got.stdout != "" || !oneError.MatchString(line) || !strings.Contains(line, word) {
+		w.Errorf("%q: status %d, stdout %q, stderr %q; want status %d and one line with %q", args, got.status, got.stdout, got.stderr, status, word)
+	}
+}
+
+// status is what ps says of a container.
+func (w *world) status(name string) string {
+	w.Helper()
+	return w.ok("ps", "-a", "-f", "name="+name, "--format", "{{.Status}}")
+}
+
+// state is a container's state as it is on the disk.
+func (w *world) state(name string) *state.State {
+	w.Helper()
+	id := w.ok("inspect", "-f", "{{.Id}}", name)
+	s, err := state.Read(filepath.Join(w.root, "containers", id))
+	if err != nil {
+		w.Fatal(err)
+	}
+	return s
+}
+
+func (w *world) read(path string) string {
+	w.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return string(text)
+}
+
+// until waits until done.
+func (w *world) until(what string, done func() bool) {
+	w.Helper()
+	for end := time.Now().Add(patience); !done(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.Fatalf("not after %v: %s", patience, what)
+		}
+	}
+}
+
+// says waits until a container's log has this text.
+func (w *world) says(name, text string) {
+	w.Helper()
+	w.until(name+" says "+text, func() bool {
+		got := w.do("logs", name)
+		return strings.Contains(got.stdout+got.stderr, text)
+	})
+}
+
+// alive tells whether a process runs: a zombie does not.
+func alive(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return !strings.HasPrefix(rest, "Z")
+}
+
+func (w *world) kill(pid int) {
+	w.Helper()
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		w.Fatalf("kill process %d: %v", pid, err)
+	}
+}
+
+// leavesNothing removes what containers there are, and fails the test if then
+// there is a process, a record, a cgroup, a mount or a directory.
+func (w *world) leavesNothing(mounts string) {
+	w.Helper()
+	if ids := strings.Fields(w.do("ps", "-aq").stdout); len(ids) > 0 {
+		if got := w.do(append([]string{"rm", "-f"}, ids...)...); got.status != 0 {
+			w.Errorf("rm -f %q: %s", ids, got.stderr)
+		}
+	}
+	w.ok("ps")
+	for _, path := range w.leftovers() {
+		w.Error("left behind:", path)
+	}
+	w.noProcesses()
+	if after := w.read("/proc/self/mountinfo"); after != mounts {
+		w.Errorf("mounts before:\n%s\nafter:\n%s", mounts, after)
+	}
+	for _, dir := range hierarchies(w) {
+		if err := cgroup.RemoveAll(filepath.Join(dir, testParent)); err != nil {
+			w.Error(err)
+		}
+	}
+}
+
+// leftovers are the records, cgroups and directories of containers.
+func (w *world) leftovers() (paths []string) {
+	dirs := []string{"/run/go-docker", filepath.Join(w.root, "containers"), filepath.Join(w.root, "tmp")}
+	for _, dir := range hierarchies(w) {
+		dirs = append(dirs, filepath.Join(dir, testParent))
+	}
+	for _, dir := range dirs {
+		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			inCgroup := strings.HasPrefix(path, "/sys/")
+			if err == nil && path != dir && (!inCgroup || d.IsDir()) {
+				paths = append(paths, path)
+			}
+			return nil
+		})
+	}
+	return paths
+}
+
+func hierarchies(t testing.TB) (dirs []string) {
+	t.Helper()
+	all, err := hierarchy.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range all {
+		dirs = append(dirs, h.Mount)
+	}
+	return dirs
+}
+
+// noProcesses fails the test if a process of it is left.
+func (w *world) noProcesses() {
+	w.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+		if errors.Is(err, syscall.ECHILD) {
+			return
+		}
+		if pid == 0 && time.Now().After(end) {
+			break
+		}
+	}
+	files, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, file := range files {
+		for _, field := range strings.Fields(w.read(file)) {
+			pid, _ := strconv.Atoi(field)
+			w.Errorf("process %d was left: %q", pid, w.read("/proc/"+field+"/cmdline"))
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			_, _ = syscall.Wait4(pid, nil, 0, nil)
+		}
+	}
+}

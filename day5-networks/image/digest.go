@@ -1,0 +1,75 @@
+package image
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+func SHA256(content []byte) v1.Hash {
+	sum := sha256.Sum256(content)
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
+}
+
+const AnySize = -1
+
+// Verify passes r on and fails at its end if it was not what the digest and
+// the size say. Nothing that has not been read to its end is verified.
+func Verify(r io.Reader, what string, digest v1.Hash, size int64) io.Reader {
+	return &verifier{r: r, hash: sha256.New(), what: what, digest: digest, size: size}
+}
+
+type verifier struct {
+	r      io.Reader
+	hash   hash.Hash
+	read   int64
+	what   string
+	digest v1.Hash
+	size   int64
+	err    error
+}
+
+func (v *verifier) Read(p []byte) (int, error) {
+	if v.err != nil {
+		return 0, v.err
+	}
+	n, err := v.r.Read(p)
+	v.hash.Write(p[:n])
+	v.read += int64(n)
+	switch {
+	case v.size != AnySize && v.read > v.size:
+		err = fmt.Errorf("%s %s is longer than %d bytes", v.what, v.digest, v.size)
+	case err == io.EOF && v.size != AnySize && v.read < v.size:
+		err = fmt.Errorf("%s %s ends after %d of %d bytes", v.what, v.digest, v.read, v.size)
+	case err == io.EOF:
+		if sum := hex.EncodeToString(v.hash.Sum(nil)); sum != v.digest.Hex {
+			err = fmt.Errorf("%s %s is damaged: its digest is sha256:%s", v.what, v.digest, sum)
+		}
+	}
+	v.err = err
+	return n, err
+}
+
+// A Digester takes the digest of what goes through it.
+type Digester struct {
+	w    io.Writer
+	hash hash.Hash
+	Size int64
+}
+
+func NewDigester(w io.Writer) *Digester { return &Digester{w: w, hash: sha256.New()} }
+
+func (d *Digester) Write(p []byte) (int, error) {
+	n, err := d.w.Write(p)
+	d.hash.Write(p[:n])
+	d.Size += int64(n)
+	return n, err
+}
+
+func (d *Digester) Digest() v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(d.hash.Sum(nil))}
+}

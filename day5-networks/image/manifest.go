@@ -1,0 +1,174 @@
+package image
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// DockerLayerZstd is what buildkit calls a zstd layer in a Docker manifest.
+const DockerLayerZstd types.MediaType = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+
+// MaxDocument is how long a manifest, an index or a configuration may be. They
+// are held in memory, and come from outside.
+const MaxDocument = 4 << 20
+
+// maxLayers is overlayfs's own limit (OVL_MAX_STACK in fs/overlayfs/params.c).
+const maxLayers = 500
+
+// ParseManifest reads an image manifest. Everything in it comes from outside,
+// and nothing else has looked at it.
+func ParseManifest(text []byte) (*v1.Manifest, error) {
+	if err := checkKind(text, types.MediaType.IsImage); err != nil {
+		return nil, err
+	}
+	m := new(v1.Manifest)
+	if err := ParseJSON(text, m); err != nil {
+		return nil, fmt.Errorf("image manifest: %w", err)
+	}
+	if !m.Config.MediaType.IsConfig() {
+		return nil, fmt.Errorf("%w: its configuration is of type %q", ErrNotImage, m.Config.MediaType)
+	}
+	if len(m.Layers) > maxLayers {
+		return nil, fmt.Errorf("the image has %d layers: overlayfs stacks at most %d", len(m.Layers), maxLayers)
+	}
+	for _, d := range slices.Concat(m.Layers, []v1.Descriptor{m.Config}) {
+		if err := checkDescriptor(d); err != nil {
+			return nil, fmt.Errorf("image manifest: %w", err)
+		}
+	}
+	for _, layer := range m.Layers {
+		switch {
+		case !layer.MediaType.IsDistributable():
+			return nil, fmt.Errorf("layer %s is foreign (%s): it has to come from its vendor, and no Linux image needs one", layer.Digest, layer.MediaType)
+		case !layer.MediaType.IsLayer() && layer.MediaType != DockerLayerZstd:
+			return nil, fmt.Errorf("layer %s is of an unknown type: %q", layer.Digest, layer.MediaType)
+		}
+	}
+	return m, nil
+}
+
+// maxCommas is how many values a document may have, more or less. Four
+// megabytes of 0,0,0 as a list of layers would take hundreds in memory.
+const maxCommas = 1 << 17
+
+// ParseJSON reads a document from outside, of at most maxDocument bytes.
+func ParseJSON(text []byte, into any) error {
+	if n := bytes.Count(text, []byte(",")); n > maxCommas {
+		return fmt.Errorf("%d commas: no image needs so many", n)
+	}
+	return json.Unmarshal(text, into)
+}
+
+// MediaTypeOf returns the type of a manifest. OCI's may leave it out.
+func MediaTypeOf(m *v1.Manifest) types.MediaType {
+	if m.MediaType == "" {
+		return types.OCIManifestSchema1
+	}
+	return m.MediaType
+}
+
+// ParseIndex reads an image index, also known as a manifest list: the same
+// image for several platforms.
+func ParseIndex(text []byte) (*v1.IndexManifest, error) {
+	if err := checkKind(text, types.MediaType.IsIndex); err != nil {
+		return nil, err
+	}
+	index := new(v1.IndexManifest)
+	if err := ParseJSON(text, index); err != nil {
+		return nil, fmt.Errorf("image index: %w", err)
+	}
+	for _, d := range index.Manifests {
+		if err := checkDescriptor(d); err != nil {
+			return nil, fmt.Errorf("image index: %w", err)
+		}
+	}
+	return index, nil
+}
+
+// checkKind refuses a document that can be read as more than one thing. A
+// manifest that is also an index means one image to those who verify it and
+// another one to those who run it (CVE-2021-41190).
+func checkKind(text []byte, isKind func(types.MediaType) bool) error {
+	var d struct {
+		SchemaVersion                       int
+		MediaType                           types.MediaType
+		Manifests, Layers, Config, FSLayers json.RawMessage
+	}
+	if err := ParseJSON(text, &d); err != nil {
+		return fmt.Errorf("not a manifest: %w", err)
+	}
+	isImage, isIndex := d.Layers != nil || d.Config != nil, d.Manifests != nil
+	switch {
+	case d.SchemaVersion == 1 || d.FSLayers != nil:
+		return errors.New("the image is in Docker's old format, schema 1, which has no verified layers: push it again with a Docker from after 2017")
+	case isImage && isIndex:
+		return errors.New("ambiguous: the document is an image manifest and an image index at once")
+	case d.SchemaVersion != 2:
+		return fmt.Errorf("unknown schema version %d", d.SchemaVersion)
+	case d.MediaType != "" && !isKind(d.MediaType):
+		return fmt.Errorf("unexpected media type %q", d.MediaType)
+	case isKind(types.OCIManifestSchema1) && !isImage, isKind(types.OCIImageIndex) && !isIndex:
+		return errors.New("the document is neither an image manifest nor an image index")
+	}
+	return nil
+}
+
+// isIndex tells from a document's own content which of the two it is.
+func isIndex(text []byte, stated types.MediaType) (bool, error) {
+	errIndex := checkKind(text, types.MediaType.IsIndex)
+	errImage := checkKind(text, types.MediaType.IsImage)
+	switch {
+	case errIndex != nil && errImage != nil:
+		return false, errImage
+	case stated.IsIndex() && errIndex != nil, stated.IsImage() && errImage != nil:
+		return false, fmt.Errorf("the document is not the %q that it was announced to be", stated)
+	}
+	return errIndex == nil, nil
+}
+
+func checkDescriptor(d v1.Descriptor) error {
+	if d.Digest == (v1.Hash{}) {
+		return errors.New("an entry without a digest")
+	}
+	if d.Size < 0 {
+		return fmt.Errorf("%s has a size of %d", d.Digest, d.Size)
+	}
+	return nil
+}
+
+// ParseConfig reads the configuration that belongs to a manifest.
+func ParseConfig(text []byte, m *v1.Manifest) (*v1.ConfigFile, error) {
+	c := new(v1.ConfigFile)
+	if err := ParseJSON(text, c); err != nil {
+		return nil, fmt.Errorf("image configuration: %w", err)
+	}
+	if c.RootFS.Type != "layers" {
+		return nil, fmt.Errorf("image configuration: rootfs is of type %q, want layers", c.RootFS.Type)
+	}
+	if len(c.RootFS.DiffIDs) != len(m.Layers) {
+		return nil, fmt.Errorf("image configuration: %d diff IDs for %d layers", len(c.RootFS.DiffIDs), len(m.Layers))
+	}
+	if slices.Contains(c.RootFS.DiffIDs, v1.Hash{}) {
+		return nil, errors.New("image configuration: an empty diff ID")
+	}
+	return c, nil
+}
+
+// ReadDocument reads a file of at most maxDocument bytes.
+func ReadDocument(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > MaxDocument {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, MaxDocument)
+	}
+	return os.ReadFile(path)
+}

@@ -1,0 +1,56 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// HostPlatform is what this machine runs. The names are the same as Go's.
+func HostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
+
+// ParsePlatform reads --platform: OS/ARCH or OS/ARCH/VARIANT.
+func ParsePlatform(s string) (v1.Platform, error) {
+	p, err := v1.ParsePlatform(strings.ToLower(s))
+	if err != nil || p.OS == "" || p.Architecture == "" || p.OSVersion != "" || p.String() != strings.ToLower(s) {
+		return v1.Platform{}, errors.New("want OS/ARCHITECTURE like linux/arm64 or linux/arm/v7")
+	}
+	return *p, nil
+}
+
+// baseVariants are what every processor of an architecture can run.
+var baseVariants = map[string]string{"amd64": "v1", "arm64": "v8", "arm": "v7"}
+
+// PlatformOf returns the platform of an image, as far as its configuration says it.
+func PlatformOf(c *v1.ConfigFile) *v1.Platform {
+	return &v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
+}
+
+// CheckPlatform refuses an image that is known to be for another platform.
+func CheckPlatform(c *v1.ConfigFile, want v1.Platform) error {
+	if is := PlatformOf(c); Fit(*is, want) == 0 {
+		return fmt.Errorf("no image for %s: there is %s", want, is)
+	}
+	return nil
+}
+
+// Fit is greater for the better match; 0 is none.
+func Fit(p, want v1.Platform) int {
+	base := baseVariants[want.Architecture]
+	switch {
+	case p.OS == "" && p.Architecture == "": // it does not say
+		return 1
+	case p.OS != want.OS || p.Architecture != want.Architecture:
+		return 0
+	case p.Variant == want.Variant:
+		return 3
+	case want.Variant == "" && p.Variant == base, p.Variant == "" && want.Variant == base:
+		return 2
+	case want.Variant == "":
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Init and the shim run before the packages that only the commands use have
+// started: one import too many in a room brings them back. Then a start takes
+// longer, and each shim more memory. The shim uses net, before which many
+// start that it does not need: Go takes them in the order of the alphabet.
+func TestWhatStartsInInitAndShim(t *testing.T) {
+	program, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args     []string
+		says     string
+		packages int
+		bytes    int
+	}{
+		{[]string{"init"}, "init is started by run", 95, 130_000},
+		{[]string{"shim", "/nowhere", "detach"}, "a shim is started by run or start", 115, 230_000},
+	} {
+		cmd := exec.Command(program, test.args...)
+		cmd.Env = []string{"GODEBUG=inittrace=1"}
+		var trace strings.Builder
+		cmd.Stderr = &trace
+		_ = cmd.Run() // it finds no container
+		started, bytes := 0, 0
+		for _, m := range regexp.MustCompile(`(?m)^init (\S+) @.* (\d+) bytes`).FindAllStringSubmatch(trace.String(), -1) {
+			var n int
+			fmt.Sscan(m[2], &n)
+			started, bytes = started+1, bytes+n
+			for _, commands := range []string{"html/template", "net/http", "github.com/urfave", "github.com/google/go-containerregistry/pkg/v1"} {
+				if strings.HasPrefix(m[1], commands) {
+					t.Errorf("%s has started in %q", m[1], test.args)
+				}
+			}
+		}
+		if started < 5 || started > test.packages || bytes > test.bytes {
+			t.Errorf("%q: %d packages have started, and allocated %d bytes:\n%s", test.args, started, bytes, trace.String())
+		}
+		if !strings.Contains(trace.String(), test.says) {
+			t.Errorf("%q has not run: %s", test.args, trace.String())
+		}
+	}
+}

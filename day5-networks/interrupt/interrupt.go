@@ -1,0 +1,50 @@
+// Package interrupt ends long copies when the user does not want to wait any
+// more: readers and writers that fail once their context has ended.
+//
+// The ladder has no rung for it: its programs are simply killed.
+package interrupt
+
+import (
+	"context"
+	"io"
+)
+
+type reader func(p []byte) (int, error)
+
+func (f reader) Read(p []byte) (int, error) { return f(p) }
+
+type writer func(p []byte) (int, error)
+
+func (f writer) Write(p []byte) (int, error) { return f(p) }
+
+// Reader is r until ctx ends; then reading fails with the cause.
+func Reader(ctx context.Context, r io.Reader) io.Reader {
+	return reader(func(p []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		return r.Read(p)
+	})
+}
+
+// Writer is w until ctx ends; then writing fails with the cause.
+func Writer(ctx context.Context, w io.Writer) io.Writer {
+	return writer(func(p []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		return w.Write(p)
+	})
+}
+
+// Waiting is Reader for what may keep us waiting, as standard input does. Its
+// goroutine is left in read(2), until the program ends.
+func Waiting(ctx context.Context, r io.Reader) io.Reader {
+	out, in := io.Pipe()
+	context.AfterFunc(ctx, func() { in.CloseWithError(context.Cause(ctx)) })
+	go func() {
+		_, err := io.Copy(in, r)
+		in.CloseWithError(err) // nil is the end of the file
+	}()
+	return out
+}

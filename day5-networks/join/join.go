@@ -1,0 +1,169 @@
+// Package join starts one more command in a container that runs: exec. It grew
+// from rung 06-exec, plus: the container's cgroup, capabilities, user and
+// limits, and threads that end.
+package join
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/cgroup"
+	"example.com/go-docker/day5-networks/confine"
+	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/rootfs"
+)
+
+// A Target is a container that runs.
+type Target struct {
+	*container.Container
+	Init   int            // a descriptor of it, pidfd_open(2)
+	Cgroup *cgroup.Cgroup // must not be removed while a command is started
+}
+
+// A Command is what to run in it.
+type Command struct {
+	Args      container.Strings
+	Env       container.Strings // added to the container's
+	User, Dir string            // "": the container's
+	TTY       bool              // standard input is a terminal, to be the command's own
+}
+
+// joining is held while a command is started: PATH belongs to the process.
+var joining sync.Mutex
+
+// Start starts a command in the container: in its namespaces, its root and its
+// cgroup, with its capabilities and limits. The caller waits for the process.
+// What goes wrong before the command runs is a container.StatusError, if it is
+// not the container's fault.
+func (t Target) Start(c Command, stdio [3]*os.File) (_ *os.Process, err error) {
+	joining.Lock()
+	defer joining.Unlock()
+	var process *os.Process
+	var thread int
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		// Never unlocked: no other goroutine must ever run on a thread that is in
+		// the container, so the thread ends with this one.
+		runtime.LockOSThread()
+		thread = unix.Gettid()
+		process, err = t.startInside(c, stdio)
+	}()
+	<-started
+	for unix.Tgkill(os.Getpid(), thread, 0) == nil { // until it has left the cgroup
+		time.Sleep(20 * time.Microsecond)
+	}
+	return process, err
+}
+
+// startInside makes this thread one of the container's, and forks.
+func (t Target) startInside(c Command, stdio [3]*os.File) (*os.Process, error) {
+	// All threads share one root, and setns of the mount namespace together with
+	// others would move it for all of them. This one gets its own. clone(2),
+	// CLONE_FS
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return nil, fmt.Errorf("give a thread a root of its own: %w", err)
+	}
+	// All or none. Init is in the cgroup namespace of the host: the command has
+	// made its own.
+	if err := unix.Setns(t.Init, int(t.Namespaces&^unix.CLONE_NEWCGROUP)); err != nil {
+		if errors.Is(err, unix.ESRCH) {
+			err = errors.New("it has just ended")
+		}
+		return nil, fmt.Errorf("enter the container's namespaces: %w", err)
+	}
+	dir, user := t.Dir, t.User
+	if c.Dir != "" {
+		dir = c.Dir
+	}
+	if c.User != "" {
+		user = c.User
+	}
+	if err := rootfs.EnterWorkdir(dir); err != nil {
+		return nil, container.StatusError{Status: container.CannotInvoke, Err: err}
+	}
+	attr := &syscall.SysProcAttr{
+		Setsid: true, Setctty: c.TTY,
+		// After the fork, so that its root is the container's cgroup.
+		Unshareflags: t.Namespaces & unix.CLONE_NEWCGROUP,
+		Ptrace:       len(t.Rlimits) > 0,
+	}
+	inside := &container.Container{Args: c.Args, Env: merge(t.Env, c.Env), TTY: c.TTY}
+	var err error
+	if attr.Credential, inside.Env, err = confine.LookUpUser(user, inside.Env); err != nil {
+		return nil, container.StatusError{Status: container.CannotInvoke, Err: err}
+	}
+	path, err := inside.LookPath()
+	if err != nil {
+		return nil, container.CannotRun(c.Args[0], err)
+	}
+	if err := t.Cgroup.Join(attr); err != nil {
+		return nil, err
+	}
+	return t.fork(inside, path, attr, stdio)
+}
+
+func (t Target) fork(c *container.Container, path string, attr *syscall.SysProcAttr, stdio [3]*os.File) (*os.Process, error) {
+	if err := confine.DropCapabilities(); err != nil {
+		return nil, err
+	}
+	process, err := os.StartProcess(path, c.Args, &os.ProcAttr{Env: c.Env, Files: stdio[:], Sys: attr})
+	switch {
+	case errors.Is(err, syscall.ENOMEM): // clone(2): the PID namespace has no init any more
+		return nil, errors.New("the container has just ended")
+	case err != nil:
+		var bare syscall.Errno
+		if errors.As(err, &bare) {
+			err = bare
+		}
+		return nil, container.CannotStart(c, err)
+	case attr.Ptrace:
+		if err := limitAndRelease(process.Pid, t.Rlimits); err != nil {
+			_ = process.Kill()
+			_, errWait := process.Wait() // a zombie would keep its PID namespace
+			return nil, errors.Join(err, errWait)
+		}
+	}
+	return process, nil
+}
+
+// limitAndRelease sets the limits of a process that waits after execve(2) for
+// its tracer, and lets it run. To set ours and have them inherited, as init
+// does, would for a moment limit the shim.
+func limitAndRelease(pid int, limits []confine.Rlimit) error {
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil || !status.Stopped() {
+		return fmt.Errorf("wait for the command to be executed: %v, %w", status, err)
+	}
+	for _, l := range limits {
+		if err := unix.Prlimit(pid, l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, nil); err != nil {
+			return fmt.Errorf("set limit %d of getrlimit(2) to %d:%d: %w (for another user than root it takes CAP_SYS_RESOURCE)", l.Resource, int64(l.Soft), int64(l.Hard), err)
+		}
+	}
+	return syscall.PtraceDetach(pid)
+}
+
+// merge adds variables to an environment, in the place of those of the same
+// name.
+func merge(env, more []string) []string {
+	merged := append([]string(nil), env...)
+	for _, e := range more {
+		name, _, _ := strings.Cut(e, "=")
+		kept := merged[:0]
+		for _, old := range merged {
+			if !strings.HasPrefix(old, name+"=") {
+				kept = append(kept, old)
+			}
+		}
+		merged = append(kept, e)
+	}
+	return merged
+}

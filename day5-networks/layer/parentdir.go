@@ -1,0 +1,113 @@
+package layer
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"example.com/go-docker/day5-networks/inroot"
+	"golang.org/x/sys/unix"
+)
+
+// A parentDir is the directory of the last entry, which most often is also that
+// of the next.
+type parentDir struct {
+	name  string
+	fd    int              // -1: none
+	times [2]unix.Timespec // to be restored: whatever is made in it changes them
+}
+
+const noParent = "" // not the name of a directory: the top is "."
+
+// Enter opens the directory in which the next file is made, and makes it if
+// need be.
+func (u *Unpacker) Enter(dir string) error {
+	if u.parent.name == dir {
+		return nil
+	}
+	if err := u.leave(); err != nil {
+		return err
+	}
+	fd, err := openInRoot(u.root, dir)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		if err := u.makeParents(dir); err != nil {
+			return err
+		}
+		if err := u.leave(); err != nil {
+			return err
+		}
+		fd, err = openInRoot(u.root, dir)
+	}
+	if err != nil {
+		return fmt.Errorf("open its directory: %w", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return Wrap("stat", err)
+	}
+	u.parent = parentDir{dir, fd, [2]unix.Timespec{st.Atim, st.Mtim}}
+	return nil
+}
+
+// leave gives a directory the times back that it had before entries were made
+// in it. So a directory's own entry may come before or after them, and nothing
+// has to be remembered to the end.
+func (u *Unpacker) leave() error {
+	p := u.parent
+	u.parent = parentDir{noParent, -1, p.times}
+	if p.fd < 0 {
+		return nil
+	}
+	defer unix.Close(p.fd)
+	return Wrap("set the times of its directory", unix.UtimesNanoAt(p.fd, ".", p.times[:], 0))
+}
+
+// openInRoot opens a directory as a process would whose root is the layer:
+// neither .. nor an absolute link leads out.
+func openInRoot(root int, dir string) (int, error) {
+	return inroot.Open(root, dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+}
+
+// makeParents makes the directories above an entry that have no entry of their
+// own, at least not yet. A link on the way may lead to a directory that is
+// missing too: then that one is made.
+func (u *Unpacker) makeParents(dir string) error {
+	_, err := inroot.Make(u.root, dir, func(_ int, name string, _ bool) error {
+		if err := u.Enter(path.Dir(name)); err != nil {
+			return err
+		}
+		return u.makeParent(name)
+	})
+	if errors.Is(err, unix.ELOOP) {
+		return Wrap("open its directory", err)
+	}
+	return err
+}
+
+// makeParent makes an implied directory. What it is depends on the layers below:
+// so it gets a mark, and mode 755 and root for its owner, as if there were none.
+func (u *Unpacker) makeParent(name string) error {
+	hdr := &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Unix(0, 0)}
+	if u.Inherit != nil { // before it is there
+		if err := u.Inherit(name, hdr); err != nil {
+			return err
+		}
+	}
+	base := path.Base(name)
+	existed, anew, err := u.makeDir(base, true)
+	if err != nil || existed {
+		return err
+	}
+	if err := u.quota.takeEntry(); err != nil {
+		return err
+	}
+	if u.Inherit == nil {
+		if err := u.markImplied(base, anew); err != nil {
+			return err
+		}
+	}
+	return u.set.Set(u.parent.fd, base, hdr, false)
+}

@@ -1,0 +1,194 @@
+// Package layer turns the tar of an image's layer into a directory that
+// overlayfs can stack. What the tar says is not trusted.
+//
+// From rungs 08-whiteouts and 11-hostile, plus: extended attributes, devices,
+// sparse files, limits on bytes and entries, zstd.
+package layer
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"example.com/go-docker/day5-networks/metadata"
+	"golang.org/x/sys/unix"
+)
+
+// Unpack unpacks the tar of one layer into dir, an empty directory that
+// nobody else can enter, and makes it a lower directory for overlayfs: by
+// itself, or, if it IsLoose, with package chain's help. It reads r to its end,
+// so that a digest taken of it is the digest of the layer. After an error dir is
+// to be thrown away.
+func Unpack(r io.Reader, dir string, q *Quota) (err error) {
+	u, err := NewUnpacker(dir, q)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, u.Close()) }()
+	layer := meteredReader{r, q}
+	archive := tar.NewReader(layer)
+	for {
+		hdr, err := archive.Next()
+		if err == io.EOF {
+			if _, err := io.Copy(io.Discard, layer); err != nil { // as tar(1), ignore what follows the end
+				return Wrap("read the layer", err)
+			}
+			return u.markLoose()
+		}
+		if err != nil {
+			return Wrap("read the layer", ExplainTar(err))
+		}
+		if err := u.entry(hdr, archive); err != nil {
+			return fmt.Errorf("layer entry %.200q: %w", hdr.Name, ExplainTar(err))
+		}
+	}
+}
+
+func ExplainTar(err error) error {
+	switch {
+	case errors.Is(err, tar.ErrHeader):
+		return fmt.Errorf("%w: it is damaged, or not a tar compressed with gzip or zstd, or not compressed", err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: it was cut off", err)
+	}
+	return err
+}
+
+func Wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// An Unpacker makes a layer's files. What the tar says is not to be trusted: a
+// name may hold links that the tar itself has made, and they may lead anywhere.
+// So no path is ever given to the kernel but to openat2(2), which resolves it
+// as if the layer were the root directory: for /var/run -> /run that is what
+// the image means, and for x -> /etc it leads to the layer's own /etc. All
+// else is done with one name in the directory that was opened so.
+type Unpacker struct {
+	root   int // descriptor of the layer's top directory
+	parent parentDir
+	quota  *Quota
+	buffer []byte
+
+	set metadata.Setter
+
+	// Inherit fills in the metadata of a directory that has no entry, by its path
+	// without links; nil while a layer is unpacked, when nobody knows them yet.
+	Inherit func(name string, hdr *tar.Header) error
+	implied int  // such directories
+	links   bool // something stands for a hard link
+}
+
+// NewUnpacker makes files in dir, an empty directory. Close it.
+func NewUnpacker(dir string, q *Quota) (*Unpacker, error) {
+	root, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	// A tar may leave out its top directory. Without execute permission on the
+	// root, nobody but root could do anything in the container.
+	if err := unix.Fchmod(root, 0o755); err != nil {
+		unix.Close(root)
+		return nil, &os.PathError{Op: "chmod", Path: dir, Err: err}
+	}
+	return &Unpacker{root: root, parent: parentDir{fd: -1}, quota: q, buffer: make([]byte, len(zeros))}, nil
+}
+
+// Close ends it.
+func (u *Unpacker) Close() error { return errors.Join(u.leave(), unix.Close(u.root)) }
+
+// entry makes one file. Of several entries with one name the last one wins,
+// but directories keep what is in them.
+func (u *Unpacker) entry(hdr *tar.Header, content io.Reader) error {
+	if err := u.quota.takeEntry(); err != nil {
+		return err
+	}
+	if hdr.Typeflag == tar.TypeXGlobalHeader || isAufs(hdr.Name) { // a comment, as git archive writes
+		return nil
+	}
+	name, err := entryName(hdr.Name)
+	if err != nil {
+		return err
+	}
+	if name == "." {
+		return u.Top(hdr)
+	}
+	if err := u.Enter(path.Dir(name)); err != nil {
+		return err
+	}
+	base := path.Base(name)
+	if base == OpaqueMarker {
+		return u.SetOpaque()
+	}
+	hidden, err := whiteoutOf(base)
+	if err != nil {
+		return err
+	}
+	if hidden != "" {
+		return u.Whiteout(hidden)
+	}
+	return u.make(hdr, base, content)
+}
+
+// entryName returns a name relative to the layer's top, without . and empty
+// parts. An absolute name is one from there. No tool that builds images writes
+// a name with .. in it, and what x/.. is depends on what x is: it is refused.
+func entryName(name string) (string, error) {
+	if name == "" {
+		return "", errors.New("it has no name")
+	}
+	if strings.ContainsRune(name, 0) {
+		return "", errors.New("a name with a NUL byte")
+	}
+	clean := path.Clean("/" + name)[1:]
+	parts := strings.Split(clean, "/")
+	for _, part := range parts[:len(parts)-1] {
+		if strings.HasPrefix(part, WhiteoutPrefix) {
+			return "", fmt.Errorf("a whiteout (%.100q) is not a directory", part)
+		}
+	}
+	if slices.Contains(strings.Split(name, "/"), "..") {
+		return "", errors.New("a name with .. in it may lead out of the layer: refused")
+	}
+	if clean == "" {
+		clean = "."
+	}
+	return clean, nil
+}
+
+// make makes the file that an entry is, and gives it its metadata.
+func (u *Unpacker) make(hdr *tar.Header, base string, content io.Reader) (err error) {
+	switch hdr.Typeflag {
+	case tar.TypeReg, tar.TypeGNUSparse:
+		err = u.file(hdr, base, content)
+	case tar.TypeDir:
+		return u.Directory(hdr, base)
+	case tar.TypeLink: // the owner, mode and times are the file's, which has them
+		return Wrap(fmt.Sprintf("hard link to %.200q", hdr.Linkname), u.HardLink(hdr.Linkname, base))
+	case tar.TypeSymlink:
+		if hdr.Linkname == "" {
+			return errors.New("a symbolic link to nothing")
+		}
+		err = u.create(base, func() error { return unix.Symlinkat(hdr.Linkname, u.parent.fd, base) })
+	case tar.TypeChar:
+		err = u.node(hdr, base, unix.S_IFCHR)
+	case tar.TypeBlock:
+		err = u.node(hdr, base, unix.S_IFBLK)
+	case tar.TypeFifo:
+		err = u.create(base, func() error { return unix.Mknodat(u.parent.fd, base, unix.S_IFIFO|0o600, 0) })
+	default:
+		return fmt.Errorf("a layer has no entries of type %q", hdr.Typeflag)
+	}
+	if err != nil {
+		return err
+	}
+	return u.set.Set(u.parent.fd, base, hdr, false)
+}

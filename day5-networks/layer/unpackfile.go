@@ -1,0 +1,176 @@
+package layer
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"example.com/go-docker/day5-networks/inroot"
+	"example.com/go-docker/day5-networks/metadata"
+	"golang.org/x/sys/unix"
+)
+
+// create calls create, which makes base and fails if it exists. Then that is
+// removed, never followed or written to: it may be a link to somewhere, and a
+// file may have other names.
+func (u *Unpacker) create(base string, create func() error) error {
+	err := create()
+	if !errors.Is(err, unix.EEXIST) {
+		return Wrap("create", err)
+	}
+	if err := u.remove(base); err != nil {
+		return err
+	}
+	return Wrap("create", create())
+}
+
+func (u *Unpacker) remove(base string) error {
+	// The parent's name may have led through what is removed.
+	u.parent.name = noParent
+	dir, err := os.OpenRoot(inroot.FdPath(u.parent.fd))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.RemoveAll(base)
+}
+
+func (u *Unpacker) stat(base string) (*unix.Stat_t, error) {
+	var st unix.Stat_t
+	err := unix.Fstatat(u.parent.fd, base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return &st, Wrap("stat", err)
+}
+
+// file makes a regular file.
+func (u *Unpacker) file(hdr *tar.Header, base string, content io.Reader) error {
+	if err := u.checkSize(hdr); err != nil {
+		return err
+	}
+	var fd int
+	err := u.create(base, func() (err error) {
+		fd, err = unix.Openat(u.parent.fd, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	file := os.NewFile(uintptr(fd), base)
+	return errors.Join(u.write(file, content, hdr.Size), file.Close())
+}
+
+// checkSize refuses a file before anything of it is written. A sparse file has
+// few bytes in the tar and any size: it counts as if it had no holes.
+func (u *Unpacker) checkSize(hdr *tar.Header) error {
+	sparse := hdr.Typeflag == tar.TypeGNUSparse
+	for record := range hdr.PAXRecords {
+		sparse = sparse || strings.HasPrefix(record, "GNU.sparse.")
+	}
+	switch {
+	case hdr.Size < 0:
+		return fmt.Errorf("a size of %d bytes", hdr.Size)
+	case sparse:
+		return u.quota.takeBytes(hdr.Size)
+	case hdr.Size > atomic.LoadInt64(&u.quota.Bytes):
+		return errTooManyBytes
+	}
+	return nil
+}
+
+var zeros [128 << 10]byte
+
+// write copies a file's content. A buffer full of zeros becomes a hole.
+func (u *Unpacker) write(file *os.File, content io.Reader, size int64) error {
+	hole := false
+	for at := int64(0); at < size; {
+		chunk := u.buffer[:min(size-at, int64(len(u.buffer)))]
+		if _, err := io.ReadFull(content, chunk); err == io.EOF {
+			return io.ErrUnexpectedEOF
+		} else if err != nil {
+			return err
+		}
+		if len(chunk) == len(zeros) && bytes.Equal(chunk, zeros[:]) {
+			hole = true
+		} else if _, err := file.WriteAt(chunk, at); err != nil {
+			return err
+		}
+		at += int64(len(chunk))
+	}
+	if hole { // perhaps at the end
+		return file.Truncate(size)
+	}
+	return nil
+}
+
+// Directory makes a directory that has an entry.
+func (u *Unpacker) Directory(hdr *tar.Header, base string) error {
+	existed, _, err := u.makeDir(base, false)
+	if err != nil {
+		return err
+	}
+	if existed {
+		if err := u.remark(base, 0); err != nil {
+			return err
+		}
+	}
+	return u.set.Set(u.parent.fd, base, hdr, existed)
+}
+
+// makeDir makes a directory, or keeps the one there is with all it contains.
+// If something else has the name, the directory takes its place: it hides what
+// that did, including a directory of the layers below: it is there anew.
+func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (existed, anew bool, err error) {
+	err = unix.Mkdirat(u.parent.fd, base, 0o755)
+	if !errors.Is(err, unix.EEXIST) {
+		return false, false, Wrap("make a directory", err)
+	}
+	st, err := u.stat(base)
+	switch {
+	case err != nil:
+		return false, false, err
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return true, false, nil
+	case onlyForWhiteout && !IsWhiteout(st):
+		return false, false, fmt.Errorf("%.200q is not a directory in this layer", base)
+	}
+	if err := u.remove(base); err != nil {
+		return false, false, err
+	}
+	if err := unix.Mkdirat(u.parent.fd, base, 0o755); err != nil {
+		return false, false, Wrap("make a directory", err)
+	}
+	return false, true, metadata.Mark(u.parent.fd, base, OpaqueXattr, Yes)
+}
+
+// Top takes over the metadata of the layer's own directory.
+func (u *Unpacker) Top(hdr *tar.Header) error {
+	if hdr.Typeflag != tar.TypeDir {
+		return errors.New("the top of the layer must be a directory")
+	}
+	if err := u.leave(); err != nil { // it may be the parent
+		return err
+	}
+	if err := metadata.Mark(u.root, ".", TopMark, Yes); err != nil && !errors.Is(err, unix.ENOTSUP) {
+		return err
+	}
+	return u.set.Set(u.root, ".", hdr, true)
+}
+
+// node makes a device node. Devices are made as the layer has them: what keeps
+// the container from using them is that its root is mounted nodev, and what
+// keeps the host's users from it is that they cannot enter the store.
+func (u *Unpacker) node(hdr *tar.Header, base string, kind uint32) error {
+	major, minor := hdr.Devmajor, hdr.Devminor
+	if major < 0 || major >= 1<<12 || minor < 0 || minor >= 1<<20 { // MKDEV of the kernel
+		return fmt.Errorf("no device has the number %d:%d", major, minor)
+	}
+	device := int(unix.Mkdev(uint32(major), uint32(minor)))
+	if device == 0 && kind == unix.S_IFCHR {
+		return errors.New("the character device 0:0 is overlayfs's whiteout: an image cannot have it")
+	}
+	return u.create(base, func() error { return unix.Mknodat(u.parent.fd, base, kind|0o600, device) })
+}

@@ -1,0 +1,104 @@
+package lifecycle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/lock"
+	"example.com/go-docker/day5-networks/state"
+	"example.com/go-docker/day5-networks/wire"
+)
+
+// dial connects to the container's shim. The error Is ErrNotRunning if it has
+// none.
+func (c *Container) dial() (*wire.Conn, error) {
+	if !c.State.Live() {
+		return nil, c.notRunning()
+	}
+	conn, err := wire.Dial(filepath.Join(c.Dir, state.SocketFile))
+	if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+		return nil, c.ended(err)
+	}
+	return conn, err
+}
+
+func (c *Container) notRunning() error { return fmt.Errorf("container %s: %w", c.ID, ErrNotRunning) }
+
+// ended explains why a shim does not answer: as a rule it has ended, and then
+// the container has. One that was killed is gone a moment later: a child that it
+// was just starting still has its lock open.
+func (c *Container) ended(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+		ctx, stop := context.WithTimeout(context.Background(), patience)
+		defer stop()
+		gone := lock.Poll(ctx, func() (bool, error) {
+			err := c.look()
+			return errors.Is(err, fs.ErrNotExist) || err == nil && !c.State.Live(), nil
+		})
+		if gone == nil {
+			return c.notRunning()
+		}
+	}
+	return fmt.Errorf("container %s: ask its shim (process %d): %w", c.ID, c.State.ShimPID, err)
+}
+
+// ask has the shim do one thing.
+func (c *Container) ask(request wire.Request) (wire.Reply, error) {
+	conn, reply, err := c.open(request)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	return reply, conn.Close()
+}
+
+// open has the shim do something, and returns its first reply and the
+// connection. A reply that is an error is one, with the status it has.
+func (c *Container) open(request wire.Request, files ...*os.File) (*wire.Conn, wire.Reply, error) {
+	conn, err := c.dial()
+	if err != nil {
+		return nil, wire.Reply{}, err
+	}
+	var reply wire.Reply
+	if err = conn.SendJSON(wire.Ask, request, files...); err == nil {
+		reply, err = receive(conn)
+	}
+	switch {
+	case err != nil:
+		err = c.ended(err)
+	case reply.Error == ErrNotRunning.Error(): // it ends just now
+		err = c.notRunning()
+	case reply.Error != "":
+		err = container.StatusError{Status: reply.Status, Err: fmt.Errorf("container %s: %s", c.ID, reply.Error)}
+	}
+	if err != nil {
+		return nil, reply, errors.Join(err, conn.Close())
+	}
+	return conn, reply, nil
+}
+
+// receive returns the next reply.
+func receive(conn *wire.Conn) (reply wire.Reply, err error) {
+	kind, text, err := conn.Receive()
+	if err != nil {
+		return reply, err
+	}
+	if kind != wire.Answer {
+		return reply, fmt.Errorf("the shim answers with a message of kind %q", kind)
+	}
+	return reply, json.Unmarshal(text, &reply)
+}
+
+// Attach connects to the container's streams.
+func (c *Container) Attach(stdin bool) (*wire.Conn, error) {
+	conn, _, err := c.open(wire.Request{Do: wire.DoAttach, Stdin: stdin})
+	return conn, err
+}

@@ -1,0 +1,214 @@
+// Package lifecycle is what can be done with containers that outlive the
+// command that has started them: the clients' side of their shims, and what is
+// true of those that have none.
+//
+// It grew from the steps 06-exec and 07-stop, plus: whatever has been killed,
+// and whenever, what is said here of a container is true, and what it has left
+// is removed.
+package lifecycle
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"example.com/go-docker/day5-networks/cgroup"
+	"example.com/go-docker/day5-networks/containers"
+	"example.com/go-docker/day5-networks/lock"
+	"example.com/go-docker/day5-networks/state"
+	"example.com/go-docker/day5-networks/store"
+	"example.com/go-docker/day5-networks/wire"
+)
+
+// A Container is one that exists, and how it is.
+type Container struct {
+	*containers.Container
+	State *state.State
+}
+
+// ErrNotRunning says that something needs a container that runs.
+var ErrNotRunning = errors.New("the container is not running")
+
+// patience is how long another command, or a shim at its end, may keep us from
+// what takes it moments.
+const patience = 10 * time.Second
+
+// List returns all containers, the newest first. What killed commands and
+// shims have left it removes.
+func List(s *store.Store) ([]*Container, error) {
+	if err := cgroup.Sweep(); err != nil {
+		return nil, err
+	}
+	dirs, err := containers.Sweep(s)
+	if err != nil {
+		return nil, err
+	}
+	var all []*Container
+	for _, dir := range dirs {
+		c, err := look(dir)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Container) int {
+		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(a.ID, b.ID))
+	})
+	return all, nil
+}
+
+// look finds out how a container is; nil if it is gone, or only being made.
+func look(dir *containers.Container) (*Container, error) {
+	now, err := state.Read(dir.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Stat(filepath.Join(dir.Dir, "container.json")); err != nil || dir.AutoRemove {
+			return nil, nil
+		}
+		// A container of day 3, whose store this may be.
+		return &Container{dir, &state.State{Status: state.Exited, Error: "it was not made by this program"}}, nil
+	case err != nil:
+		return nil, fmt.Errorf("container %s: %w", dir.ID, err)
+	case now.Settled:
+		if err := cgroup.RemoveLeft(dir.ID); err != nil {
+			return nil, err
+		}
+	}
+	return &Container{dir, now}, nil
+}
+
+// Find finds a container by its name, its id or the start of that.
+func Find(s *store.Store, ref string) (*Container, error) {
+	if err := cgroup.Sweep(); err != nil {
+		return nil, err
+	}
+	dir, err := containers.Find(s, ref)
+	if errors.Is(err, containers.ErrNone) { // but what a killed shim or command has left of it may be there
+		_, errSweep := containers.Sweep(s)
+		err = errors.Join(err, errSweep)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := look(dir)
+	if err == nil && c != nil && dir.AutoRemove && !c.State.Live() { // its shim was killed, or it is starting
+		err = dir.Remove()
+		switch {
+		case err == nil:
+			c = nil
+		case errors.Is(err, containers.ErrRunning):
+			err = nil
+		}
+	}
+	if c == nil && err == nil {
+		err = fmt.Errorf("%w: %q: it has just been removed", containers.ErrNone, ref)
+	}
+	return c, err
+}
+
+// look brings what we know of the container up to date.
+func (c *Container) look() error {
+	now, err := state.Read(c.Dir)
+	if err == nil {
+		c.State = now
+	}
+	return err
+}
+
+// lock gets the lock of a container that has no shim. One that has, and one
+// that is being removed, are errors: the first Is lock.ErrHeld.
+func (c *Container) lock() (held *os.File, err error) {
+	ctx, stop := context.WithTimeoutCause(context.Background(), patience, fmt.Errorf("container %s: another command is busy with it: %w", c.ID, lock.ErrHeld))
+	defer stop()
+	err = lock.Poll(ctx, func() (bool, error) {
+		held, err = state.TryLock(c.Dir)
+		if err == nil {
+			err = cgroup.RemoveLeft(c.ID)
+		}
+		if !errors.Is(err, lock.ErrHeld) {
+			return true, err
+		}
+		if err := c.look(); err != nil {
+			return true, err
+		}
+		if c.State.Live() {
+			return true, err
+		}
+		return false, nil // a shim at its very end, or a command that looks
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %s has just been removed", containers.ErrNone, c.ID)
+	}
+	return held, err
+}
+
+// Stop ends a container: with a signal, 0 for the one that the image asks for,
+// and after so many seconds, unless they are negative, with SIGKILL. It is no
+// error if it does not run.
+func (c *Container) Stop(sig syscall.Signal, seconds int) error {
+	_, err := c.ask(wire.Request{Do: wire.DoStop, Signal: int(sig), Seconds: seconds})
+	if errors.Is(err, ErrNotRunning) {
+		return nil
+	}
+	return err
+}
+
+// Kill sends a signal.
+func (c *Container) Kill(sig syscall.Signal) error {
+	_, err := c.ask(wire.Request{Do: wire.DoKill, Signal: int(sig)})
+	return err
+}
+
+// Pause stops all of the container's processes, or lets them go on.
+func (c *Container) Pause(freeze bool) error {
+	do := wire.DoUnpause
+	if freeze {
+		do = wire.DoPause
+	}
+	_, err := c.ask(wire.Request{Do: do})
+	return err
+}
+
+// Wait waits until the container does not run, and returns its exit status.
+func (c *Container) Wait() (int, error) {
+	reply, err := c.ask(wire.Request{Do: wire.DoWait})
+	if errors.Is(err, ErrNotRunning) {
+		return c.State.ExitCode, nil
+	}
+	return reply.Status, err
+}
+
+// Root opens the container's root, as its processes see it.
+func (c *Container) Root() (*os.File, error) {
+	conn, err := c.dial()
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := conn.SendJSON(wire.Ask, wire.Request{Do: wire.DoRoot}); err != nil {
+		return nil, err
+	}
+	_, text, files, err := conn.ReceiveFiles()
+	if err == nil && len(files) == 1 {
+		return files[0], nil
+	}
+	if err != nil {
+		return nil, c.ended(err)
+	}
+	var reply wire.Reply
+	if err := json.Unmarshal(text, &reply); err != nil {
+		return nil, fmt.Errorf("the shim of container %s answers %q: %w", c.ID, text, err)
+	}
+	return nil, fmt.Errorf("container %s: %s", c.ID, reply.Error)
+}

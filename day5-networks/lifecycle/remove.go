@@ -1,0 +1,80 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/containers"
+	"example.com/go-docker/day5-networks/lock"
+	"example.com/go-docker/day5-networks/state"
+)
+
+// Remove removes a container; one that runs, or that somebody else removes
+// first, only by force.
+func (c *Container) Remove(force bool) error {
+	held, err := c.lock()
+	if errors.Is(err, lock.ErrHeld) && c.State.Live() {
+		if !force {
+			return fmt.Errorf("cannot remove container %s: it is %s: stop it first, or use -f", c.ID, c.State.Status)
+		}
+		held, err = c.end()
+	}
+	if force && errors.Is(err, containers.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.TakeOver(held)
+	return c.Container.Remove()
+}
+
+// end ends a container by all means, and returns its lock. A shim that does
+// not answer, because somebody has stopped it, is killed: the container dies
+// with it.
+func (c *Container) end() (*os.File, error) {
+	answered := make(chan error, 1)
+	go func() { answered <- c.Stop(syscall.SIGKILL, 0) }()
+	var err error
+	select {
+	case err = <-answered:
+	case <-time.After(patience):
+		err = c.KillShim()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.lock()
+}
+
+// KillShim kills a shim: a process with the number that it has recorded, and
+// which began when it did.
+func (c *Container) KillShim() error {
+	s := c.State
+	fd, err := unix.PidfdOpen(s.ShimPID, 0)
+	if err != nil {
+		return fmt.Errorf("open the shim, process %d: %w", s.ShimPID, err)
+	}
+	defer unix.Close(fd)
+	// Opened first, asked afterwards.
+	began, err := state.StartTime(s.ShimPID)
+	boot, errBoot := state.BootID()
+	if err != nil || errBoot != nil || began != s.ShimStart || boot != s.BootID {
+		return errors.Join(fmt.Errorf("process %d is not the container's shim any more", s.ShimPID), err, errBoot)
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		return fmt.Errorf("kill the shim, process %d: %w", s.ShimPID, err)
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end); { // its pidfd can then be "read"
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
+		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+	return fmt.Errorf("the shim, process %d, does not die", s.ShimPID)
+}

@@ -1,0 +1,141 @@
+// Package lock makes locks that mean "the owner lives": flock(2) on a file or a
+// directory, held for as long as some work goes on. The kernel drops the lock
+// when its owner dies, even of SIGKILL. So what can be locked has been left
+// behind, and whoever finds it may remove it.
+//
+// The ladder has no rung for it: none of its programs cleans up after another.
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrHeld says that the owner of a lock lives.
+var ErrHeld = errors.New("locked by another process")
+
+// Create makes a file that is locked and complete when it first can be seen:
+// it gets its name last, open(2) O_TMPFILE. The lock is held until the file is
+// closed. An error that Is fs.ErrNotExist or fs.ErrPermission may mean that the
+// directory has just been removed (ext4 says EPERM for that).
+func Create(path string, content []byte) (_ *os.File, err error) {
+	dir := filepath.Dir(path)
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, &fs.PathError{Op: "make a file in", Path: dir, Err: err}
+	}
+	file := os.NewFile(uintptr(fd), path)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, file.Close())
+		}
+	}()
+	if err := flock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, err
+	}
+	if _, err := file.Write(content); err != nil {
+		return nil, err
+	}
+	unnamed := fmt.Sprintf("/proc/self/fd/%d", fd)
+	if err := unix.Linkat(unix.AT_FDCWD, unnamed, unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW); err != nil {
+		return nil, &fs.PathError{Op: "name", Path: path, Err: err}
+	}
+	return file, nil
+}
+
+// Try locks the file or directory at path without waiting: ErrHeld while its
+// owner lives. The lock is held until the returned file is closed.
+func Try(path string) (*os.File, error) {
+	// A read-only descriptor is enough for flock, and all there is of a directory.
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := TryFile(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// TryFile is Try for an open file. It returns an error that Is fs.ErrNotExist
+// when the lock is that of something that no longer has the name: its owner has
+// removed it between our open and our lock, and another may have made it again.
+func TryFile(file *os.File) error {
+	if err := flock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return err
+	}
+	locked, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Lstat(file.Name())
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(locked, named) {
+		return &fs.PathError{Op: "lock", Path: file.Name(), Err: fs.ErrNotExist}
+	}
+	return nil
+}
+
+// Wait makes the file at path if need be, and locks it as soon as nobody else
+// has it locked. The file must never be removed. The lock is held until it is
+// closed.
+func Wait(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := flock(file, unix.LOCK_EX); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// Poll calls done until it reports true or an error, at first after a
+// millisecond, at last every 50 ms. When ctx ends first, Poll returns the cause.
+func Poll(ctx context.Context, done func() (bool, error)) error {
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+}
+
+func flock(file *os.File, how int) error {
+	err := error(unix.EINTR) // a signal that comes while flock waits
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Flock(int(file.Fd()), how)
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = ErrHeld
+	}
+	if err != nil {
+		return &fs.PathError{Op: "lock", Path: file.Name(), Err: err}
+	}
+	return nil
+}
+
+// RemoveLeftover removes the directory at path if its owner is dead.
+func RemoveLeftover(path string) error {
+	file, err := Try(path)
+	if errors.Is(err, ErrHeld) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(path), file.Close())
+}

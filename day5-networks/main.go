@@ -1,0 +1,80 @@
+// Day 5, networks: a bridge, addresses, NAT, published ports, names.
+//
+//	day5-networks                              one is started, looked into, killed, removed
+//	day5-networks run -d [OPTIONS] IMAGE [COMMAND] [ARG...]
+//	day5-networks ps|logs|exec|stop|start|restart|kill|wait|rm|attach|... CONTAINER
+//	day5-networks pull|load|save|import|images|history|inspect|tag|rmi|commit ...
+//
+// For example:
+//
+//	# go run ./day5-networks import busybox.tar busybox
+//	# go run ./day5-networks run -d --name web -v /srv:/srv busybox httpd -f -h /srv
+//	# go run ./day5-networks exec -ti web sh
+//	# go run ./day5-networks stop web
+//
+// New today, a room each: shim, the parent that stays; logfile, what the
+// container says; state, what is true of it; wire, how one talks to a shim;
+// lifecycle, all that one can ask of it; transfer, files in and out. Here are
+// only the commands.
+//
+// Exit status: the command's own; 128+n when signal n killed it; 127 when it
+// was not found, 126 when it could not be executed, 125 for every other error of
+// run, create and exec, and 1 for those of commands about existing containers.
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/sirupsen/logrus"
+	urfave "github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/cli"
+)
+
+func main() { os.Exit(cli.Run(newApp(), os.Args)) }
+
+// checkAddressSpace refuses to begin what Go's runtime would end with a dump of
+// its stacks. It reserves much more than it uses, and below 750 MiB does not
+// even come as far as here.
+func checkAddressSpace() error {
+	const enough = 1 << 30
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_AS, &limit); err != nil {
+		return fmt.Errorf("read the limit of our address space: %w", err)
+	}
+	if limit.Cur < enough {
+		return fmt.Errorf("the address space is limited to %d KiB, and a Go program needs %d: ulimit -v unlimited", limit.Cur>>10, enough>>10)
+	}
+	return nil
+}
+
+func newApp() *urfave.App {
+	return &urfave.App{
+		Name:  "day5-networks",
+		Usage: "containers that outlive the command that started them",
+		Flags: append(demoFlags(),
+			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
+			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
+		Before:   begin,
+		Action:   demo,
+		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{statsCommand, payloadCommand}),
+	}
+}
+
+func begin(ctx *urfave.Context) error {
+	if err := checkAddressSpace(); err != nil {
+		return err
+	}
+	if format := ctx.String("format"); format != "text" && format != "json" {
+		return fmt.Errorf("invalid --format %q: want text or json", format)
+	}
+	level, err := logrus.ParseLevel(ctx.String("log-level"))
+	if err != nil {
+		return fmt.Errorf("invalid --log-level: %w", err)
+	}
+	logrus.SetLevel(level)
+	return nil
+}

@@ -1,0 +1,81 @@
+// Package mountfd mounts by descriptor. The image decides what lies in the
+// container's root, so a path in it is not to be trusted: /proc may be a link to
+// the host's /etc, and between looking and mounting somebody may change it
+// (CVE-2019-19921, CVE-2021-30465). So nothing is ever mounted on a path. A mount
+// is made first, attached to nothing, and its place is opened once, below the
+// root and not a step beyond; then the one descriptor is moved onto the other.
+// fsopen(2), open_tree(2), move_mount(2)
+//
+// Paths in errors are the container's where they say so, and else the host's.
+package mountfd
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Harmless are the attributes of a mount with nothing to execute and no devices.
+const Harmless = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
+
+// New makes a file system that is mounted nowhere yet. An option is
+// "key=value" or "key".
+func New(fsType string, attributes int, options ...string) (*os.File, error) {
+	config, err := unix.Fsopen(fsType, unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("open a new %s: %w", fsType, err)
+	}
+	defer unix.Close(config)
+	for _, option := range options {
+		key, value, hasValue := strings.Cut(option, "=")
+		if hasValue {
+			err = unix.FsconfigSetString(config, key, value)
+		} else {
+			err = unix.FsconfigSetFlag(config, key)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("set %s of a new %s: %w", option, fsType, err)
+		}
+	}
+	if err := unix.FsconfigCreate(config); err != nil {
+		return nil, fmt.Errorf("create a new %s: %w", fsType, err)
+	}
+	mount, err := unix.Fsmount(config, unix.FSMOUNT_CLOEXEC, attributes)
+	if err != nil {
+		return nil, fmt.Errorf("mount a new %s: %w", fsType, err)
+	}
+	return os.NewFile(uintptr(mount), fsType), nil
+}
+
+// Clone makes a second mount of what is at path on the host, with
+// everything mounted below it: a bind mount that is nowhere yet.
+func Clone(path string) (*os.File, error) {
+	const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_RECURSIVE
+	mount, err := unix.OpenTree(unix.AT_FDCWD, path, flags)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open_tree", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(mount), path), nil
+}
+
+// SetAttributes changes a mount and all below it. mount_setattr(2)
+func SetAttributes(mount *os.File, attributes uint64) error {
+	const flags = unix.AT_EMPTY_PATH | unix.AT_RECURSIVE
+	err := unix.MountSetattr(int(mount.Fd()), "", flags, &unix.MountAttr{Attr_set: attributes})
+	if err != nil {
+		return &fs.PathError{Op: "mount_setattr", Path: mount.Name(), Err: err}
+	}
+	return nil
+}
+
+// Attach moves a mount to the place where it is to be seen.
+func Attach(mount, place *os.File) error {
+	const flags = unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
+	if err := unix.MoveMount(int(mount.Fd()), "", int(place.Fd()), "", flags); err != nil {
+		return fmt.Errorf("mount %s on %s in the container: %w", mount.Name(), place.Name(), err)
+	}
+	return nil
+}

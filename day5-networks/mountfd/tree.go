@@ -1,0 +1,124 @@
+package mountfd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	"example.com/go-docker/day5-networks/inroot"
+	"golang.org/x/sys/unix"
+)
+
+// A Tree is the container's root while it is still a directory of the host.
+type Tree struct{ *os.File }
+
+// OpenTree opens the directory dir of the host.
+func OpenTree(dir string) (Tree, error) {
+	file, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	return Tree{file}, err
+}
+
+// Open opens what is at path in the container, as the container will see it:
+// links are followed, but the root is the container's root. What it returns is
+// for system calls that take a place (O_PATH), not to be read. resolve is one of
+// unix.RESOLVE_* or 0. openat2(2)
+func (t Tree) Open(path string, resolve uint64) (*os.File, error) {
+	fd, err := inroot.Open(int(t.Fd()), path, unix.O_PATH, resolve)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open in the container", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// Ensure opens what is at target in the container, and makes it when it is not
+// there: directories down to it and, if it is to be a file, an empty one.
+func (t Tree) Ensure(target string, isDir bool) (*os.File, error) {
+	file, err := t.Open(target, 0)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return file, err
+	}
+	made, err := inroot.Make(int(t.Fd()), target, func(parent int, name string, last bool) error {
+		if last && !isDir {
+			err = unix.Mknodat(parent, path.Base(name), unix.S_IFREG|0o644, 0)
+		} else {
+			err = unix.Mkdirat(parent, path.Base(name), 0o755)
+		}
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, &fs.PathError{Op: "make in the container", Path: target, Err: err}
+	}
+	return t.Open(made, 0)
+}
+
+// MountPoint is Ensure for a mount. On the root itself, where a link of the
+// image may lead, there is no place for one: pivot would go below it.
+func (t Tree) MountPoint(target string, isDir bool) (*os.File, error) {
+	place, err := t.Ensure(target, isDir)
+	if err != nil {
+		return nil, err
+	}
+	root, err1 := t.Stat()
+	there, err2 := place.Stat()
+	err = errors.Join(err1, err2)
+	if err == nil && os.SameFile(root, there) {
+		err = fmt.Errorf("%s is the container's root: nothing can be mounted there", target)
+	}
+	if err != nil {
+		return nil, errors.Join(err, place.Close())
+	}
+	return place, nil
+}
+
+// MountNew mounts a new file system on a directory, which it makes if the image
+// leaves it out. No part of target may be a symbolic link: programs that look
+// for /proc would be led elsewhere (CVE-2019-19921). The other arguments are New's.
+func (t Tree) MountNew(target, fsType string, attributes int, options ...string) error {
+	if err := unix.Mkdirat(int(t.Fd()), target[1:], 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return &fs.PathError{Op: "make in the container", Path: target, Err: err}
+	}
+	at, err := t.Open(target+"/.", unix.RESOLVE_NO_SYMLINKS) // /. of nothing but a directory
+	if errors.Is(err, unix.ELOOP) {
+		return fmt.Errorf("the image's %s is a symbolic link: refused", target)
+	}
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	mount, err := New(fsType, attributes, options...)
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	return Attach(mount, at)
+}
+
+// Bind mounts what the host has at source on target in the container, and makes
+// target if it is not there. The attributes are unix.MOUNT_ATTR_*.
+func (t Tree) Bind(source, target string, attributes uint64) error {
+	mount, err := Clone(source)
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	if attributes != 0 {
+		if err := SetAttributes(mount, attributes); err != nil {
+			return err
+		}
+	}
+	info, err := mount.Stat()
+	if err != nil {
+		return err
+	}
+	place, err := t.MountPoint(target, info.IsDir())
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	return Attach(mount, place)
+}

@@ -1,0 +1,106 @@
+// Package namespace knows the kernel's kinds of namespaces, namespaces(7), and
+// what a new one needs before it is of use. It grew from rungs 08-new-names and
+// 10-no-root, plus: kernels that lack a kind, the id maps of root, a loopback
+// device that is up, what to do where the kernel refuses.
+package namespace
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Kind of namespaces: its name, which is our flag, its file under
+// /proc/self/ns, its flag for clone(2), and what is new in a new one.
+type Kind struct {
+	Name, File string
+	Flag       uintptr
+	Holds      string
+}
+
+// Kinds are all that Linux has but for time, which day 1 leaves out: it does
+// not make a process see another machine.
+//
+// The user namespace is left out from this chapter on: only root of the initial
+// one may make device nodes and the overlay's trusted attributes.
+var Kinds = []Kind{
+	{"uts", "uts", unix.CLONE_NEWUTS, "host name"},
+	{"ipc", "ipc", unix.CLONE_NEWIPC, "System V IPC and POSIX message queues"},
+	{"pid", "pid", unix.CLONE_NEWPID, "process ids"},
+	{"mount", "mnt", unix.CLONE_NEWNS, "mount points"},
+	{"net", "net", unix.CLONE_NEWNET, "network devices, addresses, ports"},
+	{"cgroup", "cgroup", unix.CLONE_NEWCGROUP, "the root of the cgroups it sees"},
+}
+
+// Supported tells whether this kernel has the kind.
+func (k Kind) Supported() bool {
+	_, err := os.Stat("/proc/self/ns/" + k.File)
+	return err == nil
+}
+
+// All returns the clone(2) flags of all kinds that this kernel has.
+func All() uintptr {
+	var all uintptr
+	for _, k := range Kinds {
+		if k.Supported() {
+			all |= k.Flag
+		}
+	}
+	return all
+}
+
+// IDMaps says who is who in a new user namespace. A plain user may map just one
+// id, its own: it becomes root inside. Root maps every id it has to itself, so
+// files keep their owners and only the capabilities change: they count for the
+// container's namespaces and no longer for the host's. user_namespaces(7)
+func IDMaps() (users, groups []syscall.SysProcIDMap, err error) {
+	if os.Geteuid() != 0 {
+		own := func(id int) []syscall.SysProcIDMap {
+			return []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
+		}
+		return own(os.Geteuid()), own(os.Getegid()), nil
+	}
+	users, err1 := identityMap("/proc/self/uid_map")
+	groups, err2 := identityMap("/proc/self/gid_map")
+	return users, groups, errors.Join(err1, err2)
+}
+
+// SetgroupsAllowed tells whether a new user namespace may be allowed to change
+// its groups: for a plain user, and below a namespace that denies it, the kernel
+// refuses, because to drop a group may open what is closed to it.
+// user_namespaces(7), The /proc/pid/setgroups file
+func SetgroupsAllowed() bool {
+	text, err := os.ReadFile("/proc/self/setgroups")
+	return os.Geteuid() == 0 && err == nil && strings.TrimSpace(string(text)) == "allow"
+}
+
+func identityMap(file string) ([]syscall.SysProcIDMap, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var maps []syscall.SysProcIDMap
+	for line := range strings.Lines(string(text)) {
+		var inside, outside, size int
+		if _, err := fmt.Sscan(line, &inside, &outside, &size); err != nil {
+			return nil, fmt.Errorf("read %s: %q: %w", file, line, err)
+		}
+		maps = append(maps, syscall.SysProcIDMap{ContainerID: inside, HostID: inside, Size: size})
+	}
+	return maps, nil
+}
+
+// Explain adds to an error of clone(2) what its number does not say.
+func Explain(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOSPC):
+		return fmt.Errorf("%w: namespaces are nested too deep, or a limit in /proc/sys/user is reached (0: switched off): sysctl user", err)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: this machine does not let us make namespaces: scripts/doctor.sh says why", err)
+	}
+	return err
+}

@@ -1,0 +1,107 @@
+// Package rootfs gives a container its root: the overlay of the image's layers,
+// the file systems in which the kernel shows itself, /dev, files and volumes of
+// the host, and pivot_root(2) into all that.
+//
+// It grew from the steps 07-overlay and 06-pivot. To them it adds: a stack
+// of any number of layers, mounts by descriptor in a tree that is not to be
+// trusted (mountfd), volumes, the container's cgroups.
+//
+// All of it happens in init, in a mount namespace of its own, and changes no
+// mount of the host.
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"example.com/go-docker/day5-networks/confine"
+	"example.com/go-docker/day5-networks/mountfd"
+	"golang.org/x/sys/unix"
+)
+
+// A Root describes what the container has instead of the host's file system.
+// Init gets it as JSON. Paths are absolute: sources are the host's, targets the
+// container's.
+type Root struct {
+	Overlay      Overlay
+	Files        map[string]string // target: source, a file of the host, as for /etc/hosts
+	Volumes      []Volume          // in the order in which they are mounted, /a before /a/b
+	ImageVolumes []ImageVolume     // the same
+	Cgroups      Cgroups
+	ShmSize      int64  // of /dev/shm, in bytes; 0: 64 MiB
+	Workdir      string // made if it is not there, as Docker does
+	ReadOnly     bool   // the overlay only: volumes and /dev stay writable
+	Console      string // the container's terminal on the host, like /dev/pts/7; "": none
+}
+
+// Enter makes the root and moves this process into it: a recipe. Nothing of it
+// shows on the host, because the mount tree is private already, see
+// MakeMountsPrivate. When it returns an error, the command must not run: this
+// process may still be in the host's root.
+func (r *Root) Enter() error {
+	if err := r.Overlay.Mount(); err != nil {
+		return err
+	}
+	tree, err := mountfd.OpenTree(r.Overlay.Merged)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	if err := r.Overlay.checkWritable(tree.File); err != nil {
+		return err
+	}
+	steps := []func(mountfd.Tree) error{
+		r.openImageVolumes, mountKernel, confine.MaskPaths, r.mountCgroups, r.mountDev, r.mountConsole,
+		r.mountFiles, r.mountImageVolumes, r.mountVolumes, r.ensureWorkdir, pivot,
+	}
+	for _, step := range steps {
+		if err := step(tree); err != nil {
+			return err
+		}
+	}
+	if r.ReadOnly {
+		if err := unix.MountSetattr(unix.AT_FDCWD, "/", 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
+			return fmt.Errorf("make the root read-only: %w", err)
+		}
+	}
+	return nil
+}
+
+// mountKernel mounts the file systems in which the kernel shows itself.
+func mountKernel(tree mountfd.Tree) error {
+	if err := tree.MountNew("/proc", "proc", mountfd.Harmless); err != nil {
+		return err
+	}
+	return tree.MountNew("/sys", "sysfs", mountfd.Harmless|unix.MOUNT_ATTR_RDONLY)
+}
+
+// pivot makes tree the root of the mount namespace and lets go of the old one.
+// chroot(2) only changes where path look-up starts, and whoever is root gets
+// out of it again; after pivot_root(2) there is nothing left to get out to. The
+// old root lands on top of the new one, at ".", and is detached from there.
+func pivot(tree mountfd.Tree) error {
+	if err := unix.Fchdir(int(tree.Fd())); err != nil {
+		return fmt.Errorf("change to the new root: %w", err)
+	}
+	if err := unix.PivotRoot(".", "."); err != nil {
+		if errors.Is(err, unix.EINVAL) {
+			err = errors.New("invalid argument: the current root cannot be left, as on an initramfs: switch_root first")
+		}
+		return fmt.Errorf("pivot_root to %s: %w", tree.Name(), err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("detach the old root: %w", err)
+	}
+	return os.Chdir("/")
+}
+
+// mountFiles puts single files of the host into the container.
+func (r *Root) mountFiles(tree mountfd.Tree) error {
+	for target, source := range r.Files {
+		if err := tree.Bind(source, target, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}

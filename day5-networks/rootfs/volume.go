@@ -1,0 +1,133 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"example.com/go-docker/day5-networks/inroot"
+	"example.com/go-docker/day5-networks/mountfd"
+	"golang.org/x/sys/unix"
+)
+
+// A Volume is a directory or file of the host in the container: -v.
+type Volume struct {
+	Source   string // absolute, on the host
+	Target   string // absolute, in the container
+	ReadOnly bool
+	Tmpfs    *Tmpfs // in place of Source and ReadOnly, if not nil
+}
+
+// ParseVolume reads -v's SOURCE:TARGET or SOURCE:TARGET:ro. It cleans both paths
+// and looks at no file: Docker makes a missing source a directory, and so may the
+// caller, when the container is about to start.
+func ParseVolume(s string) (Volume, error) {
+	parts := strings.Split(s, ":")
+	v := Volume{}
+	switch {
+	case len(parts) == 3 && parts[2] == "ro":
+		v.ReadOnly = true
+	case len(parts) == 3 && parts[2] == "rw":
+	case len(parts) != 2:
+		return v, errors.New("want SOURCE:TARGET or SOURCE:TARGET:ro")
+	}
+	v.Source, v.Target = parts[0], parts[1]
+	if !filepath.IsAbs(v.Source) {
+		return v, fmt.Errorf("source %q is not an absolute path (named volumes are not for this chapter)", v.Source)
+	}
+	err := checkTarget(v.Target)
+	v.Source, v.Target = filepath.Clean(v.Source), path.Clean(v.Target)
+	return v, err
+}
+
+func checkTarget(target string) error {
+	if !path.IsAbs(target) || path.Clean(target) == "/" {
+		return fmt.Errorf("target %q: want an absolute path other than /", target)
+	}
+	return nil
+}
+
+func (r *Root) mountVolumes(tree mountfd.Tree) error {
+	for _, v := range r.Volumes {
+		if v.Tmpfs != nil {
+			if err := v.Tmpfs.mount(tree, v.Target); err != nil {
+				return fmt.Errorf("tmpfs %s: %w", v.Target, err)
+			}
+			continue
+		}
+		var attributes uint64
+		if v.ReadOnly {
+			attributes = unix.MOUNT_ATTR_RDONLY
+		}
+		if err := tree.Bind(v.Source, v.Target, attributes); err != nil {
+			return fmt.Errorf("volume %s: %w", v.Source, err)
+		}
+	}
+	return nil
+}
+
+// An ImageVolume is a directory that the image declares with VOLUME: what the
+// container writes there is not part of the container, and so not of a commit.
+type ImageVolume struct {
+	Target      string // in the container
+	Upper, Work string // on the host, as an Overlay's
+
+	image *os.File // the image's own directory there
+}
+
+// openImageVolumes takes hold of what the image has where its volumes go, before
+// anything is mounted there. An overlay of /sys would show the host's, without
+// our masks, to whoever writes VOLUME /sys; many images with systemd write
+// VOLUME /sys/fs/cgroup. And of a volume in a volume it would be the third one
+// on top of another: the kernel has two at most.
+func (r *Root) openImageVolumes(tree mountfd.Tree) error {
+	for i, v := range r.ImageVolumes {
+		image, err := tree.Ensure(v.Target, true)
+		if err != nil {
+			return fmt.Errorf("the image's volume %s: %w", v.Target, err)
+		}
+		r.ImageVolumes[i].image = image
+	}
+	return nil
+}
+
+// mountImageVolumes lays a second overlay over each of them: it starts with
+// the image's content, as Docker's volumes do, and takes the changes.
+func (r *Root) mountImageVolumes(tree mountfd.Tree) error {
+	for _, v := range r.ImageVolumes {
+		if err := v.mount(tree); err != nil {
+			return fmt.Errorf("the image's volume %s: %w", v.Target, err)
+		}
+	}
+	return nil
+}
+
+func (v ImageVolume) mount(tree mountfd.Tree) error {
+	defer v.image.Close()
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(v.image.Fd()), &stat); err != nil {
+		return err
+	}
+	// The upper directory becomes the volume's own: it must look as the image's.
+	if err := errors.Join(os.Chown(v.Upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(v.Upper, stat.Mode&0o7777)); err != nil {
+		return err
+	}
+	place, err := tree.MountPoint(v.Target, true)
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	o := Overlay{Layers: []string{inroot.FdPath(int(v.image.Fd()))}, Upper: v.Upper, Work: v.Work, Merged: inroot.FdPath(int(place.Fd()))}
+	if err := o.Mount(); err != nil {
+		return err
+	}
+	mounted, err := tree.Open(v.Target, 0) // place is still what the mount covers
+	if err != nil {
+		return err
+	}
+	defer mounted.Close()
+	return o.checkWritable(mounted)
+}

@@ -1,0 +1,72 @@
+package shim
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"example.com/go-docker/day5-networks/freezer"
+	"example.com/go-docker/day5-networks/state"
+)
+
+// giveUp rules out another start.
+func (s *shim) giveUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.stopped:
+	default:
+		close(s.stopped)
+	}
+}
+
+var errNotRunning = errors.New("the container is not running")
+
+// signal sends a signal. What is paused goes on: else it would not notice.
+func (s *shim) signal(sig syscall.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		return errNotRunning
+	}
+	if !s.config.Container.Forwards(sig) {
+		return fmt.Errorf("signal %d does not reach the command: its init passes on HUP, INT, QUIT, ALRM, TERM, USR1, USR2 and CONT; with --init=false there is none", sig)
+	}
+	if err := s.process.Signal(sig); errors.Is(err, os.ErrProcessDone) {
+		return errNotRunning // it is about to be recorded
+	} else if err != nil {
+		return err
+	}
+	if s.state.Status == state.Paused {
+		return s.freeze(false)
+	}
+	return nil
+}
+
+// pause stops all of the container, or lets it go on.
+func (s *shim) pause(freeze bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch paused := s.state.Status == state.Paused; {
+	case s.process == nil:
+		return errNotRunning
+	case freeze && paused:
+		return errors.New("the container is already paused")
+	case !freeze && !paused:
+		return errors.New("the container is not paused")
+	}
+	return s.freeze(freeze)
+}
+
+func (s *shim) freeze(freeze bool) error {
+	set, status := freezer.Thaw, state.Running
+	if freeze {
+		set, status = freezer.Freeze, state.Paused
+	}
+	if err := set(s.cgroup.Version, s.cgroup.Freezer()); err != nil {
+		return err
+	}
+	s.state.Status = status
+	return s.record()
+}

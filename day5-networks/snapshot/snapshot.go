@@ -1,0 +1,210 @@
+// Package snapshot keeps the unpacked layers of a store's images: directories
+// that overlayfs stacks as they are. A layer's name is its diff ID, the digest
+// of the unpacked tar: however it was compressed and wherever it came from, it
+// is unpacked once, and shared by all images that have it and by all their
+// containers. Only a layer with implied directories, see package chain, has a
+// directory for each of the chains of layers that it is the last of.
+//
+// From rung 09-image, plus: layers side by side, and nothing taken in that does
+// not have its digest.
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"example.com/go-docker/day5-networks/chain"
+	"example.com/go-docker/day5-networks/compression"
+	"example.com/go-docker/day5-networks/image"
+	"example.com/go-docker/day5-networks/interrupt"
+	"example.com/go-docker/day5-networks/layer"
+	"example.com/go-docker/day5-networks/store"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+// LayersAtOnce is Docker's number. More do not make it faster.
+const LayersAtOnce = 3
+
+// Dirs returns the directories that overlayfs must stack for an image, the
+// lowest first. It unpacks what is not there; a container or a job must keep the image.
+func Dirs(ctx context.Context, s *store.Store, img *store.Image) ([]string, error) {
+	for _, diffID := range img.Config.RootFS.DiffIDs {
+		if Has(s, diffID) {
+			continue
+		}
+		u, err := NewUnpacker(s)
+		if err != nil {
+			return nil, err
+		}
+		if err := u.Image(ctx, img.Manifest, img.Config); err != nil {
+			return nil, err
+		}
+		if err := s.Sync(); err != nil {
+			return nil, err
+		}
+		break
+	}
+	return Stack(ctx, s, img.Config.RootFS.DiffIDs)
+}
+
+// Stack returns the directories that overlayfs must stack for unpacked layers.
+// Those that mean something else on other layers are settled first.
+func Stack(ctx context.Context, s *store.Store, diffIDs []v1.Hash) (dirs []string, err error) {
+	for i, diffID := range diffIDs {
+		dir := s.LayerPath(diffID)
+		loose, err := chain.IsLoose(dir, i == 0)
+		if err == nil && loose {
+			dir, err = settle(ctx, s, diffIDs[:i+1], dirs)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("layer %s: %w", diffID, err)
+		}
+		dirs = append(dirs, dir)
+	}
+	return chain.VisibleLayers(dirs)
+}
+
+// settle makes the last of the layers' directory on top of the others', once.
+func settle(ctx context.Context, s *store.Store, diffIDs []v1.Hash, below []string) (_ string, err error) {
+	place := s.ChainPath(diffIDs)
+	j, err := s.Begin(ctx, "chain-"+filepath.Base(place))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, j.End()) }()
+	if _, err := os.Lstat(place); err == nil {
+		return place, nil
+	}
+	dir := j.Path("layer")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	if err := chain.Settle(s.LayerPath(diffIDs[len(diffIDs)-1]), dir, below); err != nil {
+		return "", err
+	}
+	if err := s.Sync(); err != nil {
+		return "", err
+	}
+	return place, os.Rename(dir, place)
+}
+
+// Has tells whether a layer is unpacked.
+func Has(s *store.Store, diffID v1.Hash) bool {
+	info, err := os.Lstat(s.LayerPath(diffID))
+	return err == nil && info.IsDir()
+}
+
+// An Unpacker unpacks the layers of one image, which share a quota.
+type Unpacker struct {
+	store *store.Store
+	quota *layer.Quota
+	known map[pair]bool
+}
+
+// A pair is a blob and the layer that it was found to unpack to.
+type pair struct{ blob, diffID v1.Hash }
+
+// NewUnpacker looks at the images of the store for blobs whose layers are
+// known. That blob and layer are both there does not make them one: a manifest
+// could name the blob of one layer and its configuration another one, and the
+// image would not be the same to us and to those who get it from us.
+func NewUnpacker(s *store.Store) (*Unpacker, error) {
+	all, err := s.Images()
+	if err != nil {
+		return nil, err
+	}
+	u := &Unpacker{s, layer.NewQuota(), map[pair]bool{}}
+	for _, img := range all {
+		for i, blob := range img.Manifest.Layers {
+			u.known[pair{blob.Digest, img.Config.RootFS.DiffIDs[i]}] = true
+		}
+	}
+	return u, nil
+}
+
+// Image unpacks what is missing of an image whose blobs are in the store.
+func (u *Unpacker) Image(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile) error {
+	return u.Layers(ctx, config, func(ctx context.Context, i int, diffID v1.Hash) error {
+		return u.Blob(ctx, m.Layers[i], diffID)
+	})
+}
+
+// Layers has unpack unpack an image's layers, several at a time.
+func (u *Unpacker) Layers(ctx context.Context, config *v1.ConfigFile, unpack func(ctx context.Context, i int, diffID v1.Hash) error) error {
+	group, atOnce := errgroup.WithContext(ctx)
+	group.SetLimit(LayersAtOnce)
+	for i, diffID := range config.RootFS.DiffIDs {
+		group.Go(func() error { return unpack(atOnce, i, diffID) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	_, err := Stack(ctx, u.store, config.RootFS.DiffIDs)
+	return err
+}
+
+// Blob unpacks a blob of the store, unless its layer is there.
+func (u *Unpacker) Blob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) error {
+	if Has(u.store, diffID) && u.known[pair{blob.Digest, diffID}] {
+		return nil
+	}
+	file, err := u.store.OpenBlob(blob)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return u.Stream(ctx, interrupt.Reader(ctx, file), diffID)
+}
+
+// Stream makes a layer's directory from its tar, compressed or not. It reads r
+// to its end and takes the layer in only after that, so an r that verifies
+// itself has its say.
+func (u *Unpacker) Stream(ctx context.Context, r io.Reader, diffID v1.Hash) (err error) {
+	j, err := u.store.Begin(ctx, "layer-"+diffID.Hex)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.End()) }()
+	if Has(u.store, diffID) { // but is this the layer?
+		return readLayer(r, diffID, func(tar io.Reader) error {
+			_, err := io.Copy(io.Discard, layer.Metered(tar, u.quota))
+			return err
+		})
+	}
+	dir := j.Path("layer")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if err := readLayer(r, diffID, func(tar io.Reader) error { return layer.Unpack(tar, dir, u.quota) }); err != nil {
+		return err
+	}
+	return os.Rename(dir, u.store.LayerPath(diffID))
+}
+
+// readLayer has read read a layer's tar to its end, and fails if it was not the
+// layer that it should be.
+func readLayer(r io.Reader, diffID v1.Hash, read func(tar io.Reader) error) error {
+	tar, err := compression.Decompress(r)
+	if err == nil {
+		err = read(image.Verify(tar, "unpacked layer", diffID, image.AnySize))
+		tar.Close() // ends what reads ahead; what it did not like, read has said
+	}
+	if errors.Is(err, unix.ENOSPC) {
+		return err
+	}
+	// What follows the end of the compressed stream belongs to the blob too. And
+	// if the tar made no sense, then perhaps because the blob is another one.
+	if _, errBlob := io.Copy(io.Discard, r); errBlob != nil {
+		return errBlob
+	}
+	if err != nil {
+		return fmt.Errorf("layer %s: %w", diffID, err)
+	}
+	return nil
+}

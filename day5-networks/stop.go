@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"syscall"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/lifecycle"
+)
+
+func timeFlag() urfave.Flag {
+	return &urfave.IntFlag{Name: "time", Aliases: []string{"t", "timeout"}, Value: 10, Usage: "`SECONDS` before it is killed; -1: never"}
+}
+
+func signalFlag(usage string) urfave.Flag {
+	return &urfave.StringFlag{Name: "signal", Aliases: []string{"s"}, Usage: usage}
+}
+
+// stopFromFlags returns what stops a container as the flags say.
+func stopFromFlags(ctx *urfave.Context) (func(c *lifecycle.Container) error, error) {
+	sig := 0
+	if text := ctx.String("signal"); text != "" {
+		var err error
+		if sig, err = parseSignal(text); err != nil {
+			return nil, failed(err)
+		}
+	}
+	return func(c *lifecycle.Container) error { return c.Stop(syscall.Signal(sig), ctx.Int("time")) }, nil
+}
+
+var stopCommand = &urfave.Command{
+	Name:      "stop",
+	Usage:     "ask containers to end, and kill those that do not",
+	ArgsUsage: "CONTAINER...",
+	Flags:     []urfave.Flag{timeFlag(), signalFlag("`SIGNAL` to ask with (default: the image's, or TERM)")},
+	Action: func(ctx *urfave.Context) error {
+		stop, err := stopFromFlags(ctx)
+		if err != nil {
+			return err
+		}
+		return each(ctx, stop)
+	},
+}
+
+var restartCommand = &urfave.Command{
+	Name:      "restart",
+	Usage:     "stop containers and start them again",
+	ArgsUsage: "CONTAINER...",
+	Flags:     []urfave.Flag{timeFlag(), signalFlag("`SIGNAL` to ask with (default: the image's, or TERM)")},
+	Action: func(ctx *urfave.Context) error {
+		stop, err := stopFromFlags(ctx)
+		if err != nil {
+			return err
+		}
+		signals := container.CatchSignals()
+		return each(ctx, func(c *lifecycle.Container) error {
+			if c.AutoRemove {
+				return fmt.Errorf("cannot restart container %s: it was started with --rm, and is gone when it stops", c.ID)
+			}
+			if err := stop(c); err != nil {
+				return err
+			}
+			_, _, err := c.Start(false, signals)
+			return err
+		})
+	},
+}
+
+var killCommand = &urfave.Command{
+	Name:      "kill",
+	Usage:     "send a signal to containers",
+	ArgsUsage: "CONTAINER...",
+	Flags:     []urfave.Flag{signalFlag("`SIGNAL` to send (default: KILL)")},
+	Action: func(ctx *urfave.Context) error {
+		sig, err := syscall.SIGKILL, error(nil)
+		if text := ctx.String("signal"); text != "" {
+			n := 0
+			if n, err = parseSignal(text); err != nil {
+				return failed(err)
+			}
+			sig = syscall.Signal(n)
+		}
+		return each(ctx, func(c *lifecycle.Container) error { return c.Kill(sig) })
+	},
+}

@@ -1,0 +1,149 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/go-docker/day5-networks/image"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/sirupsen/logrus"
+)
+
+// An Image is a configuration and layers, held together by a manifest. The
+// manifest names each by the SHA-256 of its content, so the manifest's own
+// digest stands for all of it.
+type Image struct {
+	ID       string   // the digest of the configuration, sha256:...
+	Names    []string // full names, as reference.String writes them
+	Digests  []string // repository@digest, as registries know the image
+	Config   *v1.ConfigFile
+	Manifest *v1.Manifest
+
+	Descriptor v1.Descriptor // of the manifest
+}
+
+// ErrNoImage is in the error of resolve when the store does not have the image.
+var ErrNoImage = errors.New("no such image")
+
+// Resolve finds an image by name, by name and digest, by ID or by the start of
+// its ID.
+func (s *Store) Resolve(ref string) (*Image, error) {
+	index, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := s.find(index, ref)
+	if err != nil {
+		return nil, err
+	}
+	return s.readImage(index, manifest)
+}
+
+// Images returns all images, the newest entry first.
+func (s *Store) Images() ([]*Image, error) {
+	index, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	var all []*Image
+	for _, d := range slices.Backward(index.Manifests) {
+		if slices.ContainsFunc(all, func(img *Image) bool { return img.Descriptor.Digest == d.Digest }) {
+			continue
+		}
+		img, err := s.readImage(index, d)
+		if err != nil {
+			logrus.Warnf("cannot read an image: %v", err)
+			continue
+		}
+		all = append(all, img)
+	}
+	return all, nil
+}
+
+// find returns the entry of the index that ref means: a name first, then an ID,
+// as Docker does it.
+func (s *Store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error) {
+	r, errName := image.ParseReference(ref)
+	if errName == nil {
+		for _, d := range index.Manifests {
+			if image.IsNamed(d, r) {
+				return d, nil
+			}
+		}
+	}
+	if isID(ref) {
+		d, err := s.findID(index, strings.TrimPrefix(ref, "sha256:"))
+		if !errors.Is(err, ErrNoImage) {
+			return d, err
+		}
+		errName = nil
+	}
+	if errName != nil {
+		return v1.Descriptor{}, errName
+	}
+	return v1.Descriptor{}, fmt.Errorf("%w: %s", ErrNoImage, ref)
+}
+
+// isID tells whether ref may be an ID or the start of one.
+func isID(ref string) bool {
+	hex := strings.TrimPrefix(ref, "sha256:")
+	return hex != "" && len(hex) <= 64 && strings.Trim(hex, "0123456789abcdef") == ""
+}
+
+func (s *Store) findID(index *v1.IndexManifest, prefix string) (found v1.Descriptor, err error) {
+	id := ""
+	for _, d := range index.Manifests {
+		m, err := s.readManifest(d)
+		if err != nil || !strings.HasPrefix(m.Config.Digest.Hex, prefix) {
+			continue
+		}
+		if id != "" && id != m.Config.Digest.Hex {
+			return found, fmt.Errorf("more than one image has an ID that starts with %s", prefix)
+		}
+		id, found = m.Config.Digest.Hex, d
+	}
+	if id == "" {
+		return found, ErrNoImage
+	}
+	return found, nil
+}
+
+func (s *Store) readManifest(manifest v1.Descriptor) (*v1.Manifest, error) {
+	text, err := s.readBlob(manifest)
+	if err != nil {
+		return nil, err
+	}
+	return image.ParseManifest(text)
+}
+
+func (s *Store) readImage(index *v1.IndexManifest, entry v1.Descriptor) (*Image, error) {
+	m, err := s.readManifest(entry)
+	if err != nil {
+		return nil, describe(entry, err)
+	}
+	text, err := s.readBlob(m.Config)
+	if err != nil {
+		return nil, describe(entry, err)
+	}
+	config, err := image.ParseConfig(text, m)
+	if err != nil {
+		return nil, describe(entry, err)
+	}
+	img := &Image{
+		ID: m.Config.Digest.String(), Names: image.NamesOf(index, entry.Digest), Digests: image.PulledAs(index, entry.Digest),
+		Config: config, Manifest: m, Descriptor: entry,
+	}
+	img.Descriptor.Annotations = nil
+	return img, nil
+}
+
+// describe says which image an error is about.
+func describe(manifest v1.Descriptor, err error) error {
+	name := image.Familiar(image.NameOf(manifest))
+	if name == "" {
+		name = manifest.Digest.String()
+	}
+	return fmt.Errorf("image %s: %w", name, err)
+}

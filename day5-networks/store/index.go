@@ -1,0 +1,105 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"example.com/go-docker/day5-networks/image"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+func (s *Store) readIndex() (*v1.IndexManifest, error) {
+	path := s.Path("index.json")
+	text, err := image.ReadDocument(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	index, err := image.ParseIndex(text)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return index, nil
+}
+
+// changeIndex replaces index.json by what change makes of it. The caller holds
+// the lock.
+func (s *Store) changeIndex(change func(*v1.IndexManifest) error) error {
+	index, err := s.readIndex()
+	if err != nil {
+		return err
+	}
+	if err := change(index); err != nil {
+		return err
+	}
+	if index.Manifests == nil {
+		index.Manifests = []v1.Descriptor{} // [], not null
+	}
+	text, err := json.MarshalIndent(index, "", "  ")
+	if err != nil {
+		return err
+	}
+	return replaceFile(s.Path("index.json"), append(text, '\n'))
+}
+
+// Publish lists an image, all of whose layers are in the store: its documents
+// become blobs, and it gets the name, which may be "". For an image from a
+// registry, pulled is the digest that the registry has for it. Publish reports
+// whether that changed anything.
+func (s *Store) Publish(j *Job, manifest, config []byte, name string, pulled v1.Hash) (isNew bool, err error) {
+	m, err := image.ParseManifest(manifest)
+	if err != nil {
+		return false, err
+	}
+	c, err := image.ParseConfig(config, m)
+	if err != nil {
+		return false, err
+	}
+	if _, err := s.writeBlob(j, config); err != nil {
+		return false, err
+	}
+	entry, err := s.writeBlob(j, manifest)
+	if err != nil {
+		return false, err
+	}
+	entry.MediaType, entry.Platform = image.MediaTypeOf(m), c.Platform()
+	if err := s.Sync(); err != nil {
+		return false, err
+	}
+	unlock, err := s.Lock()
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	err = s.changeIndex(func(index *v1.IndexManifest) error {
+		isNew = !slices.ContainsFunc(index.Manifests, func(d v1.Descriptor) bool {
+			return d.Digest == entry.Digest && image.NameOf(d) == name
+		})
+		image.Enter(index, entry, name, pulled)
+		return nil
+	})
+	return isNew, err
+}
+
+// Tag gives an image one more name, a full one.
+func (s *Store) Tag(ref, name string) error {
+	unlock, err := s.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.changeIndex(func(index *v1.IndexManifest) error {
+		entry, err := s.find(index, ref)
+		if err != nil {
+			return err
+		}
+		image.Enter(index, entry, name, v1.Hash{})
+		return nil
+	})
+}

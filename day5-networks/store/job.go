@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"example.com/go-docker/day5-networks/lock"
+)
+
+// A Job is work in progress: a directory in the store's tmp that is locked for
+// as long as its owner lives. One that can be locked is a leftover, and whoever
+// finds it removes it.
+//
+// The name says what the job is for. Two commands that want to unpack the same
+// layer want the same job, and the second one waits.
+type Job struct {
+	Dir  string
+	lock *os.File
+}
+
+// Begin starts a job, after the one of the same name that is under way.
+func (s *Store) Begin(ctx context.Context, name string) (*Job, error) {
+	var j *Job
+	err := lock.Poll(ctx, func() (bool, error) {
+		var err error
+		j, err = s.tryBegin(name)
+		return j != nil, err
+	})
+	return j, err
+}
+
+// BeginAdding starts the job that every command has which needs all blobs and
+// layers to stay, because it adds an image or reads one: as long as one is
+// there, nothing is collected. See collect.
+func (s *Store) BeginAdding(ctx context.Context) (*Job, error) {
+	unlock, err := s.Lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := s.forgetUnfinished(); err != nil {
+		return nil, err
+	}
+	return s.Begin(ctx, adding+rand.Text())
+}
+
+const adding = "add-"
+
+// tryBegin returns no job when another owner has it.
+func (s *Store) tryBegin(name string) (*Job, error) {
+	dir := s.Path("tmp", name)
+	if err := lock.RemoveLeftover(dir); err != nil {
+		return nil, err
+	}
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("start work in the image store: %w", err)
+	}
+	held, err := lock.Try(dir)
+	if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // somebody took it for a leftover
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Job{dir, held}, nil
+}
+
+// Path names a file in the job's directory.
+func (j *Job) Path(name string) string { return filepath.Join(j.Dir, name) }
+
+// End removes what the job has not given a place in the store.
+func (j *Job) End() error {
+	return errors.Join(os.RemoveAll(j.Dir), j.lock.Close())
+}
+
+// sweep removes the jobs of dead owners.
+func (s *Store) sweep() error {
+	entries, err := os.ReadDir(s.Path("tmp"))
+	if err != nil {
+		return fmt.Errorf("open the image store: %w", err)
+	}
+	for _, e := range entries {
+		if err := lock.RemoveLeftover(s.Path("tmp", e.Name())); err != nil {
+			return fmt.Errorf("remove what a killed command left: %w", err)
+		}
+	}
+	return nil
+}
+
+// isAdding tells whether some command needs all blobs and layers to stay.
+func (s *Store) isAdding() (bool, error) {
+	if err := s.sweep(); err != nil {
+		return false, err
+	}
+	jobs, err := filepath.Glob(s.Path("tmp", adding+"*"))
+	return len(jobs) > 0, err
+}

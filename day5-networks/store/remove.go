@@ -1,0 +1,164 @@
+package store
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"example.com/go-docker/day5-networks/image"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/sirupsen/logrus"
+)
+
+// Remove takes a name off an image. With its last name the image goes too, and
+// with the image the blobs and layers that nobody else needs. It returns what
+// it did in Docker's words. An image that containers need stays; users returns
+// their IDs, and is called while no container can be made.
+func (s *Store) Remove(ref string, force bool, users func(imageID string) ([]string, error)) (done []string, err error) {
+	done, rubbish, err := s.removeLocked(ref, force, users)
+	return done, errors.Join(err, discard(rubbish)) // large layers take their time: not under the lock
+}
+
+func (s *Store) removeLocked(ref string, force bool, users func(string) ([]string, error)) (done, rubbish []string, err error) {
+	unlock, err := s.Lock()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer unlock()
+	deleted := ""
+	err = s.changeIndex(func(index *v1.IndexManifest) error {
+		done, deleted, err = s.unlist(index, ref, force, users)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if deleted == "" {
+		return done, nil, nil
+	}
+	rubbish, err = s.collect()
+	return append(done, "Deleted: "+deleted), rubbish, err
+}
+
+// unlist removes from the index what rmi ref means, and returns the image's ID
+// if that was all of it.
+func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users func(string) ([]string, error)) (done []string, deleted string, err error) {
+	entry, err := s.find(index, ref)
+	if err != nil {
+		return nil, "", err
+	}
+	names := image.NamesOf(index, entry.Digest)
+	r, errName := image.ParseReference(ref)
+	switch {
+	case len(names) > 1 && errName == nil && image.IsNamed(entry, r):
+		names = []string{image.NameOf(entry)}
+	case len(names) > 1 && !force:
+		for i, name := range names {
+			names[i] = image.Familiar(name)
+		}
+		return nil, "", fmt.Errorf("image %s has several names (%s): remove them one by one, or use -f", ref, strings.Join(names, ", "))
+	default:
+		if deleted, err = s.idOf(entry); err != nil {
+			return nil, "", err
+		}
+		holders, err := users(deleted)
+		if err != nil {
+			return nil, "", err
+		}
+		if len(holders) > 0 {
+			if !force || len(names) == 0 {
+				return nil, "", fmt.Errorf("image %s is in use by container %s: remove that first (rm)", ref, strings.Join(holders, ", "))
+			}
+			deleted = ""
+		}
+	}
+	for _, name := range names {
+		image.Leave(index, name)
+		done = append(done, "Untagged: "+image.Familiar(name))
+	}
+	if deleted != "" {
+		index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return d.Digest == entry.Digest })
+	}
+	return done, deleted, nil
+}
+
+// idOf returns an image's ID. An image that cannot be read any more has none,
+// and must be removable all the same.
+func (s *Store) idOf(manifest v1.Descriptor) (string, error) {
+	m, err := s.readManifest(manifest)
+	if err != nil {
+		logrus.Warn(describe(manifest, err))
+		return manifest.Digest.String(), nil
+	}
+	return m.Config.Digest.String(), nil
+}
+
+// collect moves blobs and layers that no image needs to tmp, to be discarded: if
+// not by the caller, then by whoever sweeps next. It takes no space on the disk.
+// The caller holds the lock.
+func (s *Store) collect() (rubbish []string, err error) {
+	busy, err := s.isAdding()
+	if err != nil {
+		return nil, err
+	}
+	if busy {
+		logrus.Info("another command is adding an image: the next rmi removes what is not needed any more")
+		return nil, nil
+	}
+	needed, err := s.needed()
+	if err != nil {
+		return nil, fmt.Errorf("find out which layers are needed: %w: remove that image (rmi)", err)
+	}
+	place := s.Path("tmp", "rubbish-"+rand.Text())
+	for _, kind := range []string{"blobs", "layers"} {
+		all, err := filepath.Glob(s.Path(kind, "sha256", "*"))
+		if err != nil {
+			return rubbish, err
+		}
+		for _, path := range all {
+			if needed[path] {
+				continue
+			}
+			to := place + "-" + kind + "-" + filepath.Base(path)
+			if err := os.Rename(path, to); err != nil {
+				return rubbish, err
+			}
+			rubbish = append(rubbish, to)
+		}
+	}
+	return rubbish, nil
+}
+
+func discard(rubbish []string) (err error) {
+	for _, path := range rubbish {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
+}
+
+// needed has the paths of the blobs and layers of all images.
+func (s *Store) needed() (map[string]bool, error) {
+	index, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	needed := map[string]bool{}
+	for _, d := range index.Manifests {
+		img, err := s.readImage(index, d)
+		if err != nil {
+			return nil, err
+		}
+		for _, blob := range append(img.Manifest.Layers, d, img.Manifest.Config) {
+			needed[s.BlobPath(blob.Digest)] = true
+		}
+		for i, diffID := range img.Config.RootFS.DiffIDs {
+			needed[s.LayerPath(diffID)] = true
+			needed[s.ChainPath(img.Config.RootFS.DiffIDs[:i+1])] = true
+		}
+	}
+	return needed, nil
+}

@@ -1,0 +1,135 @@
+// Package store keeps images and containers on the disk: an OCI image layout,
+// the unpacked layers beside it, and what containers have changed.
+//
+// From rung 09-image, plus: many commands at once, crashes and power cuts at
+// any moment, removal.
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"example.com/go-docker/day5-networks/image"
+	"example.com/go-docker/day5-networks/lock"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// A Store is a directory that holds images and containers:
+//
+//	oci-layout            says that this is an OCI image layout (image-spec, image-layout.md)
+//	index.json            the images: names, and the digests of their manifests
+//	index.json.new        where its next content goes, see durable.go
+//	blobs/sha256/...      manifests, configurations and packed layers, named by their digest
+//	layers/sha256/...     unpacked layers, named by their diff ID, for overlayfs
+//	skeleton/             mount points, below the layers of every container
+//	containers/...        what containers have changed
+//	tmp/                  work in progress, see Job
+//	boot                  of which boot the last image is, see durable.go
+//	lock                  held while index.json changes, things are removed, a container is made
+//
+// What has a digest for a name never changes, so commands read it without any
+// lock. It gets the name last, by rename(2), when it is complete and verified:
+// a command that is killed leaves only something in tmp.
+type Store struct {
+	Root string // absolute
+}
+
+// storeDirs are closed to everybody else: image layers have setuid programs,
+// and in the container's world those are somebody else's (CVE-2021-41091).
+var storeDirs = []string{"blobs/sha256", "layers/sha256", "containers", "tmp"}
+
+// Open opens the store in the directory root and makes it if need be.
+func Open(root string) (*Store, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{root}
+	_, err = os.Stat(s.Path("oci-layout"))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = s.create()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: run as root, or name a directory of your own with --root", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the image store: %w", err)
+	}
+	return s, s.sweep()
+}
+
+func (s *Store) Path(name ...string) string {
+	return filepath.Join(append([]string{s.Root}, name...)...)
+}
+
+// create makes what a store consists of. The file oci-layout comes last: until
+// it is there, the next command does all of this again.
+func (s *Store) create() error {
+	if err := os.MkdirAll(s.Root, 0o700); err != nil {
+		return err
+	}
+	if err := s.checkRoot(); err != nil {
+		return err
+	}
+	unlock, err := s.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := os.Chmod(s.Root, 0o700); err != nil {
+		return err
+	}
+	for _, dir := range storeDirs {
+		if err := os.MkdirAll(s.Path(dir), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := s.changeIndex(func(*v1.IndexManifest) error { return nil }); err != nil {
+		return err
+	}
+	return replaceFile(s.Path("oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`+"\n"))
+}
+
+// checkRoot keeps us from making a store of somebody's home directory.
+func (s *Store) checkRoot() error {
+	entries, err := os.ReadDir(s.Root)
+	if err != nil {
+		return err
+	}
+	// oci-layout: another command may just have made the store.
+	ours := []string{"oci-layout", "oci-layout.new", "index.json", "index.json.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock"}
+	for _, e := range entries {
+		if !slices.Contains(ours, e.Name()) {
+			return fmt.Errorf("%s is not empty and not a store (it has %q): name another directory with --root", s.Root, e.Name())
+		}
+	}
+	return nil
+}
+
+// Lock keeps other commands from changing index.json, removing things, starting
+// to add an image and making containers. Hold it for moments only.
+func (s *Store) Lock() (unlock func(), err error) {
+	file, err := lock.Wait(s.Path("lock"))
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = file.Close() }, nil // closing lets go of it, whatever it says
+}
+
+// LayerPath is the place of an unpacked layer.
+func (s *Store) LayerPath(diffID v1.Hash) string { return s.Path("layers", "sha256", diffID.Hex) }
+
+// ChainPath is the place of what the last of some layers is on top of the others,
+// the lowest first. It has their chain ID for a name (OCI image-spec, config.md),
+// but one layer alone has one too, which is not its diff ID.
+func (s *Store) ChainPath(diffIDs []v1.Hash) string {
+	chain := v1.Hash{}
+	for _, diffID := range diffIDs {
+		chain = image.SHA256([]byte(chain.String() + " " + diffID.String()))
+	}
+	return s.LayerPath(chain)
+}

@@ -1,0 +1,47 @@
+package streams
+
+import (
+	"slices"
+	"sync"
+
+	"example.com/go-docker/day5-networks/wire"
+)
+
+// Clients are those who are attached.
+type Clients struct {
+	mu  sync.Mutex
+	all []*wire.Conn
+}
+
+func (c *Clients) Add(client *wire.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, client)
+}
+
+func (c *Clients) Remove(client *wire.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = slices.DeleteFunc(c.all, func(other *wire.Conn) bool { return other == client })
+}
+
+func (c *Clients) send(kind wire.Kind, content []byte) {
+	c.mu.Lock()
+	all := slices.Clone(c.all)
+	c.mu.Unlock()
+	for _, client := range all {
+		if client.Send(kind, content) != nil {
+			c.Remove(client) // it has gone; its own goroutine closes it
+		}
+	}
+}
+
+// Drop lets go of all of them.
+func (c *Clients) Drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, client := range c.all {
+		_ = client.Close() // which ends a Send that waits
+	}
+	c.all = nil
+}

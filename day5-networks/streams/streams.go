@@ -1,0 +1,187 @@
+// Package streams is a container's standard input, output and error, on the
+// side of its shim: from there to the log and to those who are attached.
+//
+// It grew from rung 05-logs, plus: a terminal, input, any number of clients, an
+// end that nobody can hold up.
+package streams
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/creack/pty"
+
+	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/logfile"
+	"example.com/go-docker/day5-networks/wire"
+)
+
+// Streams are the ends that the container has, in Parent, and ours.
+type Streams struct {
+	Parent container.Parent
+	given  []*os.File // to the container
+	stdin  *os.File   // nil: it has none. With a terminal, that
+	output []*output
+	copies sync.WaitGroup
+
+	closing sync.Mutex // guards stdin
+}
+
+// An output is what the container writes on one stream.
+type output struct {
+	*os.File
+	kind    wire.Kind
+	clients *Clients
+	mu      sync.Mutex
+	ended   bool
+	more    time.Duration // how long we wait for more after the end, in all
+}
+
+// Open makes them, with standard input if it is wanted.
+func Open(c *container.Container, stdin bool) (_ *Streams, err error) {
+	s := new(Streams)
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if c.TTY {
+		master, slave, err := pty.Open()
+		if err != nil {
+			return nil, fmt.Errorf("open a pseudo-terminal: %w", err)
+		}
+		s.Parent.Terminal, s.stdin = slave, master
+		s.given = append(s.given, slave)
+		s.output = append(s.output, &output{File: master, kind: wire.Stdout, more: time.Second})
+		return s, nil
+	}
+	for _, stream := range []struct {
+		kind wire.Kind
+		to   **os.File
+	}{{wire.Stdout, &s.Parent.Stdout}, {wire.Stderr, &s.Parent.Stderr}} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, fmt.Errorf("make a pipe for the container's output: %w", err)
+		}
+		*stream.to = w
+		s.given = append(s.given, w)
+		s.output = append(s.output, &output{File: r, kind: stream.kind, more: time.Second})
+	}
+	if stdin {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, fmt.Errorf("make a pipe for the container's input: %w", err)
+		}
+		s.Parent.Stdin, s.stdin = r, w
+		s.given = append(s.given, r)
+	}
+	return s, nil
+}
+
+// Copy begins to copy the container's output to the log and to the clients.
+func (s *Streams) Copy(log *logfile.Writer, to *Clients) {
+	for _, f := range s.given { // else we would never read an end of file
+		_ = f.Close()
+	}
+	for _, o := range s.output {
+		o.clients = to
+		name := map[wire.Kind]string{wire.Stdout: "stdout", wire.Stderr: "stderr"}[o.kind]
+		s.copies.Go(func() { _ = log.Copy(name, o) }) // it ends with its end of the pipe
+	}
+}
+
+// Read has what it reads sent to the clients, too: one that is slow makes the
+// container wait, as a pipe would.
+//
+// The container's end is the end of file, as a rule: nobody is left who could
+// write. But a process outside its PID namespace may hold on to a stream for
+// ever, so then we do not wait much longer for more.
+func (o *output) Read(p []byte) (int, error) {
+	for {
+		o.mu.Lock()
+		ended, more := o.ended, o.more
+		if ended {
+			_ = o.SetReadDeadline(time.Now().Add(more))
+		}
+		o.mu.Unlock()
+		began := time.Now()
+		n, err := o.File.Read(p)
+		if ended {
+			o.more -= time.Since(began)
+		}
+		if n > 0 {
+			o.clients.send(o.kind, p[:n])
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if ended && n == 0 {
+			return 0, io.EOF
+		}
+	}
+}
+
+// Drain returns when all that the container has written is copied.
+func (s *Streams) Drain() {
+	for _, o := range s.output {
+		o.mu.Lock()
+		o.ended = true
+		_ = o.SetReadDeadline(time.Now()) // Read comes back, and sees it
+		o.mu.Unlock()
+	}
+	s.copies.Wait()
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	s.Close()
+}
+
+func (s *Streams) Close() {
+	for _, f := range s.given {
+		_ = f.Close()
+	}
+	for _, o := range s.output {
+		_ = o.Close()
+	}
+	if s.stdin != nil {
+		_ = s.stdin.Close()
+	}
+}
+
+// Input passes on what a client types; the end of it for nil, if there can be
+// one: a terminal has none.
+func (s *Streams) Input(text []byte, terminal bool) {
+	s.closing.Lock()
+	stdin := s.stdin
+	s.closing.Unlock()
+	switch {
+	case stdin == nil:
+	case len(text) > 0:
+		_, _ = stdin.Write(text) // nobody may be there to read it any more
+	case !terminal:
+		_ = stdin.Close()
+	}
+}
+
+// HangUp closes a stream that nobody reads any more: as in a pipeline, who
+// writes to it then gets SIGPIPE, or SIGHUP from a terminal.
+func (s *Streams) HangUp(kind wire.Kind) {
+	for _, o := range s.output {
+		if o.kind == kind {
+			_ = o.Close()
+		}
+	}
+}
+
+// Resize gives the container's terminal a size; the kernel then tells the
+// programs in it with SIGWINCH.
+func (s *Streams) Resize(rows, cols uint16) {
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	if s.stdin != nil {
+		_ = pty.Setsize(s.stdin, &pty.Winsize{Rows: rows, Cols: cols}) // fails after the end
+	}
+}

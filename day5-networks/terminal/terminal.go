@@ -1,0 +1,155 @@
+// Package terminal gives a command a terminal of its own and joins it to the
+// user's. The ladder has no rung for it: its programs hand on the terminal that
+// they have.
+package terminal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/moby/term"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+)
+
+// A Terminal is a pseudo-terminal, pty(7): the container has the slave as its
+// terminal, with line editing and job control; we hold the master and copy
+// between it and the user's terminal.
+type Terminal struct {
+	Slave    *os.File
+	master   *os.File
+	user     *os.File    // the user's terminal, when it is raw
+	saved    *term.State // its settings before, nil while untouched
+	resized  chan os.Signal
+	resizing sync.WaitGroup
+	copied   chan struct{} // closed when all output has been copied
+	ended    atomic.Bool   // whether the container has
+	leftWait time.Duration // how long we then wait for more output, in all
+}
+
+// Open makes a terminal, of the size that ours has, and gives it to a command
+// that has not been started yet.
+func Open(cmd *exec.Cmd) (*Terminal, error) {
+	master, slave, err := pty.Open()
+	if err != nil {
+		return nil, fmt.Errorf("open a pseudo-terminal: %w", err)
+	}
+	t := &Terminal{Slave: slave, master: master, leftWait: time.Second}
+	t.resize()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	return t, nil
+}
+
+// resize gives the container's terminal the size of ours; the kernel then
+// tells the programs in it with SIGWINCH.
+func (t *Terminal) resize() {
+	if err := pty.InheritSize(os.Stdin, t.master); err != nil {
+		logrus.Debugf("set the size of the container's terminal: %v", err)
+	}
+}
+
+// Attach starts copying. Our own terminal goes raw, if input is not nil: the
+// container's terminal does the echoing, and turns ^C into a signal for what
+// runs there.
+func (t *Terminal) Attach(input *os.File) {
+	// While we hold a slave too, reading the master never ends.
+	_ = t.Slave.Close() // what is written through it has been written
+	t.resized = make(chan os.Signal, 1)
+	signal.Notify(t.resized, syscall.SIGWINCH)
+	t.resize() // again: a change before Notify went by unseen
+	t.resizing.Go(func() {
+		for range t.resized {
+			t.resize()
+		}
+	})
+	// Should the reader of our output go away, SIGPIPE would end us and leave
+	// the user's terminal raw.
+	signal.Ignore(syscall.SIGPIPE)
+	if input != nil {
+		t.copyInput(input)
+	}
+	t.copied = make(chan struct{})
+	go t.copyOutput()
+}
+
+func (t *Terminal) copyInput(input *os.File) {
+	saved, err := term.SetRawTerminal(input.Fd())
+	if err != nil {
+		logrus.Warnf("set the terminal raw: %v", err)
+		return
+	}
+	t.user, t.saved = input, saved
+	// This ends with the program: nothing can interrupt a read of a terminal.
+	go io.Copy(t.master, input)
+}
+
+func (t *Terminal) copyOutput() {
+	defer close(t.copied)
+	if _, err := io.Copy(os.Stdout, output{t}); err != nil {
+		if !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.EIO) {
+			logrus.Warnf("copy from the container's terminal: %v", err)
+		}
+		_ = t.master.Close() // hangs up on the container: nobody hears it any more
+	}
+}
+
+// output is what the container writes to its terminal, up to its end. A reader
+// of ours may be slow and still gets all of it; but a process outside the PID
+// namespace may hold on to the slave for ever, so there is a limit to the time
+// that we wait for more.
+type output struct{ *Terminal }
+
+func (o output) Read(p []byte) (int, error) {
+	ready := []unix.PollFd{{Fd: int32(o.master.Fd()), Events: unix.POLLIN}}
+	for o.leftWait > 0 {
+		start := time.Now()
+		n, err := unix.Poll(ready, 1000)
+		if o.ended.Load() {
+			o.leftWait -= time.Since(start)
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return 0, fmt.Errorf("wait for output: %w", err)
+		}
+		if n > 0 {
+			n, err := o.master.Read(p)
+			if errors.Is(err, syscall.EIO) { // how a master reports that the last slave was closed
+				err = io.EOF
+			}
+			return n, err
+		}
+	}
+	logrus.Warn("the container's terminal is still in use: output after this is lost")
+	return 0, io.EOF
+}
+
+// Close restores the user's terminal, when all that the container has written
+// to its own is copied.
+func (t *Terminal) Close() (err error) {
+	if t.copied != nil {
+		signal.Stop(t.resized)
+		close(t.resized)
+		t.resizing.Wait()
+		t.ended.Store(true)
+		<-t.copied
+	}
+	if t.saved != nil {
+		if err := term.RestoreTerminal(t.user.Fd(), t.saved); err != nil {
+			logrus.Warnf("restore the terminal: %v", err)
+		}
+	}
+	for _, end := range []*os.File{t.Slave, t.master} {
+		if errClose := end.Close(); !errors.Is(errClose, os.ErrClosed) {
+			err = errors.Join(err, errClose)
+		}
+	}
+	return err
+}

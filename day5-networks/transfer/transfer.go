@@ -1,0 +1,126 @@
+// Package transfer copies files into containers and out of them: cp. Either
+// side may be hostile, and may change while it is read: a container puts a link
+// where a directory was, an archive names ../../etc/passwd. So nothing is ever
+// opened by a path on the host: each name is opened once, in the root or the
+// directory that it belongs to, and links are copied, not followed.
+//
+// The ladder has no rung for it; it stands on day 3's 11-hostile.
+package transfer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/inroot"
+)
+
+// Options say what becomes of owners and modes.
+type Options struct {
+	Archive bool // keep owners, and setuid and setgid
+	Follow  bool // a source that is a link means its target
+}
+
+// A Place is a path in a root.
+type Place struct {
+	Root *os.File // a directory; "/" for the host's
+	Path string
+}
+
+// content tells whether a source is meant without its own name: DIR/.
+func (p Place) content() bool { return p.Path == "." || strings.HasSuffix(p.Path, "/.") }
+
+func (p Place) open(flags uint64) (*os.File, error) {
+	fd, err := inroot.Open(int(p.Root.Fd()), p.Path, flags, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: p.Path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), p.Path), nil
+}
+
+// Copy copies a file or a directory, as docker cp does: into a directory that is
+// there, or to a new name in one.
+func Copy(from, to Place, o Options) error {
+	dir, name, err := target(from, to, o)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	packed := make(chan error, 1)
+	go func() {
+		err := Pack(w, from, name, o)
+		packed <- errors.Join(err, w.Close())
+	}()
+	err = unpack(r, dir, o)
+	_ = r.Close() // ends the packer, should we have failed
+	if errPack := <-packed; errPack != nil && !errors.Is(errPack, unix.EPIPE) {
+		err = errors.Join(errPack, err)
+	}
+	return err
+}
+
+// target decides where a copy goes: the directory, and its name there, "." if
+// it becomes that directory.
+func target(from, to Place, o Options) (dir *os.File, name string, err error) {
+	var source, there unix.Stat_t
+	if err := stat(from, &source, o.Follow); err != nil {
+		return nil, "", err
+	}
+	isDir := source.Mode&unix.S_IFMT == unix.S_IFDIR
+	err = stat(to, &there, true)
+	switch {
+	case err == nil && there.Mode&unix.S_IFMT == unix.S_IFDIR:
+		if dir, err = to.open(unix.O_PATH | unix.O_DIRECTORY); err != nil {
+			return nil, "", err
+		}
+		if name = path.Base(path.Clean("/" + from.Path)); from.content() || name == "/" {
+			name = "."
+		}
+		return dir, name, nil
+	case err == nil && isDir:
+		return nil, "", fmt.Errorf("cannot copy the directory %s over the file %s", from.Path, to.Path)
+	case err == nil && strings.HasSuffix(to.Path, "/"):
+		return nil, "", fmt.Errorf("%s: not a directory", to.Path)
+	case errors.Is(err, unix.ENOENT) && strings.HasSuffix(to.Path, "/") && !isDir:
+		return nil, "", fmt.Errorf("no such directory: %s", to.Path)
+	case err != nil && !errors.Is(err, unix.ENOENT):
+		return nil, "", err
+	}
+	clean := path.Clean(to.Path)
+	if dir, err = (Place{to.Root, path.Dir(clean)}).open(unix.O_PATH | unix.O_DIRECTORY); err != nil {
+		return nil, "", err
+	}
+	return dir, path.Base(clean), nil
+}
+
+func stat(p Place, st *unix.Stat_t, follow bool) error {
+	flags := uint64(unix.O_PATH)
+	if !follow && !strings.HasSuffix(p.Path, "/") && !p.content() {
+		flags |= unix.O_NOFOLLOW
+	}
+	file, err := p.open(flags)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return unix.Fstat(int(file.Fd()), st)
+}
+
+// Unpack takes in an archive, below a directory that is there.
+func Unpack(r io.Reader, to Place, o Options) error {
+	dir, err := to.open(unix.O_PATH | unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return unpack(r, dir, o)
+}

@@ -1,0 +1,139 @@
+// Package usage reads what the kernel has counted for a cgroup, in either
+// version's files. It grew from rung 09-more-limits, plus: all counters that
+// the chapter shows, kernels that lack some, a cgroup that goes away meanwhile.
+package usage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Usage is what the kernel has counted for a cgroup.
+type Usage struct {
+	Memory      int64 // bytes now
+	Swap        int64 // bytes now
+	Cache       int64 // bytes of Memory that the kernel can take back at any time
+	MemoryPeak  int64 // bytes; 0 where the kernel does not keep it
+	MemoryLimit int64 // bytes; math.MaxInt64 for none
+	LimitHits   int64 // times an allocation met the limit
+	OOMKills    int64
+	CPU         int64 // microseconds
+	Throttled   int64 // microseconds it was ready to run and not allowed to
+	Pids        int64 // processes and threads now
+}
+
+// Read reads the counters of a cgroup, given the version of cgroups and the
+// directory of each of its controllers. Where one is not given, its counters
+// are 0. The error Is fs.ErrNotExist when the cgroup is gone.
+func Read(version int, dirs map[string]string) (Usage, error) {
+	c := &counters{}
+	if version == 1 {
+		return readV1(c, dirs), c.err
+	}
+	return readV2(c, dirs["memory"]), c.err // one directory has all
+}
+
+// cgroup-v1/memory.rst, cpuacct.rst, pids.rst
+func readV1(c *counters, dirs map[string]string) Usage {
+	memory := dirs["memory"]
+	return Usage{
+		Memory:      c.number(memory, "memory.usage_in_bytes"),
+		Swap:        c.keyed(memory, "memory.stat", "total_swap"),
+		MemoryPeak:  c.number(memory, "memory.max_usage_in_bytes"),
+		MemoryLimit: c.number(memory, "memory.limit_in_bytes"),
+		Cache:       c.keyed(memory, "memory.stat", "total_inactive_file"),
+		// With both limits the same, memsw is the one that is met, and only
+		// its counter moves.
+		LimitHits: c.number(memory, "memory.failcnt") + c.number(memory, "memory.memsw.failcnt"),
+		OOMKills:  c.keyed(memory, "memory.oom_control", "oom_kill"),
+		CPU:       c.number(dirs["cpuacct"], "cpuacct.usage") / 1000,
+		Throttled: c.keyed(dirs["cpu"], "cpu.stat", "throttled_time") / 1000,
+		Pids:      c.number(dirs["pids"], "pids.current"),
+	}
+}
+
+// cgroup-v2.rst, "Controllers"
+func readV2(c *counters, dir string) Usage {
+	return Usage{
+		Memory:      c.number(dir, "memory.current"),
+		Swap:        c.number(dir, "memory.swap.current"),
+		MemoryPeak:  c.number(dir, "memory.peak"), // since Linux 5.19
+		MemoryLimit: c.number(dir, "memory.max"),
+		Cache:       c.keyed(dir, "memory.stat", "inactive_file"),
+		LimitHits:   c.keyed(dir, "memory.events", "max"),
+		OOMKills:    c.keyed(dir, "memory.events", "oom_kill"),
+		CPU:         c.keyed(dir, "cpu.stat", "usage_usec"),
+		Throttled:   c.keyed(dir, "cpu.stat", "throttled_usec"),
+		Pids:        c.number(dir, "pids.current"),
+	}
+}
+
+// counters reads numbers from cgroup files and keeps the first error, so that
+// a row of readings is checked once. A file that is not there counts 0: which
+// files a controller has depends on the kernel's age and options.
+type counters struct{ err error }
+
+// number reads a file that holds one number, or max.
+func (c *counters) number(dir, file string) int64 {
+	return c.parse(dir, file, strings.TrimSpace)
+}
+
+// keyed reads one number from a file of "key number" lines.
+func (c *counters) keyed(dir, file, key string) int64 {
+	return c.parse(dir, file, func(text string) string {
+		for line := range strings.Lines(text) {
+			if k, v, found := strings.Cut(strings.TrimSpace(line), " "); found && k == key {
+				return v
+			}
+		}
+		return "0"
+	})
+}
+
+func (c *counters) parse(dir, file string, find func(string) string) int64 {
+	if dir == "" || c.err != nil {
+		return 0
+	}
+	path := filepath.Join(dir, file)
+	text, err := os.ReadFile(path)
+	// A file that was opened before its cgroup was removed says ENODEV.
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		if _, err = os.Stat(dir); err == nil {
+			return 0
+		}
+	}
+	if err != nil {
+		c.err = err
+		return 0
+	}
+	n, err := parseCounter(find(string(text)))
+	if err != nil {
+		c.err = fmt.Errorf("read %s: %w", path, err)
+	}
+	return n
+}
+
+// parseCounter reads a number as the kernel writes it. No limit is "max" in
+// version 2 and, in version 1, the greatest number of whole pages.
+func parseCounter(s string) (int64, error) {
+	const most = math.MaxInt64 &^ 4095
+	if s == "max" {
+		return math.MaxInt64, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	if n >= most {
+		return math.MaxInt64, nil
+	}
+	return int64(n), nil
+}
