@@ -6,7 +6,6 @@
 //	go run ./scripts/book run --update     write what they print into the pages
 //	go run ./scripts/book site [-o DIR]    the book as a web site
 //	go run ./scripts/book serve            the same, on a port of this machine
-//	go run ./scripts/book record           record the picture of the day-2 demo
 //
 // docs/STYLE.md has the notation of the pages.
 //
@@ -59,12 +58,6 @@ func newApp() *cli.App {
 				Usage:  "serve the web site to this machine; a page is printed anew each time",
 				Flags:  []cli.Flag{&cli.StringFlag{Name: "addr", Value: "127.0.0.1:8000", Usage: "listen on `ADDRESS`"}},
 				Action: serveAction,
-			},
-			{
-				Name:   "record",
-				Usage:  "record the day-2 demo on a terminal as a moving picture, as root",
-				Flags:  []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "docs/images/day2-demo.svg", Usage: "write to `FILE`"}},
-				Action: recordAction,
 			},
 			{
 				Name:      "run",
