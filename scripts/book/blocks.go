@@ -63,8 +63,8 @@ func (r *printer) code(w util.BufWriter, source []byte, node ast.Node, entering 
 	return ast.WalkContinue, nil
 }
 
-// origin is where code comes from, by the marker above it: the file, and its
-// lines where the code is a part.
+// origin names the source of a block of code, from the marker above it: the file,
+// and the lines if only a part of it is shown.
 func (r *printer) origin(n *ast.FencedCodeBlock, source []byte) string {
 	if n.Lines().Len() == 0 {
 		return ""
@@ -278,8 +278,8 @@ func (p *page) versions() {
 	}
 }
 
-// checkVersions: of two blocks for the two versions, one after the other, each
-// has its line above it.
+// checkVersions wants a line that names the version above each of two adjacent
+// blocks that are for one version each.
 func (p *page) checkVersions() (failures []failure) {
 	lines := strings.Split(string(p.source), "\n")
 	label := func(f fence) string {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// A section is one that a page of a day has, in this order.
+// A section is a heading that a day's page must have. The order is fixed.
 type section struct {
 	titles   [2]string // by language
 	optional bool
@@ -192,7 +192,7 @@ func (p *page) checkSections(language int, sections []section) (failures []failu
 	return failures
 }
 
-// checkTranslation compares a page with the one it says the same as.
+// checkTranslation compares a page with the one that it translates.
 func (p *page) checkTranslation(first *page, dir string) (failures []failure) {
 	fail := func(line int, format string, args ...any) {
 		failures = append(failures, failure{p.path, line, fmt.Sprintf(format, args...)})

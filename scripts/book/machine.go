@@ -85,8 +85,8 @@ func (s state) addMachine() error {
 	return s.withoutOthers()
 }
 
-// withoutOthers leaves out what a living process of somebody else's has made,
-// such as another test that is running.
+// withoutOthers leaves out what a living process outside this run has made, such
+// as another test.
 func (s state) withoutOthers() error {
 	descendants, err := ours.Descendants()
 	if err != nil {

@@ -26,7 +26,7 @@ var languages = []language{
 type language struct {
 	Dir  string // below docs
 	Tag  string // BCP 47, for the lang attribute
-	Name string // in itself
+	Name string // in its own language
 }
 
 // A page is one Markdown file.

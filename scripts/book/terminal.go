@@ -222,8 +222,8 @@ func shown(printed []byte) []string {
 	return lines
 }
 
-// emulate lets a terminal show it. It is wider than what programs believe, so
-// that a long line stays one, and long enough that nothing scrolls away.
+// emulate shows the output on a terminal that is wider than programs believe, so
+// that a long line stays one, and so long that nothing scrolls away.
 func emulate(printed string) string {
 	lines := strings.Count(printed, "\n") + 2
 	screen := vt10x.New(vt10x.WithSize(400, lines))

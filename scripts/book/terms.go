@@ -10,7 +10,7 @@ import (
 	"github.com/yuin/goldmark/ast"
 )
 
-// A term is a word that is not written, and what is written instead.
+// A term is a word to avoid, and the one to write instead.
 type term struct {
 	not   *regexp.Regexp
 	write string
@@ -60,7 +60,7 @@ func (p *page) checkTerms(terms []term) (failures []failure) {
 		var places [][2]int // in the text, in the source
 		_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 			if _, code := n.(*ast.CodeSpan); code {
-				text.WriteByte(0) // so that what is left and right of it does not meet
+				text.WriteByte(0) // so that the words on either side of it do not join
 				return ast.WalkSkipChildren, nil
 			}
 			if t, ok := n.(*ast.Text); ok && entering {
