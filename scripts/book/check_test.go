@@ -113,8 +113,8 @@ func TestTerms(t *testing.T) {
 	}
 	expect(t, fixture(t, "# 頁\n\n檔案描述子與`描述元`，掛載 `mount` 命名空間。階梯的第 6 步。Prunes, wrung.\n\n```sh\n# 記錄\n```\n").checkTerms(terms))
 	expect(t, fixture(t, "# 頁\n\n檔案**描述元**。\n\n| 見 | [第一天](a.md) |\n|---|---|\n").checkTerms(terms), "3: 描述元: write 描述子", "5: write 第 1 天")
-	expect(t, fixture(t, "# 頁\n\n一個 mount 命名空間、mount命名空間、mount\n**命名空間**。\n\n第 12 階。A rung.\n").checkTerms(terms),
-		"3: write 掛載命名空間", "3: write 掛載命名空間", "3: write 掛載命名空間", "6: 第 12 階: write 第 N 步", "6: rung: write step")
+	expect(t, fixture(t, "# 頁\n\n一個 mount 命名空間、mount命名空間、mount\n**命名空間**。\n\n第 12 階。A rung.\n\n**什麼？**用。\n").checkTerms(terms),
+		"3: write 掛載命名空間", "3: write 掛載命名空間", "3: write 掛載命名空間", "6: 第 12 階: write 第 N 步", "6: rung: write step", "8: **: write a blank", "8: **: write a blank")
 }
 
 // Each block of a v1/v2 pair has its line; a block alone needs none.

@@ -33,7 +33,8 @@ func readTerms(docs string) (terms []term, err error) {
 			terms = append(terms, term{notWritten(word), strings.TrimSpace(cells[1])})
 		}
 	}
-	return terms, nil
+	// Next to Chinese punctuation the asterisks of an emphasis may be read as text.
+	return append(terms, term{regexp.MustCompile(`\*\*`), "a blank after it, or the punctuation outside"}), nil
 }
 
 // notWritten matches the word with and without blanks, because those between
