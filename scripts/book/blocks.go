@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"html/template"
 	"os"
@@ -33,6 +34,7 @@ func (r *printer) code(w util.BufWriter, source []byte, node ast.Node, entering 
 	label, caption := r.words["code"], r.origin(n, source)
 	var body string
 	var err error
+	var failed *failure
 	switch lang {
 	case "console":
 		label = r.words["terminal"]
@@ -41,7 +43,9 @@ func (r *printer) code(w util.BufWriter, source []byte, node ast.Node, entering 
 				caption += fmt.Sprintf(`<span class="%s">%s</span>`, word, r.words[word])
 			}
 		}
-		body, err = printConsole(fence{info: info, line: 1}, text)
+		if body, failed = printConsole(fence{info: info, line: 1}, text); failed != nil {
+			err = errors.New(failed.what)
+		}
 	case "diff":
 		body, err = printDiff(text)
 	default:
@@ -148,7 +152,7 @@ func printDiff(text string) (string, error) {
 // printConsole tells input from output. data-copy holds what is typed at one
 // prompt, up to where the prompt changes: if more were pasted, lines meant for
 // an inner shell would run in the outer one after the inner has ended.
-func printConsole(f fence, text string) (string, error) {
+func printConsole(f fence, text string) (string, *failure) {
 	b, err := parseBlock(f, text)
 	if err != nil {
 		return "", err

@@ -127,12 +127,7 @@ func (b *book) check() (failures []failure) {
 				failures = append(failures, p.checkTerms(terms)...)
 			}
 			if _, err := p.blocks(); err != nil {
-				path, rest, _ := strings.Cut(err.Error(), ":")
-				var line int
-				if n, _ := fmt.Sscanf(rest, "%d:", &line); n == 1 {
-					_, rest, _ = strings.Cut(rest, ": ")
-				}
-				failures = append(failures, failure{path, line, rest})
+				failures = append(failures, *err)
 			}
 			if strings.HasPrefix(name, "day") && !isExercise(name) {
 				failures = append(failures, p.checkDay(i, name, pages)...)
