@@ -34,7 +34,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 export GO_DOCKER_BENCH=$dir/measured.jsonl
 export CGO_ENABLED=0 # static programs: without the dynamic linker, which takes its time in each start
-export GOFLAGS=-tags=urfave_cli_no_docs # as runc does: without what prints a command line as a manual page
+export GOFLAGS=-tags=urfave_cli_no_docs # as runc does: without the code that prints a program's help as a manual page
 iterations() { if [ -z "$short" ]; then echo "$1x"; else echo 2x; fi; }
 
 # fresh_disk: a new ext4. Before ext4 reuses an inode, it checks whether it was

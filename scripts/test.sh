@@ -1,7 +1,7 @@
 #!/bin/bash
 # Everything that must hold before a change lands.
 #
-#   scripts/test.sh          what a minute-to-minute check needs, in five minutes: format, vet,
+#   scripts/test.sh          the everyday check, in five minutes: format, vet,
 #                            staticcheck, shellcheck, builds; all tests, those that repeat
 #                            something hundreds of times in their short form; steps; demos;
 #                            nothing left behind
@@ -127,7 +127,7 @@ else
 
 	step "the race detector, on what has goroutines"
 	# A start takes four times as long with it. So without those that start hundreds of containers to see what a
-	# kill or a full disk leaves behind, and those that unpack gigabytes: that stays the same.
+	# kill or a full disk leaves behind, and those that unpack gigabytes: all that is the same with and without it.
 	many='Killed|Failing|InterruptedAt|StoreCommandsInterrupted|DemoInterrupted|ManyRuns|ForkFails|FullDisk|RunOnFullDisk|EveryExit|WithoutRoot'
 	big='UnpackBombs|DecompressBomb|DescriptorsOfTheHost|VolumeThroughLinks'
 	mapfile -t threaded < <(for chapter in "${chapters[@]}"; do

@@ -25,8 +25,8 @@ const (
 	funcLines = 50
 )
 
-// dayLines are for a whole program, what it takes over included; its tests,
-// steps and exercises are not.
+// dayLines are for a whole program, including what it carries over, but not its
+// tests, steps and exercises.
 var dayLines = map[int]int{1: 1200, 2: 2600, 3: 6500, 4: 8000, 5: 9300}
 
 // imports says which other rooms a room may import. Anything goes where it says
@@ -58,7 +58,7 @@ var (
 	mainOnly = []string{"cli", "demo"}
 )
 
-// exceptions are known and shall go: what is too large, in the words of the error,
+// exceptions are known, and meant to go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
 	"day3-images":            9030,
