@@ -274,7 +274,7 @@ func TestPullRefuses(t *testing.T) {
 		}, "announced"},
 		"an empty index in an index": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			digest, _ := v1.NewHash(f.pushManifest("2", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{}})))
-			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{Digest: digest, Platform: testkit.Ptr(image.HostPlatform())}}}))
+			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{Digest: digest, MediaType: types.OCIImageIndex}}}))
 		}, "there is nothing"},
 		"a foreign layer": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.manifest.Layers[1].MediaType = types.DockerForeignLayer
