@@ -18,6 +18,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -25,6 +26,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day3-images/cli"
+	"example.com/go-docker/day3-images/demo"
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
@@ -33,13 +35,29 @@ func newApp() *urfave.App {
 	return &urfave.App{
 		Name:  "day3-images",
 		Usage: "from a limited process to docker run IMAGE",
-		Flags: append(demoFlags(),
+		Flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"},
 			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
-			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
+			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
+		},
 		Before:   begin,
-		Action:   demo,
+		Action:   runDemo,
 		Commands: append([]*urfave.Command{runCommand(), rmCommand, statsCommand, payloadCommand}, imageCommands()...),
 	}
+}
+
+// runDemo is what happens without a command.
+func runDemo(ctx *urfave.Context) error {
+	if err := requireRoot(); err != nil {
+		return err
+	}
+	return interruptible(func(until context.Context) error { return demo.Run(until, ctx.String("format"), runForDemo) })
+}
+
+var payloadCommand = &urfave.Command{
+	Name:   "payload",
+	Hidden: true,
+	Action: func(*urfave.Context) error { return demo.Payload() },
 }
 
 func begin(ctx *urfave.Context) error {

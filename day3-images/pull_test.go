@@ -64,8 +64,11 @@ func TestPull(t *testing.T) {
 			t.Errorf("%s: got %v, %v", ref, again, err)
 		}
 	}
-	if rows := ok(t, s, "images", "--format", "json"); strings.Count(rows, digest) != 2 || strings.Count(rows, img.ID) != 2 {
+	if rows := ok(t, s, "images", "--no-trunc"); strings.Count(rows, img.ID) != 2 {
 		t.Errorf("images:\n%s", rows)
+	}
+	if img, err = s.Resolve(name); err != nil || !slices.Equal(img.Digests, []string{hub.name(digest)}) {
+		t.Errorf("by digest: %q, %v", img.Digests, err)
 	}
 }
 

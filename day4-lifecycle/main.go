@@ -23,6 +23,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -31,6 +32,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day4-lifecycle/cli"
+	"example.com/go-docker/day4-lifecycle/demo"
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
@@ -39,13 +41,29 @@ func newApp() *urfave.App {
 	return &urfave.App{
 		Name:  "day4-lifecycle",
 		Usage: "containers that outlive the command that started them",
-		Flags: append(demoFlags(),
+		Flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"},
 			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
-			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
+			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
+		},
 		Before:   begin,
-		Action:   demo,
+		Action:   runDemo,
 		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{statsCommand, payloadCommand}),
 	}
+}
+
+// runDemo is what happens without a command.
+func runDemo(ctx *urfave.Context) error {
+	if err := requireRoot(); err != nil {
+		return err
+	}
+	return interruptible(func(until context.Context) error { return demo.Run(until, ctx.String("format")) })
+}
+
+var payloadCommand = &urfave.Command{
+	Name:   "payload",
+	Hidden: true,
+	Action: func(ctx *urfave.Context) error { return demo.Payload(ctx.Args().First()) },
 }
 
 func begin(ctx *urfave.Context) error {
