@@ -61,10 +61,10 @@ var (
 // exceptions are known and shall go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":         9030,
-	"day3-images/main":    1953,
-	"day4-lifecycle":      13700,
-	"day4-lifecycle/main": 3200,
+	"day3-images":         8500,
+	"day3-images/main":    1430,
+	"day4-lifecycle":      13050,
+	"day4-lifecycle/main": 2600,
 }
 
 type program struct {
