@@ -4,7 +4,6 @@ go 1.25
 
 require (
 	github.com/creack/pty v1.1.24
-	github.com/distribution/reference v0.6.0
 	github.com/docker/go-units v0.5.0
 	github.com/google/go-containerregistry v0.20.7
 	github.com/kballard/go-shellquote v0.0.0-20180428030007-95032a82bc51

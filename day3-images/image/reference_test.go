@@ -43,15 +43,35 @@ func TestParseReference(t *testing.T) {
 }
 
 func TestParseReferenceRefuses(t *testing.T) {
-	for _, text := range []string{
-		"", "Busybox", "a b", "../../etc", "a/../b", "a//b", "/a", "a/", "a___b", "-a",
-		"busybox:", "busybox:-x", "busybox:" + long(129), long(256), "busybox\n", "busybox:latest\n",
-		"busybox@", "busybox@sha256:abc", "busybox@sha256:../../x", "busybox@" + testkit.ADigest + "@x",
-		"busybox@md5:" + testkit.ADigest[7:39], "busybox@sha512:" + testkit.ADigest[7:] + testkit.ADigest[7:],
-		testkit.ADigest[7:], "host_name:5000/a", "host:port/a", "[::1/a",
+	for text, want := range map[string]string{
+		"":                                     "is not a repository",
+		"Busybox":                              "must be lowercase",
+		"a b":                                  "is not a repository",
+		"../../etc":                            "is not a re",
+		"a/../b":                               "is not a repository",
+		"a//b":                                 "is not a repository",
+		"/a":                                   "is not a repository",
+		"a/":                                   "is not a repository",
+		"a___b":                                "is not a repository",
+		"-a":                                   "is not a repository",
+		"busybox:":                             "is not a tag",
+		"busybox:-x":                           "is not a tag",
+		"busybox:" + long(129):                 "is not a tag",
+		long(256):                              "is not a repository",
+		"busybox@":                             "cannot parse hash",
+		"busybox@sha256:abc":                   "wrong number of hex digits",
+		"busybox@sha256:../../x":               "non-hex character",
+		"busybox@" + testkit.ADigest + "@x":    "non-hex character",
+		"busybox@md5:" + testkit.ADigest[7:39]: "unsupported hash",
+		testkit.ADigest[7:]:                    "taken for an image ID",
+		"host_name:5000/a":                     "is not a registry",
+		"host:port/a":                          "is not a registry",
+		"[::1/a":                               "is not a registry",
+		"busybox\n":                            "is not a repository",
+		"busybox:latest\n":                     "is not a tag",
 	} {
-		if r, err := ParseReference(text); err == nil || !strings.Contains(err.Error(), "invalid image name") {
-			t.Errorf("%q: got %v and error %v", text, r, err)
+		if r, err := ParseReference(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v and error %v, want one about %q", text, r, err, want)
 		}
 	}
 }

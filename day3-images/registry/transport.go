@@ -56,7 +56,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	connection, err := (&net.Dialer{Timeout: stallTimeout}).DialContext(ctx, network, address)
+	connection, err := (&net.Dialer{Timeout: 30 * time.Second}).DialContext(ctx, network, address)
 	return impatient{connection}, err
 }
 

@@ -7,10 +7,12 @@
 package image
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 	"strings"
+	"sync"
 
-	"github.com/distribution/reference"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -22,23 +24,86 @@ type Reference struct {
 	Digest v1.Hash // which names a content for good, where a tag can be moved
 }
 
+const (
+	defaultDomain = "docker.io"
+	officialPath  = "library/" // Docker Hub's own images
+	defaultTag    = "latest"
+)
+
+// The grammar of the OCI distribution specification ("Pulling manifests"), and
+// for the domain, which it does not have, Docker's. It is compiled when a name
+// is first read: most commands get by without.
+var (
+	domainGrammar = grammar(`(LABEL(\.LABEL)*|\[[a-fA-F0-9:]+\])(:[0-9]+)?`)
+	pathGrammar   = grammar(`PART(/PART)*`)
+	tagGrammar    = grammar(`[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`)
+)
+
+func grammar(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp {
+		text = strings.ReplaceAll(text, "LABEL", `[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?`)
+		text = strings.ReplaceAll(text, "PART", `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`)
+		return regexp.MustCompile("^(" + text + ")$")
+	})
+}
+
 // ParseReference reads a name as a user types it: [DOMAIN/]PATH[:TAG][@DIGEST].
-// With a digest the tag counts for nothing.
-func ParseReference(text string) (r Reference, err error) {
-	named, err := reference.ParseDockerRef(text)
+func ParseReference(text string) (Reference, error) {
+	r, err := splitReference(text)
 	if err != nil {
 		return r, fmt.Errorf("invalid image name %q: %w", text, err)
 	}
-	r.Domain, r.Path = reference.Domain(named), reference.Path(named)
-	switch named := named.(type) {
-	case reference.Tagged:
-		r.Tag = named.Tag()
-	case reference.Digested:
-		if r.Digest, err = v1.NewHash(named.Digest().String()); err != nil {
-			return r, fmt.Errorf("invalid image name %q: %w", text, err)
+	return r, nil
+}
+
+func splitReference(text string) (r Reference, err error) {
+	name, digest, hasDigest := strings.Cut(text, "@")
+	if hasDigest {
+		if r.Digest, err = v1.NewHash(digest); err != nil {
+			return r, err
 		}
 	}
+	r.Domain, r.Path = splitDomain(name)
+	if i := strings.LastIndex(r.Path, ":"); i >= 0 {
+		r.Path, r.Tag = r.Path[:i], r.Path[i+1:]
+		if !tagGrammar().MatchString(r.Tag) {
+			return r, fmt.Errorf("%q is not a tag", r.Tag)
+		}
+	}
+	if r.Domain == defaultDomain && !strings.Contains(r.Path, "/") {
+		r.Path = officialPath + r.Path
+	}
+	switch {
+	case !domainGrammar().MatchString(r.Domain):
+		return r, fmt.Errorf("%q is not a registry", r.Domain)
+	case strings.ToLower(r.Path) != r.Path:
+		return r, errors.New("a repository name must be lowercase")
+	case !pathGrammar().MatchString(r.Path) || len(r.Domain)+1+len(r.Path) > 255:
+		return r, fmt.Errorf("%q is not a repository", strings.TrimPrefix(r.Path, officialPath))
+	case len(text) == 64 && strings.Trim(text, "0123456789abcdef") == "":
+		return r, errors.New("it would be taken for an image ID")
+	}
+	switch {
+	case hasDigest:
+		r.Tag = "" // Docker's rule: the digest says it all
+	case r.Tag == "":
+		r.Tag = defaultTag
+	}
 	return r, nil
+}
+
+// splitDomain tells example.com/app from library/app: a domain has a dot, a
+// port or a capital letter in it, or is localhost.
+func splitDomain(name string) (domain, path string) {
+	first, rest, found := strings.Cut(name, "/")
+	isDomain := strings.ContainsAny(first, ".:") || first == "localhost" || strings.ToLower(first) != first
+	switch {
+	case !found || !isDomain:
+		return defaultDomain, name
+	case first == "index.docker.io":
+		return defaultDomain, rest
+	}
+	return first, rest
 }
 
 func (r Reference) Repository() string { return r.Domain + "/" + r.Path }
@@ -54,12 +119,11 @@ func (r Reference) String() string {
 // Familiar leaves out what Docker leaves out when it shows a name, unless what
 // is left would be taken for something else.
 func Familiar(name string) string {
-	named, err := reference.ParseNormalizedNamed(name)
-	if err != nil {
-		return name
+	short, ok := strings.CutPrefix(name, defaultDomain+"/")
+	if official, ok := strings.CutPrefix(short, officialPath); ok && !strings.Contains(official, "/") {
+		short = official
 	}
-	short := reference.FamiliarString(named)
-	if again, err := reference.ParseNormalizedNamed(short); err != nil || again.String() != name {
+	if domain, _ := splitDomain(short); !ok || domain != defaultDomain {
 		return name
 	}
 	return short
@@ -71,24 +135,24 @@ func FullTag(name string) (string, error) {
 		return "", nil
 	}
 	ref, err := ParseReference(name)
-	switch {
-	case err != nil:
-		return "", err
-	case ref.Tag == "":
-		return "", fmt.Errorf("invalid image name %q: a digest cannot be chosen", name)
-	case ref.Repository() == "docker.io/library/sha256":
-		return "", fmt.Errorf("invalid image name %q: it would be taken for an image ID", name)
+	if err == nil && ref.Tag == "" {
+		err = fmt.Errorf("invalid image name %q: a digest cannot be chosen", name)
 	}
-	return ref.String(), nil
+	if err == nil && ref.Repository() == defaultDomain+"/"+officialPath+"sha256" {
+		err = fmt.Errorf("invalid image name %q: it would be taken for an image ID", name)
+	}
+	return ref.String(), err
 }
 
 // SplitName takes a full name apart; without a tag that is "".
 func SplitName(name string) (repository, tag string) {
-	repository, _, digested := strings.Cut(name, "@")
-	if i := strings.LastIndex(repository, ":"); i >= 0 && !digested {
-		return repository[:i], repository[i+1:]
+	if repository, _, found := strings.Cut(name, "@"); found {
+		return repository, ""
 	}
-	return repository, ""
+	if i := strings.LastIndex(name, ":"); i >= 0 {
+		return name[:i], name[i+1:]
+	}
+	return name, ""
 }
 
 // ShortID is how Docker shows an ID: 12 digits are enough to tell images apart.
