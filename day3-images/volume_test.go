@@ -55,6 +55,39 @@ func TestVolumes(t *testing.T) {
 	}
 }
 
+// A volume of the image starts with what the image has there, is as new for
+// each container, and is no part of a commit.
+func TestImageVolumes(t *testing.T) {
+	s := boxes(t, []testkit.Entry{testkit.Dir("data").OwnedBy(1234, 1235).WithMode(0o770), testkit.File("data/seed", "seed\n")}, "VOLUME /data /new/one")
+	for range 2 {
+		s.says(t, "seed\n1234:1235 770\n", "cat /data/*; stat -c '%u:%g %a' /data; echo x >/data/x; echo y >/new/one/y; rm /data/seed")
+	}
+	finish(t, s.run(t, "--name", "box", "busybox", "sh", "-c", "echo x >/data/x; rm /data/seed; echo own >/own")).want(t, "")
+	ok(t, s, "commit", "box", "changed")
+	if got := finish(t, s.run(t, "--rm", "changed", "sh", "-c", "cat /own /data/*")); got != (outcome{0, "own\nseed\n", ""}) {
+		t.Errorf("%+q", got)
+	}
+	// -v comes over it.
+	dir := t.TempDir()
+	s.says(t, "", "ls -A /data", "-v", dir+":/data")
+	// One on the other: the upper one is there to be seen.
+	nested := boxes(t, []testkit.Entry{testkit.Dir("a/b"), testkit.File("a/b/seed", "seed\n")}, "VOLUME /a/b /a /a/b/c")
+	for range 5 { // the image has them in no order
+		nested.says(t, "seed\n3\n", "cat /a/b/seed; stat -c %d /a /a/b /a/b/c | sort -u | wc -l")
+	}
+}
+
+// An image's volume on what the kernel shows has what the image has there.
+//
+// Naive code: an overlay of the place itself. Of /sys that is one without masks.
+func TestImageVolumesOfTheKernel(t *testing.T) {
+	s := boxes(t, []testkit.Entry{testkit.Dir("sys"), testkit.File("sys/of-the-image", ""), testkit.Dir("dev"), testkit.Dir("dev/shm").WithMode(0o700)},
+		"VOLUME /sys /sys/fs/cgroup /dev/shm /dev/pts /proc")
+	s.says(t, "fs of-the-image 700\n", "touch /sys/fs/cgroup/x /dev/shm/x /proc/x; echo $(ls -A /sys /dev/pts | grep -v : | grep .) $(stat -c %a /dev/shm)")
+	s = boxes(t, []testkit.Entry{testkit.Symlink("firmware", "/sys/firmware"), testkit.Symlink("all", "sys/.")}, "VOLUME /firmware /all/devices/virtual")
+	s.says(t, "", "ls -A /sys/firmware /sys/devices/virtual | grep -v : | grep . || true")
+}
+
 // Nothing is mounted on the root itself, where a link may lead: the container
 // would run below the mount, and meet it as /.. only.
 func TestVolumeOnRoot(t *testing.T) {
@@ -65,6 +98,10 @@ func TestVolumeOnRoot(t *testing.T) {
 		refuses(t, s.run(t, "--rm", "-v", dir+":"+target, "busybox", "true"), 125, "volume "+dir, "the container's root")
 	}
 	s.says(t, "", "ls -A /data", "-v", dir+":/top/data") // which is just /data
+	for _, target := range []string{"/", "/top", "/usr/.."} {
+		image := boxes(t, links, "VOLUME "+target)
+		refuses(t, image.run(t, "--rm", "busybox", "true"), 125, "the image's volume "+target, "the container's root")
+	}
 }
 
 // Links in the image, and links that are put in the way while the container

@@ -112,6 +112,9 @@ func inspectContainer(c *lifecycle.Container) (*inspectedContainer, error) {
 		i.HostConfig.Binds = append(i.HostConfig.Binds, v.Source+":"+v.Target)
 		i.Mounts = append(i.Mounts, inspectedMount{"bind", v.Source, v.Target, !v.ReadOnly})
 	}
+	for _, v := range root.ImageVolumes {
+		i.Mounts = append(i.Mounts, inspectedMount{"volume", v.Upper, v.Target, true})
+	}
 	return i, nil
 }
 

@@ -65,6 +65,9 @@ func (p *plan) completeRoot(s *store.Store) error {
 	if err := p.dir.FillRoot(s, c.Root, layers, c.Hostname, p.hosts); err != nil {
 		return err
 	}
+	if err := p.dir.AddVolumes(c.Root, p.image.Config.Config.Volumes); err != nil {
+		return err
+	}
 	return makeSources(c.Root.Volumes)
 }
 

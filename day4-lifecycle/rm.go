@@ -17,7 +17,7 @@ var rmCommand = &urfave.Command{
 	ArgsUsage: "CONTAINER...",
 	Flags: []urfave.Flag{
 		&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill those that run; do not complain about missing ones", DisableDefaultText: true},
-		&urfave.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "does nothing: a container has no volumes of its own", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "their volumes, too: those of the image always go with them", DisableDefaultText: true},
 	},
 	Action: func(ctx *urfave.Context) error {
 		force := ctx.Bool("force")

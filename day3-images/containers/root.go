@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"example.com/go-docker/day3-images/chain"
 	"example.com/go-docker/day3-images/rootfs"
@@ -36,6 +38,19 @@ func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, ho
 		r.Files["/etc/"+name] = c.path(name)
 	}
 	return chain.CopyTop(layers, r.Overlay.Upper)
+}
+
+// AddVolumes makes a directory for each volume that the image declares.
+func (c *Container) AddVolumes(r *rootfs.Root, targets map[string]struct{}) error {
+	for i, target := range slices.Sorted(maps.Keys(targets)) { // /a before /a/b
+		dir := c.path("volumes", fmt.Sprint(i))
+		v := rootfs.ImageVolume{Target: target, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work")}
+		if err := errors.Join(os.MkdirAll(v.Upper, 0o755), os.MkdirAll(v.Work, 0o755)); err != nil {
+			return err
+		}
+		r.ImageVolumes = append(r.ImageVolumes, v)
+	}
+	return nil
 }
 
 func (c *Container) path(name ...string) string {

@@ -44,9 +44,16 @@ func (c *Container) Files(name string) (root *os.File, release func() error, err
 // outsideVolumes makes sure that a path is not in a volume, which is mounted
 // only while the container runs.
 func outsideVolumes(r *rootfs.Root, name string) error {
+	var targets []string
 	for _, v := range r.Volumes {
-		if strings.HasPrefix(path.Clean("/"+name)+"/", path.Clean(v.Target)+"/") {
-			return fmt.Errorf("%s is in the volume %s, which is there only while the container runs: start it first", name, v.Target)
+		targets = append(targets, v.Target)
+	}
+	for _, v := range r.ImageVolumes {
+		targets = append(targets, v.Target)
+	}
+	for _, target := range targets {
+		if strings.HasPrefix(path.Clean("/"+name)+"/", path.Clean(target)+"/") {
+			return fmt.Errorf("%s is in the volume %s, which is there only while the container runs: start it first", name, target)
 		}
 	}
 	return nil

@@ -24,14 +24,15 @@ import (
 // Init gets it as JSON. Paths are absolute: sources are the host's, targets the
 // container's.
 type Root struct {
-	Overlay  Overlay
-	Files    map[string]string // target: source, a file of the host, as for /etc/hosts
-	Volumes  []Volume          // in the order in which they are mounted, /a before /a/b
-	Cgroups  Cgroups
-	ShmSize  int64  // of /dev/shm, in bytes; 0: 64 MiB
-	Workdir  string // made if it is not there, as Docker does
-	ReadOnly bool   // the overlay only: volumes and /dev stay writable
-	Console  string // the container's terminal on the host, like /dev/pts/7; "": none
+	Overlay      Overlay
+	Files        map[string]string // target: source, a file of the host, as for /etc/hosts
+	Volumes      []Volume          // in the order in which they are mounted, /a before /a/b
+	ImageVolumes []ImageVolume     // the same
+	Cgroups      Cgroups
+	ShmSize      int64  // of /dev/shm, in bytes; 0: 64 MiB
+	Workdir      string // made if it is not there, as Docker does
+	ReadOnly     bool   // the overlay only: volumes and /dev stay writable
+	Console      string // the container's terminal on the host, like /dev/pts/7; "": none
 }
 
 // Enter makes the root and moves this process into it: a recipe. Nothing of it
@@ -51,8 +52,8 @@ func (r *Root) Enter() error {
 		return err
 	}
 	steps := []func(mountfd.Tree) error{
-		mountKernel, confine.MaskPaths, r.mountCgroups, r.mountDev, r.mountConsole,
-		r.mountFiles, r.mountVolumes, r.ensureWorkdir, pivot,
+		r.openImageVolumes, mountKernel, confine.MaskPaths, r.mountCgroups, r.mountDev, r.mountConsole,
+		r.mountFiles, r.mountImageVolumes, r.mountVolumes, r.ensureWorkdir, pivot,
 	}
 	for _, step := range steps {
 		if err := step(tree); err != nil {

@@ -3,10 +3,12 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
 
+	"example.com/go-docker/day4-lifecycle/inroot"
 	"example.com/go-docker/day4-lifecycle/mountfd"
 	"golang.org/x/sys/unix"
 )
@@ -65,4 +67,67 @@ func (r *Root) mountVolumes(tree mountfd.Tree) error {
 		}
 	}
 	return nil
+}
+
+// An ImageVolume is a directory that the image declares with VOLUME: what the
+// container writes there is not part of the container, and so not of a commit.
+type ImageVolume struct {
+	Target      string // in the container
+	Upper, Work string // on the host, as an Overlay's
+
+	image *os.File // the image's own directory there
+}
+
+// openImageVolumes takes hold of what the image has where its volumes go, before
+// anything is mounted there. An overlay of /sys would show the host's, without
+// our masks, to whoever writes VOLUME /sys; many images with systemd write
+// VOLUME /sys/fs/cgroup. And of a volume in a volume it would be the third one
+// on top of another: the kernel has two at most.
+func (r *Root) openImageVolumes(tree mountfd.Tree) error {
+	for i, v := range r.ImageVolumes {
+		image, err := tree.Ensure(v.Target, true)
+		if err != nil {
+			return fmt.Errorf("the image's volume %s: %w", v.Target, err)
+		}
+		r.ImageVolumes[i].image = image
+	}
+	return nil
+}
+
+// mountImageVolumes lays a second overlay over each of them: it starts with
+// the image's content, as Docker's volumes do, and takes the changes.
+func (r *Root) mountImageVolumes(tree mountfd.Tree) error {
+	for _, v := range r.ImageVolumes {
+		if err := v.mount(tree); err != nil {
+			return fmt.Errorf("the image's volume %s: %w", v.Target, err)
+		}
+	}
+	return nil
+}
+
+func (v ImageVolume) mount(tree mountfd.Tree) error {
+	defer v.image.Close()
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(v.image.Fd()), &stat); err != nil {
+		return err
+	}
+	// The upper directory becomes the volume's own: it must look as the image's.
+	if err := errors.Join(os.Chown(v.Upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(v.Upper, stat.Mode&0o7777)); err != nil {
+		return err
+	}
+	place, err := tree.MountPoint(v.Target, true)
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	o := Overlay{Layers: []string{inroot.FdPath(int(v.image.Fd()))}, Upper: v.Upper, Work: v.Work, Merged: inroot.FdPath(int(place.Fd()))}
+	if err := o.Mount(); err != nil {
+		return err
+	}
+	mounted, err := tree.Open(v.Target, 0) // place is still what the mount covers
+	if err != nil {
+		return err
+	}
+	defer mounted.Close()
+	return o.checkWritable(mounted)
 }
