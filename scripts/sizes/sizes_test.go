@@ -61,9 +61,9 @@ var (
 // exceptions are known and shall go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":         8500,
+	"day3-images":         8610,
 	"day3-images/main":    1430,
-	"day4-lifecycle":      13050,
+	"day4-lifecycle":      13150,
 	"day4-lifecycle/main": 2600,
 }
 
