@@ -61,8 +61,8 @@ var (
 // exceptions are known and shall go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":         8610,
-	"day3-images/main":    1430,
+	"day3-images":         8605,
+	"day3-images/main":    1432,
 	"day4-lifecycle":      13150,
 	"day4-lifecycle/main": 2600,
 }
