@@ -36,7 +36,7 @@ func TestWhatStartsInInitAndShim(t *testing.T) {
 			var n int
 			fmt.Sscan(m[2], &n)
 			started, bytes = started+1, bytes+n
-			for _, commands := range []string{"html/template", "net/http", "github.com/urfave", "github.com/google/go-containerregistry/pkg/v1"} {
+			for _, commands := range []string{"html/template", "net/http", "github.com/urfave", "github.com/google/go-containerregistry/pkg/v1/remote"} {
 				if strings.HasPrefix(m[1], commands) {
 					t.Errorf("%s has started in %q", m[1], test.args)
 				}

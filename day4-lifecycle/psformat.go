@@ -13,33 +13,6 @@ import (
 
 type psPrinter func(w io.Writer, all []*lifecycle.Container, full bool) error
 
-func parseFormat(format string) (psPrinter, error) {
-	switch format {
-	case "table", "":
-		return func(w io.Writer, all []*lifecycle.Container, full bool) error {
-			table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-			fmt.Fprintln(table, "CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tPORTS\tNAMES")
-			for _, c := range all {
-				r := rowOf(c, full)
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Image, r.Command, r.RunningFor, r.Status, r.Ports, r.Names)
-			}
-			return table.Flush()
-		}, nil
-	case "json":
-		return func(w io.Writer, all []*lifecycle.Container, full bool) error {
-			out := json.NewEncoder(w)
-			out.SetEscapeHTML(false)
-			for _, c := range all {
-				if err := out.Encode(rowOf(c, full)); err != nil {
-					return err
-				}
-			}
-			return nil
-		}, nil
-	}
-	return parseTemplate(format)
-}
-
 // templateFuncs are those of Docker's functions that people use.
 var templateFuncs = template.FuncMap{
 	"json": func(v any) (string, error) {
@@ -61,8 +34,14 @@ var templateFuncs = template.FuncMap{
 	"lower": strings.ToLower,
 }
 
-// parseTemplate is for a format like "table {{.ID}}\t{{.Names}}".
-func parseTemplate(format string) (psPrinter, error) {
+// parseFormat reads table, json, or a template like "table {{.ID}}\t{{.Names}}".
+func parseFormat(format string) (psPrinter, error) {
+	switch format {
+	case "table", "":
+		format = `table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}`
+	case "json":
+		format = "{{json .}}"
+	}
 	text, table := strings.CutPrefix(format, "table ")
 	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
 	line, err := template.New("format").Funcs(templateFuncs).Option("missingkey=error").Parse(text + "\n")

@@ -33,6 +33,9 @@ var topCommand = &urfave.Command{
 		if err != nil {
 			return failed(err)
 		}
+		if len(records) == 0 {
+			return failed(fmt.Errorf("container %s: %w", c.ID, lifecycle.ErrNotRunning))
+		}
 		pids, err := hierarchy.Processes(records[0].Cgroups[0])
 		if err != nil {
 			return failed(err)
