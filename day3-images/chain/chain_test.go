@@ -15,7 +15,7 @@ import (
 // What implied directories become on top of layers that have them.
 func TestSettle(t *testing.T) {
 	testkit.NeedRoot(t)
-	dir, file, link := testkit.Dir, testkit.File, testkit.Symlink
+	dir, file, link, hard := testkit.Dir, testkit.File, testkit.Symlink, testkit.HardLink
 	usr := []testkit.Entry{dir("usr"), dir("usr/bin"), link("bin", "usr/bin"), file("usr/bin/sh", "sh")}
 	const usrBin = "bin->usr/bin usr/ usr/bin/ "
 	for _, c := range []struct {
@@ -36,6 +36,8 @@ func TestSettle(t *testing.T) {
 		{"deleted between", [][]testkit.Entry{usr, {file(".wh.bin", "")}, {file("bin/foo", "x")}}, "bin/ bin/foo=x usr/ usr/bin/ usr/bin/sh=sh"},
 		{"replaced between", [][]testkit.Entry{usr, {link("bin", "sbin")}, {file("bin/foo", "x")}}, "bin->sbin sbin/ sbin/foo=x usr/ usr/bin/ usr/bin/sh=sh"},
 		{"both names of a directory", [][]testkit.Entry{usr, {file("bin/foo", "x"), file("usr/bin/bar", "y")}}, usrBin + "usr/bin/bar=y usr/bin/foo=x usr/bin/sh=sh"},
+		{"a hard link with its target through the link", [][]testkit.Entry{usr, {file("usr/bin/foo", "x"), hard("usr/bin/bar", "bin/foo")}}, usrBin + "usr/bin/bar=x usr/bin/foo=x usr/bin/sh=sh"},
+		{"a hard link with its name through the link", [][]testkit.Entry{usr, {file("bin/foo", "x"), hard("a", "usr/bin/foo")}}, "a=x " + usrBin + "usr/bin/foo=x usr/bin/sh=sh"},
 		{"nothing but a whiteout of nothing", [][]testkit.Entry{usr, {file("new/.wh.x", "")}}, usrBin + "usr/bin/sh=sh"},
 		{"the same layer twice", [][]testkit.Entry{{file("d/x", "a")}, {file("d/.wh.x", ""), file("y", "b")}, {file("d/x", "a")}}, "d/ d/x=a y=b"},
 	} {

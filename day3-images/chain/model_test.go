@@ -215,7 +215,7 @@ func (m *model) layer(number int) (all []testkit.Entry) {
 	}
 	for range r.IntN(3) {
 		if name := path.Join(m.dir(), m.pick("fghijklm")); len(m.hard) > 0 && m.put(name, isFile) {
-			all = append(all, testkit.HardLink(name, m.hard[r.IntN(len(m.hard))]))
+			all = append(all, testkit.HardLink(name, m.alias(m.hard[r.IntN(len(m.hard))])))
 		}
 	}
 	return all
@@ -231,4 +231,17 @@ func (m *model) leaf(name string, number int) testkit.Entry {
 		return testkit.Symlink(name, m.target())
 	}
 	return testkit.File(name, fmt.Sprintf("%d %s", number, name))
+}
+
+// alias is another name for a file, if one can be guessed.
+func (m *model) alias(name string) string {
+	way, ok := m.walk(path.Dir(name))
+	for range 20 {
+		if dir := m.dir(); dir != "" && ok {
+			if other, ok := m.walk(dir); ok && other == way {
+				return path.Join(dir, path.Base(name))
+			}
+		}
+	}
+	return name
 }

@@ -33,8 +33,7 @@ import (
 //   - two entries of a layer that are one file by different names;
 //   - directories with setgid: where umoci makes one that has no entry, that one
 //     inherits it, and the group;
-//   - hard links to files of a layer below, or by a name that leads through a
-//     link of one, which we refuse;
+//   - hard links to files of a layer below, which we refuse;
 //   - a file in the place of a directory that an entry needs: umoci refuses to
 //     make it, to us and to overlayfs the directory takes the file's place.
 func TestAsUmoci(t *testing.T) {

@@ -5,23 +5,34 @@ import (
 	"fmt"
 	"path"
 
+	"example.com/go-docker/day3-images/metadata"
 	"golang.org/x/sys/unix"
 )
 
-// hardLink gives another name to a file of this layer. A file of a layer below
-// is out of reach, and on overlayfs it would not be the same file anyway.
-func (u *Unpacker) hardLink(target, base string) error {
+// HardLink gives another name to a file of this layer. A file of a layer below
+// is out of reach, and on overlayfs it would not be the same file anyway. But
+// the target's name may lead through a link of a layer below, to a file of this
+// one: then a symbolic link with a mark takes the place of the hard link.
+func (u *Unpacker) HardLink(target, base string) error {
 	target, err := entryName(target)
 	if err != nil {
 		return err
 	}
 	var st, old unix.Stat_t
 	from, err := openInRoot(u.root, path.Dir(target))
+	loose := u.Inherit == nil && (u.implied > 0 || errors.Is(err, unix.ENOENT))
 	if err == nil {
 		defer unix.Close(from)
 		err = unix.Fstatat(from, path.Base(target), &st, unix.AT_SYMLINK_NOFOLLOW)
 	}
 	switch {
+	case err != nil && loose:
+		u.links = true
+		err = u.create(base, func() error { return unix.Symlinkat("/"+target, u.parent.fd, base) })
+		if err == nil {
+			err = metadata.Mark(u.parent.fd, base, LinkMark, Yes)
+		}
+		return err
 	case err != nil:
 		return fmt.Errorf("not in this layer, or only after the link: %w", err)
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR || IsWhiteout(&st):

@@ -83,7 +83,8 @@ type Unpacker struct {
 	// Inherit fills in the metadata of a directory that has no entry, by its path
 	// without links; nil while a layer is unpacked, when nobody knows them yet.
 	Inherit func(name string, hdr *tar.Header) error
-	implied int // such directories
+	implied int  // such directories
+	links   bool // something stands for a hard link
 }
 
 // NewUnpacker makes files in dir, an empty directory. Close it.
@@ -171,7 +172,7 @@ func (u *Unpacker) make(hdr *tar.Header, base string, content io.Reader) (err er
 	case tar.TypeDir:
 		return u.Directory(hdr, base)
 	case tar.TypeLink: // the owner, mode and times are the file's, which has them
-		return Wrap(fmt.Sprintf("hard link to %.200q", hdr.Linkname), u.hardLink(hdr.Linkname, base))
+		return Wrap(fmt.Sprintf("hard link to %.200q", hdr.Linkname), u.HardLink(hdr.Linkname, base))
 	case tar.TypeSymlink:
 		if hdr.Linkname == "" {
 			return errors.New("a symbolic link to nothing")

@@ -42,7 +42,7 @@ func Settle(from, to string, below []string) (err error) {
 		s.stack = append(stack{fd}, s.stack...)
 	}
 	u.Inherit = s.stack.inherit
-	for _, s.now = range []pass{whiteouts, links, links, files} {
+	for _, s.now = range []pass{whiteouts, links, links, files, hardLinks} {
 		if err := s.directory(s.stack[0], ".", "."); err != nil {
 			return err
 		}
@@ -51,13 +51,15 @@ func Settle(from, to string, below []string) (err error) {
 }
 
 // A settler goes through a layer several times: what names mean depends on what
-// is deleted and on the links, which may themselves be reached through others.
+// is deleted and on the links, which may themselves be reached through others,
+// and a hard link needs its target.
 type pass int
 
 const (
 	whiteouts pass = iota
 	links
 	files
+	hardLinks
 )
 
 // A settler goes through the unpacked layer, which is stack[0], and makes the
@@ -166,7 +168,7 @@ func (p pass) wants(kind fs.FileMode) bool {
 	case kind.IsDir():
 		return true
 	case kind == fs.ModeSymlink:
-		return p == links
+		return p == links || p == hardLinks
 	case p == whiteouts:
 		return kind&fs.ModeCharDevice != 0
 	}
@@ -183,6 +185,7 @@ func (s *settler) child(dirfd int, name, way string) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return layer.Wrap("stat", err)
 	}
+	var hardLink byte
 	switch whiteout := layer.IsWhiteout(&st); {
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return s.directory(fd, way, name)
@@ -190,9 +193,32 @@ func (s *settler) child(dirfd int, name, way string) error {
 		return s.whiteout(path.Join(way, name))
 	case whiteout || s.now == whiteouts:
 		return nil
+	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		hardLink, err = metadata.MarkOf(dirfd, name, layer.LinkMark)
+	}
+	if err != nil || (hardLink != 0) != (s.now == hardLinks) {
+		return err
 	}
 	if err := s.Enter(way); err != nil {
 		return err
 	}
-	return layer.Wrap(fmt.Sprintf("%.200q", path.Join(way, name)), s.Link(dirfd, name, name))
+	if hardLink != 0 {
+		err = s.hardLink(fd, name)
+	} else {
+		err = s.Link(dirfd, name, name)
+	}
+	return layer.Wrap(fmt.Sprintf("%.200q", path.Join(way, name)), err)
+}
+
+// hardLink makes the hard link that a symbolic link stands for.
+func (s *settler) hardLink(fd int, name string) error {
+	target, err := inroot.Readlink(fd, "")
+	if err != nil {
+		return err
+	}
+	way, err := s.stack.resolve(".", path.Dir(target))
+	if err != nil {
+		return fmt.Errorf("hard link to %.200q: %w", target, err)
+	}
+	return s.HardLink(path.Join(way, path.Base(target)), name)
 }

@@ -13,10 +13,10 @@ import (
 // IsLoose tells whether an unpacked layer has to be settled. Implied directories
 // are what they should be if no layer is below: if it is the lowest.
 func IsLoose(dir string, lowest bool) (bool, error) {
-	if lowest {
-		return false, nil
+	loose, err := metadata.MarkOf(unix.AT_FDCWD, dir, layer.LinkMark)
+	if err == nil && loose == 0 && !lowest {
+		loose, err = metadata.MarkOf(unix.AT_FDCWD, dir, layer.LooseMark)
 	}
-	loose, err := metadata.MarkOf(unix.AT_FDCWD, dir, layer.LooseMark)
 	return loose != 0, err
 }
 

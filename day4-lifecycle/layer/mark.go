@@ -10,9 +10,10 @@ import (
 // Marks of our own begin as overlayfs's attributes do: it hides them, whether it
 // knows them or not, and so no container sees them. The value is Yes.
 const (
-	ImpliedMark = metadata.Overlay + "go-docker.implied" // a directory without an entry; New: but with a whiteout
-	LooseMark   = metadata.Overlay + "go-docker.loose"   // a layer that has an implied directory
-	TopMark     = metadata.Overlay + "go-docker.top"     // a layer that has an entry for its top
+	ImpliedMark = metadata.Overlay + "go-docker.implied"   // a directory without an entry; New: but with a whiteout
+	LinkMark    = metadata.Overlay + "go-docker.hard-link" // a symbolic link in the place of a hard link
+	LooseMark   = metadata.Overlay + "go-docker.loose"     // a layer that has an implied directory
+	TopMark     = metadata.Overlay + "go-docker.top"       // a layer that has an entry for its top
 
 	Yes, New = 'y', 'n'
 )
@@ -47,9 +48,12 @@ func (u *Unpacker) remark(base string, value byte) error {
 }
 
 // markLoose marks a layer that is complete.
-func (u *Unpacker) markLoose() error {
-	if u.implied == 0 {
-		return nil
+func (u *Unpacker) markLoose() (err error) {
+	if u.links {
+		err = metadata.Mark(u.root, ".", LinkMark, Yes)
 	}
-	return metadata.Mark(u.root, ".", LooseMark, Yes)
+	if err == nil && u.implied > 0 {
+		err = metadata.Mark(u.root, ".", LooseMark, Yes)
+	}
+	return err
 }
