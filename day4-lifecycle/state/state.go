@@ -18,7 +18,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/container"
@@ -104,6 +107,8 @@ func ReadConfig(dir string) (*Config, error) {
 	return c, nil
 }
 
+var writes atomic.Uint32
+
 // Write records the state. Only who holds the lock may call it.
 //
 // On a full disk there is no room for a new file, but for these few bytes in
@@ -118,13 +123,15 @@ func Write(dir string, s *State) error {
 	}
 	text = append(text, strings.Repeat(" ", max(0, size-1-len(text)))+"\n"...)
 	path := filepath.Join(dir, stateFile)
-	err = os.WriteFile(path+".new", text, 0o600)
+	next := fmt.Sprintf("%s.%d.%d", path, os.Getpid(), writes.Add(1)) // two may settle at once
+	err = os.WriteFile(next, text, 0o600)
 	if err == nil {
-		err = os.Rename(path+".new", path)
+		err = os.Rename(next, path)
 	}
 	if err == nil {
 		return nil
 	}
+	_ = os.Remove(next) // it may be there, and empty
 	file, err2 := os.OpenFile(path, os.O_WRONLY, 0)
 	if err2 == nil {
 		_, err2 = file.Write(text)
@@ -165,24 +172,37 @@ const (
 // the container has died with it; Read then records that. The directory may go
 // at any moment: then the error Is fs.ErrNotExist.
 func Read(dir string) (*State, error) {
-	s, err := read(dir)
-	if err != nil || !s.Live() {
-		return s, err
-	}
-	held, err := lock.Try(filepath.Join(dir, lockFile))
+	held, err := probe(dir)
 	if errors.Is(err, lock.ErrHeld) {
-		return s, nil
+		return read(dir)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s, err = Settle(dir)
+	s, err := Settle(dir)
 	return s, errors.Join(err, held.Close())
 }
 
-// Settle is for who has the lock: it returns the state, and corrects it if it
-// speaks of a shim, which must be dead. A correction that cannot be recorded is
-// made again by the next who reads.
+// probe gets the lock as one of many: a shim, whose lock is its alone, prevents
+// that, others who only look do not. flock(2)
+func probe(dir string) (*os.File, error) {
+	file, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = lock.ErrHeld
+	}
+	if err != nil {
+		return nil, errors.Join(&fs.PathError{Op: "lock", Path: file.Name(), Err: err}, file.Close())
+	}
+	return file, nil
+}
+
+// Settle is for who has the lock, if only as one of many: it returns the state,
+// and corrects it if it speaks of a shim, which must be dead. A correction that
+// cannot be recorded is made again by the next who reads.
 func Settle(dir string) (*State, error) {
 	s, err := read(dir)
 	if err != nil || !s.Live() {
@@ -205,8 +225,24 @@ func Settle(dir string) (*State, error) {
 }
 
 // TryLock locks a container that has no shim: it will not start meanwhile. The
-// error Is lock.ErrHeld if somebody else has it.
-func TryLock(dir string) (*os.File, error) { return lock.Try(filepath.Join(dir, lockFile)) }
+// error Is lock.ErrHeld if somebody else has it. The state is settled first:
+// one that speaks of a shim while the lock is another's alone is to be believed.
+func TryLock(dir string) (*os.File, error) {
+	held, err := probe(dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = Settle(dir); err == nil {
+		err = lock.TryFile(held) // from shared to exclusive
+	}
+	if err == nil { // the kernel gives up the one lock before the other, and a shim may have come and gone
+		_, err = Settle(dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	return held, nil
+}
 
 // BootID names this boot of the machine. random(4)
 func BootID() (string, error) {
@@ -215,17 +251,33 @@ func BootID() (string, error) {
 }
 
 // StartTime is when a process began, in ticks since the machine did: with it a
-// process id is not mistaken for that of a later process. proc_pid_stat(5)
+// process id is not mistaken for that of a later process.
 func StartTime(pid int) (uint64, error) {
+	fields, err := stat(pid)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(fields[19], 10, 64)
+}
+
+// Stopped tells whether somebody has stopped a process, with SIGSTOP.
+func Stopped(pid int) bool {
+	fields, err := stat(pid)
+	return err == nil && fields[0] == "T"
+}
+
+// stat returns what the kernel says of a process, from the third field on.
+// proc_pid_stat(5)
+func stat(pid int) ([]string, error) {
 	const path = "/proc/%d/stat"
 	text, err := os.ReadFile(fmt.Sprintf(path, pid))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	// The second field is a name in parentheses, in which anything can be.
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	if len(fields) < 20 {
-		return 0, &fs.PathError{Op: "parse", Path: fmt.Sprintf(path, pid), Err: fs.ErrInvalid}
+		return nil, &fs.PathError{Op: "parse", Path: fmt.Sprintf(path, pid), Err: fs.ErrInvalid}
 	}
-	return strconv.ParseUint(fields[19], 10, 64)
+	return fields, nil
 }
