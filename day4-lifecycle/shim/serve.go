@@ -17,14 +17,13 @@ import (
 // serve answers clients until the listener is closed.
 func (s *shim) serve() {
 	for {
-		raw, err := s.listener.AcceptUnix()
+		client, err := s.listener.Accept()
 		if err != nil {
 			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 				continue
 			}
 			return
 		}
-		client := &wire.Conn{UnixConn: raw}
 		s.busy.Go(func() {
 			defer client.Close() // all has been said
 			s.handle(client)

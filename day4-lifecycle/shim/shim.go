@@ -14,7 +14,6 @@ package shim
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,7 +84,7 @@ type shim struct {
 	dir      string
 	config   *state.Config
 	log      *logfile.Writer
-	listener *net.UnixListener
+	listener *wire.Listener
 	signals  *container.Signals
 	clients  streams.Clients
 	busy     sync.WaitGroup // requests that are still to be answered
@@ -105,7 +104,7 @@ func run(dir string, attach bool) int {
 	// Nobody but root, and nothing in the container, may look into this process:
 	// for a moment a thread of it is in there, see container.Join.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-	client, err := wire.FromFile(os.NewFile(clientFD, "client"))
+	client, err := wire.FromDescriptor(clientFD)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error: a shim is started by run or start, not by hand:", err)
 		return container.RuntimeError

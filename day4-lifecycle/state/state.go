@@ -172,14 +172,18 @@ const (
 // the container has died with it; Read then records that. The directory may go
 // at any moment: then the error Is fs.ErrNotExist.
 func Read(dir string) (*State, error) {
+	s, err := read(dir)
+	if err != nil || !s.Live() {
+		return s, err
+	}
 	held, err := probe(dir)
-	if errors.Is(err, lock.ErrHeld) {
+	if errors.Is(err, lock.ErrHeld) { // by a shim, or by a command that has corrected the state
 		return read(dir)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s, err := Settle(dir)
+	s, err = Settle(dir)
 	return s, errors.Join(err, held.Close())
 }
 
