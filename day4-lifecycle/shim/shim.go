@@ -17,7 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -66,7 +66,7 @@ func Spawn(dir string, lock *os.File, attach bool) (*wire.Conn, *os.Process, err
 	}
 	cmd := exec.Command("/proc/self/exe", "shim", dir, how)
 	cmd.Args[0] = filepath.Base(os.Args[0])
-	cmd.Env, cmd.Dir = []string{}, "/"
+	cmd.Env, cmd.Dir = []string{"GOGC=25"}, "/" // most of its life it has nothing to do
 	cmd.ExtraFiles = []*os.File{lock, other}
 	// A session of its own has no terminal: no ^C and no hangup reaches it. Its
 	// standard streams are /dev/null: exec.Cmd does that unless told otherwise.
@@ -100,7 +100,6 @@ type shim struct {
 
 // run is all that a shim does. It returns the status to exit with, for nobody.
 func run(dir string, attach bool) int {
-	debug.SetGCPercent(25) // most of its life it has nothing to do
 	// Nobody but root, and nothing in the container, may look into this process:
 	// for a moment a thread of it is in there, see container.Join.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -158,7 +157,7 @@ func (s *shim) live(client *wire.Conn, attached bool) {
 			if err != nil {
 				break
 			}
-			debug.FreeOSMemory() // what starting has needed
+			runtime.GC() // what starting has needed
 		}
 		ran := time.Duration(0)
 		if err == nil {
