@@ -33,7 +33,7 @@ var cpCommand = &urfave.Command{
 			return errors.New("cp copies between the host and one container: write CONTAINER:PATH for one of the two, and ./a:b for a file of the host with a colon")
 		}
 		o := transfer.Options{Archive: ctx.Bool("archive"), Follow: ctx.Bool("follow-link")}
-		return failed(interruptible(func(until context.Context) error { return copyFiles(ctx, until, from, to, o) }))
+		return interruptible(func(until context.Context) error { return copyFiles(ctx, until, from, to, o) })
 	},
 }
 

@@ -186,9 +186,9 @@ func TestCpRefused(t *testing.T) {
 		word   string
 		args   string
 	}{
-		{125, "requires two paths", "web:/x"},
-		{125, "between the host and one container", "/a /b"},
-		{125, "between the host and one container", "web:/a web:/b"},
+		{1, "requires two paths", "web:/x"},
+		{1, "between the host and one container", "/a /b"},
+		{1, "between the host and one container", "web:/a web:/b"},
 		{1, "no such container", "nobody:/x /tmp"},
 		{1, "no such file", "web:/none /tmp"},
 		{1, "no such file", "/none/here web:/tmp"},

@@ -52,7 +52,7 @@ var execCommand = &urfave.Command{
 		}
 		status, err := c.Exec(command, stdio, container.CatchSignals(), ctx.Bool("detach"))
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		if status != 0 {
 			return container.StatusError{Status: status}
@@ -123,15 +123,15 @@ var attachCommand = &urfave.Command{
 
 func attach(c *lifecycle.Container, keys []byte, stdin bool, signals *container.Signals) error {
 	if c.State.Status == state.Paused {
-		return failed(fmt.Errorf("container %s is paused: unpause it first", c.ID))
+		return fmt.Errorf("container %s is paused: unpause it first", c.ID)
 	}
 	seat, err := consoleFor(c, keys, stdin, signals)
 	if err != nil {
-		return failed(err)
+		return err
 	}
 	conn, err := c.Attach(seat.Stdin != nil)
 	if err != nil {
-		return failed(err)
+		return err
 	}
 	return follow(seat, conn, c.ID)
 }

@@ -19,10 +19,11 @@
 //
 // Exit status: the command's own; 128+n when signal n killed it; 127 when it
 // was not found, 126 when it could not be executed, 125 for every other error of
-// run, create and exec, and 1 for those of commands about existing containers.
+// run and create and for flags that are wrong, and 1 for those of other commands.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -32,6 +33,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/cli"
+	"example.com/go-docker/day4-lifecycle/container"
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
@@ -52,7 +54,7 @@ func checkAddressSpace() error {
 }
 
 func newApp() *urfave.App {
-	return &urfave.App{
+	app := &urfave.App{
 		Name:  "day4-lifecycle",
 		Usage: "containers that outlive the command that started them",
 		Flags: append(demoFlags(),
@@ -61,6 +63,32 @@ func newApp() *urfave.App {
 		Before:   begin,
 		Action:   demo,
 		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{statsCommand, payloadCommand}),
+	}
+	for _, c := range app.Commands {
+		if c.Name != "run" && c.Name != "create" {
+			failWithOne(c)
+		}
+	}
+	return app
+}
+
+// failWithOne gives a command's errors the status that they have with Docker,
+// but for those that have one of their own.
+func failWithOne(c *urfave.Command) {
+	for _, sub := range c.Subcommands {
+		failWithOne(sub)
+	}
+	action := c.Action
+	if action == nil {
+		return
+	}
+	c.Action = func(ctx *urfave.Context) error {
+		err := action(ctx)
+		var own container.StatusError
+		if err == nil || errors.As(err, &own) {
+			return err
+		}
+		return container.StatusError{Status: 1, Err: err}
 	}
 }
 
