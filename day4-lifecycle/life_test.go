@@ -207,7 +207,7 @@ func TestRefused(t *testing.T) {
 		word   string
 		args   string
 	}{
-		{1, "no such container", "stop nobody"},
+		{1, "error: no such container: \"nobody\"\n", "stop nobody"},
 		{1, "no such container", "start nobody"},
 		{1, "no such container", "exec nobody true"},
 		{1, "no such container", "logs nobody"},
@@ -225,13 +225,14 @@ func TestRefused(t *testing.T) {
 		{1, "not paused", "unpause up"},
 		{1, "stop it first", "rm up"},
 		{1, "in use", "rename up made"},
+		{1, "its name already", "rename up up"},
 		{1, "in use", "rename made " + id},
 		{1, "invalid name", "rename up /x"},
 		{125, "in use", "run -d --name up box true"},
 		{125, "in use", "create --name up box true"},
 		{125, "cannot be started again", "run -d --rm --restart always box true"},
 		{125, "--restart", "run -d --restart often box true"},
-		{125, "--restart", "run -d --restart on-failure:x box true"},
+		{125, "invalid --restart \"on-failure:x\": \"x\" is no number of times\n", "run -d --restart on-failure:x box true"},
 		{125, "--restart", "run -d --restart always:3 box true"},
 		{125, "--log-opt", "run -d --log-opt max-size=x box true"},
 		{125, "--stop-signal", "run -d --stop-signal NONE box true"},
@@ -282,7 +283,7 @@ func TestPsAndInspect(t *testing.T) {
 	w := newWorld(t)
 	ended := w.ok("run", "-d", "--name", "ended", "box", "sh", "-c", "exit 4")
 	w.ok("wait", "ended")
-	made := w.ok("create", "--name", "made", "-m", "64m", "-v", "/tmp:/data:ro", "-e", "A=1", "--restart", "on-failure:3", "--log-opt", "max-size=1m", "box", "echo", "x")
+	made := w.ok("create", "--name", "made", "-m", "64m", "-v", "/tmp:/data:ro", "-e", "A=1", "--restart", "on-failure:3", "--log-opt", "max-size=1m", "--stop-signal", "usr1", "box", "echo", "x")
 	up := w.ok("run", "-d", "-w", "/tmp", "box", "sleep", "1000")
 	for args, want := range map[string]string{
 		"ps -q":                              up,
@@ -307,6 +308,7 @@ func TestPsAndInspect(t *testing.T) {
 		"inspect -f {{.HostConfig.Memory}}{{.HostConfig.RestartPolicy}}{{.HostConfig.LogConfig}}{{.Mounts}} made": "67108864map[MaximumRetryCount:3 Name:on-failure]map[Config:map[max-size:1048576] Type:json-file][map[Destination:/data RW:false Source:/tmp Type:bind]]",
 		`ps -f name=^ended$ -a --format {{.Names|json}}`:                                                          `"ended"`,
 		`inspect -f {{.Config.Cmd|json}}{{.Path|upper}} made`:                                                     `["echo","x"]ECHO`,
+		"inspect -f {{.Config.StopSignal}} made":                                                                  "SIGUSR1",
 		"inspect -f {{.Name}} --type container made":                                                              "/made",
 		"inspect -f {{.RepoTags}} box":                                                                            "[box:latest]",
 	} {
@@ -383,6 +385,12 @@ func TestRestart(t *testing.T) {
 	if got := w.ok("wait", "again"); got != "137" {
 		t.Errorf("wait: %s", got)
 	}
+	// One that waits hears no signal, and kill ends it.
+	w.ok("start", "ever")
+	w.until("it waits for a second and more", func() bool { s := w.state("ever"); return s.Restarts >= 5 && s.Status == state.Restarting })
+	w.fails(1, "waits to be started again", "kill", "-s", "USR1", "ever")
+	w.ok("kill", "ever")
+	w.until("it has ended", func() bool { return w.state("ever").Status == state.Exited })
 	// kill -9 of a shim that waits.
 	w.ok("start", "ever")
 	w.until("it waits", func() bool { return w.state("ever").Status == state.Restarting })

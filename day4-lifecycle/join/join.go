@@ -126,7 +126,7 @@ func (t Target) fork(c *container.Container, path string, attr *syscall.SysProcA
 		}
 		return nil, container.CannotStart(c, err)
 	case attr.Ptrace:
-		if err := limitAndRelease(process.Pid, t.Rlimits); err != nil {
+		if err := limitAndRelease(process.Pid, attr.Credential, t.Rlimits); err != nil {
 			_ = process.Kill()
 			_, errWait := process.Wait() // a zombie would keep its PID namespace
 			return nil, errors.Join(err, errWait)
@@ -138,14 +138,25 @@ func (t Target) fork(c *container.Container, path string, attr *syscall.SysProcA
 // limitAndRelease sets the limits of a process that waits after execve(2) for
 // its tracer, and lets it run. To set ours and have them inherited, as init
 // does, would for a moment limit the shim.
-func limitAndRelease(pid int, limits []confine.Rlimit) error {
+func limitAndRelease(pid int, user *syscall.Credential, limits []confine.Rlimit) error {
 	var status syscall.WaitStatus
 	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil || !status.Stopped() {
 		return fmt.Errorf("wait for the command to be executed: %v, %w", status, err)
 	}
+	// This takes CAP_SYS_RESOURCE, or to be the same user: prlimit(2). This thread
+	// can become that; the kernel knows users of threads, and it ends soon.
+	if user != nil {
+		_, _, err := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(user.Gid), uintptr(user.Gid), uintptr(user.Gid))
+		if err == 0 {
+			_, _, err = unix.RawSyscall(unix.SYS_SETRESUID, uintptr(user.Uid), uintptr(user.Uid), uintptr(user.Uid))
+		}
+		if err != 0 {
+			return fmt.Errorf("become user %d: %w", user.Uid, err)
+		}
+	}
 	for _, l := range limits {
 		if err := unix.Prlimit(pid, l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, nil); err != nil {
-			return fmt.Errorf("set limit %d of getrlimit(2) to %d:%d: %w (for another user than root it takes CAP_SYS_RESOURCE)", l.Resource, int64(l.Soft), int64(l.Hard), err)
+			return fmt.Errorf("set limit %d of getrlimit(2) to %d:%d: %w", l.Resource, int64(l.Soft), int64(l.Hard), err)
 		}
 	}
 	return syscall.PtraceDetach(pid)

@@ -46,10 +46,7 @@ func (s *shim) handle(client *wire.Conn) {
 	sig := syscall.Signal(ask.Signal)
 	switch ask.Do {
 	case wire.DoKill:
-		if sig == syscall.SIGKILL || sig == s.stopSignal() {
-			s.giveUp()
-		}
-		s.answer(client, s.signal(sig))
+		s.answer(client, s.kill(sig))
 	case wire.DoStop:
 		if sig == 0 {
 			sig = s.stopSignal()
