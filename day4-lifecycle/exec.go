@@ -29,9 +29,14 @@ var execCommand = &urfave.Command{
 		&urfave.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `NAME=VALUE`, or pass NAME on"},
 		&urfave.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "`NAME|UID[:GROUP|GID]` to run as (default: the container's)"},
 		&urfave.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "absolute `DIRECTORY` to start in (default: the container's)"},
+		detachKeysFlag(),
 	},
 	Action: func(ctx *urfave.Context) error {
 		command, err := commandFromFlags(ctx)
+		if err != nil {
+			return err
+		}
+		keys, err := console.ParseKeys(ctx.String("detach-keys"))
 		if err != nil {
 			return err
 		}
@@ -50,14 +55,19 @@ var execCommand = &urfave.Command{
 		if ctx.Bool("detach") {
 			stdio = [3]*os.File{nothing, nothing, nothing}
 		}
-		status, err := c.Exec(command, stdio, container.CatchSignals(), ctx.Bool("detach"))
+		signals := container.CatchSignals()
+		conn, err := c.Exec(command, stdio, signals)
 		if err != nil {
 			return err
 		}
-		if status != 0 {
-			return container.StatusError{Status: status}
+		if ctx.Bool("detach") {
+			return conn.Close()
 		}
-		return nil
+		seat := console.Console{TTY: command.TTY, Detach: keys, Signals: signals, Deaf: c.Deaf}
+		if command.TTY && ctx.Bool("interactive") {
+			seat.Stdin = os.Stdin
+		}
+		return follow(seat, conn, c.ID)
 	},
 }
 
@@ -69,14 +79,14 @@ func commandFromFlags(ctx *urfave.Context) (c join.Command, err error) {
 	if c.Dir != "" && !path.IsAbs(c.Dir) {
 		return c, fmt.Errorf("invalid --workdir %q: not an absolute path", c.Dir)
 	}
-	if c.TTY && ctx.Bool("detach") {
-		return c, errors.New("exec -d -t: nobody would be at the terminal")
-	}
-	if c.TTY && !term.IsTerminal(os.Stdin.Fd()) {
+	if c.TTY && !ctx.Bool("detach") && !term.IsTerminal(os.Stdin.Fd()) {
 		logrus.Warn("-t ignored: standard input is not a terminal")
 		c.TTY = false
 	}
 	if c.TTY {
+		if size, err := term.GetWinsize(os.Stdin.Fd()); err == nil {
+			c.Rows, c.Columns = size.Height, size.Width
+		}
 		c.Env = append(c.Env, "TERM="+os.Getenv("TERM"))
 	}
 	for _, e := range ctx.StringSlice("env") {
@@ -142,7 +152,7 @@ func consoleFor(c *lifecycle.Container, keys []byte, stdin bool, signals *contai
 	if err != nil {
 		return console.Console{}, err
 	}
-	seat := console.Console{TTY: config.Container.TTY, Detach: keys, Signals: signals}
+	seat := console.Console{TTY: config.Container.TTY, Detach: keys, Signals: signals, Deaf: c.Deaf}
 	if stdin && config.OpenStdin {
 		seat.Stdin = os.Stdin
 	}

@@ -9,8 +9,6 @@ import (
 	"syscall"
 
 	"example.com/go-docker/day4-lifecycle/container"
-	"example.com/go-docker/day4-lifecycle/join"
-	"example.com/go-docker/day4-lifecycle/state"
 	"example.com/go-docker/day4-lifecycle/wire"
 )
 
@@ -140,57 +138,6 @@ func (s *shim) typed(kind wire.Kind, text []byte, stdin bool) {
 	case kind == wire.Stdin && stdin && (len(text) > 0 || s.config.StdinOnce):
 		stdio.Input(text, tty)
 	}
-}
-
-// exec runs one more command in the container.
-func (s *shim) exec(client *wire.Conn, text []byte, files []*os.File) {
-	var c join.Command
-	if err := json.Unmarshal(text, &c); err != nil || len(files) != 3 || len(c.Args) == 0 {
-		s.answer(client, fmt.Errorf("not a request to execute a command: %v", err))
-		return
-	}
-	process, err := s.join(c, [3]*os.File(files))
-	for _, f := range files {
-		_ = f.Close() // the command has its own; ours would keep a pipe open
-	}
-	s.answer(client, err)
-	if err != nil {
-		return
-	}
-	go func() {
-		for {
-			kind, text, err := client.Receive()
-			if err != nil {
-				return // the command goes on without its client
-			}
-			if kind == wire.Signal && len(text) == 1 {
-				_ = process.Signal(syscall.Signal(text[0])) // it may just have ended
-			}
-		}
-	}()
-	ended, err := process.Wait()
-	reply := wire.Reply{}
-	if err != nil {
-		reply = wire.Reply{Error: err.Error(), Status: container.RuntimeError}
-	} else {
-		reply.Status = container.StatusOf(ended.Sys().(syscall.WaitStatus))
-	}
-	_ = client.SendJSON(wire.Answer, reply)
-}
-
-// join holds the container while the command is started: its cgroup must not be
-// removed then, with a thread of ours in it.
-func (s *shim) join(c join.Command, files [3]*os.File) (*os.Process, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.process == nil:
-		return nil, errNotRunning
-	case s.state.Status == state.Paused:
-		return nil, errors.New("the container is paused: unpause it first")
-	}
-	target := join.Target{Container: &s.config.Container, Init: s.process.PIDFD(), Cgroup: s.cgroup}
-	return target.Start(c, files)
 }
 
 func (s *shim) sendRoot(client *wire.Conn) {

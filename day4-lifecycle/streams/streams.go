@@ -82,7 +82,14 @@ func Open(c *container.Container, stdin bool) (_ *Streams, err error) {
 	return s, nil
 }
 
-// Copy begins to copy the container's output to the log and to the clients.
+// OfTerminal are those of what exec runs at a terminal, of which this is the
+// master.
+func OfTerminal(master *os.File) *Streams {
+	return &Streams{stdin: master, output: []*output{{File: master, kind: wire.Stdout, more: time.Second}}}
+}
+
+// Copy begins to copy the container's output to the log, if that is not nil,
+// and to the clients.
 func (s *Streams) Copy(log *logfile.Writer, to *Clients) {
 	for _, f := range s.given { // else we would never read an end of file
 		_ = f.Close()
@@ -90,7 +97,13 @@ func (s *Streams) Copy(log *logfile.Writer, to *Clients) {
 	for _, o := range s.output {
 		o.clients = to
 		name := map[wire.Kind]string{wire.Stdout: "stdout", wire.Stderr: "stderr"}[o.kind]
-		s.copies.Go(func() { _ = log.Copy(name, o) }) // it ends with its end of the pipe
+		s.copies.Go(func() { // it ends with its end of the pipe
+			if log != nil {
+				_ = log.Copy(name, o)
+			} else {
+				_, _ = io.Copy(io.Discard, struct{ io.Reader }{o}) // and not by the file's WriteTo
+			}
+		})
 	}
 }
 
