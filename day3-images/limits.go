@@ -96,11 +96,8 @@ func parseMemory(s string) (int64, error) {
 // takes 1e9g and 0x1p30, which nobody means.
 func parseBytes(s string) (int64, error) {
 	n, err := units.RAMInBytes(s)
-	if err == nil && strings.ContainsAny(s, "eExX") {
-		err = errors.New("not a plain number")
-	}
-	if err != nil {
-		return 0, fmt.Errorf("want a size like 100m or 1g: %w", err)
+	if err != nil || strings.ContainsAny(s, "eExX") {
+		return 0, errors.New("want a size like 100m or 1g")
 	}
 	if n < 0 || n > maxMemory {
 		return 0, errors.New("out of range")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"strings"
 
 	"github.com/moby/term"
 	"github.com/sirupsen/logrus"
@@ -89,20 +88,8 @@ func commandFromFlags(ctx *urfave.Context) (c join.Command, err error) {
 		}
 		c.Env = append(c.Env, "TERM="+os.Getenv("TERM"))
 	}
-	for _, e := range ctx.StringSlice("env") {
-		name, _, hasValue := strings.Cut(e, "=")
-		if name == "" || strings.ContainsRune(e, 0) {
-			return c, fmt.Errorf("invalid --env %q: want NAME=VALUE or NAME", e)
-		}
-		if value, ok := os.LookupEnv(name); !hasValue {
-			if !ok {
-				continue
-			}
-			e = name + "=" + value
-		}
-		c.Env = append(c.Env, e)
-	}
-	return c, nil
+	c.Env, err = setVariables(c.Env, ctx.StringSlice("env"))
+	return c, err
 }
 
 var attachCommand = &urfave.Command{

@@ -12,15 +12,7 @@ import (
 )
 
 // giveUp rules out another start.
-func (s *shim) giveUp() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	select {
-	case <-s.stopped:
-	default:
-		close(s.stopped)
-	}
-}
+func (s *shim) giveUp() { s.stopOnce.Do(func() { close(s.stopped) }) }
 
 var (
 	errNotRunning = errors.New("the container is not running")

@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,34 +36,22 @@ func (s *shim) exec(client *wire.Conn, text []byte, files []*os.File) {
 		terminal = streams.OfTerminal(master)
 		terminal.Copy(nil, &clients)
 	}
-	go func() {
-		for {
-			kind, text, err := client.Receive()
-			if err != nil {
-				return
-			}
-			switch {
-			case kind == wire.Signal && len(text) == 1:
-				_ = process.Signal(syscall.Signal(text[0])) // it may just have ended
-			case terminal == nil:
-			case kind == wire.Size && len(text) == 4:
-				terminal.Resize(binary.BigEndian.Uint16(text), binary.BigEndian.Uint16(text[2:]))
-			case kind == wire.Stdin:
-				terminal.Input(text, true)
-			}
+	listen(client, func(kind wire.Kind, text []byte) {
+		if kind == wire.Signal && len(text) == 1 {
+			_ = process.Signal(syscall.Signal(text[0])) // it may just have ended
+		} else if terminal != nil {
+			terminal.Typed(kind, text, true)
 		}
-	}()
+	})
 	ended, err := process.Wait()
 	if terminal != nil {
 		terminal.Drain()
 	}
-	reply := wire.Reply{}
-	if err != nil {
-		reply = wire.Reply{Error: err.Error(), Status: container.RuntimeError}
-	} else {
-		reply.Status = container.StatusOf(ended.Sys().(syscall.WaitStatus))
+	status := 0
+	if err == nil {
+		status = container.StatusOf(ended.Sys().(syscall.WaitStatus))
 	}
-	_ = client.SendJSON(wire.Answer, reply)
+	reply(client, err, status, container.RuntimeError)
 }
 
 // join holds the container while the command is started: its cgroup must not be

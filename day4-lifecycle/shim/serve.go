@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,13 +50,8 @@ func (s *shim) handle(client *wire.Conn) {
 		}
 		s.answer(client, s.stop(sig, ask.Seconds))
 	case wire.DoWait:
-		gone := make(chan struct{})
-		go func() {
-			defer close(gone)
-			_, _, _ = client.Receive() // it says nothing more, so this is its end
-		}()
 		select {
-		case <-gone:
+		case <-listen(client, func(wire.Kind, []byte) {}):
 		case <-s.over:
 			s.answer(client, nil)
 		}
@@ -82,17 +76,40 @@ func (s *shim) stopSignal() syscall.Signal {
 	return syscall.SIGTERM
 }
 
-// answer tells the client what came of its request. It may be gone.
+// answer tells the client what came of its request.
 func (s *shim) answer(client *wire.Conn, err error) {
 	s.mu.Lock()
-	reply := wire.Reply{Status: s.state.ExitCode}
+	status := s.state.ExitCode
 	s.mu.Unlock()
+	reply(client, err, status, 1)
+}
+
+// reply sends one status, or an error and another unless it has its own. The
+// client may be gone.
+func reply(client *wire.Conn, err error, status, ofError int) {
+	r := wire.Reply{Status: status}
 	if err != nil {
-		failed := container.StatusError{Status: 1, Err: err}
+		failed := container.StatusError{Status: ofError, Err: err}
 		errors.As(err, &failed)
-		reply = wire.Reply{Error: failed.Error(), Status: failed.Status}
+		r = wire.Reply{Error: failed.Error(), Status: failed.Status}
 	}
-	_ = client.SendJSON(wire.Answer, reply)
+	_ = client.SendJSON(wire.Answer, r)
+}
+
+// listen does something with each message of a client, until it has gone.
+func listen(client *wire.Conn, do func(kind wire.Kind, text []byte)) (gone chan struct{}) {
+	gone = make(chan struct{})
+	go func() {
+		defer close(gone)
+		for {
+			kind, text, err := client.Receive()
+			if err != nil {
+				return
+			}
+			do(kind, text)
+		}
+	}()
+	return gone
 }
 
 // attach passes on what the client types, while the container's output goes to
@@ -101,19 +118,8 @@ func (s *shim) attach(client *wire.Conn, stdin bool) {
 	defer client.Close()
 	s.clients.Add(client)
 	defer s.clients.Remove(client)
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		for {
-			kind, text, err := client.Receive()
-			if err != nil {
-				return
-			}
-			s.typed(kind, text, stdin)
-		}
-	}()
 	select {
-	case <-gone:
+	case <-listen(client, func(kind wire.Kind, text []byte) { s.typed(kind, text, stdin) }):
 		if stdin && s.config.StdinOnce {
 			s.typed(wire.Stdin, nil, true)
 		}
@@ -131,21 +137,17 @@ func (s *shim) typed(kind wire.Kind, text []byte, stdin bool) {
 	case kind == wire.Signal && len(text) == 1:
 		_ = s.signal(syscall.Signal(text[0])) // the container may have ended
 	case stdio == nil:
-	case kind == wire.Size && len(text) == 4 && tty:
-		stdio.Resize(binary.BigEndian.Uint16(text), binary.BigEndian.Uint16(text[2:]))
-	case kind == wire.Stdout, kind == wire.Stderr:
-		stdio.HangUp(kind)
-	case kind == wire.Stdin && stdin && (len(text) > 0 || s.config.StdinOnce):
-		stdio.Input(text, tty)
+	case kind == wire.Stdin && (!stdin || len(text) == 0 && !s.config.StdinOnce):
+	default:
+		stdio.Typed(kind, text, tty)
 	}
 }
 
 func (s *shim) sendRoot(client *wire.Conn) {
 	s.mu.Lock()
-	process := s.process
 	root, err := (*os.File)(nil), errNotRunning
-	if process != nil {
-		root, err = process.Root()
+	if s.process != nil {
+		root, err = s.process.Root()
 	}
 	s.mu.Unlock()
 	if err != nil {

@@ -90,6 +90,7 @@ type shim struct {
 	busy     sync.WaitGroup // requests that are still to be answered
 	over     chan struct{}  // closed when the container has ended for good
 	stopped  chan struct{}  // closed when somebody has asked for that
+	stopOnce sync.Once
 
 	mu      sync.Mutex
 	state   state.State
@@ -111,7 +112,7 @@ func run(dir string, attach bool) int {
 	unix.CloseOnExec(lockFD) // never closed: the kernel does that at our end
 	s := &shim{dir: dir, signals: container.CatchSignals(), over: make(chan struct{}), stopped: make(chan struct{})}
 	if err := s.open(); err != nil {
-		_ = client.SendJSON(wire.Answer, wire.Reply{Error: err.Error(), Status: container.RuntimeError})
+		reply(client, err, 0, container.RuntimeError)
 		return container.RuntimeError
 	}
 	if attach {
@@ -153,7 +154,10 @@ func (s *shim) live(client *wire.Conn, attached bool) {
 	for first := true; ; first = false {
 		err := s.start()
 		if first {
-			s.report(client, err, attached)
+			reply(client, err, 0, container.RuntimeError) // it may be dead, which is no concern of the container's
+			if !attached {
+				_ = client.Close()
+			}
 			if err != nil {
 				break
 			}
@@ -171,20 +175,6 @@ func (s *shim) live(client *wire.Conn, attached bool) {
 		}
 	}
 	s.end()
-}
-
-// report tells the client who has started us what has come of it.
-func (s *shim) report(client *wire.Conn, err error, attached bool) {
-	reply := wire.Reply{}
-	if err != nil {
-		failed := container.StatusError{Status: container.RuntimeError, Err: err}
-		errors.As(err, &failed)
-		reply = wire.Reply{Error: failed.Error(), Status: failed.Status}
-	}
-	_ = client.SendJSON(wire.Answer, reply) // it may be dead, which is no concern of the container's
-	if !attached {
-		_ = client.Close()
-	}
 }
 
 // end tells everybody and removes what is to be removed.
