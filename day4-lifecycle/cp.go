@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
+	"example.com/go-docker/day4-lifecycle/archive"
 	"example.com/go-docker/day4-lifecycle/interrupt"
 	"example.com/go-docker/day4-lifecycle/transfer"
 )
@@ -34,6 +36,31 @@ var cpCommand = &urfave.Command{
 		}
 		o := transfer.Options{Archive: ctx.Bool("archive"), Follow: ctx.Bool("follow-link")}
 		return interruptible(func(until context.Context) error { return copyFiles(ctx, until, from, to, o) })
+	},
+}
+
+var exportCommand = &urfave.Command{
+	Name:      "export",
+	Usage:     "write the files of a container as an archive, without its volumes",
+	ArgsUsage: "CONTAINER",
+	Flags: []urfave.Flag{
+		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: standard output)"},
+	},
+	Action: func(ctx *urfave.Context) error {
+		c, err := one(ctx, 1, 1)
+		if err != nil {
+			return err
+		}
+		root, release, err := c.Files("/")
+		if err != nil {
+			return err
+		}
+		err = interruptible(func(until context.Context) error {
+			return archive.Write(ctx.String("output"), func(w io.Writer) error {
+				return transfer.Pack(interrupt.Writer(until, w), transfer.Place{Root: root, Path: "/."}, ".", transfer.Options{OneFilesystem: true})
+			})
+		})
+		return errors.Join(err, release())
 	},
 }
 

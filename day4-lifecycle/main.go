@@ -64,31 +64,27 @@ func newApp() *urfave.App {
 		Action:   demo,
 		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{statsCommand, payloadCommand}),
 	}
-	for _, c := range app.Commands {
-		if c.Name != "run" && c.Name != "create" {
-			failWithOne(c)
-		}
-	}
+	failWithOne(app.Commands)
 	return app
 }
 
-// failWithOne gives a command's errors the status that they have with Docker,
-// but for those that have one of their own.
-func failWithOne(c *urfave.Command) {
-	for _, sub := range c.Subcommands {
-		failWithOne(sub)
-	}
-	action := c.Action
-	if action == nil {
-		return
-	}
-	c.Action = func(ctx *urfave.Context) error {
-		err := action(ctx)
-		var own container.StatusError
-		if err == nil || errors.As(err, &own) {
-			return err
+// failWithOne gives errors of all commands but run and create the status that
+// they have with Docker, unless they have one of their own.
+func failWithOne(commands []*urfave.Command) {
+	for _, c := range commands {
+		failWithOne(c.Subcommands)
+		action := c.Action
+		if action == nil || c.Name == "run" || c.Name == "create" {
+			continue
 		}
-		return container.StatusError{Status: 1, Err: err}
+		c.Action = func(ctx *urfave.Context) error {
+			err := action(ctx)
+			var own container.StatusError
+			if err == nil || errors.As(err, &own) {
+				return err
+			}
+			return container.StatusError{Status: 1, Err: err}
+		}
 	}
 }
 

@@ -14,30 +14,22 @@ import (
 type psPrinter func(w io.Writer, all []*lifecycle.Container, full bool) error
 
 func parseFormat(format string) (psPrinter, error) {
-	switch format {
-	case "table", "":
-		return func(w io.Writer, all []*lifecycle.Container, full bool) error {
-			table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-			fmt.Fprintln(table, "CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tPORTS\tNAMES")
-			for _, c := range all {
-				r := rowOf(c, full)
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Image, r.Command, r.RunningFor, r.Status, r.Ports, r.Names)
-			}
-			return table.Flush()
-		}, nil
-	case "json":
-		return func(w io.Writer, all []*lifecycle.Container, full bool) error {
-			out := json.NewEncoder(w)
-			out.SetEscapeHTML(false)
-			for _, c := range all {
-				if err := out.Encode(rowOf(c, full)); err != nil {
-					return err
-				}
-			}
-			return nil
-		}, nil
+	if format == "" || format == "table" {
+		format = `table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}`
 	}
-	return parseTemplate(format)
+	if format != "json" {
+		return parseTemplate(format)
+	}
+	return func(w io.Writer, all []*lifecycle.Container, full bool) error {
+		out := json.NewEncoder(w)
+		out.SetEscapeHTML(false)
+		for _, c := range all {
+			if err := out.Encode(rowOf(c, full)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
 }
 
 // templateFuncs are those of Docker's functions that people use.

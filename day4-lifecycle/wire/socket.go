@@ -14,21 +14,10 @@ import (
 // An os.File has all that a socket needs: its reads and writes wait without a
 // thread, and end when it is closed.
 
-// newConn makes a connection of a socket, which it closes on an error.
-func newConn(fd int) (*Conn, error) {
-	file, err := newFile(fd)
-	if err != nil {
-		return nil, err
-	}
-	return &Conn{File: file}, nil
-}
+// newFile is for a socket that does not block: so NewFile knows that it can wait.
+func newFile(fd int) *os.File { return os.NewFile(uintptr(fd), "socket") }
 
-func newFile(fd int) (*os.File, error) {
-	if err := unix.SetNonblock(fd, true); err != nil { // before NewFile: so it knows
-		return nil, errors.Join(fmt.Errorf("use descriptor %d as a socket: %w", fd, err), unix.Close(fd))
-	}
-	return os.NewFile(uintptr(fd), "socket"), nil
-}
+const socketType = unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 
 // try waits until the socket is ready for what call does.
 func try(wait func(func(uintptr) bool) error, call func(fd int) error) (err error) {
@@ -72,25 +61,21 @@ func (c *Conn) sendmsg(p, rights []byte) (n int, err error) {
 
 // Pair returns the two ends of a connection; the second is for another process.
 func Pair() (*Conn, *os.File, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fds, err := unix.Socketpair(unix.AF_UNIX, socketType, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a pair of sockets: %w", err)
 	}
-	other := os.NewFile(uintptr(fds[1]), "socket")
-	c, err := newConn(fds[0])
-	if err != nil {
-		return nil, nil, errors.Join(err, other.Close())
-	}
-	return c, other, nil
+	return &Conn{File: newFile(fds[0])}, newFile(fds[1]), nil
 }
 
 // FromDescriptor makes a connection of a socket that this process was given.
 func FromDescriptor(fd int) (*Conn, error) {
-	if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil {
+	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err := errors.Join(err, unix.SetNonblock(fd, true)); err != nil {
 		return nil, fmt.Errorf("use descriptor %d as a socket: %w", fd, err)
 	}
 	unix.CloseOnExec(fd)
-	return newConn(fd)
+	return &Conn{File: newFile(fd)}, nil
 }
 
 // A socket's path has at most 108 bytes, unix(7), and a store's may be longer.
@@ -101,7 +86,7 @@ func inDir(path string, use func(fd int, short string) error) (fd int, err error
 		return -1, err
 	}
 	defer dir.Close()
-	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err = unix.Socket(unix.AF_UNIX, socketType, 0)
 	if err != nil {
 		return -1, fmt.Errorf("make a socket: %w", err)
 	}
@@ -128,8 +113,7 @@ func Listen(path string) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	file, err := newFile(fd)
-	return &Listener{file}, err
+	return &Listener{newFile(fd)}, nil
 }
 
 // Accept waits for the next who connects.
@@ -140,24 +124,20 @@ func (l *Listener) Accept() (*Conn, error) {
 	}
 	fd := -1
 	err = try(raw.Read, func(listener int) (err error) {
-		fd, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+		fd, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return newConn(fd)
+	return &Conn{File: newFile(fd)}, nil
 }
 
 // Dial connects to a socket. The error is that of connect(2), or Is
 // fs.ErrNotExist.
 func Dial(path string) (*Conn, error) {
 	fd, err := inDir(path, func(fd int, short string) error {
-		err := error(unix.EINTR)
-		for errors.Is(err, unix.EINTR) {
-			err = unix.Connect(fd, &unix.SockaddrUnix{Name: short})
-		}
-		if err != nil {
+		if err := unix.Connect(fd, &unix.SockaddrUnix{Name: short}); err != nil {
 			return &os.PathError{Op: "connect to", Path: path, Err: err}
 		}
 		return nil
@@ -165,5 +145,5 @@ func Dial(path string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(fd)
+	return &Conn{File: newFile(fd)}, nil
 }

@@ -152,7 +152,7 @@ func TestClose(t *testing.T) {
 		}
 	}
 	if _, err := FromDescriptor(0); err == nil {
-		t.Error("standard input is no socket")
+		t.Error("standard input is taken for a socket")
 	}
 }
 
