@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -161,7 +160,6 @@ func (s *shim) live(client *wire.Conn, attached bool) {
 			if err != nil {
 				break
 			}
-			runtime.GC() // what starting has needed
 		}
 		ran := time.Duration(0)
 		if err == nil {
