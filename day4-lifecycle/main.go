@@ -73,17 +73,15 @@ func newApp() *urfave.App {
 func failWithOne(commands []*urfave.Command) {
 	for _, c := range commands {
 		failWithOne(c.Subcommands)
-		action := c.Action
-		if action == nil || c.Name == "run" || c.Name == "create" {
-			continue
-		}
-		c.Action = func(ctx *urfave.Context) error {
-			err := action(ctx)
-			var own container.StatusError
-			if err == nil || errors.As(err, &own) {
-				return err
+		if action := c.Action; action != nil && c.Name != "run" && c.Name != "create" {
+			c.Action = func(ctx *urfave.Context) error {
+				err := action(ctx)
+				var own container.StatusError
+				if err == nil || errors.As(err, &own) {
+					return err
+				}
+				return container.StatusError{Status: 1, Err: err}
 			}
-			return container.StatusError{Status: 1, Err: err}
 		}
 	}
 }

@@ -10,6 +10,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,6 +73,8 @@ type State struct {
 	Error      string // why it did not start, or how it ended if nobody could see it
 
 	Settled bool `json:"-"` // its shim has just been found dead
+
+	text []byte // as it was read
 }
 
 // Live tells whether the state speaks of a shim.
@@ -148,7 +151,7 @@ func read(dir string) (*State, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := new(State)
+		s := &State{text: text}
 		if err = json.Unmarshal(text, s); err == nil {
 			return s, nil
 		}
@@ -174,7 +177,10 @@ func Read(dir string) (*State, error) {
 	}
 	held, err := probe(dir)
 	if errors.Is(err, lock.ErrHeld) { // by a shim, or by a command that has corrected the state
-		return read(dir)
+		if again, err := os.ReadFile(filepath.Join(dir, stateFile)); err != nil || !bytes.Equal(again, s.text) {
+			return read(dir)
+		}
+		return s, nil
 	}
 	if err != nil {
 		return nil, err
