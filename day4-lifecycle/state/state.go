@@ -10,7 +10,6 @@
 package state
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,8 +72,6 @@ type State struct {
 	Error      string // why it did not start, or how it ended if nobody could see it
 
 	Settled bool `json:"-"` // its shim has just been found dead
-
-	text []byte // as it was read
 }
 
 // Live tells whether the state speaks of a shim.
@@ -151,7 +148,7 @@ func read(dir string) (*State, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &State{text: text}
+		s := new(State)
 		if err = json.Unmarshal(text, s); err == nil {
 			return s, nil
 		}
@@ -177,10 +174,7 @@ func Read(dir string) (*State, error) {
 	}
 	held, err := probe(dir)
 	if errors.Is(err, lock.ErrHeld) { // by a shim, or by a command that has corrected the state
-		if again, err := os.ReadFile(filepath.Join(dir, stateFile)); err != nil || !bytes.Equal(again, s.text) {
-			return read(dir)
-		}
-		return s, nil
+		return read(dir)
 	}
 	if err != nil {
 		return nil, err
