@@ -19,11 +19,12 @@
 //
 // Exit status: the command's own; 128+n when signal n killed it; 127 when it
 // was not found, 126 when it could not be executed, 125 for every other error of
-// run, create and exec, and 1 for those of commands about existing containers.
+// run and create and for flags that are wrong, and 1 for those of other commands.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -32,13 +33,14 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day4-lifecycle/cli"
+	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/demo"
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
 
 func newApp() *urfave.App {
-	return &urfave.App{
+	app := &urfave.App{
 		Name:  "day4-lifecycle",
 		Usage: "containers that outlive the command that started them",
 		Flags: []urfave.Flag{
@@ -49,6 +51,26 @@ func newApp() *urfave.App {
 		Before:   begin,
 		Action:   runDemo,
 		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{statsCommand, payloadCommand}),
+	}
+	failWithOne(app.Commands)
+	return app
+}
+
+// failWithOne gives errors of all commands but run and create the status that
+// they have with Docker, unless they have one of their own.
+func failWithOne(commands []*urfave.Command) {
+	for _, c := range commands {
+		failWithOne(c.Subcommands)
+		if action := c.Action; action != nil && c.Name != "run" && c.Name != "create" {
+			c.Action = func(ctx *urfave.Context) error {
+				err := action(ctx)
+				var own container.StatusError
+				if err == nil || errors.As(err, &own) {
+					return err
+				}
+				return container.StatusError{Status: 1, Err: err}
+			}
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -52,9 +54,10 @@ func parseFormat(format string) (psPrinter, error) {
 		return nil, fmt.Errorf("invalid --format %q: %w", format, err)
 	}
 	return func(w io.Writer, all []*lifecycle.Container, full bool) error {
-		out := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.DiscardEmptyColumns)
+		buffer := bufio.NewWriter(w) // a tabwriter writes each cell
+		out := tabwriter.NewWriter(buffer, 0, 0, 3, ' ', tabwriter.DiscardEmptyColumns)
 		if !table {
-			out.Init(w, 0, 8, 0, '\t', 0)
+			out.Init(buffer, 0, 8, 0, '\t', 0)
 		}
 		titles := psRow{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED AT", "CREATED", "STATE", "STATUS", "PORTS", "NAMES"}
 		if table {
@@ -67,6 +70,6 @@ func parseFormat(format string) (psPrinter, error) {
 				return err
 			}
 		}
-		return out.Flush()
+		return errors.Join(out.Flush(), buffer.Flush())
 	}, nil
 }

@@ -48,7 +48,8 @@ func client(box string, command []string) {
 	if len(bad) > 0 {
 		cmd.Wait() // then nobody writes there any more
 		os.RemoveAll(box)
-		check(fmt.Errorf("%s", bad))
+		os.Stderr.Write(bad)
+		os.Exit(1)
 	}
 	fmt.Println("running, shim", cmd.Process.Pid)
 }
