@@ -189,7 +189,7 @@ func TestPublish(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	got := shell(t, "04-names.sh")
-	got.has(t, `getent hosts web; rm .*\n10.0.0.2 +web$`, `^10.0.0.2 +STREAM web$`, `^10.0.0.3 +STREAM db$`, `^hello, 10.0.0.3$`)
+	got.has(t, `getent ahostsv4 web; rm .*\n10.0.0.2 +STREAM web$`, `^10.0.0.2 +STREAM web$`, `^10.0.0.3 +STREAM db$`, `^hello, 10.0.0.3$`)
 	got.hasNot(t, `nobody$\n.`)
 }
 
