@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -55,43 +56,59 @@ type Forward struct {
 	From, To netip.AddrPort
 }
 
-// Replace puts the description in the place of what the tables of this name had
-// before; without networks there are none. It is all done or nothing is.
-func Replace(name string, d Description) error {
+// Tables are our tables, and a socket to speak of them and of other people's.
+type Tables struct {
+	conn *nftables.Conn
+	name string
+}
+
+// Open opens the socket, in the network namespace of the calling thread. The
+// tables are called name; another store on this machine has name and a suffix.
+func Open(name string) (*Tables, error) {
 	conn, err := nftables.New(nftables.AsLasting())
 	if err != nil {
-		return fmt.Errorf("open a netlink socket for nft: %w", err)
+		return nil, fmt.Errorf("open a netlink socket for nft: %w", err)
 	}
-	defer func() { _ = conn.CloseLasting() }()
-	inet := &nftables.Table{Name: name, Family: nftables.TableFamilyINet}
-	bridge := &nftables.Table{Name: name, Family: nftables.TableFamilyBridge}
-	for _, t := range []*nftables.Table{inet, bridge} {
+	return &Tables{conn, name}, nil
+}
+
+// Close closes the socket, but does not wait for it. When one is closed the
+// kernel first frees what transactions have removed, after a grace period of
+// RCU: 5 to 15 ms, in which a container could start. nft_rcv_nl_event of
+// net/netfilter/nf_tables_api.c
+func (t *Tables) Close() { go func() { _ = t.conn.CloseLasting() }() }
+
+// Replace puts the description in the place of what the tables had before;
+// without networks there are none. It is all done or nothing is.
+func (t *Tables) Replace(d Description) error {
+	inet := &nftables.Table{Name: t.name, Family: nftables.TableFamilyINet}
+	bridge := &nftables.Table{Name: t.name, Family: nftables.TableFamilyBridge}
+	for _, table := range []*nftables.Table{inet, bridge} {
 		// To delete what is not there is an error: so it is there.
-		conn.AddTable(t)
-		conn.DelTable(t)
+		t.conn.AddTable(table)
+		t.conn.DelTable(table)
 	}
 	if len(d.Networks) > 0 {
-		if err := errors.Join(route(conn, inet, d), guard(conn, bridge, d)); err != nil {
-			return fmt.Errorf("describe the nft table %s: %w", name, err)
+		if err := errors.Join(route(t.conn, inet, d), guard(t.conn, bridge, d)); err != nil {
+			return fmt.Errorf("describe the nft table %s: %w", t.name, err)
 		}
 	}
-	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("replace the nft table %s: %w", name, err)
+	if err := t.conn.Flush(); err != nil {
+		return fmt.Errorf("replace the nft table %s: %w", t.name, err)
 	}
 	return nil
 }
 
-// Others returns the tables of this name or of it and a suffix: one for each
-// store on this machine that has containers on networks.
-func Others(name string) ([]string, error) {
-	tables, err := (&nftables.Conn{}).ListTablesOfFamily(nftables.TableFamilyINet)
+// List returns which tables of ours there are: this one, and those of other
+// stores whose containers are on networks.
+func (t *Tables) List(base string) (names []string, err error) {
+	tables, err := t.conn.ListTablesOfFamily(nftables.TableFamilyINet)
 	if err != nil {
 		return nil, fmt.Errorf("list the nft tables: %w", err)
 	}
-	var names []string
-	for _, t := range tables {
-		if t.Name == name || len(t.Name) > len(name) && t.Name[:len(name)+1] == name+"-" {
-			names = append(names, t.Name)
+	for _, table := range tables {
+		if table.Name == base || strings.HasPrefix(table.Name, base+"-") {
+			names = append(names, table.Name)
 		}
 	}
 	return names, nil
