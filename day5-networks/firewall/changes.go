@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/sirupsen/logrus"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Changes are what was changed on this machine besides our own links and tables.
@@ -54,24 +55,25 @@ func (c *Changes) Alone() bool {
 	return false
 }
 
-// keepRouters lets links go on learning their default route from IPv6 routers:
-// one that forwards itself does not, unless accept_ra is 2. ip-sysctl.rst
+// keepRouters lets links keep the routes that they have learned from an IPv6
+// router: who forwards itself learns none, unless accept_ra is 2. ip-sysctl.rst
 func (c *Changes) keepRouters() error {
 	if now, err := read(forward6); err != nil || now != "0" {
 		return err
 	}
-	files, err := filepath.Glob("/proc/sys/net/ipv6/conf/*/accept_ra")
+	learned := &netlink.Route{Protocol: unix.RTPROT_RA}
+	routes, err := netlink.RouteListFiltered(unix.AF_INET6, learned, netlink.RT_FILTER_PROTOCOL)
 	if err != nil {
-		return err
+		return fmt.Errorf("look for routes that IPv6 routers have announced: %w", err)
 	}
-	for _, path := range files {
-		link := filepath.Base(filepath.Dir(path))
-		now, err := read(path)
-		if errors.Is(err, fs.ErrNotExist) || now != "1" || link == "all" || link == "lo" || link == "default" {
-			continue
+	for _, r := range routes {
+		link, err := netlink.LinkByIndex(r.LinkIndex)
+		if err != nil {
+			continue // it has gone
 		}
-		if _, err := os.Stat("/sys/class/net/" + link + "/device"); err != nil {
-			continue // no hardware: a bridge, a container's link
+		path := "/proc/sys/net/ipv6/conf/" + link.Attrs().Name + "/accept_ra"
+		if now, err := read(path); err != nil || now != "1" {
+			continue
 		}
 		if err := c.set(path, "2"); err != nil {
 			return err

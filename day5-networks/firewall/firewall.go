@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"golang.org/x/sys/unix"
 )
 
@@ -50,7 +51,8 @@ type Endpoint struct {
 }
 
 // A Forward sends what arrives at an address of the host to a container. From
-// without an address (0.0.0.0, ::) is every address of the host.
+// without an address (0.0.0.0, ::) is every address of the host. One whose To is
+// not valid is published, but there is nothing of that version of IP to send to.
 type Forward struct {
 	Protocol string // tcp or udp
 	From, To netip.AddrPort
@@ -134,6 +136,9 @@ func (w *writer) rule(c *nftables.Chain, parts ...part) {
 // attribute of netlink has at most 64 KiB. netlink(7)
 func (w *writer) set(name string, key, data nftables.SetDatatype, elements []nftables.SetElement) *nftables.Set {
 	s := &nftables.Set{Table: w.table, Name: name, KeyType: key, DataType: data, IsMap: data.Bytes > 0}
+	if key.Name == nftables.TypeIFName.Name {
+		s.KeyByteOrder = binaryutil.NativeEndian // for nft(8), which shows it
+	}
 	s.Concatenation = len(nftables.ConcatSetTypeElements(key)) > 1
 	return w.add(s, elements)
 }

@@ -40,12 +40,15 @@ func (t *Tables) Foreign(c *Changes, networks []Network) error {
 	if err := t.withdraw(c, func(a Accept) bool { return !bridges[a.Bridge] }); err != nil {
 		return err
 	}
+	if len(networks) == 0 {
+		return nil
+	}
 	chains, err := t.conn.ListChains()
 	if err != nil {
 		return fmt.Errorf("list the nft chains: %w", err)
 	}
 	for _, chain := range chains {
-		if len(networks) == 0 || !t.inTheWay(chain) {
+		if !t.inTheWay(chain) {
 			continue
 		}
 		if !xtables(chain) {

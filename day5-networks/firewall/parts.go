@@ -24,6 +24,7 @@ var (
 	accept     = part{&expr.Verdict{Kind: expr.VerdictAccept}}
 	drop       = part{&expr.Verdict{Kind: expr.VerdictDrop}}
 	masquerade = part{&expr.Masq{}}
+	refuse     = part{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH}}
 )
 
 func meta(key expr.MetaKey, register uint32) expr.Any {

@@ -63,16 +63,15 @@ func (w *writer) translate(d Description) {
 		w.chain("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest),
 		w.chain("output", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest),
 	}
-	service := []nftables.SetDatatype{nftables.TypeInetProto, nftables.TypeInetService}
 	for _, v := range versions {
 		var one, every []nftables.SetElement
 		for _, e := range d.Endpoints {
 			for _, f := range e.Forwards {
-				if !v.has(f.To.Addr()) {
+				if !f.To.IsValid() || !v.has(f.To.Addr()) {
 					continue
 				}
 				target := slices.Concat(f.To.Addr().AsSlice(), port(f.To.Port()))
-				key := slices.Concat([]byte{protocol(f.Protocol), 0, 0, 0}, port(f.From.Port()))
+				key := f.key()
 				if f.From.Addr().IsUnspecified() {
 					every = append(every, nftables.SetElement{Key: key, Val: target})
 				} else {
@@ -83,12 +82,25 @@ func (w *writer) translate(d Description) {
 		target := nftables.MustConcatSetType(v.address, nftables.TypeInetService)
 		onOne := w.set("publish-one"+v.suffix, nftables.MustConcatSetType(append(service[:2:2], v.address)...), target, one)
 		onEvery := w.set("publish"+v.suffix, nftables.MustConcatSetType(service...), target, every)
-		key := part{meta(expr.MetaKeyL4PROTO, first), load(expr.PayloadBaseTransportHeader, 2, 2, first+1)}
 		for _, c := range chains {
-			w.rule(c, v.is(), key, part{v.loadDest(first + 2)}, v.sendTo(onOne))
-			w.rule(c, v.is(), local(), key, v.sendTo(onEvery))
+			if v.number == 6 {
+				w.rule(c, v.is(), v.destIn(v.loopback), accept) // see refuse
+			}
+			w.rule(c, v.is(), loadService, part{v.loadDest(first + 2)}, v.sendTo(onOne))
+			w.rule(c, v.is(), local(), loadService, v.sendTo(onEvery))
 		}
 	}
+}
+
+// A service is a protocol and a port. loadService takes those that a packet goes
+// to, a key is those that are published.
+var (
+	service     = []nftables.SetDatatype{nftables.TypeInetProto, nftables.TypeInetService}
+	loadService = part{meta(expr.MetaKeyL4PROTO, first), load(expr.PayloadBaseTransportHeader, 2, 2, first+1)}
+)
+
+func (f Forward) key() []byte {
+	return slices.Concat([]byte{protocol(f.Protocol), 0, 0, 0}, port(f.From.Port()))
 }
 
 // sendTo looks up where the packet is to go, and sends it there.
@@ -111,6 +123,7 @@ const (
 // else of this machine.
 func (w *writer) input(s sets, d Description) {
 	c := w.chain("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
+	w.refuse(c, d)
 	w.rule(c, fromLink("lo"), accept)
 	for _, v := range versions {
 		var own, all []nftables.SetElement
@@ -132,6 +145,24 @@ func (w *writer) input(s sets, d Description) {
 	w.rule(c, from(s.internal), drop)
 }
 
+// refuse answers for ::1 that nobody listens on a published port. A container
+// cannot be reached from there: IPv6 has no route_localnet, and its answer would
+// be dropped. And the socket that keeps the port for us would take a connection
+// and say nothing. So a client that was told localhost goes on to 127.0.0.1.
+func (w *writer) refuse(c *nftables.Chain, d Description) {
+	v6 := versions[1]
+	var keys []nftables.SetElement
+	for _, e := range d.Endpoints {
+		for _, f := range e.Forwards {
+			if f.From.Addr() == netip.IPv6Unspecified() {
+				keys = append(keys, nftables.SetElement{Key: f.key()})
+			}
+		}
+	}
+	published := w.set("refused", nftables.MustConcatSetType(service...), none, keys)
+	w.rule(c, v6.is(), v6.destIn(v6.loopback), loadService, part{in(published)}, refuse)
+}
+
 // forward decides about what is routed through this machine, and, with
 // bridge-nf-call-iptables, about what a bridge passes on.
 func (w *writer) forward(s sets, alone bool) {
@@ -151,47 +182,4 @@ func (w *writer) forward(s sets, alone bool) {
 		w.rule(c, part{meta(inKind, first), equal(bridge), meta(outKind, first), equal(bridge)}, accept)
 		w.rule(c, drop)
 	}
-}
-
-// leave changes the sender's address where an answer would not find its way.
-func (w *writer) leave(s sets, d Description) {
-	c := w.chain("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
-	for _, v := range versions {
-		subnets := w.ranges("subnets"+v.suffix, v.address, v.prefixes(d.Networks))
-		fromSubnet := part{v.loadSource(first), in(subnets)}
-		// To outside: nobody there knows a route to the container.
-		w.rule(c, v.is(), fromSubnet, notTo(s.bridges), masquerade)
-		// From a container to a published port: the answer would go straight to
-		// the sender, not through us, from an address that it has not asked.
-		w.rule(c, v.is(), fromSubnet, to(s.bridges), translated(), masquerade)
-		// From 127.0.0.1 to a published port: in the container that is itself.
-		w.rule(c, v.is(), v.sourceIn(v.loopback), to(s.bridges), masquerade)
-	}
-}
-
-// prefixes are the networks' subnets as pairs of elements: the first address of
-// each, and the first one after it.
-func (v version) prefixes(networks []Network) (elements []nftables.SetElement) {
-	for _, n := range networks {
-		for _, p := range n.Subnets {
-			if !v.has(p.Addr()) || n.Internal {
-				continue
-			}
-			elements = append(elements, nftables.SetElement{Key: p.Addr().AsSlice()})
-			if after := after(p); after.IsValid() {
-				elements = append(elements, nftables.SetElement{Key: after.AsSlice(), IntervalEnd: true})
-			}
-		}
-	}
-	return elements
-}
-
-// after is the first address after a prefix; none if it is the last prefix.
-func after(p netip.Prefix) netip.Addr {
-	bytes := p.Addr().AsSlice()
-	for bit := p.Bits(); bit < 8*len(bytes); bit++ {
-		bytes[bit/8] |= 1 << (7 - bit%8)
-	}
-	last, _ := netip.AddrFromSlice(bytes)
-	return last.Next()
 }
