@@ -1,10 +1,29 @@
-// Package network keeps networks and who is on them.
+// Package network connects containers: it knows the networks, which container
+// has which address, and makes and removes what belongs to it in the kernel.
+//
+// It grew from the steps 06-bridge and 08-publish, whose addresses stand in the
+// program and which nobody cleans up after, plus: records.
+//
+// Everything is below STORE/networks:
+//
+//	lock                          held, flock(2), while anything is changed
+//	ID/network.json               a network: a Config
+//	ID/endpoints/CONTAINER.json   a container on it: an Endpoint
+//	changed.json                  what was changed on this machine besides
+//
+// A record is written before what it speaks of is made and removed after it has
+// gone; so whatever a killed command has left, Recover finds. Links, rules and
+// forwarding are there as long as a container is on a network: with the last one
+// everything goes, and the machine is as it was.
 package network
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"time"
 
 	"example.com/go-docker/day5-networks/ports"
@@ -24,7 +43,7 @@ type Config struct {
 	Subnets  []netip.Prefix // IPv4, then with IPv6 a ULA
 	Ranges   []netip.Prefix // where addresses are taken from, one for each subnet
 	Gateways []netip.Addr   // the host's address on the network, one for each subnet
-	MTU      int            // bytes; 0: the uplink's
+	MTU      int            // bytes; 0: the uplink's when the bridge is made
 	Internal bool           // nothing outside is reached
 	IPv6     bool
 	Labels   map[string]string
@@ -33,7 +52,10 @@ type Config struct {
 
 // Networks are the networks of one store.
 type Networks struct {
-	root string
+	dir    string // STORE/networks
+	root   string // the store
+	table  string // our nft tables' name
+	bridge string // the default network's bridge
 }
 
 // An Attachment is what a container asks of one network.
@@ -65,34 +87,67 @@ type Endpoint struct {
 	DNS           netip.Addr // where the network's resolver answers
 }
 
-var errMissing = errors.New("not there yet")
+const (
+	defaultRoot = "/var/lib/go-docker"
+	tables      = "go-docker"
+)
 
 // Open opens the networks below the store's directory. It makes nothing.
-func Open(root string) (*Networks, error) { return &Networks{root}, nil }
-
-// Create makes a network, and fills in what is zero.
-func (n *Networks) Create(c Config) (*Config, error) { return nil, errMissing }
-
-// List returns all networks, sorted by name.
-func (n *Networks) List() ([]Config, error) { return nil, nil }
-
-// Find returns the network with this name, or whose ID alone begins so. The
-// default one is made at its first use. The error Is ErrNone.
-func (n *Networks) Find(nameOrIDPrefix string) (*Config, error) { return nil, ErrNone }
-
-// Remove removes a network that no container is on.
-func (n *Networks) Remove(name string) error { return ErrNone }
-
-// Endpoints returns those on the network with this ID whose owners live.
-func (n *Networks) Endpoints(id string) ([]Endpoint, error) { return nil, nil }
-
-// Connect connects the network namespace to the networks.
-func (n *Networks) Connect(netns *os.File, o Owner, a []Attachment, p []ports.Port) ([]Endpoint, error) {
-	return nil, errMissing
+//
+// The kernel's names are the machine's, and there may be several stores: only
+// the usual one has the plain names go-docker and go-docker0.
+func Open(root string) (*Networks, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("open the store's networks: %w", err)
+	}
+	n := &Networks{dir: filepath.Join(root, "networks"), root: root, table: tables, bridge: "go-docker0"}
+	if root != defaultRoot {
+		sum := fmt.Sprintf("%x", sha256.Sum256([]byte(root)))[:8]
+		n.table, n.bridge = tables+"-"+sum, "go-d-"+sum
+	}
+	return n, nil
 }
 
-// Disconnect takes the container off the networks; if none is named, off all.
-func (n *Networks) Disconnect(o Owner, networks ...string) error { return nil }
+// Endpoints returns those on the network with this ID whose owners live.
+func (n *Networks) Endpoints(id string) ([]Endpoint, error) {
+	boot, err := bootID()
+	if err != nil {
+		return nil, err
+	}
+	all, err := n.readEndpoints(id)
+	if err != nil {
+		return nil, err
+	}
+	var live []Endpoint
+	for _, r := range all {
+		if r.Boot != boot || !r.Ready {
+			continue
+		}
+		alive, err := r.alive()
+		if err != nil {
+			return nil, err
+		}
+		if alive {
+			live = append(live, r.Endpoint)
+		}
+	}
+	return live, nil
+}
 
-// Recover removes what dead owners have left.
-func (n *Networks) Recover() error { return nil }
+// fault is where tests end the process, as if by chance.
+var fault = func(string) {}
+
+// path names a file or directory of a network.
+func (n *Networks) path(id string, names ...string) string {
+	return filepath.Join(append([]string{n.dir, id}, names...)...)
+}
+
+// bootID tells one boot of the machine from another. random(4)
+func bootID() (string, error) {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("find out when the machine was booted: %w", err)
+	}
+	return string(text[:len(text)-1]), nil
+}

@@ -1,0 +1,97 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+)
+
+// A Pair is a link in the host's network namespace, a port of a bridge, and its
+// other end in a container's.
+type Pair struct {
+	Bridge    string
+	Host      string // name of the end on the bridge
+	Container string // name of the end in the container: eth0
+	MAC       net.HardwareAddr
+	MTU       int            // bytes
+	Addresses []netip.Prefix // the container's, IPv4 first
+	Gateways  []netip.Addr   // default routes
+}
+
+// Connect makes a pair, its second end in the network namespace.
+func (l *Links) Connect(namespace *os.File, p Pair) error {
+	bridge, err := l.handle.LinkByName(p.Bridge)
+	if err != nil {
+		return fmt.Errorf("connect to bridge %s: %w", p.Bridge, err)
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU, attrs.MasterIndex = p.Host, p.MTU, bridge.Attrs().Index
+	host := &netlink.Veth{
+		LinkAttrs:     attrs,
+		PeerName:      p.Container,
+		PeerNamespace: netlink.NsFd(namespace.Fd()), PeerHardwareAddr: p.MAC,
+	}
+	if err := l.handle.LinkAdd(host); err != nil {
+		if errors.Is(err, syscall.EEXIST) {
+			err = fmt.Errorf("%w: has the container a link %s already?", err, p.Container)
+		}
+		return fmt.Errorf("make the links %s and, in the container, %s: %w", p.Host, p.Container, err)
+	}
+	if err := l.noLinkLocal(host); err != nil {
+		return err
+	}
+	// With bridge-nf-call-iptables, what a container sends to a port that itself
+	// or its neighbour publishes is translated on the bridge and goes back where
+	// it came from; a port lets that pass in hairpin mode only. bridge(8)
+	if err := l.handle.LinkSetHairpin(host, true); err != nil {
+		return fmt.Errorf("set hairpin mode on link %s: %w", p.Host, err)
+	}
+	if err := l.handle.LinkSetUp(host); err != nil {
+		return fmt.Errorf("set link %s up: %w", p.Host, err)
+	}
+	inside, err := openAt(namespace)
+	if err != nil {
+		return err
+	}
+	defer inside.Close()
+	if err := inside.furnish(p); err != nil {
+		return fmt.Errorf("in the container's network namespace: %w", err)
+	}
+	return nil
+}
+
+// furnish gives the container's end all that belongs to it.
+func (l *Links) furnish(p Pair) error {
+	link, err := l.handle.LinkByName(p.Container)
+	if err != nil {
+		return fmt.Errorf("find link %s: %w", p.Container, err)
+	}
+	addresses := p.Addresses
+	if len(addresses) > 1 {
+		// The kernel would make it, but check it for duplicates.
+		addresses = append(addresses[:len(addresses):len(addresses)], netip.PrefixFrom(LinkLocal(p.MAC), 64))
+	}
+	if err := l.noLinkLocal(link); err != nil {
+		return err
+	}
+	for _, a := range addresses {
+		if err := l.addAddress(link, a); err != nil {
+			return err
+		}
+	}
+	if err := l.handle.LinkSetUp(link); err != nil {
+		return fmt.Errorf("set link %s up: %w", p.Container, err)
+	}
+	for _, gateway := range p.Gateways {
+		route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway.AsSlice(), Dst: &net.IPNet{IP: make(net.IP, gateway.BitLen()/8), Mask: net.CIDRMask(0, gateway.BitLen())}}
+		if err := l.handle.RouteAdd(route); err != nil {
+			return fmt.Errorf("make %s the default route: %w", gateway, err)
+		}
+	}
+	return nil
+}
