@@ -19,7 +19,7 @@ func lifecycleCommands() []*urfave.Command {
 	return []*urfave.Command{
 		runCommand(), createCommand(), startCommand, stopCommand, restartCommand, killCommand,
 		waitCommand, rmCommand, psCommand, logsCommand, execCommand, attachCommand,
-		pauseCommand("pause", true), pauseCommand("unpause", false), topCommand, renameCommand, cpCommand,
+		pauseCommand("pause", true), pauseCommand("unpause", false), topCommand, renameCommand, cpCommand, portCommand,
 		{Name: "container", Usage: "manage containers", Subcommands: []*urfave.Command{pruneCommand}},
 	}
 }

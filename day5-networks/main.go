@@ -32,6 +32,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/cli"
+	_ "example.com/go-docker/day5-networks/resolver" // a process that starts before main
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
@@ -60,7 +61,7 @@ func newApp() *urfave.App {
 			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
 		Before:   begin,
 		Action:   demo,
-		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{statsCommand, payloadCommand}),
+		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{networkCommand(), statsCommand, payloadCommand}),
 	}
 }
 

@@ -38,13 +38,27 @@ func (s *shim) start() (err error) {
 	}()
 	parent := stdio.Parent
 	parent.Signals, parent.Cgroup = s.signals, g
+	if parent.Netns, err = s.peerNetns(); err != nil {
+		return err
+	}
 	process, err := container.Create(&c, parent)
+	if parent.Netns != nil {
+		_ = parent.Netns.Close() // it was only read
+	}
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, process.Close())
+		}
+	}()
+	if err := s.connect(process); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.disconnect())
 		}
 	}()
 	if err := process.Start(); err != nil {
@@ -98,7 +112,7 @@ func (s *shim) wait() {
 		s.state.OOMKilled = used.OOMKills > 0
 	}
 	// What is not in its PID namespace ends now.
-	if err = errors.Join(err, process.Close(), g.Remove()); err != nil {
+	if err = errors.Join(err, process.Close(), s.disconnect(), g.Remove()); err != nil {
 		s.state.Error = err.Error()
 	}
 	_ = s.ended() // what cannot be recorded, the next command will see from the lock

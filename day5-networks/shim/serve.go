@@ -75,7 +75,11 @@ func (s *shim) handle(client *wire.Conn) {
 	case wire.DoExec:
 		s.exec(client, ask.Command, files)
 	case wire.DoRoot:
-		s.sendRoot(client)
+		s.send(client, (*container.Process).Root)
+	case wire.DoNetns:
+		s.send(client, (*container.Process).Netns)
+	case wire.DoConnect, wire.DoLeave:
+		s.answer(client, s.changeNetwork(ask))
 	default:
 		s.answer(client, fmt.Errorf("this shim does not know %q: it is of another version of this program", ask.Do))
 	}
@@ -197,18 +201,19 @@ func (s *shim) join(c join.Command, files [3]*os.File) (*os.Process, error) {
 	return target.Start(c, files)
 }
 
-func (s *shim) sendRoot(client *wire.Conn) {
+// send sends a descriptor of something of the container.
+func (s *shim) send(client *wire.Conn, open func(*container.Process) (*os.File, error)) {
 	s.mu.Lock()
 	process := s.process
-	root, err := (*os.File)(nil), errNotRunning
+	file, err := (*os.File)(nil), errNotRunning
 	if process != nil {
-		root, err = process.Root()
+		file, err = open(process)
 	}
 	s.mu.Unlock()
 	if err != nil {
 		s.answer(client, err)
 		return
 	}
-	defer root.Close()
-	_ = client.SendJSON(wire.Answer, wire.Reply{}, root)
+	defer file.Close()
+	_ = client.SendJSON(wire.Answer, wire.Reply{}, file)
 }

@@ -28,6 +28,8 @@ import (
 	"example.com/go-docker/day5-networks/cgroup"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/logfile"
+	"example.com/go-docker/day5-networks/network"
+	"example.com/go-docker/day5-networks/ports"
 	"example.com/go-docker/day5-networks/state"
 	"example.com/go-docker/day5-networks/streams"
 	"example.com/go-docker/day5-networks/wire"
@@ -92,11 +94,17 @@ type shim struct {
 	over     chan struct{}  // closed when the container has ended for good
 	stopped  chan struct{}  // closed when somebody has asked for that
 
-	mu      sync.Mutex
-	state   state.State
-	process *container.Process // nil while the container does not run
-	cgroup  *cgroup.Cgroup
-	streams *streams.Streams
+	networks *network.Networks
+	ports    []ports.Port // with the numbers that were chosen
+	held     *ports.Held  // never closed: the kernel does that at our end
+
+	mu        sync.Mutex
+	network   *state.Network
+	endpoints []network.Endpoint
+	state     state.State
+	process   *container.Process // nil while the container does not run
+	cgroup    *cgroup.Cgroup
+	streams   *streams.Streams
 }
 
 // run is all that a shim does. It returns the status to exit with, for nobody.
@@ -138,6 +146,9 @@ func (s *shim) open() error {
 	}
 	s.state.ShimPID = os.Getpid()
 	if s.state.ShimStart, err = state.StartTime(s.state.ShimPID); err != nil {
+		return err
+	}
+	if err := s.openNetwork(); err != nil {
 		return err
 	}
 	if s.log, err = logfile.Create(filepath.Join(s.dir, state.LogFile), s.config.Log); err != nil {

@@ -1,4 +1,9 @@
-package names
+// Package etc writes the files of /etc that tell a container who is who: hosts
+// and resolv.conf; and reads the host's. It is a room of its own, without a DNS
+// library, because shims need it.
+//
+// The ladder's 09-names writes one line by hand.
+package etc
 
 import (
 	"bytes"
@@ -21,9 +26,9 @@ type Conf struct {
 	Options []string
 }
 
-// ParseConf reads a resolv.conf. As the C library, it passes over what it does
+// ParseResolvConf reads a resolv.conf. As the C library, it passes over what it does
 // not understand, and the last search line counts.
-func ParseConf(text []byte) Conf {
+func ParseResolvConf(text []byte) Conf {
 	var c Conf
 	for line := range strings.Lines(string(text)) {
 		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
@@ -56,10 +61,10 @@ func upstreams(host, systemd string) []netip.AddrPort {
 	if err != nil {
 		return nil // the C library would ask 127.0.0.1, which is not a decision for us
 	}
-	servers := ParseConf(text).Servers
+	servers := ParseResolvConf(text).Servers
 	if isStub := func(a netip.Addr) bool { return a == netip.AddrFrom4([4]byte{127, 0, 0, 53}) }; slices.ContainsFunc(servers, isStub) {
 		if text, err := os.ReadFile(systemd); err == nil {
-			if behind := ParseConf(text).Servers; len(behind) > 0 {
+			if behind := ParseResolvConf(text).Servers; len(behind) > 0 {
 				servers = behind
 			}
 		}
@@ -87,7 +92,7 @@ func ResolvConf(ours []netip.Addr, host []byte, dns []netip.Addr, search, option
 	if len(ours) == 0 && len(dns)+len(search)+len(options) == 0 {
 		return host
 	}
-	c := ParseConf(host)
+	c := ParseResolvConf(host)
 	switch {
 	case len(ours) > 0:
 		c.Servers = ours
@@ -118,5 +123,20 @@ func ResolvConf(ours []netip.Addr, host []byte, dns []netip.Addr, search, option
 	if len(c.Options) > 0 {
 		fmt.Fprintln(&out, "options", strings.Join(c.Options, " "))
 	}
+	return out.Bytes()
+}
+
+// Hosts writes a container's hosts(5): its own names at its addresses, or at
+// 127.0.1.1 if it has none, and more lines.
+func Hosts(addresses []netip.Addr, names []string, more string) []byte {
+	var out bytes.Buffer
+	fmt.Fprint(&out, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	if len(addresses) == 0 {
+		addresses = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 1, 1})}
+	}
+	for _, a := range addresses {
+		fmt.Fprintf(&out, "%s\t%s\n", a, strings.Join(names, " "))
+	}
+	fmt.Fprint(&out, more)
 	return out.Bytes()
 }
