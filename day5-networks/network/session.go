@@ -88,6 +88,9 @@ func (s *session) read() (err error) {
 	}
 	if s.changes.Boot != s.boot {
 		s.changes = changes{Boot: s.boot}
+		if err := remove(path); err != nil {
+			return err
+		}
 	}
 	s.changes.Save = s.saveChanges
 	return nil
