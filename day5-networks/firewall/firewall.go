@@ -27,6 +27,7 @@ import (
 
 // A Description is everything that the tables are to know.
 type Description struct {
+	Prefix    string // with which the endpoints' links begin
 	Networks  []Network
 	Endpoints []Endpoint
 	// Alone says that nobody but us wants this machine to forward: what is

@@ -16,7 +16,8 @@ const (
 	redirect               = 137
 )
 
-// guard fills the table of the family bridge: out of a container comes only what
+// guard fills the table of the family bridge. Nothing comes out of a link whose
+// name begins as ours do, unless there are rules for it. And then out of a container comes only what
 // has the container's own addresses, the Ethernet address too, and in ARP and
 // neighbour discovery those that a message is about. So no container gets what
 // is for another. What is neither IP nor ARP is dropped, VLAN tags included.
@@ -24,10 +25,8 @@ func guard(conn *nftables.Conn, table *nftables.Table, d Description) error {
 	conn.AddTable(table)
 	w := &writer{conn: conn, table: table}
 	c := w.chain("guard", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
-	var links []nftables.SetElement
 	known := [2][]nftables.SetElement{}
 	for _, e := range d.Endpoints {
-		links = append(links, nftables.SetElement{Key: linkName(e.Link)})
 		for i, v := range versions {
 			for _, a := range e.Addresses {
 				if v.has(a) {
@@ -36,7 +35,6 @@ func guard(conn *nftables.Conn, table *nftables.Table, d Description) error {
 			}
 		}
 	}
-	ports := w.set("ports", nftables.TypeIFName, none, links)
 	key := func(v version) nftables.SetDatatype {
 		return nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeEtherAddr, v.address)
 	}
@@ -44,7 +42,8 @@ func guard(conn *nftables.Conn, table *nftables.Table, d Description) error {
 	known4 := w.set("known4", key(v4), none, known[0])
 	known6 := w.set("known6", key(v6), none, known[1])
 
-	w.rule(c, part{meta(expr.MetaKeyIIFNAME, first), notIn(ports)}, accept)
+	w.rule(c, part{meta(expr.MetaKeyIIFNAME, first),
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: first, Data: []byte(d.Prefix)}}, accept)
 	w.rule(c, ether(unix.ETH_P_IP), sender(v4.loadSource(first+6)), part{in(known4)}, accept)
 	// arp(7); offsets in the packet: 8 sender's Ethernet address, 14 IPv4 address
 	address := load(expr.PayloadBaseNetworkHeader, 14, 4, first+6)

@@ -15,7 +15,7 @@ import (
 type Bridge struct {
 	Name      string         // at most 15 bytes
 	Addresses []netip.Prefix // the host's, IPv4 first
-	MTU       int            // bytes
+	MTU       int            // bytes; 0: that of the default route's link
 }
 
 // Ensure makes the bridge unless it is there.
@@ -53,6 +53,12 @@ func (l *Links) Ensure(b Bridge) error {
 func (l *Links) makeBridge(b Bridge) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = b.Name, b.MTU
+	if b.MTU == 0 {
+		var err error
+		if attrs.MTU, err = l.uplink(); err != nil {
+			return nil, err
+		}
+	}
 	// Without an address of its own a bridge has the lowest of its ports', and
 	// what containers know of their gateway changes when one comes or goes.
 	attrs.HardwareAddr = MAC(b.Addresses[0].Addr())
@@ -66,9 +72,9 @@ func (l *Links) makeBridge(b Bridge) (netlink.Link, error) {
 	return link, nil
 }
 
-// Uplink returns the MTU, in bytes, of the link that the default route goes
+// uplink returns the MTU, in bytes, of the link that the default route goes
 // through: 1500 if there is none.
-func (l *Links) Uplink() (int, error) {
+func (l *Links) uplink() (int, error) {
 	routes, err := l.routes(unix.RT_TABLE_MAIN)
 	if err != nil {
 		return 0, err

@@ -13,7 +13,9 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -58,21 +60,54 @@ func (l *Links) Exists(name string) (bool, error) {
 	return true, nil
 }
 
-// Remove removes a link; one that is not there is no error. Removing one end of
-// a pair removes both. veth(4)
-func (l *Links) Remove(name string) error {
+// Remove removes links; one that is not there is no error. Removing one end of a
+// pair removes both. veth(4)
+//
+// It returns when nobody can find the links any more, after some milliseconds.
+// The kernel's answer comes only when nothing refers to them either, after grace
+// periods of RCU: 15 to 30 ms later. Nobody has to wait for that, and it goes on
+// should this process end. netdev_run_todo of net/core/dev.c
+func (l *Links) Remove(names ...string) error {
+	errs := make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { errs[i] = l.remove(name) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+func (l *Links) remove(name string) error {
 	link, err := l.handle.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
 		return nil
 	}
-	if err == nil {
-		err = l.handle.LinkDel(link)
+	if err != nil {
+		return fmt.Errorf("look for link %s: %w", name, err)
 	}
-	// A namespace that ends takes its end of the pair with it, at any moment.
-	if err != nil && !errors.Is(err, syscall.ENODEV) {
-		return fmt.Errorf("remove link %s: %w", name, err)
+	other, err := Open()
+	if err != nil {
+		return err
 	}
-	return nil
+	answer := make(chan error, 1)
+	go func() {
+		defer other.Close()
+		answer <- other.handle.LinkDel(link)
+	}()
+	for pause := 100 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
+		select {
+		case err := <-answer:
+			// A namespace that ends takes its end of the pair with it, at any moment.
+			if err != nil && !errors.Is(err, syscall.ENODEV) {
+				return fmt.Errorf("remove link %s: %w", name, err)
+			}
+			return nil
+		case <-time.After(pause):
+		}
+		if there, err := l.Exists(name); err == nil && !there {
+			return nil
+		}
+	}
 }
 
 // Names returns the links whose names begin so.

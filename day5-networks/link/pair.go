@@ -18,7 +18,6 @@ type Pair struct {
 	Host      string // name of the end on the bridge
 	Container string // name of the end in the container: eth0
 	MAC       net.HardwareAddr
-	MTU       int            // bytes
 	Addresses []netip.Prefix // the container's, IPv4 first
 	Gateways  []netip.Addr   // default routes
 }
@@ -30,7 +29,7 @@ func (l *Links) Connect(namespace *os.File, p Pair) error {
 		return fmt.Errorf("connect to bridge %s: %w", p.Bridge, err)
 	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.MasterIndex = p.Host, p.MTU, bridge.Attrs().Index
+	attrs.Name, attrs.MTU, attrs.MasterIndex = p.Host, bridge.Attrs().MTU, bridge.Attrs().Index
 	host := &netlink.Veth{
 		LinkAttrs:     attrs,
 		PeerName:      p.Container,

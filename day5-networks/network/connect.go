@@ -11,6 +11,8 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/sirupsen/logrus"
+
 	"example.com/go-docker/day5-networks/address"
 	"example.com/go-docker/day5-networks/firewall"
 	"example.com/go-docker/day5-networks/link"
@@ -71,7 +73,7 @@ func (s *session) plan(netns *os.File, o Owner, a []Attachment, p []ports.Port) 
 		}
 		r := &record{Boot: s.boot, Netns: stat.Ino}
 		r.Endpoint = Endpoint{Owner: o, Network: c.ID, Interface: s.nextInterface(o), Aliases: wish.Aliases, DNS: c.Gateways[0]}
-		r.HostInterface = hostInterface()
+		r.HostInterface = s.networks.hostInterface()
 		if err := s.address(r, c, wish); err != nil {
 			return made, fmt.Errorf("network %s: %w", c.Name, err)
 		}
@@ -101,7 +103,7 @@ func (s *session) forget(o Owner, netns uint64) error {
 		if err != nil {
 			return err
 		}
-		if !there || !r.Ready || r.Netns != netns {
+		if !there || r.pending || r.Netns != netns {
 			old = append(old, r)
 		}
 	}
@@ -122,10 +124,10 @@ func (s *session) nextInterface(o Owner) string {
 }
 
 // hostInterface makes up a name of 15 bytes, which is all that a link's may have.
-func hostInterface() string {
-	var name [6]byte
-	_, _ = rand.Read(name[:]) // never fails: it ends the program
-	return "gdv" + hex.EncodeToString(name[:])
+func (n *Networks) hostInterface() string {
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // never fails: it ends the program
+	return n.prefix + hex.EncodeToString(random[:])
 }
 
 // address chooses the endpoint's addresses.
@@ -178,7 +180,7 @@ func (s *session) address(r *record, c *Config, wish Attachment) error {
 // packet passes without them, then links.
 func (s *session) establish(netns *os.File, made []*record) error {
 	for _, r := range made {
-		if err := writeJSON(s.networks.endpointFile(r), r, false); err != nil {
+		if err := s.networks.write(r); err != nil {
 			return err
 		}
 		fault("recorded")
@@ -195,13 +197,9 @@ func (s *session) establish(netns *os.File, made []*record) error {
 		if err := s.plug(netns, r); err != nil {
 			return err
 		}
-		if err := firewall.Forget(r.forwards()); err != nil {
-			return err
-		}
 	}
 	for _, r := range made {
-		r.Ready = true
-		if err := writeJSON(s.networks.endpointFile(r), r, false); err != nil {
+		if err := s.networks.rename(r, false); err != nil {
 			return err
 		}
 		// While the lock is held: so nobody starts a second one.
@@ -210,7 +208,22 @@ func (s *session) establish(netns *os.File, made []*record) error {
 		}
 	}
 	fault("ready")
+	forgetFlows(made)
 	return nil
+}
+
+// forgetFlows lets the old flows to the published ports come to an end. The
+// container need not wait: that takes as long as half of its start.
+func forgetFlows(made []*record) {
+	var forwards []firewall.Forward
+	for _, r := range made {
+		forwards = append(forwards, r.forwards()...)
+	}
+	go func() {
+		if err := firewall.Forget(forwards); err != nil {
+			logrus.Warn(err)
+		}
+	}()
 }
 
 // plug makes an endpoint's links.

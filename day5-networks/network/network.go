@@ -9,6 +9,7 @@
 //	lock                          held, flock(2), while anything is changed
 //	ID/network.json               a network: a Config
 //	ID/endpoints/CONTAINER.json   a container on it: an Endpoint
+//	ID/endpoints/CONTAINER.pending   the same while it is made or removed
 //	changed.json                  what was changed on this machine besides
 //
 // A record is written before what it speaks of is made and removed after it has
@@ -56,6 +57,7 @@ type Networks struct {
 	root   string // the store
 	table  string // our nft tables' name
 	bridge string // the default network's bridge
+	prefix string // of the endpoints' links on the host, 7 bytes
 }
 
 // An Attachment is what a container asks of one network.
@@ -101,10 +103,11 @@ func Open(root string) (*Networks, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store's networks: %w", err)
 	}
-	n := &Networks{dir: filepath.Join(root, "networks"), root: root, table: tables, bridge: "go-docker0"}
-	if root != defaultRoot {
-		sum := fmt.Sprintf("%x", sha256.Sum256([]byte(root)))[:8]
-		n.table, n.bridge = tables+"-"+sum, "go-d-"+sum
+	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(root)))[:8]
+	n := &Networks{dir: filepath.Join(root, "networks"), root: root, prefix: "gdv" + sum[:4]}
+	n.table, n.bridge = tables+"-"+sum, "go-d-"+sum
+	if root == defaultRoot {
+		n.table, n.bridge = tables, "go-docker0"
 	}
 	return n, nil
 }
@@ -121,7 +124,7 @@ func (n *Networks) Endpoints(id string) ([]Endpoint, error) {
 	}
 	var live []Endpoint
 	for _, r := range all {
-		if r.Boot != boot || !r.Ready {
+		if r.Boot != boot || r.pending {
 			continue
 		}
 		alive, err := r.alive()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -77,9 +78,49 @@ func tablePaths(w *world, a, b, c, shut *box, ea, eb, ec, es Endpoint, i int) []
 	}
 }
 
+// What other people have done to a machine before we come.
+var machines = []struct {
+	name     string
+	bridgeNF string // does netfilter see what a bridge passes on?
+	setup    []string
+}{
+	{"plain", "0", nil},
+	{"bridge-nf", "1", nil},
+	{"policy DROP", "1", []string{
+		"iptables -N DOCKER-USER", "iptables -A FORWARD -j DOCKER-USER", "iptables -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+		"iptables -P FORWARD DROP", "ip6tables -P FORWARD DROP", "iptables -t nat -A POSTROUTING -s 10.99.0.0/16 -j MASQUERADE",
+	}},
+	{"last rule REJECT", "1", []string{
+		"iptables -A FORWARD -s 10.99.0.0/16 -j ACCEPT", "iptables -A FORWARD -j REJECT", "ip6tables -A FORWARD -j DROP",
+		"nft add table inet other", "nft add chain inet other forward { type filter hook forward priority 10 ; policy accept ; }",
+		"nft add rule inet other forward ip saddr 10.99.0.1 counter drop",
+	}},
+}
+
 func TestPaths(t *testing.T) {
-	w := newWorld(t)
-	w.paths(t)
+	for _, m := range machines {
+		t.Run(m.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.prepare(m.bridgeNF, m.setup)
+			w.paths(t)
+		})
+	}
+}
+
+// prepare makes the host one of those machines, and clears it away at the end.
+func (w *world) prepare(bridgeNF string, setup []string) {
+	w.Helper()
+	for _, name := range []string{"iptables", "ip6tables"} {
+		path := "/proc/sys/net/bridge/bridge-nf-call-" + name
+		if err := os.WriteFile(path, []byte(bridgeNF), 0); err != nil {
+			w.Fatal(err)
+		}
+	}
+	for _, line := range setup {
+		args := strings.Fields(line)
+		netns{}.run(w, args[0], args[1:]...)
+	}
+	w.before = w.machine()
 }
 
 // paths tries every path and prints the table.

@@ -18,7 +18,10 @@ type record struct {
 	Endpoint
 	Boot  string // the boot of the machine in which it is there
 	Netns uint64 // the inode of the container's network namespace
-	Ready bool   // false while somebody, who holds the lock, makes or removes it
+
+	// While it is being made or removed, by who holds the lock, the file's name
+	// ends in .pending; when all of it is there, in .json.
+	pending bool
 }
 
 // alive tells whether the owner's lock is held.
@@ -40,9 +43,40 @@ func (r *record) mac() net.HardwareAddr {
 	return mac
 }
 
-// endpointFile is where an endpoint's record is.
-func (n *Networks) endpointFile(r *record) string {
-	return n.path(r.Network, "endpoints", r.ID+".json")
+// file is where an endpoint's record is.
+func (n *Networks) file(r *record, pending bool) string {
+	suffix := ".json"
+	if pending {
+		suffix = ".pending"
+	}
+	return n.path(r.Network, "endpoints", r.ID+suffix)
+}
+
+// write writes a record, as one that is pending. It may be cut short by a kill:
+// then it speaks of nothing yet.
+func (n *Networks) write(r *record) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	r.pending = true
+	if err := os.WriteFile(n.file(r, true), text, 0o600); err != nil {
+		return fmt.Errorf("record the endpoint: %w", err)
+	}
+	return nil
+}
+
+// rename says whether a record is pending. It is not written a second time: a
+// file system such as ext4 writes it to the disk when it replaces another.
+func (n *Networks) rename(r *record, pending bool) error {
+	if r.pending == pending {
+		return nil
+	}
+	if err := os.Rename(n.file(r, !pending), n.file(r, pending)); err != nil {
+		return fmt.Errorf("record the endpoint: %w", err)
+	}
+	r.pending = pending
+	return nil
 }
 
 // readEndpoints reads the records of a network.
@@ -54,15 +88,15 @@ func (n *Networks) readEndpoints(id string) ([]*record, error) {
 	}
 	var records []*record
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".json") {
-			continue
-		}
-		r := new(record)
+		name, pending := strings.CutSuffix(e.Name(), ".pending")
+		r := &record{pending: pending}
 		err := readJSON(filepath.Join(dir, e.Name()), r)
 		if errors.Is(err, fs.ErrNotExist) { // it has just gone
 			continue
 		}
-		if err != nil {
+		if err != nil && pending { // cut short, see write
+			r = &record{pending: true, Endpoint: Endpoint{Owner: Owner{ID: name}, Network: id}}
+		} else if err != nil {
 			return nil, err
 		}
 		records = append(records, r)

@@ -74,7 +74,7 @@ func (s *session) recover() error {
 		if err != nil {
 			return err
 		}
-		if !alive || !r.Ready {
+		if !alive || r.pending {
 			dead = append(dead, r)
 		}
 	}
@@ -99,9 +99,10 @@ func (s *session) sweep() error {
 	return errs
 }
 
-// release removes endpoints: links, then rules, then the records. With the last
+// release removes endpoints: links and rules, then the records. With the last
 // endpoint of a network its bridge goes, and with the last of all what else was
-// changed.
+// changed. A link that goes on for a moment without rules is one out of which
+// nothing comes: see the firewall's guard.
 func (s *session) release(leaving []*record) error {
 	leftover := len(s.records) == 0 && (len(s.changes.Values) > 0 || len(s.changes.Accepts) > 0)
 	if len(leaving) == 0 && !leftover {
@@ -112,37 +113,38 @@ func (s *session) release(leaving []*record) error {
 	}
 	var errs error
 	for _, r := range leaving {
-		r.Ready = false
-		// It is not there if it could not be written in the first place.
-		if _, err := os.Stat(s.networks.endpointFile(r)); err == nil {
-			errs = errors.Join(errs, writeJSON(s.networks.endpointFile(r), r, false))
+		// Of a plan that has failed there may be no record yet.
+		if err := s.networks.rename(r, true); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = errors.Join(errs, err)
 		}
 	}
 	fault("leaving")
-	for _, r := range leaving {
-		errs = errors.Join(errs, s.links.Remove(r.HostInterface))
-		fault("unlinked")
-	}
 	s.records = slices.DeleteFunc(s.records, func(r *record) bool { return slices.Contains(leaving, r) })
+	var links []string
 	for _, r := range leaving {
-		if c := s.config(r.Network); !s.used(c) {
-			errs = errors.Join(errs, s.links.Remove(c.Bridge))
-			fault("bridge removed")
+		links = append(links, r.HostInterface)
+		if c := s.config(r.Network); !s.used(c) && !slices.Contains(links, c.Bridge) {
+			links = append(links, c.Bridge)
 		}
 	}
+	gone := make(chan error, 1)
+	go func() { gone <- s.links.Remove(links...) }()
 	errs = errors.Join(errs, s.filter())
 	fault("rules removed")
 	if len(s.records) == 0 {
 		errs = errors.Join(errs, s.undo())
 	}
+	var forwards []firewall.Forward
 	for _, r := range leaving {
-		errs = errors.Join(errs, firewall.Forget(r.forwards()))
+		forwards = append(forwards, r.forwards()...)
 	}
+	errs = errors.Join(errs, firewall.Forget(forwards), <-gone)
+	fault("unlinked")
 	if errs != nil {
 		return errs // the records stay, and the next command tries again
 	}
 	for _, r := range leaving {
-		errs = errors.Join(errs, remove(s.networks.endpointFile(r)))
+		errs = errors.Join(errs, remove(s.networks.file(r, true)))
 		fault("forgotten")
 	}
 	return errs

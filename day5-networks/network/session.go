@@ -77,7 +77,7 @@ func (s *session) read() (err error) {
 		for _, r := range records {
 			if r.Boot == s.boot {
 				s.records = append(s.records, r)
-			} else if err := remove(s.networks.endpointFile(r)); err != nil {
+			} else if err := remove(s.networks.file(r, r.pending)); err != nil {
 				return err
 			}
 		}
@@ -88,6 +88,9 @@ func (s *session) read() (err error) {
 	}
 	if s.changes.Boot != s.boot {
 		s.changes = changes{Boot: s.boot}
+		if err := remove(path); err != nil {
+			return err
+		}
 	}
 	s.changes.Save = s.saveChanges
 	return nil
@@ -132,7 +135,7 @@ func (s *session) used(c *Config) bool {
 
 // filter puts the rules in place that the records call for.
 func (s *session) filter() error {
-	d := firewall.Description{Alone: s.changes.Alone()}
+	d := firewall.Description{Alone: s.changes.Alone(), Prefix: s.networks.prefix}
 	for i := range s.configs {
 		c := &s.configs[i]
 		if s.used(c) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -229,6 +230,7 @@ func newWorld(t testing.TB) *world {
 	host.run(t, "ip", "route", "add", "default", "via", lanIP)
 	host.run(t, "ip", "route", "add", "default", "via", lanIP6, "dev", "up0")
 	w.before = w.machine()
+	t.Cleanup(func() { netns{}.run(t, "nft", "flush", "ruleset") })
 	t.Cleanup(func() {
 		if after := w.machine(); after != w.before && !t.Failed() {
 			t.Errorf("the machine was\n%s\nand is\n%s", w.before, after)
@@ -237,11 +239,14 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
+// counted is what a rule's counter has counted.
+var counted = regexp.MustCompile(`counter packets \d+ bytes \d+`)
+
 // machine is all that a network could have changed on the host.
 func (w *world) machine() string {
 	w.Helper()
 	var out strings.Builder
-	for _, line := range []string{"nft -a list ruleset", "ip -br link", "ip -br addr", "ip route show table all", "ip -6 route show table all"} {
+	for _, line := range []string{"nft list ruleset", "ip -br link", "ip -br addr", "ip route show table all", "ip -6 route show table all"} {
 		args := strings.Fields(line)
 		text := netns{}.run(w, args[0], args[1:]...)
 		// When the link to the LAN has come up is chance, and so is the order.
@@ -249,7 +254,7 @@ func (w *world) machine() string {
 			return strings.Contains(l, "fe80:") || strings.Contains(l, "ff00::/8") || strings.HasPrefix(l, "anycast") || strings.HasPrefix(l, "multicast")
 		})
 		for i, l := range lines {
-			lines[i], _, _ = strings.Cut(l, " # handle")
+			lines[i] = counted.ReplaceAllString(l, "counter")
 		}
 		fmt.Fprintf(&out, "%s\n%s\n", line, strings.Join(lines, "\n"))
 	}
