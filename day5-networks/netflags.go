@@ -25,7 +25,7 @@ import (
 
 func networkFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.StringSliceFlag{Name: "network", Aliases: []string{"net"}, Usage: "`NETWORK` to be on, host, none, or container:ID (default: bridge)"},
+		&urfave.StringSliceFlag{Name: "network", Aliases: []string{"net"}, Usage: "`NETWORK`, host, none, or container:ID (default: bridge)"},
 		&urfave.StringSliceFlag{Name: "publish", Aliases: []string{"p"}, Usage: "publish `[[IP:]HOST:]PORT[/udp]` of the container"},
 		&urfave.BoolFlag{Name: "publish-all", Aliases: []string{"P"}, Usage: "publish all ports that the image exposes", DisableDefaultText: true},
 		&urfave.StringFlag{Name: "ip", Usage: "`ADDRESS` of the container"},
