@@ -65,9 +65,12 @@ func sender(address expr.Any) part {
 	return part{meta(expr.MetaKeyIIFNAME, first), load(expr.PayloadBaseLLHeader, 6, 6, first+4), address}
 }
 
-// ether matches what a frame carries.
+// ether matches what a frame carries. The kernel has taken a VLAN's tag off the
+// frame and remembers it; asked for these bytes it shows the tag, where "meta
+// protocol" says what comes after it. nft_payload_copy_vlan of
+// net/netfilter/nft_payload.c
 func ether(kind uint16) part {
-	return part{meta(expr.MetaKeyPROTOCOL, first), equal([]byte{byte(kind >> 8), byte(kind)})}
+	return part{load(expr.PayloadBaseLLHeader, 12, 2, first), equal([]byte{byte(kind >> 8), byte(kind)})}
 }
 
 // icmp matches a kind of ICMPv6 message.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 )
@@ -61,7 +62,24 @@ func (l *Links) Connect(namespace *os.File, p Pair) error {
 	if err := inside.furnish(p); err != nil {
 		return fmt.Errorf("in the container's network namespace: %w", err)
 	}
-	return nil
+	return l.await(p.Host)
+}
+
+// await waits until the bridge takes frames from its port. The kernel sees some
+// time after both ends are up that they are; a worker does that, and until then
+// what a container sends first is lost. operstates.rst
+func (l *Links) await(name string) error {
+	for pause := 50 * time.Microsecond; pause < time.Second; pause *= 2 {
+		link, err := l.handle.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("wait for link %s: %w", name, err)
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		time.Sleep(pause)
+	}
+	return fmt.Errorf("link %s is up and carries nothing", name)
 }
 
 // furnish gives the container's end all that belongs to it.
