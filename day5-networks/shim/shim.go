@@ -26,10 +26,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/cgroup"
+	"example.com/go-docker/day5-networks/connection"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/logfile"
-	"example.com/go-docker/day5-networks/network"
-	"example.com/go-docker/day5-networks/ports"
 	"example.com/go-docker/day5-networks/state"
 	"example.com/go-docker/day5-networks/streams"
 	"example.com/go-docker/day5-networks/wire"
@@ -94,17 +93,12 @@ type shim struct {
 	over     chan struct{}  // closed when the container has ended for good
 	stopped  chan struct{}  // closed when somebody has asked for that
 
-	networks *network.Networks
-	ports    []ports.Port // with the numbers that were chosen
-	held     *ports.Held  // never closed: the kernel does that at our end
-
-	mu        sync.Mutex
-	network   *state.Network
-	endpoints []network.Endpoint
-	state     state.State
-	process   *container.Process // nil while the container does not run
-	cgroup    *cgroup.Cgroup
-	streams   *streams.Streams
+	mu      sync.Mutex
+	network *connection.Connection
+	state   state.State
+	process *container.Process // nil while the container does not run
+	cgroup  *cgroup.Cgroup
+	streams *streams.Streams
 }
 
 // run is all that a shim does. It returns the status to exit with, for nobody.
@@ -148,7 +142,7 @@ func (s *shim) open() error {
 	if s.state.ShimStart, err = state.StartTime(s.state.ShimPID); err != nil {
 		return err
 	}
-	if err := s.openNetwork(); err != nil {
+	if s.network, err = connection.Open(s.dir, s.config.Container.ID, s.config.Container.Hostname); err != nil {
 		return err
 	}
 	if s.log, err = logfile.Create(filepath.Join(s.dir, state.LogFile), s.config.Log); err != nil {
