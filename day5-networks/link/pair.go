@@ -19,7 +19,7 @@ type Pair struct {
 	Host      string // name of the end on the bridge
 	Container string // name of the end in the container: eth0
 	MAC       net.HardwareAddr
-	Addresses []netip.Prefix // the container's, IPv4 first
+	Addresses []netip.Prefix // the container's, those of its link too: the kernel makes none
 	Gateways  []netip.Addr   // default routes
 }
 
@@ -88,15 +88,10 @@ func (l *Links) furnish(p Pair) error {
 	if err != nil {
 		return fmt.Errorf("find link %s: %w", p.Container, err)
 	}
-	addresses := p.Addresses
-	if len(addresses) > 1 {
-		// The kernel would make it, but check it for duplicates.
-		addresses = append(addresses[:len(addresses):len(addresses)], netip.PrefixFrom(LinkLocal(p.MAC), 64))
-	}
 	if err := l.noLinkLocal(link); err != nil {
 		return err
 	}
-	for _, a := range addresses {
+	for _, a := range p.Addresses {
 		if err := l.addAddress(link, a); err != nil {
 			return err
 		}

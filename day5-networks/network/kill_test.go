@@ -129,13 +129,13 @@ func TestKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !w.child("remove", "remove: network.json", b, 0) {
+	if !w.child("remove", "network.json", b, 0) {
 		t.Error("network rm was not killed")
 	}
 	if err := w.networks.Recover(); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(w.networks.path(c.ID)); err == nil {
+	if _, err := os.Stat(w.networks.store.Path(c.ID)); err == nil {
 		t.Error("a removed network's directory is left")
 	}
 }

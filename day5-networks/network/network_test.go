@@ -17,6 +17,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"example.com/go-docker/day5-networks/address"
+	"example.com/go-docker/day5-networks/netstate"
 	"example.com/go-docker/day5-networks/ports"
 )
 
@@ -232,7 +233,7 @@ func TestAnotherBoot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		boot, err := bootID()
+		boot, err := netstate.BootID()
 		if err != nil {
 			t.Fatal(err)
 		}
