@@ -23,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/cgroup"
@@ -89,6 +90,7 @@ type shim struct {
 	listener *net.UnixListener
 	signals  *container.Signals
 	clients  streams.Clients
+	notes    notes
 	busy     sync.WaitGroup // requests that are still to be answered
 	over     chan struct{}  // closed when the container has ended for good
 	stopped  chan struct{}  // closed when somebody has asked for that
@@ -114,6 +116,7 @@ func run(dir string, attach bool) int {
 	}
 	unix.CloseOnExec(lockFD) // never closed: the kernel does that at our end
 	s := &shim{dir: dir, signals: container.CatchSignals(), over: make(chan struct{}), stopped: make(chan struct{})}
+	logrus.AddHook(&s.notes)
 	if err := s.open(); err != nil {
 		_ = client.SendJSON(wire.Answer, wire.Reply{Error: err.Error(), Status: container.RuntimeError})
 		return container.RuntimeError
@@ -188,6 +191,7 @@ func (s *shim) report(client *wire.Conn, err error, attached bool) {
 		errors.As(err, &failed)
 		reply = wire.Reply{Error: failed.Error(), Status: failed.Status}
 	}
+	reply.Notes = s.notes.take()
 	_ = client.SendJSON(wire.Answer, reply) // it may be dead, which is no concern of the container's
 	if !attached {
 		_ = client.Close()
