@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day5-networks/confine"
 	"example.com/go-docker/day5-networks/lock"
 )
 
@@ -61,7 +63,7 @@ func (n *Networks) spawnResolver(c *Config, held *os.File) error {
 	cmd.Env, cmd.Dir = []string{}, "/"
 	cmd.ExtraFiles = []*os.File{held, w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := errors.Join(cmd.Start(), w.Close()); err != nil {
+	if err := errors.Join(startConfined(cmd), w.Close()); err != nil {
 		return err
 	}
 	go func() { _ = cmd.Wait() }() // a zombie, should we outlive it
@@ -74,6 +76,21 @@ func (n *Networks) spawnResolver(c *Config, held *os.File) error {
 		_ = cmd.Process.Kill() // it may have ended
 	}
 	return err
+}
+
+// startConfined starts a process with the capabilities that containers have, and
+// no more: it reads what anybody on a network may send.
+func startConfined(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread, which has lost them, ends
+		err := confine.DropCapabilities()
+		if err == nil {
+			err = cmd.Start()
+		}
+		started <- err
+	}()
+	return <-started
 }
 
 // OnRecord returns the endpoints on the network with this ID, without asking
