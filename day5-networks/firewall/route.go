@@ -82,9 +82,11 @@ func (w *writer) translate(d Description) {
 		onOne := w.set("publish-one"+v.suffix, nftables.MustConcatSetType(append(service[:2:2], v.address)...), target, one)
 		onEvery := w.set("publish"+v.suffix, nftables.MustConcatSetType(service...), target, every)
 		for _, c := range chains {
-			if v.number == 6 {
-				// There is no route_localnet for ::1: an answer would be dropped. The
-				// port is refused, and who was told localhost goes on to 127.0.0.1.
+			if v.number == 6 || c.Name == "prerouting" {
+				// To loopback comes nothing from outside: without this, a neighbour on
+				// the LAN would be let in before the kernel has seen what it is about.
+				// And ::1 has no route_localnet, an answer would be dropped: the port is
+				// refused, and who was told localhost goes on to 127.0.0.1.
 				w.rule(c, v.is(), v.destIn(v.loopback), accept)
 			}
 			w.rule(c, v.is(), loadService, part{v.loadDest(first + 2)}, v.sendTo(onOne))

@@ -43,8 +43,9 @@ func (n *Networks) Connect(netns *os.File, o Owner, a []Attachment, p []ports.Po
 	return endpoints, nil
 }
 
-// establish makes what was planned: first the records, then rules, so that no
-// packet passes without them, then links.
+// establish makes what was planned: first the records, then links that carry
+// nothing, then rules, and then addresses. So no packet passes without rules; and
+// while these are made, the kernel finds out that the links are up.
 func (s *session) establish(netns *os.File, made []*record) error {
 	for _, r := range made {
 		if err := s.Write(r); err != nil {
@@ -57,13 +58,19 @@ func (s *session) establish(netns *os.File, made []*record) error {
 		return err
 	}
 	fault("forwarding")
-	if err := s.filter(); err != nil {
-		return err
-	}
 	for _, r := range made {
 		if err := s.plug(netns, r); err != nil {
 			return err
 		}
+	}
+	if err := s.filter(); err != nil {
+		return err
+	}
+	for _, r := range made {
+		if err := s.links.Furnish(netns, s.pair(r)); err != nil {
+			return err
+		}
+		fault("addresses")
 	}
 	for _, r := range made {
 		if err := s.SetPending(r, false); err != nil {
@@ -102,10 +109,14 @@ func (s *session) plug(netns *os.File, r *record) error {
 		return err
 	}
 	fault("bridge")
-	err := s.links.Connect(netns, link.Pair{
-		Bridge: c.Bridge, Host: r.HostInterface, Container: r.Interface,
+	defer fault("links")
+	return s.links.Plug(netns, s.pair(r))
+}
+
+// pair describes an endpoint's links.
+func (s *session) pair(r *record) link.Pair {
+	return link.Pair{
+		Bridge: s.Config(r.Network).Bridge, Host: r.HostInterface, Container: r.Interface,
 		MAC: mac(r), Addresses: addresses(r), Gateways: r.Gateways,
-	})
-	fault("links")
-	return err
+	}
 }
