@@ -23,10 +23,8 @@ func (s *session) plan(netns *os.File, o Owner, a []Attachment, p []ports.Port) 
 	if err := s.forget(o, stat.Ino); err != nil {
 		return nil, err
 	}
-	for _, port := range p {
-		if port.HostIP == netip.IPv6Loopback() {
-			return nil, fmt.Errorf("publish port %d at [::1]: IPv6 has no way from there into a container: use 127.0.0.1", port.HostPort)
-		}
+	if err := s.checkPorts(p); err != nil {
+		return nil, err
 	}
 	routed := slices.ContainsFunc(s.Records, func(r *record) bool { return r.ID == o.ID && len(r.Gateways) > 0 })
 	for _, wish := range a {
@@ -55,6 +53,23 @@ func (s *session) plan(netns *os.File, o Owner, a []Attachment, p []ports.Port) 
 		return made, errors.New("a port can be published only on a network that is not internal")
 	}
 	return made, nil
+}
+
+// checkPorts says what cannot be published.
+func (s *session) checkPorts(p []ports.Port) error {
+	for _, port := range p {
+		if port.HostIP == netip.IPv6Loopback() {
+			return fmt.Errorf("publish port %d at [::1]: IPv6 has no way from there into a container: use 127.0.0.1", port.HostPort)
+		}
+		for _, r := range s.Records {
+			for _, other := range r.Ports {
+				if port.HostIP == other.HostIP && port.HostPort == other.HostPort && port.Protocol == other.Protocol {
+					return fmt.Errorf("port %d/%s is published by container %s already", port.HostPort, port.Protocol, r.Name)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // forget removes what an earlier life of the container has left: its lock is

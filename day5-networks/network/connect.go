@@ -26,7 +26,8 @@ func (n *Networks) Connect(netns *os.File, o Owner, a []Attachment, p []ports.Po
 		return nil, err
 	}
 	defer s.end()
-	if err := s.open(); err != nil {
+	// What a dead container has left may have the address, or the port.
+	if err := errors.Join(s.recover(), s.open()); err != nil {
 		return nil, err
 	}
 	made, err := s.plan(netns, o, a, p)

@@ -51,6 +51,9 @@ const (
 	tables      = "go-docker"
 )
 
+// kin are prefixes of every store's bridges.
+var kin = []string{"gd-", "go-d"}
+
 // Open opens the networks below the store's directory. It makes nothing.
 //
 // The kernel's names are the machine's, and there may be several stores: only

@@ -93,7 +93,7 @@ func (s *session) open() (err error) {
 
 // filter puts the rules in place that the records call for.
 func (s *session) filter() error {
-	d := firewall.Description{Alone: s.changes.Alone(), Prefix: s.networks.prefix}
+	d := firewall.Description{Prefix: s.networks.prefix, Alone: s.changes.Alone(), Kin: kin}
 	for i := range s.Configs {
 		c := &s.Configs[i]
 		if s.Used(c) {
@@ -122,7 +122,7 @@ func (s *session) letPass() error {
 			bridges = append(bridges, c.Bridge)
 		}
 	}
-	return s.changes.Foreign(s.networks.table, bridges)
+	return s.changes.Foreign(tables, bridges)
 }
 
 func mac(r *record) net.HardwareAddr {
