@@ -76,6 +76,7 @@ type Endpoint struct {
 type Store struct {
 	Dir           string
 	DefaultBridge string // the default network's bridge
+	LinkPrefix    string // of the endpoints' links on the host, 7 bytes
 }
 
 // Path names a file or directory of a network.

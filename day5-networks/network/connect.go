@@ -118,6 +118,6 @@ func (s *session) plug(netns *os.File, r *record) error {
 func (s *session) pair(r *record) link.Pair {
 	return link.Pair{
 		Bridge: s.Config(r.Network).Bridge, Host: r.HostInterface, Container: r.Interface,
-		MAC: mac(r), Addresses: addresses(r), Gateways: r.Gateways,
+		MAC: r.Ethernet(), Addresses: r.LinkAddresses(), Gateways: r.Gateways,
 	}
 }
