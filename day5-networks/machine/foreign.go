@@ -35,7 +35,8 @@ type foreign struct {
 // Chains that iptables-nft has made, for Docker and ufw too, get rules of ours
 // at the end, where only the policy follows: what they drop with a rule of
 // theirs stays dropped. Chains of others, such as firewalld's, belong to programs
-// that may forbid it or rewrite them at any time: a warning says what to do.
+// that may forbid it or rewrite them at any time: a warning says what to do. So it
+// does about iptables-legacy.
 func (c *Changes) Foreign(table string, bridges []string) error {
 	if len(bridges) == 0 && len(c.Accepts) == 0 {
 		return nil
@@ -51,6 +52,9 @@ func (c *Changes) Foreign(table string, bridges []string) error {
 	}
 	if len(bridges) == 0 {
 		return nil
+	}
+	if err := warnOfLegacy(bridges); err != nil {
+		return err
 	}
 	chains, err := f.conn.ListChains()
 	if err != nil {
