@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"example.com/go-docker/day5-networks/address"
 	"example.com/go-docker/day5-networks/lock"
 )
 
@@ -40,6 +44,21 @@ func (r *Record) Alive() (bool, error) {
 // Pending tells whether it is being made or removed, or was when somebody was
 // killed who did that.
 func (r *Record) Pending() bool { return r.pending }
+
+// Ethernet is the MAC address.
+func (r *Record) Ethernet() net.HardwareAddr {
+	mac, _ := net.ParseMAC(r.MAC) // it was checked when it was chosen
+	return mac
+}
+
+// LinkAddresses are all that a container's link has: with IPv6 also the one that
+// never leaves the network, by which its neighbours know it. RFC 4291, 2.5.6
+func (r *Record) LinkAddresses() []netip.Prefix {
+	if len(r.Addresses) < 2 {
+		return r.Addresses
+	}
+	return append(slices.Clone(r.Addresses), netip.PrefixFrom(address.LinkLocal(r.Ethernet()), 64))
+}
 
 // UDPPorts are the ports of the host that it has published.
 func (r *Record) UDPPorts() (ports []uint16) {
