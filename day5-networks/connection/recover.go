@@ -2,7 +2,6 @@ package connection
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -44,8 +43,8 @@ func needsRecovery(root string) bool {
 	if len(used) > 0 {
 		return false
 	}
-	_, err := os.Stat(filepath.Join(root, "networks", "changed.json"))
-	return err == nil
+	changed, _ := filepath.Glob(filepath.Join(root, "networks", "changed*"))
+	return len(changed) > 0
 }
 
 func held(path string) bool {
