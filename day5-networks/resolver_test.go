@@ -166,6 +166,14 @@ func TestNamesStay(t *testing.T) {
 	asks("killed resolver")
 	w.ok("restart", "-t", "0", "web")
 	asks("restart")
+	w.ok("rename", "web", "site")
+	if got := w.ok("exec", "db", "wget", "-qO-", "http://site/hostname"); got != "web" {
+		t.Errorf("its new name: %q", got)
+	}
+	if got := w.do("exec", "db", "nslookup", "web"); got.status == 0 {
+		t.Errorf("its old name is still known: %+v", got)
+	}
+	w.ok("rename", "site", "web")
 	started := w.state("web").StartedAt
 	w.do("exec", "web", "sh", "-c", "kill -9 -1") // what init runs: the policy starts it again
 	w.until("it is started again", func() bool { return w.state("web").StartedAt.After(started) })

@@ -93,6 +93,29 @@ func (s Store) Write(r *Record) error {
 	return nil
 }
 
+// Rename gives a container another name on all of its networks. Its records are
+// never pending for that: they would be taken for those of a dead one.
+func (s *Session) Rename(id, name string) error {
+	for _, r := range s.Records {
+		if r.ID != id || r.pending {
+			continue
+		}
+		r.Name = name
+		text, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		whole := s.Path(r.Network, "endpoint"+unfinished) // not among the records
+		if err = os.WriteFile(whole, text, 0o600); err == nil {
+			err = os.Rename(whole, s.file(r, false))
+		}
+		if err != nil {
+			return fmt.Errorf("rename the endpoint: %w", err)
+		}
+	}
+	return nil
+}
+
 // SetPending says whether a record is pending. It is not written a second time: a
 // file system such as ext4 writes it to the disk when it replaces another.
 func (s Store) SetPending(r *Record, pending bool) error {

@@ -55,7 +55,7 @@ var (
 		// Day 5: what is on the disk, what is in the kernel, and who composes them.
 		"machine": {"firewall"}, "netstate": {"address", "lock", "ports"}, "background": {"confine", "lock", "netstate"},
 		"network":    {"address", "background", "firewall", "link", "lock", "machine", "netstate", "ports"},
-		"connection": {"etc", "lock", "network", "ports", "state", "wire"},
+		"connection": {"etc", "lock", "netstate", "network", "ports", "state", "wire"},
 		"resolver":   {"background", "etc", "names", "netstate", "state"},
 		"commit":     any, "registry": any, "archive": any, "lifecycle": any, "oci": any, "demo": any,
 		"main": any,
