@@ -147,6 +147,26 @@ func TestResolvConf(t *testing.T) {
 	}
 }
 
+// Where another server has the port of DNS on all addresses, it is said what to do,
+// and nothing is left.
+func TestPort53Taken(t *testing.T) {
+	w := newWorld(t)
+	before := w.machine()
+	other, err := net.Listen("tcp4", ":53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	w.fails(125, "another DNS server of this host", "run", "--name", "web", "box", "true")
+	if got := w.ok("ps", "-aq"); got != "" {
+		t.Errorf("a container is left: %s", got)
+	}
+	w.sameMachine(before)
+	w.ok("run", "--rm", "--net", "none", "box", "true")
+	other.Close()
+	w.ok("run", "--rm", "box", "true")
+}
+
 // A resolver that is killed is started again by the next command; a container
 // that is restarted, by its policy or by a command, keeps its names.
 func TestNamesStay(t *testing.T) {
