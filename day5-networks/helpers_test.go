@@ -21,6 +21,7 @@ import (
 
 	"example.com/go-docker/day5-networks/cgroup"
 	"example.com/go-docker/day5-networks/hierarchy"
+	"example.com/go-docker/day5-networks/namespace"
 	"example.com/go-docker/day5-networks/state"
 )
 
@@ -31,7 +32,9 @@ const patience = 60 * time.Second
 const boxed = "GO_DOCKER_TEST_BOX"
 
 // TestMain runs the tests in a mount namespace with an empty /run: the records
-// there are then of their own containers only, and nobody else sweeps them.
+// there are then of their own containers only, and nobody else sweeps them. And
+// in a network namespace, which plays the host: what containers change there is
+// nowhere else.
 func TestMain(m *testing.M) {
 	if os.Geteuid() == 0 && os.Getenv(boxed) == "" {
 		os.Exit(enterBox())
@@ -53,9 +56,9 @@ func enterBox() int {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), boxed+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Run(); cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, "start the tests in a mount namespace:", err)
+		fmt.Fprintln(os.Stderr, "start the tests in namespaces of their own:", err)
 		return 1
 	}
 	return cmd.ProcessState.ExitCode() & 0xff
@@ -64,6 +67,9 @@ func enterBox() int {
 func furnishBox() error {
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mount a tmpfs on /run: %w", err)
+	}
+	if err := namespace.LoopbackUp(); err != nil {
+		return err
 	}
 	// As systemd has it. On private mounts a leaked one would not show.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
@@ -141,8 +147,11 @@ func newWorldAt(t testing.TB, root string) *world {
 		t.Fatal(err)
 	}
 	w := &world{t, program, root}
-	mounts := w.read("/proc/self/mountinfo")
-	t.Cleanup(func() { w.leavesNothing(mounts) })
+	mounts, before := w.read("/proc/self/mountinfo"), w.machine()
+	t.Cleanup(func() {
+		w.leavesNothing(mounts)
+		w.sameMachine(before)
+	})
 	cmd := w.command("import", "-c", "ENV FROM=image", "-", "box")
 	cmd.Stdin = bytes.NewReader(busyboxTar(t))
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -178,7 +187,7 @@ func busyboxTar(t testing.TB) []byte {
 	}
 	add(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}, nil)
 	add(&tar.Header{Name: "bin/busybox", Mode: 0o755}, program)
-	for _, name := range strings.Fields("sh sleep cat echo ls id true false kill ps touch seq head tail test env pwd hostname stty tr printf mkdir ln rm dd yes wc grep mkfifo readlink usleep stat tee chmod chown") {
+	for _, name := range strings.Fields("sh sleep cat echo ls id true false kill ps touch seq head tail test env pwd hostname stty tr printf mkdir ln rm dd yes wc grep mkfifo readlink usleep stat tee chmod chown nslookup wget nc httpd ip ping") {
 		add(&tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil)
 	}
 	add(&tar.Header{Name: "bin/text", Mode: 0o755}, []byte("not a program"))
@@ -268,12 +277,6 @@ func (w *world) fails(status int, word string, args ...string) {
 	}
 }
 
-// status is what ps says of a container.
-func (w *world) status(name string) string {
-	w.Helper()
-	return w.ok("ps", "-a", "-f", "name="+name, "--format", "{{.Status}}")
-}
-
 // state is a container's state as it is on the disk.
 func (w *world) state(name string) *state.State {
 	w.Helper()
@@ -302,15 +305,6 @@ func (w *world) until(what string, done func() bool) {
 			w.Fatalf("not after %v: %s", patience, what)
 		}
 	}
-}
-
-// says waits until a container's log has this text.
-func (w *world) says(name, text string) {
-	w.Helper()
-	w.until(name+" says "+text, func() bool {
-		got := w.do("logs", name)
-		return strings.Contains(got.stdout+got.stderr, text)
-	})
 }
 
 // alive tells whether a process runs: a zombie does not.

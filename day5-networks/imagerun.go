@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
+	"example.com/go-docker/day5-networks/connection"
 	"example.com/go-docker/day5-networks/console"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/containers"
@@ -97,9 +98,10 @@ func planFromFlags(ctx *urfave.Context) (*plan, *store.Store, error) {
 	if p.config, err = configFromFlags(ctx, c); err != nil {
 		return nil, nil, err
 	}
-	if p.hosts, err = hostsFromFlags(ctx); err != nil {
+	if p.network, err = networkFromFlags(ctx); err != nil {
 		return nil, nil, err
 	}
+	p.hostnameSet = ctx.IsSet("hostname")
 	name := ctx.String("name")
 	if name != "" {
 		if err := containers.CheckName(name); err != nil {
@@ -113,7 +115,13 @@ func planFromFlags(ctx *urfave.Context) (*plan, *store.Store, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := connection.Recover(s.Root); err != nil {
+		return nil, nil, err
+	}
 	if p.image, err = resolveOrPull(ctx, s, ctx.Args().First()); err != nil {
+		return nil, nil, err
+	}
+	if err := p.resolveNetwork(ctx, s); err != nil {
 		return nil, nil, err
 	}
 	image := p.image.Config.Config

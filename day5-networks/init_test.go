@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// Init and the shim run before the packages that only the commands use have
+// Init, the shim and a network's resolver run before the packages that only the commands use have
 // started: one import too many in a room brings them back. Then a start takes
 // longer, and each shim more memory. The shim uses net, before which many
 // start that it does not need: Go takes them in the order of the alphabet.
-func TestWhatStartsInInitAndShim(t *testing.T) {
+func TestWhatStartsBeforeMain(t *testing.T) {
 	program, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -25,6 +25,7 @@ func TestWhatStartsInInitAndShim(t *testing.T) {
 	}{
 		{[]string{"init"}, "init is started by run", 95, 130_000},
 		{[]string{"shim", "/nowhere", "detach"}, "a shim is started by run or start", 115, 230_000},
+		{[]string{"resolver", "/nowhere", "none"}, "", 125, 260_000},
 	} {
 		cmd := exec.Command(program, test.args...)
 		cmd.Env = []string{"GODEBUG=inittrace=1"}

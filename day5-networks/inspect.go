@@ -90,7 +90,7 @@ func inspectAny(s *store.Store, ref, kind string) (any, error) {
 	if kind != "image" {
 		c, err := lifecycle.Find(s, ref)
 		if err == nil {
-			return inspectContainer(c)
+			return inspectContainer(s, c)
 		}
 		if kind == "container" || !errors.Is(err, containers.ErrNone) {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 
 	"example.com/go-docker/day5-networks/lifecycle"
 	"example.com/go-docker/day5-networks/state"
+	"example.com/go-docker/day5-networks/store"
 )
 
 // inspectedContainer has the names and the order of docker inspect, as far as
@@ -30,6 +31,8 @@ type inspectedContainer struct {
 	GraphDriver    graphDriver
 	Mounts         []inspectedMount
 	Config         inspectedConfig
+
+	NetworkSettings inspectedSettings
 }
 
 type inspectedState struct {
@@ -45,6 +48,11 @@ type inspectedState struct {
 type inspectedHostConfig struct {
 	Binds             []string
 	LogConfig         logConfig
+	NetworkMode       string
+	PortBindings      map[string][]portBinding
+	DNS               []string `json:"Dns"`
+	DNSSearch         []string `json:"DnsSearch"`
+	DNSOptions        []string `json:"DnsOptions"`
 	RestartPolicy     restartPolicy
 	AutoRemove        bool
 	CgroupParent      string
@@ -84,23 +92,30 @@ type inspectedConfig struct {
 	StopSignal                int
 }
 
-func inspectContainer(c *lifecycle.Container) (*inspectedContainer, error) {
+func inspectContainer(s *store.Store, c *lifecycle.Container) (*inspectedContainer, error) {
 	config, err := state.ReadConfig(c.Dir)
 	if err != nil {
 		return nil, err
 	}
-	in := func(name string) string { return filepath.Join(c.Dir, name) }
+	connected, err := state.ReadNetwork(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := inspectSettings(s, c, connected)
+	if err != nil {
+		return nil, err
+	}
 	now, root := c.State, config.Container.Root
 	i := &inspectedContainer{
 		ID: c.ID, Created: c.Created, Path: c.Args[0], Args: c.Args[1:], Image: c.Image,
-		ResolvConfPath: in("resolv.conf"), HostnamePath: in("hostname"), HostsPath: in("hosts"), LogPath: in(state.LogFile),
-		Name: "/" + cmp.Or(c.Name, c.ID), RestartCount: now.Restarts, Driver: "overlay", Mounts: []inspectedMount{},
+		LogPath: filepath.Join(c.Dir, state.LogFile),
+		Name:    "/" + cmp.Or(c.Name, c.ID), RestartCount: now.Restarts, Driver: "overlay", Mounts: []inspectedMount{},
 		State: inspectedState{
 			Status: now.Status, Running: now.Live(), Paused: now.Status == state.Paused, Restarting: now.Status == state.Restarting,
 			OOMKilled: now.OOMKilled, Pid: now.PID, ShimPid: now.ShimPID, ExitCode: now.ExitCode, Error: now.Error,
 			StartedAt: now.StartedAt, FinishedAt: now.FinishedAt,
 		},
-		HostConfig: hostConfigOf(config),
+		HostConfig: hostConfigOf(config), NetworkSettings: settings,
 		Config: inspectedConfig{
 			Hostname: config.Container.Hostname, User: config.Container.User, Tty: config.Container.TTY,
 			OpenStdin: config.OpenStdin, StdinOnce: config.StdinOnce, Env: config.Container.Env, Cmd: c.Args,
@@ -108,6 +123,9 @@ func inspectContainer(c *lifecycle.Container) (*inspectedContainer, error) {
 		},
 		GraphDriver: graphDriver{"overlay", map[string]string{"UpperDir": root.Overlay.Upper, "WorkDir": root.Overlay.Work, "MergedDir": root.Overlay.Merged}},
 	}
+	i.HostConfig.connectedBy(connected)
+	// Those of the container whose network it shares, if it does.
+	i.HostsPath, i.HostnamePath, i.ResolvConfPath = root.Files["/etc/hosts"], root.Files["/etc/hostname"], root.Files["/etc/resolv.conf"]
 	for _, v := range root.Volumes {
 		i.HostConfig.Binds = append(i.HostConfig.Binds, v.Source+":"+v.Target)
 		i.Mounts = append(i.Mounts, inspectedMount{"bind", v.Source, v.Target, !v.ReadOnly})

@@ -8,6 +8,7 @@ import (
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
+	"example.com/go-docker/day5-networks/connection"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/containers"
 	"example.com/go-docker/day5-networks/lifecycle"
@@ -19,7 +20,7 @@ func lifecycleCommands() []*urfave.Command {
 	return []*urfave.Command{
 		runCommand(), createCommand(), startCommand, stopCommand, restartCommand, killCommand,
 		waitCommand, rmCommand, psCommand, logsCommand, execCommand, attachCommand,
-		pauseCommand("pause", true), pauseCommand("unpause", false), topCommand, renameCommand, cpCommand,
+		pauseCommand("pause", true), pauseCommand("unpause", false), topCommand, renameCommand, cpCommand, portCommand,
 		{Name: "container", Usage: "manage containers", Subcommands: []*urfave.Command{pruneCommand}},
 	}
 }
@@ -123,6 +124,9 @@ var renameCommand = &urfave.Command{
 		if err != nil {
 			return failed(err)
 		}
-		return failed(containers.Rename(s, c.Container, name))
+		if err := containers.Rename(s, c.Container, name); err != nil {
+			return failed(err)
+		}
+		return failed(connection.Rename(s.Root, c.ID, name))
 	},
 }

@@ -1,21 +1,23 @@
 // Day 5, networks: a bridge, addresses, NAT, published ports, names.
 //
-//	day5-networks                              one is started, looked into, killed, removed
-//	day5-networks run -d [OPTIONS] IMAGE [COMMAND] [ARG...]
+//	day5-networks                              a small world, and every path in it
+//	day5-networks run [--network NETWORK] [-p HOST:PORT] [OPTIONS] IMAGE [COMMAND] [ARG...]
+//	day5-networks network create|ls|rm|inspect|connect|disconnect|prune ...
+//	day5-networks port CONTAINER [PORT]
 //	day5-networks ps|logs|exec|stop|start|restart|kill|wait|rm|attach|... CONTAINER
 //	day5-networks pull|load|save|import|images|history|inspect|tag|rmi|commit ...
 //
 // For example:
 //
 //	# go run ./day5-networks import busybox.tar busybox
-//	# go run ./day5-networks run -d --name web -v /srv:/srv busybox httpd -f -h /srv
-//	# go run ./day5-networks exec -ti web sh
-//	# go run ./day5-networks stop web
+//	# go run ./day5-networks run -d --name web -p 8080:80 -v /srv:/srv busybox httpd -f -h /srv
+//	# go run ./day5-networks run --rm busybox wget -qO- http://web/
+//	# curl http://127.0.0.1:8080/
 //
-// New today, a room each: shim, the parent that stays; logfile, what the
-// container says; state, what is true of it; wire, how one talks to a shim;
-// lifecycle, all that one can ask of it; transfer, files in and out. Here are
-// only the commands.
+// New today, a room each: address, link, firewall and machine, what is in the
+// kernel; netstate, what is on the disk; network, which composes them; ports;
+// names and etc, who is who; connection, the shim's side of it; background and
+// resolver, the process that answers for names. Here are only the commands.
 //
 // Exit status: the command's own; 128+n when signal n killed it; 127 when it
 // was not found, 126 when it could not be executed, 125 for every other error of
@@ -32,6 +34,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/cli"
+	_ "example.com/go-docker/day5-networks/resolver" // a process that starts before main
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
@@ -54,13 +57,13 @@ func checkAddressSpace() error {
 func newApp() *urfave.App {
 	return &urfave.App{
 		Name:  "day5-networks",
-		Usage: "containers that outlive the command that started them",
+		Usage: "containers on networks",
 		Flags: append(demoFlags(),
 			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
 			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
 		Before:   begin,
-		Action:   demo,
-		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{statsCommand, payloadCommand}),
+		Action:   showDemo,
+		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{networkCommand(), statsCommand, payloadCommand, worldCommand}),
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/containers"
@@ -21,7 +23,10 @@ type plan struct {
 	config    *state.Config
 	dir       *containers.Container // what stays of it
 	image     *store.Image
-	hosts     string // more lines for /etc/hosts
+	network   *state.Network
+
+	hostnameSet bool   // by the user
+	peerDir     string // of the container whose network it shares, or ""
 }
 
 // create makes the container's directory, which keeps the image, and leaves it
@@ -41,6 +46,9 @@ func (p *plan) create(s *store.Store) (err error) {
 	}
 	p.container.Root.Overlay.Volatile = p.config.AutoRemove
 	p.config.Container = *p.container
+	if err := state.WriteNetwork(p.dir.Dir, p.network); err != nil {
+		return err
+	}
 	if err := state.WriteConfig(p.dir.Dir, p.config); err != nil {
 		return err
 	}
@@ -62,13 +70,18 @@ func (p *plan) completeRoot(s *store.Store) error {
 	}
 	c := p.container
 	c.Root.Workdir = c.Dir
-	if err := p.dir.FillRoot(s, c.Root, layers, c.Hostname, p.hosts); err != nil {
+	if err := p.dir.FillRoot(s, c.Root, layers, p.peerDir); err != nil {
 		return err
 	}
 	if err := p.dir.AddVolumes(c.Root, p.image.Config.Config.Volumes); err != nil {
 		return err
 	}
 	return makeSources(c.Root.Volumes)
+}
+
+// exposedBy are the ports that the image exposes.
+func exposedBy(img *store.Image) []string {
+	return slices.Sorted(maps.Keys(img.Config.Config.ExposedPorts))
 }
 
 // makeSources makes the host's side of volumes where it is missing.

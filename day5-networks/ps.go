@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -15,7 +16,10 @@ import (
 
 	"example.com/go-docker/day5-networks/cli"
 	"example.com/go-docker/day5-networks/lifecycle"
+	"example.com/go-docker/day5-networks/network"
+	"example.com/go-docker/day5-networks/ports"
 	"example.com/go-docker/day5-networks/state"
+	"example.com/go-docker/day5-networks/store"
 )
 
 var psCommand = &urfave.Command{
@@ -67,13 +71,74 @@ var psCommand = &urfave.Command{
 			}
 			return nil
 		}
-		return show(os.Stdout, all, ctx.Bool("no-trunc"))
+		rows, err := rowsOf(s, all, ctx.Bool("no-trunc"))
+		if err != nil {
+			return failed(err)
+		}
+		return show(os.Stdout, rows)
 	},
 }
 
 // A psRow is one line of ps, with the names of Docker's templates.
 type psRow struct {
-	ID, Image, Command, CreatedAt, RunningFor, State, Status, Ports, Names string
+	ID, Image, Command, CreatedAt, RunningFor, State, Status, Ports, Networks, Names string
+}
+
+func rowsOf(s *store.Store, all []*lifecycle.Container, full bool) ([]psRow, error) {
+	endpoints, err := endpointsByContainer(s)
+	if err != nil {
+		return nil, err
+	}
+	var rows []psRow
+	for _, c := range all {
+		r := rowOf(c, full)
+		config, err := state.ReadNetwork(c.Dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has just been removed
+		}
+		if err != nil {
+			return nil, err
+		}
+		if c.State.Live() {
+			r.Ports = ports.Show(publishedOn(endpoints[c.ID]), config.Exposed)
+		}
+		r.Networks = config.Mode
+		if config.Mode == "" {
+			var names []string
+			for _, a := range config.Attachments {
+				names = append(names, a.Network)
+			}
+			r.Networks = strings.Join(names, ",")
+		}
+		rows = append(rows, r)
+	}
+	return rows, nil
+}
+
+// endpointsByContainer are all endpoints that there are, eth0 first.
+func endpointsByContainer(s *store.Store) (map[string][]network.Endpoint, error) {
+	n, err := network.Open(s.Root)
+	if err != nil {
+		return nil, err
+	}
+	networks, err := n.List()
+	if err != nil {
+		return nil, err
+	}
+	all := map[string][]network.Endpoint{}
+	for _, c := range networks {
+		list, err := n.OnRecord(c.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range list {
+			all[e.ID] = append(all[e.ID], e)
+		}
+	}
+	for _, list := range all {
+		slices.SortFunc(list, func(a, b network.Endpoint) int { return strings.Compare(a.Interface, b.Interface) })
+	}
+	return all, nil
 }
 
 func rowOf(c *lifecycle.Container, full bool) psRow {

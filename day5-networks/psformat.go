@@ -7,30 +7,27 @@ import (
 	"strings"
 	"text/tabwriter"
 	"text/template"
-
-	"example.com/go-docker/day5-networks/lifecycle"
 )
 
-type psPrinter func(w io.Writer, all []*lifecycle.Container, full bool) error
+type psPrinter func(w io.Writer, rows []psRow) error
 
 func parseFormat(format string) (psPrinter, error) {
 	switch format {
 	case "table", "":
-		return func(w io.Writer, all []*lifecycle.Container, full bool) error {
+		return func(w io.Writer, rows []psRow) error {
 			table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 			fmt.Fprintln(table, "CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tPORTS\tNAMES")
-			for _, c := range all {
-				r := rowOf(c, full)
+			for _, r := range rows {
 				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Image, r.Command, r.RunningFor, r.Status, r.Ports, r.Names)
 			}
 			return table.Flush()
 		}, nil
 	case "json":
-		return func(w io.Writer, all []*lifecycle.Container, full bool) error {
+		return func(w io.Writer, rows []psRow) error {
 			out := json.NewEncoder(w)
 			out.SetEscapeHTML(false)
-			for _, c := range all {
-				if err := out.Encode(rowOf(c, full)); err != nil {
+			for _, r := range rows {
+				if err := out.Encode(r); err != nil {
 					return err
 				}
 			}
@@ -72,19 +69,19 @@ func parseTemplate(format string) (psPrinter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("invalid --format %q: %w", format, err)
 	}
-	return func(w io.Writer, all []*lifecycle.Container, full bool) error {
+	return func(w io.Writer, rows []psRow) error {
 		out := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.DiscardEmptyColumns)
 		if !table {
 			out.Init(w, 0, 8, 0, '\t', 0)
 		}
-		titles := psRow{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED AT", "CREATED", "STATE", "STATUS", "PORTS", "NAMES"}
+		titles := psRow{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED AT", "CREATED", "STATE", "STATUS", "PORTS", "NETWORKS", "NAMES"}
 		if table {
 			if err := line.Execute(out, titles); err != nil {
 				return err
 			}
 		}
-		for _, c := range all {
-			if err := line.Execute(out, rowOf(c, full)); err != nil {
+		for _, r := range rows {
+			if err := line.Execute(out, r); err != nil {
 				return err
 			}
 		}

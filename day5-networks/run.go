@@ -23,10 +23,11 @@ import (
 
 func runCommand() *urfave.Command {
 	return &urfave.Command{
-		Name:        "run",
-		Usage:       "run a command in a new container of an image",
-		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
-		Description: "All namespaces are new but the user namespace, unless some are named.",
+		Name:      "run",
+		Usage:     "run a command in a new container of an image",
+		ArgsUsage: "IMAGE [COMMAND] [ARG...]",
+		Description: "All namespaces are new but the user namespace, unless some are named; the network's is new unless\n" +
+			"--network says otherwise.",
 		Flags: slices.Concat([]urfave.Flag{
 			&urfave.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "print the container's id when its command runs, and end", DisableDefaultText: true},
 			detachKeysFlag(),
@@ -46,12 +47,18 @@ func createCommand() *urfave.Command {
 }
 
 func createFlags() []urfave.Flag {
-	return slices.Concat(containerFlags(), lifecycleFlags(), memoryFlags(), limitFlags(), settingFlags(), namespaceFlags(), []urfave.Flag{insecureFlag()})
+	return slices.Concat(containerFlags(), lifecycleFlags(), networkFlags(), memoryFlags(), limitFlags(), settingFlags(), namespaceFlags(), []urfave.Flag{insecureFlag()})
+}
+
+// flagKinds are the kinds of namespaces that have a flag. Of the network,
+// --network speaks.
+func flagKinds() []namespace.Kind {
+	return slices.DeleteFunc(slices.Clone(namespace.Kinds), func(k namespace.Kind) bool { return k.Flag == unix.CLONE_NEWNET })
 }
 
 func namespaceFlags() []urfave.Flag {
 	var flags []urfave.Flag
-	for _, k := range namespace.Kinds {
+	for _, k := range flagKinds() {
 		flags = append(flags, &urfave.BoolFlag{Name: k.Name, Usage: "new " + k.Name + " namespace: " + k.Holds, DisableDefaultText: true})
 	}
 	return flags
@@ -122,7 +129,7 @@ func attached(ctx *urfave.Context) bool {
 // named, or of all that this kernel has when none was.
 func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
 	var named uintptr
-	for _, k := range namespace.Kinds {
+	for _, k := range flagKinds() {
 		if !ctx.Bool(k.Name) {
 			continue
 		}

@@ -29,6 +29,7 @@ type Container struct {
 	Dir        string  // to work in, absolute
 	Root       *rootfs.Root
 	Rlimits    []confine.Rlimit
+	JoinsNet   bool // its network namespace is another container's
 }
 
 // A Parent is what only the parent has, and init need not know.
@@ -38,6 +39,7 @@ type Parent struct {
 	Stdout, Stderr *os.File // nil: the parent's own
 	Terminal       *os.File // with -t instead of these: the slave of a pseudo-terminal, pty(7)
 	Cgroup         *cgroup.Cgroup
+	Netns          *os.File // nil: the container's own, or the parent's; else another's
 }
 
 // NewID makes up an id. It has to be unique and need not be secret.

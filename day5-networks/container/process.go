@@ -70,7 +70,7 @@ func Create(c *Container, parent Parent) (_ *Process, err error) {
 		return nil, err
 	}
 	p.cmd.SysProcAttr.PidFD = &p.pidfd
-	if err := p.cmd.Start(); err != nil {
+	if err := namespace.InNet(parent.Netns, p.cmd.Start); err != nil {
 		return nil, fmt.Errorf("start a process in new namespaces: %w", namespace.Explain(err))
 	}
 	return p, p.pipes.closeChildEnds()
@@ -186,15 +186,21 @@ func (p *Process) Close() (err error) {
 	return err
 }
 
+// Netns opens the container's network namespace.
+func (p *Process) Netns() (*os.File, error) { return p.open("ns/net", unix.O_RDONLY) }
+
 // Root opens the container's root, as its processes see it.
-func (p *Process) Root() (*os.File, error) {
-	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", p.PID()), unix.O_PATH|unix.O_DIRECTORY, 0)
+func (p *Process) Root() (*os.File, error) { return p.open("root", unix.O_PATH|unix.O_DIRECTORY) }
+
+// open opens what /proc has of init.
+func (p *Process) open(name string, flags int) (*os.File, error) {
+	file, err := os.OpenFile(fmt.Sprintf("/proc/%d/%s", p.PID(), name), flags, 0)
 	if err != nil {
 		return nil, err
 	}
 	// Opened first, asked afterwards: while init lives, the number is its own.
 	if err := unix.PidfdSendSignal(p.pidfd, 0, nil, 0); err != nil {
-		return nil, errors.Join(fmt.Errorf("the container has just ended: %w", err), root.Close())
+		return nil, errors.Join(fmt.Errorf("the container has just ended: %w", err), file.Close())
 	}
-	return root, nil
+	return file, nil
 }

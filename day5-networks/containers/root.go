@@ -3,7 +3,6 @@ package containers
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,9 +13,14 @@ import (
 	"example.com/go-docker/day5-networks/store"
 )
 
+// etcFiles are the files of /etc in which a container's names and addresses are.
+// Its shim writes them, and changes them while it runs.
+var etcFiles = []string{"hosts", "hostname", "resolv.conf"}
+
 // FillRoot lays the container's own directory on the image's layers, lowest
-// first, and writes the files that Docker puts into every container's /etc.
-func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, hostname, moreHosts string) error {
+// first, and makes the files that Docker puts into every container's /etc: of
+// its own, or those of peer, the directory of another container.
+func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, peer string) error {
 	bottom, err := skeleton(s)
 	if err != nil {
 		return fmt.Errorf("make the mount points: %w", err)
@@ -25,14 +29,13 @@ func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, ho
 		Layers: append([]string{bottom}, layers...),
 		Upper:  c.path("upper"), Work: c.path("work"), Merged: c.path("merged"), Volatile: c.AutoRemove,
 	}
-	hosts := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" + hostname + "\n" + moreHosts
-	resolv, err := os.ReadFile("/etc/resolv.conf")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	r.Files = map[string]string{}
-	for name, text := range map[string]string{"hosts": hosts, "hostname": hostname + "\n", "resolv.conf": string(resolv)} {
-		if err := os.WriteFile(c.path(name), []byte(text), 0o644); err != nil {
+	for _, name := range etcFiles {
+		if peer != "" {
+			r.Files["/etc/"+name] = filepath.Join(peer, name)
+			continue
+		}
+		if err := os.WriteFile(c.path(name), nil, 0o644); err != nil {
 			return err
 		}
 		r.Files["/etc/"+name] = c.path(name)

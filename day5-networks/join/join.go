@@ -74,7 +74,11 @@ func (t Target) startInside(c Command, stdio [3]*os.File) (*os.Process, error) {
 	}
 	// All or none. Init is in the cgroup namespace of the host: the command has
 	// made its own.
-	if err := unix.Setns(t.Init, int(t.Namespaces&^unix.CLONE_NEWCGROUP)); err != nil {
+	spaces := t.Namespaces &^ unix.CLONE_NEWCGROUP
+	if t.JoinsNet {
+		spaces |= unix.CLONE_NEWNET
+	}
+	if err := unix.Setns(t.Init, int(spaces)); err != nil {
 		if errors.Is(err, unix.ESRCH) {
 			err = errors.New("it has just ended")
 		}

@@ -44,8 +44,7 @@ func (s *shim) handle(client *wire.Conn) {
 	if err != nil || kind != wire.Ask || json.Unmarshal(text, &ask) != nil {
 		return
 	}
-	sig := syscall.Signal(ask.Signal)
-	switch ask.Do {
+	switch sig := syscall.Signal(ask.Signal); ask.Do {
 	case wire.DoKill:
 		if sig == syscall.SIGKILL || sig == s.stopSignal() {
 			s.giveUp()
@@ -75,7 +74,11 @@ func (s *shim) handle(client *wire.Conn) {
 	case wire.DoExec:
 		s.exec(client, ask.Command, files)
 	case wire.DoRoot:
-		s.sendRoot(client)
+		s.send(client, (*container.Process).Root)
+	case wire.DoNetns:
+		s.send(client, (*container.Process).Netns)
+	case wire.DoConnect, wire.DoLeave:
+		s.answer(client, s.changeNetwork(ask))
 	default:
 		s.answer(client, fmt.Errorf("this shim does not know %q: it is of another version of this program", ask.Do))
 	}
@@ -195,20 +198,4 @@ func (s *shim) join(c join.Command, files [3]*os.File) (*os.Process, error) {
 	}
 	target := join.Target{Container: &s.config.Container, Init: s.process.PIDFD(), Cgroup: s.cgroup}
 	return target.Start(c, files)
-}
-
-func (s *shim) sendRoot(client *wire.Conn) {
-	s.mu.Lock()
-	process := s.process
-	root, err := (*os.File)(nil), errNotRunning
-	if process != nil {
-		root, err = process.Root()
-	}
-	s.mu.Unlock()
-	if err != nil {
-		s.answer(client, err)
-		return
-	}
-	defer root.Close()
-	_ = client.SendJSON(wire.Answer, wire.Reply{}, root)
 }

@@ -23,9 +23,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/cgroup"
+	"example.com/go-docker/day5-networks/connection"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/logfile"
 	"example.com/go-docker/day5-networks/state"
@@ -88,11 +90,13 @@ type shim struct {
 	listener *net.UnixListener
 	signals  *container.Signals
 	clients  streams.Clients
+	notes    wire.Notes
 	busy     sync.WaitGroup // requests that are still to be answered
 	over     chan struct{}  // closed when the container has ended for good
 	stopped  chan struct{}  // closed when somebody has asked for that
 
 	mu      sync.Mutex
+	network *connection.Connection
 	state   state.State
 	process *container.Process // nil while the container does not run
 	cgroup  *cgroup.Cgroup
@@ -112,6 +116,7 @@ func run(dir string, attach bool) int {
 	}
 	unix.CloseOnExec(lockFD) // never closed: the kernel does that at our end
 	s := &shim{dir: dir, signals: container.CatchSignals(), over: make(chan struct{}), stopped: make(chan struct{})}
+	logrus.AddHook(&s.notes)
 	if err := s.open(); err != nil {
 		_ = client.SendJSON(wire.Answer, wire.Reply{Error: err.Error(), Status: container.RuntimeError})
 		return container.RuntimeError
@@ -138,6 +143,9 @@ func (s *shim) open() error {
 	}
 	s.state.ShimPID = os.Getpid()
 	if s.state.ShimStart, err = state.StartTime(s.state.ShimPID); err != nil {
+		return err
+	}
+	if s.network, err = connection.Open(s.dir, s.config.Container.ID, s.config.Container.Hostname); err != nil {
 		return err
 	}
 	if s.log, err = logfile.Create(filepath.Join(s.dir, state.LogFile), s.config.Log); err != nil {
@@ -183,6 +191,7 @@ func (s *shim) report(client *wire.Conn, err error, attached bool) {
 		errors.As(err, &failed)
 		reply = wire.Reply{Error: failed.Error(), Status: failed.Status}
 	}
+	reply.Notes = s.notes.Take()
 	_ = client.SendJSON(wire.Answer, reply) // it may be dead, which is no concern of the container's
 	if !attached {
 		_ = client.Close()

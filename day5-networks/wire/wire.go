@@ -39,7 +39,7 @@ type Request struct {
 	Signal  int             `json:",omitempty"` // kill, stop
 	Seconds int             `json:",omitempty"` // stop: before SIGKILL; negative: never
 	Stdin   bool            `json:",omitempty"` // attach: with standard input
-	Command json.RawMessage `json:",omitempty"` // exec: a join.Command; three descriptors come with it
+	Command json.RawMessage `json:",omitempty"` // exec: a join.Command; three descriptors come with it. connect, disconnect: a network.Attachment
 }
 
 // What a client can want.
@@ -52,12 +52,16 @@ const (
 	DoAttach  = "attach" // answered, then streams, then a second Reply at the end
 	DoExec    = "exec"   // answered when the command runs, and again when it has ended
 	DoRoot    = "root"   // answered with a descriptor of the container's root
+	DoNetns   = "netns"  // the same of its network namespace
+	DoConnect = "connect"
+	DoLeave   = "disconnect"
 )
 
 // A Reply is what came of a request.
 type Reply struct {
 	Error  string `json:",omitempty"` // "": done
 	Status int    // of what has ended; with Error, the status that the client should have
+	Notes  []Note `json:",omitempty"` // what was logged meanwhile, for the user to know
 }
 
 // A Conn is one end of a connection. Send may be called at once.

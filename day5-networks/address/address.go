@@ -1,0 +1,151 @@
+// Package address is the arithmetic of addresses: which subnet is free, which
+// address in it is, and what is wrong with the ones that somebody asks for. It
+// touches nothing.
+//
+// It grew from the step 06-bridge, where addresses are written down in the
+// program, plus: subnets that overlap nothing, ranges, IPv6.
+package address
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// ErrFull says that every address of a range is in use.
+var ErrFull = errors.New("no free address")
+
+// ParsePrefix reads a subnet or a range as a flag gives it, such as 10.9.0.0/24.
+func ParsePrefix(flag, s string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("--%s %q: want an address and a length, such as 10.9.0.0/24", flag, s)
+	}
+	if p != p.Masked() {
+		return p, fmt.Errorf("--%s %q: bits are set beyond the length: did you mean %s?", flag, s, p.Masked())
+	}
+	return p, nil
+}
+
+// ParseAddr reads an address as a flag gives it.
+func ParseAddr(flag, s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" || a.Is4In6() {
+		return netip.Addr{}, fmt.Errorf("--%s %q: want an address, such as 10.9.0.2 or fd00::2", flag, s)
+	}
+	return a, nil
+}
+
+// Last is the highest address of p: in IPv4 the broadcast address.
+func Last(p netip.Prefix) netip.Addr {
+	bytes := p.Masked().Addr().AsSlice()
+	for bit := p.Bits(); bit < 8*len(bytes); bit++ {
+		bytes[bit/8] |= 1 << (7 - bit%8)
+	}
+	last, _ := netip.AddrFromSlice(bytes)
+	return last
+}
+
+// CheckSubnet says what is wrong with a subnet that somebody asks for.
+func CheckSubnet(p netip.Prefix) error {
+	a := p.Addr()
+	switch {
+	case !p.IsValid() || p != p.Masked():
+		return fmt.Errorf("%s is not a subnet", p)
+	case a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.IsUnspecified():
+		return fmt.Errorf("subnet %s: these addresses have a meaning of their own: take one of 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or fd00::/8", p)
+	case a.BitLen()-p.Bits() < 2:
+		return fmt.Errorf("subnet %s has no room for a gateway and a container: take a length of at most %d", p, a.BitLen()-2)
+	}
+	return nil
+}
+
+// CheckHost says what is wrong with an address for a host on the subnet.
+func CheckHost(subnet netip.Prefix, a netip.Addr) error {
+	switch {
+	case !subnet.Contains(a):
+		return fmt.Errorf("address %s is not in the subnet %s", a, subnet)
+	case a == subnet.Addr():
+		return fmt.Errorf("address %s is the address of the subnet %s itself", a, subnet)
+	case a.Is4() && a == Last(subnet):
+		return fmt.Errorf("address %s is the broadcast address of the subnet %s", a, subnet)
+	}
+	return nil
+}
+
+// CheckRange says what is wrong with a range of addresses to choose from.
+func CheckRange(subnet, within netip.Prefix) error {
+	if within.Bits() < subnet.Bits() || !subnet.Contains(within.Addr()) {
+		return fmt.Errorf("range %s is not in the subnet %s", within, subnet)
+	}
+	return nil
+}
+
+// Gateway is the address that a subnet's gateway has unless another is asked
+// for: the first.
+func Gateway(subnet netip.Prefix) netip.Addr { return subnet.Addr().Next() }
+
+// Next returns the lowest free address in the range: never the subnet's own or
+// its broadcast address, and none for which used reports true.
+func Next(subnet, within netip.Prefix, used func(netip.Addr) bool) (netip.Addr, error) {
+	for a := within.Addr(); within.Contains(a); a = a.Next() {
+		if CheckHost(subnet, a) == nil && !used(a) {
+			return a, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("%w in %s: remove a container, or make a network with a larger --subnet", ErrFull, within)
+}
+
+// Overlap returns the first of the prefixes that shares addresses with p.
+//
+// What is shorter than /8 says "everything else" and is passed over: the default
+// route, or its two halves 0.0.0.0/1 and 128.0.0.0/1, with which a VPN hides it.
+func Overlap(p netip.Prefix, taken []netip.Prefix) (netip.Prefix, bool) {
+	for _, t := range taken {
+		if t.Bits() >= 8 && t.Overlaps(p) {
+			return t, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// Free returns a private IPv4 subnet that overlaps none of those taken: as
+// Docker does, from 172.16.0.0/12, then 192.168.0.0/16, and then from
+// 10.0.0.0/8, in which VPNs live. 172.17.0.0/16 is left to Docker, whose bridge
+// may come later.
+func Free(taken []netip.Prefix) (netip.Prefix, error) {
+	for i := 18; i < 32; i++ {
+		if p := prefix4(172, byte(i), 0, 16); free(p, taken) {
+			return p, nil
+		}
+	}
+	for i := 0; i < 256; i += 16 {
+		if p := prefix4(192, 168, byte(i), 20); free(p, taken) {
+			return p, nil
+		}
+	}
+	for i := range 1 << 16 {
+		if p := prefix4(10, byte(i>>8), byte(i), 24); free(p, taken) {
+			return p, nil
+		}
+	}
+	return netip.Prefix{}, errors.New("no private subnet is free of networks and of routes of this machine: choose one with --subnet")
+}
+
+func prefix4(a, b, c byte, bits int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, c, 0}), bits)
+}
+
+func free(p netip.Prefix, taken []netip.Prefix) bool {
+	_, overlaps := Overlap(p, taken)
+	return !overlaps
+}
+
+// ULA returns a new unique local IPv6 subnet: fd, 40 random bits, and the 16
+// bits of a subnet, which are 0: a /64. RFC 4193, section 3.2
+func ULA() netip.Prefix {
+	a := [16]byte{0xfd}
+	_, _ = rand.Read(a[1:6]) // never fails: it ends the program
+	return netip.PrefixFrom(netip.AddrFrom16(a), 64)
+}

@@ -1,0 +1,171 @@
+// Package firewall keeps what is translated and what is dropped: a table of nft
+// for everything, replaced whole in one transaction whenever something changes,
+// so that there is never half of it. How many rules there are does not depend
+// on how many containers: those are elements of sets and maps, which are hashed.
+//
+// It grew from the steps 07-nat and 08-publish, plus: every path to a published
+// port, IPv6, networks apart, senders' addresses.
+//
+// There are two tables of the same name, nft(8): in the family inet the routed
+// packets, in the family bridge what comes out of a container, before anybody
+// believes whose it is.
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"golang.org/x/sys/unix"
+)
+
+// A Description is everything that the tables are to know.
+type Description struct {
+	Prefix    string // with which the endpoints' links begin
+	Networks  []Network
+	Endpoints []Endpoint
+	// Alone says, by version of IP, that nobody but us wants this machine to
+	// forward: what is neither from nor to our networks is dropped. Kin are
+	// prefixes of bridges that are other stores'.
+	Alone map[int]bool
+	Kin   []string
+}
+
+// A Network is a bridge, the subnets behind it, and the host's address in each.
+type Network struct {
+	Bridge   string
+	Subnets  []netip.Prefix
+	Gateways []netip.Addr
+	Internal bool
+}
+
+// An Endpoint is a port of a bridge, and what may come out of it.
+type Endpoint struct {
+	Link      string // on the host
+	MAC       net.HardwareAddr
+	Addresses []netip.Addr
+	Forwards  []Forward
+}
+
+// A Forward sends what arrives at an address of the host to a container. From
+// without an address (0.0.0.0, ::) is every address of the host.
+type Forward struct {
+	Protocol string // tcp or udp
+	From, To netip.AddrPort
+}
+
+// Tables are our tables, and a socket to speak of them.
+type Tables struct {
+	conn *nftables.Conn
+	name string
+}
+
+// Open opens the socket, in the network namespace of the calling thread. The
+// tables are called name; another store on this machine has name and a suffix.
+func Open(name string) (*Tables, error) {
+	conn, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return nil, fmt.Errorf("open a netlink socket for nft: %w", err)
+	}
+	return &Tables{conn, name}, nil
+}
+
+// Close closes the socket, but does not wait for it. When one is closed the
+// kernel first frees what transactions have removed, after a grace period of
+// RCU: 5 to 15 ms, in which a container could start. nft_rcv_nl_event of
+// net/netfilter/nf_tables_api.c
+func (t *Tables) Close() { go func() { _ = t.conn.CloseLasting() }() }
+
+// Replace puts the description in the place of what the tables had before;
+// without networks there are none. It is all done or nothing is.
+func (t *Tables) Replace(d Description) error {
+	inet := &nftables.Table{Name: t.name, Family: nftables.TableFamilyINet}
+	bridge := &nftables.Table{Name: t.name, Family: nftables.TableFamilyBridge}
+	for _, table := range []*nftables.Table{inet, bridge} {
+		// To delete what is not there is an error: so it is there.
+		t.conn.AddTable(table)
+		t.conn.DelTable(table)
+	}
+	if len(d.Networks) > 0 {
+		sets := new(uint32)
+		r, g := &writer{conn: t.conn, table: inet, sets: sets}, &writer{conn: t.conn, table: bridge, sets: sets}
+		if err := errors.Join(r.route(d), g.guard(d)); err != nil {
+			return fmt.Errorf("describe the nft table %s: %w", t.name, err)
+		}
+	}
+	if err := t.conn.Flush(); err != nil {
+		return fmt.Errorf("replace the nft table %s: %w", t.name, err)
+	}
+	return nil
+}
+
+// List returns which tables of ours there are: this one, and those of other
+// stores whose containers are on networks.
+func (t *Tables) List(base string) (names []string, err error) {
+	tables, err := t.conn.ListTablesOfFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return nil, fmt.Errorf("list the nft tables: %w", err)
+	}
+	for _, table := range tables {
+		if table.Name == base || strings.HasPrefix(table.Name, base+"-") {
+			names = append(names, table.Name)
+		}
+	}
+	return names, nil
+}
+
+// A writer fills one table. Its first error stays.
+type writer struct {
+	conn  *nftables.Conn
+	table *nftables.Table
+	sets  *uint32 // how many there are in this transaction: their numbers in it
+	err   error
+}
+
+// chain adds a chain that the kernel calls at a hook.
+func (w *writer) chain(name string, kind nftables.ChainType, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
+	return w.conn.AddChain(&nftables.Chain{Name: name, Table: w.table, Type: kind, Hooknum: hook, Priority: priority})
+}
+
+func (w *writer) rule(c *nftables.Chain, parts ...part) {
+	w.conn.AddRule(&nftables.Rule{Table: w.table, Chain: c, Exprs: slices.Concat(parts...)})
+}
+
+// set adds a set; with a data type it is a map. The elements go in pieces: an
+// attribute of netlink has at most 64 KiB. netlink(7)
+func (w *writer) set(name string, key, data nftables.SetDatatype, elements []nftables.SetElement) *nftables.Set {
+	s := &nftables.Set{Table: w.table, Name: name, KeyType: key, DataType: data, IsMap: data.Bytes > 0}
+	if key.Name == nftables.TypeIFName.Name {
+		s.KeyByteOrder = binaryutil.NativeEndian // for nft(8), which shows it
+	}
+	s.Concatenation = len(nftables.ConcatSetTypeElements(key)) > 1
+	return w.add(s, elements)
+}
+
+// ranges adds a set of prefixes.
+func (w *writer) ranges(name string, key nftables.SetDatatype, elements []nftables.SetElement) *nftables.Set {
+	return w.add(&nftables.Set{Table: w.table, Name: name, KeyType: key, Interval: true}, elements)
+}
+
+func (w *writer) add(s *nftables.Set, elements []nftables.SetElement) *nftables.Set {
+	*w.sets++
+	s.ID = *w.sets
+	w.err = errors.Join(w.err, w.conn.AddSet(s, nil))
+	for piece := range slices.Chunk(elements, 400) {
+		w.err = errors.Join(w.err, w.conn.SetAddElements(s, piece))
+	}
+	return s
+}
+
+// protocol is its number in an IP header.
+func protocol(name string) byte {
+	if name == "udp" {
+		return unix.IPPROTO_UDP
+	}
+	return unix.IPPROTO_TCP
+}

@@ -1,0 +1,51 @@
+package firewall
+
+import (
+	"net/netip"
+
+	"github.com/google/nftables"
+)
+
+// leave changes the sender's address where an answer would not find its way.
+func (w *writer) leave(s sets, d Description) {
+	c := w.chain("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
+	for _, v := range versions {
+		subnets := w.ranges("subnets"+v.suffix, v.address, v.prefixes(d.Networks))
+		fromSubnet := part{v.loadSource(first), in(subnets)}
+		// To outside: nobody there knows a route to the container. Through lo goes
+		// what a gateway's address sends to this machine itself.
+		w.rule(c, v.is(), fromSubnet, notToLink("lo"), notTo(s.bridges), masquerade)
+		// From a container to a published port: the answer would go straight to
+		// the sender, not through us, from an address that it has not asked.
+		w.rule(c, v.is(), fromSubnet, to(s.bridges), translated(), masquerade)
+		// From 127.0.0.1 to a published port: in the container that is itself.
+		w.rule(c, v.is(), v.sourceIn(v.loopback), to(s.bridges), masquerade)
+	}
+}
+
+// prefixes are the networks' subnets as pairs of elements: the first address of
+// each, and the first one after it.
+func (v version) prefixes(networks []Network) (elements []nftables.SetElement) {
+	for _, n := range networks {
+		for _, p := range n.Subnets {
+			if !v.has(p.Addr()) || n.Internal {
+				continue
+			}
+			elements = append(elements, nftables.SetElement{Key: p.Addr().AsSlice()})
+			if after := after(p); after.IsValid() {
+				elements = append(elements, nftables.SetElement{Key: after.AsSlice(), IntervalEnd: true})
+			}
+		}
+	}
+	return elements
+}
+
+// after is the first address after a prefix; none if it is the last prefix.
+func after(p netip.Prefix) netip.Addr {
+	bytes := p.Addr().AsSlice()
+	for bit := p.Bits(); bit < 8*len(bytes); bit++ {
+		bytes[bit/8] |= 1 << (7 - bit%8)
+	}
+	last, _ := netip.AddrFromSlice(bytes)
+	return last.Next()
+}

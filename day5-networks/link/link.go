@@ -1,0 +1,160 @@
+// Package link makes bridges, and pairs of links between a bridge and a network
+// namespace, and removes them. It speaks netlink, rtnetlink(7), in the network
+// namespace of the calling thread.
+//
+// It grew from the steps 05-veth and 06-bridge, plus: IPv6, the uplink's MTU,
+// addresses that stay what they are, and no harm in doing something twice.
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// Links is a socket to the kernel.
+type Links struct {
+	handle *netlink.Handle
+}
+
+// Open opens the socket. It stays in the network namespace of this moment.
+func Open() (*Links, error) {
+	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open a netlink socket: %w", err)
+	}
+	return &Links{handle}, nil
+}
+
+// openAt opens a socket that speaks of another network namespace.
+func openAt(namespace *os.File) (*Links, error) {
+	handle, err := netlink.NewHandleAt(netns.NsHandle(namespace.Fd()), unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open a netlink socket in the container's network namespace: %w", err)
+	}
+	return &Links{handle}, nil
+}
+
+// Close closes the socket.
+func (l *Links) Close() { l.handle.Close() }
+
+// Exists tells whether there is a link with this name.
+func (l *Links) Exists(name string) (bool, error) {
+	_, err := l.handle.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for link %s: %w", name, err)
+	}
+	return true, nil
+}
+
+// Remove removes links; one that is not there is no error. Removing one end of a
+// pair removes both. veth(4)
+//
+// It returns when nobody can find the links any more, after some milliseconds.
+// The kernel's answer comes only when nothing refers to them either, after grace
+// periods of RCU: 15 to 30 ms later. Nobody has to wait for that, and it goes on
+// should this process end. netdev_run_todo of net/core/dev.c
+func (l *Links) Remove(names ...string) error {
+	errs := make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { errs[i] = l.remove(name) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+func (l *Links) remove(name string) error {
+	link, err := l.handle.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for link %s: %w", name, err)
+	}
+	other, err := Open()
+	if err != nil {
+		return err
+	}
+	answer := make(chan error, 1)
+	go func() {
+		defer other.Close()
+		answer <- other.handle.LinkDel(link)
+	}()
+	for pause := 100 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
+		select {
+		case err := <-answer:
+			// A namespace that ends takes its end of the pair with it, at any moment.
+			if err != nil && !errors.Is(err, syscall.ENODEV) {
+				return fmt.Errorf("remove link %s: %w", name, err)
+			}
+			return nil
+		case <-time.After(pause):
+		}
+		if there, err := l.Exists(name); err == nil && !there {
+			return nil
+		}
+	}
+}
+
+// Names returns the links whose names begin so.
+func (l *Links) Names(prefix string) ([]string, error) {
+	all, err := l.handle.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list the links: %w", err)
+	}
+	var names []string
+	for _, link := range all {
+		if name := link.Attrs().Name; strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// addAddress gives a link an address, which may be there already. It is used at
+// once, without asking whether another has it (NODAD): we keep the books, and on
+// a bridge that sends frames back where they came from, the answer would be yes.
+// RFC 4862, section 5.4
+func (l *Links) addAddress(link netlink.Link, p netip.Prefix) error {
+	a := &netlink.Addr{IPNet: ipNet(p)}
+	if p.Addr().Is6() {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	if err := l.handle.AddrAdd(link, a); err != nil && !errors.Is(err, syscall.EEXIST) {
+		if p.Addr().Is6() && (errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EOPNOTSUPP)) {
+			return fmt.Errorf("give link %s the address %s: %w: IPv6 is disabled there: see sysctl net.ipv6.conf.all.disable_ipv6", link.Attrs().Name, p, err)
+		}
+		return fmt.Errorf("give link %s the address %s: %w", link.Attrs().Name, p, err)
+	}
+	return nil
+}
+
+// noLinkLocal keeps the kernel from making an IPv6 address by itself when the
+// link is set up: what nobody has asked for, nobody guards.
+func (l *Links) noLinkLocal(link netlink.Link) error {
+	const none = 1 // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
+	err := l.handle.LinkSetIP6AddrGenMode(link, none)
+	// A kernel without IPv6 makes none.
+	if err != nil && !errors.Is(err, syscall.EAFNOSUPPORT) && !errors.Is(err, syscall.EOPNOTSUPP) {
+		return fmt.Errorf("keep link %s without IPv6: %w", link.Attrs().Name, err)
+	}
+	return nil
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}

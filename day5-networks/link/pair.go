@@ -1,0 +1,125 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+// A Pair is a link in the host's network namespace, a port of a bridge, and its
+// other end in a container's.
+type Pair struct {
+	Bridge    string
+	Host      string // name of the end on the bridge
+	Container string // name of the end in the container: eth0
+	MAC       net.HardwareAddr
+	Addresses []netip.Prefix // the container's, those of its link too: the kernel makes none
+	Gateways  []netip.Addr   // default routes
+}
+
+// Plug makes a pair, its second end in the network namespace. Both ends are up,
+// but the container's has no address yet: nothing comes in or out.
+func (l *Links) Plug(namespace *os.File, p Pair) error {
+	bridge, err := l.handle.LinkByName(p.Bridge)
+	if err != nil {
+		return fmt.Errorf("connect to bridge %s: %w", p.Bridge, err)
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU, attrs.MasterIndex = p.Host, bridge.Attrs().MTU, bridge.Attrs().Index
+	host := &netlink.Veth{
+		LinkAttrs:     attrs,
+		PeerName:      p.Container,
+		PeerNamespace: netlink.NsFd(namespace.Fd()), PeerHardwareAddr: p.MAC,
+	}
+	if err := l.handle.LinkAdd(host); err != nil {
+		if errors.Is(err, syscall.EEXIST) {
+			err = fmt.Errorf("%w: has the container a link %s already?", err, p.Container)
+		}
+		return fmt.Errorf("make the links %s and, in the container, %s: %w", p.Host, p.Container, err)
+	}
+	if err := l.noLinkLocal(host); err != nil {
+		return err
+	}
+	// With bridge-nf-call-iptables, what a container sends to a port that itself
+	// or its neighbour publishes is translated on the bridge and goes back where
+	// it came from; a port lets that pass in hairpin mode only. bridge(8)
+	if err := l.handle.LinkSetHairpin(host, true); err != nil {
+		return fmt.Errorf("set hairpin mode on link %s: %w", p.Host, err)
+	}
+	if err := l.handle.LinkSetUp(host); err != nil {
+		return fmt.Errorf("set link %s up: %w", p.Host, err)
+	}
+	inside, err := openAt(namespace)
+	if err != nil {
+		return err
+	}
+	defer inside.Close()
+	end, err := inside.handle.LinkByName(p.Container)
+	if err == nil {
+		err = inside.noLinkLocal(end)
+	}
+	if err == nil {
+		err = inside.handle.LinkSetUp(end)
+	}
+	if err != nil {
+		return fmt.Errorf("set link %s up in the container: %w", p.Container, err)
+	}
+	return nil
+}
+
+// Furnish gives the container's end its addresses and routes, and returns when
+// packets pass.
+func (l *Links) Furnish(namespace *os.File, p Pair) error {
+	inside, err := openAt(namespace)
+	if err != nil {
+		return err
+	}
+	defer inside.Close()
+	if err := inside.furnish(p); err != nil {
+		return fmt.Errorf("in the container's network namespace: %w", err)
+	}
+	return errors.Join(l.await(p.Host), l.await(p.Bridge))
+}
+
+// await waits until the bridge takes frames from its port. The kernel sees some
+// time after both ends are up that they are; a worker does that, and until then
+// what a container sends first is lost. operstates.rst
+func (l *Links) await(name string) error {
+	for pause := 50 * time.Microsecond; pause < time.Second; pause *= 2 {
+		link, err := l.handle.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("wait for link %s: %w", name, err)
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		time.Sleep(pause)
+	}
+	return fmt.Errorf("link %s is up and carries nothing", name)
+}
+
+func (l *Links) furnish(p Pair) error {
+	link, err := l.handle.LinkByName(p.Container)
+	if err != nil {
+		return fmt.Errorf("find link %s: %w", p.Container, err)
+	}
+	for _, a := range p.Addresses {
+		if err := l.addAddress(link, a); err != nil {
+			return err
+		}
+	}
+	for _, gateway := range p.Gateways {
+		every := &net.IPNet{IP: make(net.IP, gateway.BitLen()/8), Mask: net.CIDRMask(0, gateway.BitLen())}
+		route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway.AsSlice(), Dst: every}
+		if err := l.handle.RouteAdd(route); err != nil {
+			return fmt.Errorf("make %s the default route: %w", gateway, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package names
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
+)
+
+// A Server answers questions.
+type Server struct {
+	// Lookup gives what a client may know now; nil: nothing, it is no client
+	// of ours.
+	Lookup func(client netip.Addr) *Table
+	// Upstream gives the servers to ask for the rest, the best first.
+	Upstream func(client netip.Addr) []netip.AddrPort
+
+	servers []*dns.Server
+	busy    chan struct{} // an element for each question that is with others
+}
+
+// mostForwarded is how many questions may be with others at once: each has a
+// goroutine and a socket.
+const mostForwarded = 256
+
+// longestQuestion is in bytes, over UDP.
+const longestQuestion = 4096
+
+// Listen binds the addresses, for UDP and TCP. After an error nothing is bound.
+func (s *Server) Listen(at []netip.AddrPort) error {
+	s.busy = make(chan struct{}, mostForwarded)
+	// The address may be about to come: freebind of ip(7). And a server of the
+	// host that has the port on all addresses may allow us ours, SO_REUSEADDR.
+	config := net.ListenConfig{Control: func(network, _ string, raw syscall.RawConn) (err error) {
+		errControl := raw.Control(func(fd uintptr) {
+			err = errors.Join(unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), freebind(int(fd), network))
+		})
+		return errors.Join(errControl, err)
+	}}
+	for _, a := range at {
+		udp, err := config.ListenPacket(context.Background(), "udp", a.String())
+		if err == nil {
+			s.servers = append(s.servers, s.server(&dns.Server{PacketConn: udp, UDPSize: longestQuestion}))
+			var tcp net.Listener
+			if tcp, err = config.Listen(context.Background(), "tcp", a.String()); err == nil {
+				s.servers = append(s.servers, s.server(&dns.Server{Listener: tcp}))
+			}
+		}
+		if err != nil {
+			s.close()
+			return fmt.Errorf("serve names: %w", explainListen(err))
+		}
+	}
+	return nil
+}
+
+func freebind(fd int, network string) error {
+	if strings.HasSuffix(network, "6") {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1)
+	}
+	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_FREEBIND, 1)
+}
+
+func explainListen(err error) error {
+	if errors.Is(err, unix.EADDRINUSE) {
+		return fmt.Errorf("%w: another DNS server of this host has the port on all addresses: let it listen on its own alone (dnsmasq: bind-interfaces)", err)
+	}
+	return err
+}
+
+func (s *Server) server(d *dns.Server) *dns.Server {
+	d.Handler = dns.HandlerFunc(s.handle)
+	d.ReadTimeout, d.WriteTimeout = 5*time.Second, 5*time.Second
+	d.MaxTCPQueries = 1000
+	return d
+}
+
+func (s *Server) close() {
+	for _, d := range s.servers {
+		if d.PacketConn != nil {
+			_ = d.PacketConn.Close()
+		}
+		if d.Listener != nil {
+			_ = d.Listener.Close()
+		}
+	}
+	s.servers = nil
+}
+
+// Serve answers what comes to the addresses that Listen has bound, until ctx
+// ends. It returns nil then.
+func (s *Server) Serve(ctx context.Context) error {
+	ended := make(chan error, len(s.servers))
+	for _, d := range s.servers {
+		go func() { ended <- d.ActivateAndServe() }()
+	}
+	defer s.close()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-ended:
+		return fmt.Errorf("serve names: %w", err)
+	}
+}
+
+// handle answers one question.
+func (s *Server) handle(w dns.ResponseWriter, ask *dns.Msg) {
+	reply := s.reply(w.RemoteAddr(), ask)
+	if reply == nil {
+		return
+	}
+	if err := w.WriteMsg(reply); err != nil {
+		// Such a message came from above, or has a name that nobody can ask for.
+		failed := new(dns.Msg).SetRcode(ask, dns.RcodeServerFailure)
+		_ = w.WriteMsg(failed) // the client may be gone
+	}
+}
+
+// reply is the answer to one question. A client that gets none asks again, so
+// there is always one.
+func (s *Server) reply(from net.Addr, ask *dns.Msg) *dns.Msg {
+	reply := new(dns.Msg).SetReply(ask)
+	reply.RecursionAvailable = true
+	client := addressOf(from)
+	table := s.Lookup(client)
+	_, overTCP := from.(*net.TCPAddr)
+	switch {
+	case table == nil: // whoever else can reach us: names are for the network's own
+		reply.Rcode = dns.RcodeRefused
+	case ask.Opcode != dns.OpcodeQuery || len(ask.Question) != 1:
+		reply.Rcode = dns.RcodeNotImplemented
+	case ask.Question[0].Qclass == dns.ClassINET && table.answer(reply, ask.Question[0]):
+		reply.Authoritative = true
+	default:
+		return s.forward(ask, s.Upstream(client), overTCP)
+	}
+	size := dns.MinMsgSize
+	if opt := ask.IsEdns0(); opt != nil {
+		size = max(size, int(opt.UDPSize()))
+		reply.SetEdns0(opt.UDPSize(), false)
+	}
+	if overTCP {
+		size = dns.MaxMsgSize
+	}
+	reply.Truncate(size) // with the bit that has the client ask again by TCP
+	return reply
+}
+
+func addressOf(a net.Addr) netip.Addr {
+	switch a := a.(type) {
+	case *net.UDPAddr:
+		return a.AddrPort().Addr().Unmap()
+	case *net.TCPAddr:
+		return a.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}

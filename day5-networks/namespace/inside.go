@@ -1,0 +1,35 @@
+package namespace
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// InNet calls start, which makes a process, so that the process is born in a
+// network namespace; nil is ours. Were it to enter it later, the threads that it
+// has by then would stay outside: setns(2) moves only the caller.
+//
+// The caller's thread goes there and back, because the process dies with the
+// thread that made it: the caller has locked it.
+func InNet(netns *os.File, start func() error) (err error) {
+	if netns == nil {
+		return start()
+	}
+	own, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	if err := unix.Setns(int(netns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter the network namespace: %w", err)
+	}
+	defer func() {
+		if errBack := unix.Setns(int(own.Fd()), unix.CLONE_NEWNET); errBack != nil {
+			err = errors.Join(err, fmt.Errorf("leave the network namespace again: %w", errBack))
+		}
+	}()
+	return start()
+}

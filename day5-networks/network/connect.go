@@ -1,0 +1,128 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+
+	"github.com/sirupsen/logrus"
+
+	"example.com/go-docker/day5-networks/address"
+	"example.com/go-docker/day5-networks/link"
+	"example.com/go-docker/day5-networks/machine"
+	"example.com/go-docker/day5-networks/ports"
+)
+
+// Connect connects a container, given its network namespace, to networks: as
+// eth0, eth1 and so on. The first that is not internal gets the ports and, if
+// the container has none, the default route. It does all of it or nothing.
+//
+// What it has to change on the machine it tells by logrus, a line each.
+func (n *Networks) Connect(netns *os.File, o Owner, a []Attachment, p []ports.Port) ([]Endpoint, error) {
+	s, err := n.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer s.end()
+	// What a dead container has left may have the address, or the port.
+	if err := errors.Join(s.recover(), s.open()); err != nil {
+		return nil, err
+	}
+	made, err := s.plan(netns, o, a, p)
+	if err == nil {
+		err = s.establish(netns, made)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("connect container %s: %w", o.Name, err), s.release(made))
+	}
+	endpoints := make([]Endpoint, len(made))
+	for i, r := range made {
+		endpoints[i] = r.Endpoint
+	}
+	return endpoints, nil
+}
+
+// establish makes what was planned: first the records, then links that carry
+// nothing, then rules, and then addresses. So no packet passes without rules; and
+// while these are made, the kernel finds out that the links are up.
+func (s *session) establish(netns *os.File, made []*record) error {
+	for _, r := range made {
+		if err := s.Write(r); err != nil {
+			return err
+		}
+		fault("recorded")
+	}
+	ipv6 := slices.ContainsFunc(made, func(r *record) bool { return len(r.Addresses) > 1 })
+	if err := s.changes.Forward(ipv6); err != nil {
+		return err
+	}
+	fault("forwarding")
+	for _, r := range made {
+		if err := s.plug(netns, r); err != nil {
+			return err
+		}
+	}
+	if err := s.filter(); err != nil {
+		return err
+	}
+	for _, r := range made {
+		if err := s.links.Furnish(netns, s.pair(r)); err != nil {
+			return err
+		}
+		fault("addresses")
+	}
+	for _, r := range made {
+		if err := s.SetPending(r, false); err != nil {
+			return err
+		}
+		// While the lock is held: so nobody starts a second one.
+		if err := s.networks.startResolver(s.Config(r.Network)); err != nil {
+			return err
+		}
+	}
+	fault("ready")
+	forgetFlows(made)
+	return nil
+}
+
+// forgetFlows lets the old flows to the published ports come to an end. The
+// container need not wait: that takes as long as half of its start.
+func forgetFlows(made []*record) {
+	for _, r := range made {
+		go func() {
+			if err := machine.ForgetUDP(r.UDPPorts()); err != nil {
+				logrus.Warn(err)
+			}
+		}()
+	}
+}
+
+// plug makes an endpoint's links.
+func (s *session) plug(netns *os.File, r *record) error {
+	c := s.Config(r.Network)
+	b := link.Bridge{Name: c.Bridge, MAC: address.MAC(c.Gateways[0]), MTU: c.MTU}
+	for i, subnet := range c.Subnets {
+		b.Addresses = append(b.Addresses, netip.PrefixFrom(c.Gateways[i], subnet.Bits()))
+	}
+	if len(c.Subnets) > 1 {
+		// While the kernel checked one of its own for duplicates, for a second or
+		// two, it would not ask for neighbours, and lose what is for them.
+		b.Addresses = append(b.Addresses, netip.PrefixFrom(address.LinkLocal(b.MAC), 64))
+	}
+	if err := s.links.Ensure(b); err != nil {
+		return err
+	}
+	fault("bridge")
+	defer fault("links")
+	return s.links.Plug(netns, s.pair(r))
+}
+
+// pair describes an endpoint's links.
+func (s *session) pair(r *record) link.Pair {
+	return link.Pair{
+		Bridge: s.Config(r.Network).Bridge, Host: r.HostInterface, Container: r.Interface,
+		MAC: r.Ethernet(), Addresses: r.LinkAddresses(), Gateways: r.Gateways,
+	}
+}

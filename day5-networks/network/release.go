@@ -1,0 +1,171 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"example.com/go-docker/day5-networks/machine"
+	"example.com/go-docker/day5-networks/netstate"
+)
+
+// Disconnect takes the container off the networks; if none is named, off all.
+// Its network namespace may be gone. A default route does not move to another
+// network.
+func (n *Networks) Disconnect(o Owner, networks ...string) error {
+	s, err := n.begin()
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	leaving := slices.DeleteFunc(slices.Clone(s.Records), func(r *record) bool { return r.ID != o.ID })
+	if len(networks) > 0 {
+		ids := map[string]bool{}
+		for _, name := range networks {
+			c, err := netstate.Find(s.Configs, name)
+			if err != nil {
+				return err
+			}
+			if !slices.ContainsFunc(leaving, func(r *record) bool { return r.Network == c.ID }) {
+				return fmt.Errorf("container %s is not on network %s", o.Name, c.Name)
+			}
+			ids[c.ID] = true
+		}
+		leaving = slices.DeleteFunc(leaving, func(r *record) bool { return !ids[r.Network] })
+	}
+	if err := s.release(leaving); err != nil {
+		return fmt.Errorf("disconnect container %s: %w", o.Name, err)
+	}
+	return nil
+}
+
+// Recover removes what dead owners and killed commands have left: records,
+// links, rules. It starts the resolvers that should run.
+func (n *Networks) Recover() error {
+	if _, err := os.Stat(n.store.Dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	s, err := n.begin()
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	if err := s.recover(); err != nil {
+		return err
+	}
+	errs := s.heal()
+	for i := range s.Configs {
+		if s.Used(&s.Configs[i]) {
+			errs = errors.Join(errs, n.startResolver(&s.Configs[i]))
+		}
+	}
+	return errs
+}
+
+// heal puts back what a firewall took away that was loaded anew: our tables, with
+// nft flush ruleset, or our rules in its chains.
+func (s *session) heal() error {
+	if len(s.Records) == 0 {
+		return nil
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	there, err := s.tables.List(s.networks.table)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(there, s.networks.table) {
+		return s.filter()
+	}
+	return s.letPass()
+}
+
+func (s *session) recover() error {
+	if err := s.Sweep(); err != nil {
+		return err
+	}
+	var dead []*record
+	for _, r := range s.Records {
+		// Who makes or removes an endpoint has the lock, which we have now.
+		alive, err := r.Alive()
+		if err != nil {
+			return err
+		}
+		if !alive || r.Pending() {
+			dead = append(dead, r)
+		}
+	}
+	if err := s.release(dead); err != nil {
+		return fmt.Errorf("remove what dead containers have left: %w", err)
+	}
+	return nil
+}
+
+// release removes endpoints: links and rules, then the records. With the last
+// endpoint of a network its bridge goes, and with the last of all what else was
+// changed. A link that goes on for a moment without rules is one out of which
+// nothing comes: see the firewall's guard.
+func (s *session) release(leaving []*record) error {
+	leftover := len(s.Records) == 0 && !s.changes.Empty()
+	if len(leaving) == 0 && !leftover {
+		return nil
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	var errs error
+	for _, r := range leaving {
+		// Of a plan that has failed there may be no record yet.
+		if err := s.SetPending(r, true); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = errors.Join(errs, err)
+		}
+	}
+	fault("leaving")
+	s.Records = slices.DeleteFunc(s.Records, func(r *record) bool { return slices.Contains(leaving, r) })
+	var links []string
+	for _, r := range leaving {
+		links = append(links, r.HostInterface)
+		if c := s.Config(r.Network); !s.Used(c) && !slices.Contains(links, c.Bridge) {
+			links = append(links, c.Bridge)
+		}
+	}
+	gone := make(chan error, 1)
+	go func() { gone <- s.links.Remove(links...) }()
+	errs = errors.Join(errs, s.filter())
+	fault("rules removed")
+	if len(s.Records) == 0 {
+		errs = errors.Join(errs, s.undo())
+	}
+	for _, r := range leaving {
+		errs = errors.Join(errs, machine.ForgetUDP(r.UDPPorts()))
+	}
+	errs = errors.Join(errs, <-gone)
+	fault("unlinked")
+	if errs != nil {
+		return errs // the records stay, and the next command tries again
+	}
+	for _, r := range leaving {
+		errs = errors.Join(errs, s.Remove(r))
+		fault("forgotten")
+	}
+	return errs
+}
+
+// undo undoes what was changed on the machine, unless another store needs it.
+func (s *session) undo() error {
+	others, err := s.tables.List(tables)
+	if err != nil {
+		return err
+	}
+	if len(others) > 0 {
+		return nil // its containers need it: the next command of ours tries again
+	}
+	if err := s.changes.Undo(); err != nil {
+		return err
+	}
+	fault("undone")
+	return s.saveChanges()
+}

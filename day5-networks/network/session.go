@@ -1,0 +1,145 @@
+package network
+
+import (
+	"net/netip"
+
+	"example.com/go-docker/day5-networks/firewall"
+	"example.com/go-docker/day5-networks/link"
+	"example.com/go-docker/day5-networks/machine"
+	"example.com/go-docker/day5-networks/netstate"
+)
+
+// A session is the time in which one process alone changes networks: what there
+// is on the disk, and ways to the kernel.
+type session struct {
+	*netstate.Session
+	networks *Networks
+	changes  changes
+
+	links  *link.Links      // nil until used
+	tables *firewall.Tables // nil until used
+}
+
+// changes is changed.json.
+type changes struct {
+	machine.Changes
+	Boot string
+}
+
+// begin waits for the lock and reads what there is.
+func (n *Networks) begin() (*session, error) {
+	on, err := n.store.Begin()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{Session: on, networks: n}
+	if err := s.readChanges(); err != nil {
+		s.end()
+		return nil, err
+	}
+	return s, nil
+}
+
+// end lets others change networks.
+func (s *session) end() {
+	if s.links != nil {
+		s.links.Close()
+	}
+	if s.tables != nil {
+		s.tables.Close()
+	}
+	s.End()
+}
+
+// readChanges reads what was changed in this boot.
+func (s *session) readChanges() error {
+	if err := s.ReadChanges(&s.changes); err != nil {
+		return err
+	}
+	if s.changes.Boot != s.Boot {
+		s.changes = changes{Boot: s.Boot}
+		if err := s.WriteChanges(nil); err != nil {
+			return err
+		}
+	}
+	s.changes.Save = s.saveChanges
+	return nil
+}
+
+// saveChanges writes changed.json, or removes it when nothing is changed.
+func (s *session) saveChanges() error {
+	if s.changes.Empty() {
+		return s.WriteChanges(nil)
+	}
+	defer fault("changed.json")
+	return s.WriteChanges(&s.changes)
+}
+
+// open opens the sockets to the kernel.
+func (s *session) open() (err error) {
+	if s.links == nil {
+		if s.links, err = link.Open(); err != nil {
+			return err
+		}
+	}
+	if s.tables == nil {
+		s.tables, err = firewall.Open(s.networks.table)
+	}
+	return err
+}
+
+// filter puts the rules in place that the records call for.
+func (s *session) filter() error {
+	d := firewall.Description{Prefix: s.LinkPrefix, Alone: s.changes.Alone(), Kin: kin}
+	for i := range s.Configs {
+		c := &s.Configs[i]
+		if s.Used(c) {
+			d.Networks = append(d.Networks, firewall.Network{Bridge: c.Bridge, Subnets: c.Subnets, Gateways: c.Gateways, Internal: c.Internal})
+		}
+	}
+	for _, r := range s.Records {
+		e := firewall.Endpoint{Link: r.HostInterface, MAC: r.Ethernet(), Forwards: forwards(r)}
+		for _, a := range r.LinkAddresses() {
+			e.Addresses = append(e.Addresses, a.Addr())
+		}
+		d.Endpoints = append(d.Endpoints, e)
+	}
+	if err := s.tables.Replace(d); err != nil {
+		return err
+	}
+	fault("rules")
+	return s.letPass()
+}
+
+// letPass sees to it that other people's firewalls let our networks pass.
+func (s *session) letPass() error {
+	var bridges []string
+	for i := range s.Configs {
+		if c := &s.Configs[i]; s.Used(c) {
+			bridges = append(bridges, c.Bridge)
+		}
+	}
+	return s.changes.Foreign(tables, bridges)
+}
+
+// forwards are the endpoint's published ports, each for every version of IP that
+// both the host's address and the container have; no address is all of them.
+func forwards(r *record) (all []firewall.Forward) {
+	every := map[bool]netip.Addr{true: netip.IPv4Unspecified(), false: netip.IPv6Unspecified()}
+	for _, p := range r.Ports {
+		for _, a := range r.Addresses {
+			from := p.HostIP
+			if !from.IsValid() {
+				from = every[a.Addr().Is4()]
+			}
+			if from.Is4() == a.Addr().Is4() {
+				all = append(all, firewall.Forward{
+					Protocol: p.Protocol,
+					From:     netip.AddrPortFrom(from, p.HostPort),
+					To:       netip.AddrPortFrom(a.Addr(), p.Port),
+				})
+			}
+		}
+	}
+	return all
+}

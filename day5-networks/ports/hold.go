@@ -1,0 +1,182 @@
+package ports
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Held are ports of the host that no other program can get.
+type Held struct{ sockets []int }
+
+// Close lets go of the ports. A nil *Held holds none.
+func (h *Held) Close() error {
+	var err error
+	if h != nil {
+		for _, fd := range h.sockets {
+			err = errors.Join(err, unix.Close(fd))
+		}
+		h.sockets = nil
+	}
+	return err
+}
+
+// Hold binds every port to a socket, and returns the ports with the numbers that
+// were chosen. Either all are held or none. A rule of the firewall would take
+// another program's port away from it without a word: a socket makes both of
+// them notice.
+//
+// One port of the container on 0.0.0.0 and, next in the list, on :: gets one
+// number for both.
+func Hold(list []Port) ([]Port, *Held, error) {
+	held := new(Held)
+	chosen := slices.Clone(list)
+	for i := 0; i < len(chosen); {
+		n := 1
+		if i+1 < len(chosen) && twins(chosen[i], chosen[i+1]) {
+			n = 2
+		}
+		if err := held.choose(chosen[i : i+n]); err != nil {
+			return nil, nil, errors.Join(err, held.Close())
+		}
+		i += n
+	}
+	return chosen, held, nil
+}
+
+func twins(a, b Port) bool {
+	same := a
+	same.HostIP = b.HostIP
+	return same == b && a.HostIP == netip.IPv4Unspecified() && b.HostIP == netip.IPv6Unspecified()
+}
+
+// choose binds one port, or twins, and sets the number.
+func (h *Held) choose(list []Port) error {
+	first, last := int(list[0].HostPort), int(cmp.Or(list[0].LastPort, list[0].HostPort))
+	if first == 0 {
+		last = 100 // so often may the other address's port be taken
+	}
+	var err error
+	for try := first; try <= last; try++ {
+		number := try
+		if first == 0 {
+			number = 0
+		}
+		if number, err = h.bindAll(list, uint16(number)); err == nil {
+			for i := range list {
+				list[i].HostPort, list[i].LastPort = uint16(number), 0
+			}
+			return nil
+		}
+		if !errors.Is(err, unix.EADDRINUSE) {
+			break
+		}
+	}
+	return err
+}
+
+// bindAll binds a number on all of the addresses, or on none. 0 is for what the
+// kernel chooses for the first.
+func (h *Held) bindAll(list []Port, number uint16) (int, error) {
+	before := len(h.sockets)
+	for _, p := range list {
+		fd, got, err := bind(p, number)
+		if err != nil {
+			for _, fd := range h.sockets[before:] {
+				_ = unix.Close(fd)
+			}
+			h.sockets = h.sockets[:before]
+			return 0, err
+		}
+		h.sockets, number = append(h.sockets, fd), got
+	}
+	return int(number), nil
+}
+
+// bind makes a socket with the port. It does not listen, so that what a rule
+// does not send on to the container is refused, and not accepted by nobody.
+func bind(p Port, number uint16) (fd int, got uint16, err error) {
+	kind := unix.SOCK_STREAM
+	if p.Protocol == "udp" {
+		kind = unix.SOCK_DGRAM
+	}
+	p.HostPort = number
+	if !p.HostIP.IsValid() {
+		p.HostIP = netip.IPv4Unspecified()
+	}
+	at := fmt.Sprintf("%s/%s", p.Public(), p.Protocol)
+	family, address := sockaddr(p.HostIP, number)
+	fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, 0, fmt.Errorf("make a socket for %s: %w", at, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = unix.Close(fd)
+		}
+	}()
+	if err := prepare(fd, family, kind); err != nil {
+		return -1, 0, fmt.Errorf("prepare a socket for %s: %w", at, err)
+	}
+	if err := unix.Bind(fd, address); err != nil {
+		return -1, 0, fmt.Errorf("bind %s: %w", at, explain(err))
+	}
+	// Others may have the address, too, if both say so, as servers do. They
+	// may not any more. socket(7), SO_REUSEADDR
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0); err != nil {
+		return -1, 0, fmt.Errorf("hold %s: %w", at, err)
+	}
+	got, err = portOf(fd)
+	return fd, got, err
+}
+
+func prepare(fd, family, kind int) error {
+	if family == unix.AF_INET6 { // 0.0.0.0 has a socket of its own
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return err
+		}
+	}
+	if kind == unix.SOCK_STREAM {
+		// What an ended server has left in TIME_WAIT is nobody's.
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	}
+	// Nobody reads what arrives here: a filter that keeps 0 bytes drops it, or the
+	// socket's buffer would fill. Documentation/networking/filter.rst
+	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop[0]})
+}
+
+func explain(err error) error {
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("%w: another program or container has the port: ss -lntup shows which", err)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Errorf("%w: it is no address of this host", err)
+	}
+	return err
+}
+
+func sockaddr(ip netip.Addr, port uint16) (family int, address unix.Sockaddr) {
+	if ip.Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Port: int(port), Addr: ip.As4()}
+	}
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(port), Addr: ip.As16()}
+}
+
+func portOf(fd int) (uint16, error) {
+	address, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the port that was chosen: %w", err)
+	}
+	switch a := address.(type) {
+	case *unix.SockaddrInet4:
+		return uint16(a.Port), nil
+	case *unix.SockaddrInet6:
+		return uint16(a.Port), nil
+	}
+	return 0, fmt.Errorf("a socket of kind %T", address)
+}

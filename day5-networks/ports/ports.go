@@ -1,0 +1,160 @@
+// Package ports has to do with published ports: it reads them as they are
+// written on the command line, holds them on the host, and prints them.
+//
+// It grew from rung 08-publish, plus: UDP, ranges, IPv6, a port that is chosen,
+// and the certainty that no other program gets the port while it is published.
+package ports
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// A Port is published: what arrives on the host at HostIP:HostPort goes to the
+// container's Port.
+type Port struct {
+	HostIP   netip.Addr // the zero Addr: all of the host's
+	HostPort uint16     // 0: a free one is to be chosen
+	LastPort uint16     `json:",omitempty"` // the first free one from HostPort to this is to be chosen
+	Port     uint16     // in the container; 0 only inside this package
+	Protocol string     // tcp or udp
+}
+
+// String is the port as Docker prints it: 0.0.0.0:8080->80/tcp.
+func (p Port) String() string {
+	if p.HostPort == 0 {
+		return p.Private()
+	}
+	return fmt.Sprintf("%s->%s", p.Public(), p.Private())
+}
+
+// Public is the side of the host: 0.0.0.0:8080, [::]:8080.
+func (p Port) Public() string {
+	if !p.HostIP.IsValid() {
+		p.HostIP = netip.IPv4Unspecified()
+	}
+	return netip.AddrPortFrom(p.HostIP, p.HostPort).String()
+}
+
+// Private is the side of the container: 80/tcp.
+func (p Port) Private() string { return fmt.Sprintf("%d/%s", p.Port, p.Protocol) }
+
+// Parse reads what -p takes: [[IP:]HOST:]CONTAINER[/PROTOCOL]. HOST may be
+// left out, and is then chosen when the container starts. Both may be ranges, like
+// 8000-8010, of the same length: that gives a port each. A range for one port of
+// the container means the first that is free.
+func Parse(s string) ([]Port, error) {
+	list, err := parse(s)
+	if err != nil {
+		return nil, fmt.Errorf("invalid port %q: %w: want [[IP:]HOST:]CONTAINER[/tcp|/udp]", s, err)
+	}
+	return list, nil
+}
+
+func parse(s string) ([]Port, error) {
+	rest, protocol, found := strings.Cut(s, "/")
+	protocol = strings.ToLower(protocol)
+	switch {
+	case !found:
+		protocol = "tcp"
+	case protocol == "sctp":
+		return nil, errors.New("sctp is not published by this program")
+	case protocol != "tcp" && protocol != "udp":
+		return nil, fmt.Errorf("unknown protocol %q", protocol)
+	}
+	address, host, private := split(rest)
+	p := Port{Protocol: protocol}
+	if address != "" {
+		ip, err := netip.ParseAddr(strings.Trim(address, "[]"))
+		if err != nil || ip.Zone() != "" {
+			return nil, fmt.Errorf("%q is not an address", address)
+		}
+		p.HostIP = ip.Unmap()
+	}
+	first, last, err := parseRange(private)
+	if err != nil {
+		return nil, fmt.Errorf("the container's: %w", err)
+	}
+	var hostFirst, hostLast uint16
+	if host != "" {
+		if hostFirst, hostLast, err = parseRange(host); err != nil {
+			return nil, fmt.Errorf("the host's: %w", err)
+		}
+	}
+	switch {
+	case host == "" || hostLast-hostFirst == last-first:
+	case first == last:
+		p.HostPort, p.LastPort, p.Port = hostFirst, hostLast, first
+		return []Port{p}, nil
+	default:
+		return nil, errors.New("the two ranges are not of one length")
+	}
+	var list []Port
+	for i := 0; i <= int(last-first); i++ {
+		p.Port = first + uint16(i)
+		if host != "" {
+			p.HostPort = hostFirst + uint16(i)
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// split takes the parts apart from the end: an IPv6 address has colons itself.
+func split(s string) (address, host, private string) {
+	at := strings.LastIndexByte(s, ':')
+	if at < 0 {
+		return "", "", s
+	}
+	private, s = s[at+1:], s[:at]
+	if at = strings.LastIndexByte(s, ':'); at < 0 {
+		return "", s, private
+	}
+	return s[:at], s[at+1:], private
+}
+
+func parseRange(s string) (first, last uint16, err error) {
+	from, to, _ := strings.Cut(s, "-")
+	a, err1 := strconv.ParseUint(from, 10, 16)
+	b, err2 := strconv.ParseUint(cmp.Or(to, from), 10, 16)
+	if err1 != nil || err2 != nil || a == 0 || b < a || strings.HasSuffix(s, "-") {
+		return 0, 0, fmt.Errorf("%q is not a port from 1 to 65535, or a range of them", s)
+	}
+	return uint16(a), uint16(b), nil
+}
+
+// Exposed reads a port as an image has it in ExposedPorts: 80/tcp, 53/udp,
+// 8000-8010. Of other protocols than TCP and UDP it returns none.
+func Exposed(s string) ([]Port, error) {
+	if strings.HasSuffix(strings.ToLower(s), "/sctp") {
+		return nil, nil
+	}
+	if strings.Contains(s, ":") {
+		return nil, fmt.Errorf("invalid exposed port %q: want PORT[/tcp|/udp]", s)
+	}
+	return Parse(s)
+}
+
+// Families returns the ports with an address each: one that is published on
+// all of the host's becomes one of IPv4 and, if the container has IPv6, one of
+// that.
+func Families(list []Port, ipv6 bool) []Port {
+	var all []Port
+	for _, p := range list {
+		if p.HostIP.IsValid() {
+			all = append(all, p)
+			continue
+		}
+		p.HostIP = netip.IPv4Unspecified()
+		all = append(all, p)
+		if ipv6 {
+			p.HostIP = netip.IPv6Unspecified()
+			all = append(all, p)
+		}
+	}
+	return all
+}
