@@ -52,16 +52,16 @@ func newApp() *urfave.App {
 		Action:   runDemo,
 		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{statsCommand, payloadCommand}),
 	}
-	failWithOne(app.Commands)
+	failWithOne(app.Commands, "run", "create")
 	return app
 }
 
-// failWithOne gives errors of all commands but run and create the status that
-// they have with Docker, unless they have one of their own.
-func failWithOne(commands []*urfave.Command) {
+// failWithOne gives errors of all commands but these the status that they have
+// with Docker, unless they have one of their own.
+func failWithOne(commands []*urfave.Command, except ...string) {
 	for _, c := range commands {
 		failWithOne(c.Subcommands)
-		if action := c.Action; action != nil && c.Name != "run" && c.Name != "create" {
+		if action := c.Action; action != nil && !slices.Contains(except, c.Name) {
 			c.Action = func(ctx *urfave.Context) error {
 				err := action(ctx)
 				var own container.StatusError
