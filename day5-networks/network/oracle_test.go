@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -195,9 +194,6 @@ func compare(t *testing.T, mine, theirs []row) {
 		r := of[key{cni.what, cni.version, cni.protocol}]
 		if r.ok() == cni.ok() {
 			continue
-		}
-		if strings.HasSuffix(cni.got, syscall.EHOSTUNREACH.Error()) {
-			cni.got = silence // with more patience: no neighbour has that address
 		}
 		t.Logf("%-50s %s %s  ours: %-40s CNI: %s", r.what, r.version, r.protocol, r.got, cni.got)
 		if want, known := cniDiffers[r.what]; !r.ok() || !known || !strings.HasPrefix(cni.got, want) {

@@ -196,7 +196,11 @@ func (s *scene) try(print bool) []row {
 	for i, version := range []string{"IPv4", "IPv6"} {
 		for _, p := range s.paths(i) {
 			for _, protocol := range []string{"tcp", "udp"} {
-				rows = append(rows, row{path: p, version: version, protocol: protocol})
+				r := row{path: p, version: version, protocol: protocol, wait: patience}
+				if p.who == "" || s.shut == nil && i == 1 && cniDiffers[p.what] == silence { // what does not come
+					r.wait = 500 * time.Millisecond
+				}
+				rows = append(rows, r)
 			}
 		}
 	}
@@ -217,6 +221,7 @@ func (s *scene) try(print bool) []row {
 type row struct {
 	path
 	version, protocol, got string
+	wait                   time.Duration
 }
 
 const silence = "silence"
@@ -227,11 +232,7 @@ func (r *row) ok() bool {
 }
 
 func (r *row) try() {
-	wait := patience
-	if r.who == "" {
-		wait = 500 * time.Millisecond
-	}
-	answer, err := r.from.ask(r.protocol, r.to, wait)
+	answer, err := r.from.ask(r.protocol, r.to, r.wait)
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
