@@ -3,7 +3,7 @@ package steps_test
 // What the tests of all ladders share: the same file in each chapter.
 //
 // Every rung is run as a reader runs it, and everything it leaves is found: the tests are the parent of all
-// orphans below them, have a mount namespace of their own, and give each run a TMPDIR of its own.
+// orphans below them, have namespaces of their own, and give each run a TMPDIR of its own.
 
 import (
 	"bytes"
@@ -44,14 +44,16 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// again runs this program in a mount namespace of its own. Go makes the mounts in it private.
+var namespaces uintptr = unix.CLONE_NEWNS // that the tests have of their own; day 5's have one more
+
+// again runs this program in namespaces of its own. Go makes the mounts in them private.
 func again() int {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), boxed+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: namespaces, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, "start the tests in a mount namespace:", err)
+		fmt.Fprintln(os.Stderr, "start the tests in namespaces of their own:", err)
 		return 1
 	}
 	return max(cmd.ProcessState.ExitCode(), -cmd.ProcessState.ExitCode()) // -1: a signal
