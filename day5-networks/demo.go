@@ -15,10 +15,9 @@ import (
 	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/demo"
 	"example.com/go-docker/day5-networks/lifecycle"
-	"example.com/go-docker/day5-networks/lock"
-	"example.com/go-docker/day5-networks/logfile"
-	"example.com/go-docker/day5-networks/state"
 	"example.com/go-docker/day5-networks/store"
 )
 
@@ -33,126 +32,137 @@ type demoStep struct {
 	Status  int    `json:"exit_status"`
 }
 
-// demo makes an image of this very program, and leads a container of it through
-// its life, with the commands that a user would type. It needs no network and
-// leaves nothing: its store is a temporary directory.
-func demo(ctx *urfave.Context) error {
-	format := ctx.String("format")
+// showDemo shows the chapter in a process of its own with a new network
+// namespace, so that nothing of it touches the machine's own network; not even
+// the removal of what a killed demo has left.
+func showDemo(ctx *urfave.Context) error {
 	if err := requireRoot(); err != nil {
 		return err
 	}
-	var steps []demoStep
-	show := func(step demoStep) {
-		steps = append(steps, step)
-		if format == "text" {
-			fmt.Printf("$ %s\n%s", step.Command, step.Output)
+	cmd := exec.Command("/proc/self/exe", "--format", ctx.String("format"), worldCommand.Name)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL,
+		Setpgid: true, // ^C is passed on, once
+	}
+	signals := container.CatchSignals()
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the demo in a network namespace of its own: %w", err)
+	}
+	go func() {
+		for sig := range signals.Caught() {
+			_ = cmd.Process.Signal(sig) // it may just have ended
 		}
+	}()
+	if err := cmd.Wait(); cmd.ProcessState == nil {
+		return err
 	}
-	err := interruptible(func(ctx context.Context) error { return demoUntil(ctx, show) })
-	if err == nil && format == "json" {
-		return json.NewEncoder(os.Stdout).Encode(map[string]any{"steps": steps})
+	if status := container.StatusOf(cmd.ProcessState.Sys().(syscall.WaitStatus)); status != 0 {
+		return container.StatusError{Status: status}
 	}
-	return err
+	return nil
 }
 
-func demoUntil(ctx context.Context, show func(demoStep)) (err error) {
+// worldCommand is that process.
+var worldCommand = &urfave.Command{
+	Name:   "world",
+	Hidden: true,
+	Action: func(ctx *urfave.Context) error {
+		text := ctx.String("format") == "text"
+		d := &demonstration{Steps: []demoStep{}, show: func(format string, args ...any) {
+			if text {
+				fmt.Printf(format, args...)
+			}
+		}}
+		err := interruptible(d.until)
+		if err == nil && !text {
+			return json.NewEncoder(os.Stdout).Encode(d)
+		}
+		return err
+	},
+}
+
+// A demonstration is a demo that goes on.
+type demonstration struct {
+	Steps []demoStep  `json:"steps"`
+	Paths []demo.Path `json:"paths"`
+	show  func(format string, args ...any)
+	store *store.Store
+	world *demo.World
+}
+
+// until makes the world, an image of this very program and containers of it, and
+// sends requests along every path. It leaves nothing: its store is a temporary
+// directory.
+func (d *demonstration) until(ctx context.Context) (err error) {
+	if err := aloneInNetns(); err != nil {
+		return err
+	}
 	_, dir, err := beginDemo(os.TempDir())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir.Name()), dir.Close()) }()
-	s, err := store.Open(filepath.Join(dir.Name(), "store"))
-	if err != nil {
+	if d.world, err = demo.NewWorld(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, removeAll(s)) }()
-	if _, err := buildDemoImage(ctx, s); err != nil {
+	defer func() { err = errors.Join(err, d.world.Close()) }()
+	if d.store, err = store.Open(filepath.Join(dir.Name(), "store")); err != nil {
 		return err
 	}
-	if err := demoStepOf(ctx, s, "run -d --name web demo", 0, show); err != nil {
-		return err
-	}
-	if err := untilUp(ctx, s); err != nil {
+	defer func() { err = errors.Join(err, removeAll(d.store)) }()
+	if _, err := buildDemoImage(ctx, d.store); err != nil {
 		return err
 	}
 	for _, line := range []string{
-		"ps", "logs web",
-		"exec web /bin/day5-networks payload processes",
-		"stop web", "logs --tail 1 web", "ps -a", "start web",
+		"network create --driver bridge other",
+		"run -d --name web -p 8080:80 -p 8080:80/udp demo serve web",
+		"run -d --name box demo",
+		"run -d --name far --network other demo",
+		"ps",
 	} {
-		if err := demoStepOf(ctx, s, line, 0, show); err != nil {
+		if err := d.do(ctx, line); err != nil {
 			return err
 		}
 	}
-	if err := killShim(ctx, s, show); err != nil {
+	if err := d.tryPaths(ctx); err != nil {
 		return err
 	}
-	for _, line := range []string{"ps -a", "inspect --format {{.State.Error}} web", "rm web", "ps -a"} {
-		if err := demoStepOf(ctx, s, line, 0, show); err != nil {
+	for _, line := range []string{"rm -f web box far", "network rm other", "network ls"} {
+		if err := d.do(ctx, line); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// killShim is what no program can guard against: its parent is killed.
-func killShim(ctx context.Context, s *store.Store, show func(demoStep)) error {
-	web, err := lifecycle.Find(s, "web")
+// do runs this program with a command line, and shows it.
+func (d *demonstration) do(ctx context.Context, line string) error {
+	output, status, err := d.run(ctx, strings.Fields(line)...)
 	if err != nil {
 		return err
 	}
-	show(demoStep{Command: fmt.Sprintf("kill -9 %d  # its shim", web.State.ShimPID)})
-	if err := unix.Kill(web.State.ShimPID, unix.SIGKILL); err != nil {
-		return fmt.Errorf("kill the shim: %w", err)
-	}
-	err = lock.Poll(ctx, func() (bool, error) { // the kernel takes a moment
-		web, err := lifecycle.Find(s, "web")
-		return err == nil && !web.State.Live(), err
-	})
-	if err != nil {
-		return err
-	}
-	if err := demoStepOf(ctx, s, "exec web /bin/day5-networks payload processes", 1, show); err != nil {
-		return err
+	d.Steps = append(d.Steps, demoStep{line, output, status})
+	d.show("$ %s\n%s", line, output)
+	if status != 0 {
+		return fmt.Errorf("%s: exit status %d: %s", line, status, strings.TrimSpace(output))
 	}
 	return nil
 }
 
-// untilUp waits until the container has said so. run -d has returned when its
-// command was executed, which then takes a moment to get anywhere.
-func untilUp(ctx context.Context, s *store.Store) error {
-	web, err := lifecycle.Find(s, "web")
-	if err != nil {
-		return err
-	}
-	return lock.Poll(ctx, func() (bool, error) {
-		lines := 0
-		err := logfile.Read(ctx, filepath.Join(web.Dir, state.LogFile), logfile.Query{Tail: -1}, nil, func(*logfile.Entry) error {
-			lines++
-			return nil
-		})
-		return lines == 2, err
-	})
-}
-
-// demoStepOf runs this program with a command line, and expects a status.
-func demoStepOf(ctx context.Context, s *store.Store, line string, want int, show func(demoStep)) error {
+// run runs this program.
+func (d *demonstration) run(ctx context.Context, args ...string) (output string, status int, err error) {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return "", 0, context.Cause(ctx)
 	}
-	cmd := exec.Command("/proc/self/exe", append([]string{"--root", s.Root}, strings.Fields(line)...)...)
+	cmd := exec.Command("/proc/self/exe", append([]string{"--root", d.store.Root}, args...)...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C is for us: we remove all
 	if err := cmd.Run(); cmd.ProcessState == nil {
-		return err
+		return "", 0, err
 	}
-	step := demoStep{line, out.String(), cmd.ProcessState.ExitCode()}
-	show(step)
-	if step.Status != want {
-		return fmt.Errorf("%s: exit status %d, want %d: %s", line, step.Status, want, strings.TrimSpace(step.Output))
-	}
-	return nil
+	return out.String(), cmd.ProcessState.ExitCode(), nil
 }
 
 // removeAll removes all containers of a store.

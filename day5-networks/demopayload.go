@@ -1,51 +1,28 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
-	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/demo"
 )
 
-// payloadCommand is what the demo's container runs.
+// payloadCommand is what the demo's containers run.
 var payloadCommand = &urfave.Command{
 	Name:   "payload",
 	Hidden: true,
 	Action: func(ctx *urfave.Context) error {
-		if ctx.Args().First() == "processes" {
-			return printProcesses(os.Stdout)
+		if ctx.Args().First() == "ask" {
+			return payloadAsk(ctx.Context, ctx.Args().Tail())
 		}
 		signals := container.CatchSignals()
-		fmt.Println("I am up")
-		time.Sleep(50 * time.Millisecond) // what comes out of two pipes at once has no order
-		fmt.Fprintln(os.Stderr, "and this is my standard error")
-		fmt.Printf("I go: %v\n", <-signals.Caught())
-		return nil
-	},
-}
-
-// printProcesses prints all processes that can be seen from here.
-func printProcesses(w io.Writer) error {
-	dirs, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(dirs, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }) // 2 before 10
-	for _, dir := range dirs {
-		text, err := os.ReadFile(dir + "/cmdline")
+		server, err := demo.Listen(80, cmp.Or(ctx.Args().Get(1), "nobody"))
 		if err != nil {
-			continue // it has just ended
+			return err
 		}
-		fmt.Fprintf(w, "%4s  %s\n", filepath.Base(dir), bytes.TrimSpace(bytes.ReplaceAll(text, []byte{0}, []byte(" "))))
-	}
-	return nil
+		<-signals.Caught()
+		return server.Close()
+	},
 }

@@ -60,8 +60,8 @@ func newApp() *urfave.App {
 			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
 			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
 		Before:   begin,
-		Action:   demo,
-		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{networkCommand(), statsCommand, payloadCommand}),
+		Action:   showDemo,
+		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{networkCommand(), statsCommand, payloadCommand, worldCommand}),
 	}
 }
 

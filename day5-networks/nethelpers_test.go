@@ -123,10 +123,11 @@ func (ns netns) get(at, path string) (answer string) {
 		_, answer, _ = strings.Cut(string(text), "\r\n\r\n")
 		return err
 	})
+	var late net.Error
 	switch {
 	case errors.Is(err, unix.ECONNREFUSED):
 		return "refused"
-	case err != nil && errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.As(err, &late) && late.Timeout():
 		return "silence"
 	case err != nil:
 		return err.Error()

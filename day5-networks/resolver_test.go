@@ -156,7 +156,7 @@ func TestNamesStay(t *testing.T) {
 	asks := func(when string) {
 		t.Helper()
 		w.until(when+": the name is there", func() bool {
-			return w.do("exec", "db", "wget", "-T", "1", "-qO-", "http://www/hostname").stdout == "web\n"
+			return w.do("exec", "db", "wget", "-qO-", "http://www/hostname").stdout == "web\n"
 		})
 	}
 	w.killResolvers()

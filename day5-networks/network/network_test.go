@@ -3,14 +3,21 @@ package network
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/vishvananda/netlink"
 
 	"example.com/go-docker/day5-networks/address"
+	"example.com/go-docker/day5-networks/ports"
 )
 
 func TestExhaustedAndReused(t *testing.T) {
@@ -307,5 +314,89 @@ func TestForwardingIsOthersToo(t *testing.T) {
 	set(path, "0") // somebody does not want it
 	if err := w.networks.Disconnect(a.Owner); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Two hundred containers on a network: no address twice, and the last costs
+// little more than the first.
+func TestTwoHundred(t *testing.T) {
+	w := newWorld(t)
+	logrus.SetOutput(io.Discard)
+	defer logrus.SetOutput(os.Stderr)
+	w.box("zeroth").on(Attachment{Network: DefaultName}) // which makes the bridge
+	addresses := map[netip.Prefix]bool{}
+	var took []time.Duration
+	for i := range 200 {
+		b := w.box(fmt.Sprint("b", i))
+		start := time.Now()
+		e := b.on(Attachment{Network: DefaultName}, ports.Port{HostPort: uint16(10000 + i), Port: 80, Protocol: "tcp"})
+		took = append(took, time.Since(start))
+		addresses[e.Addresses[0]] = true
+	}
+	if len(addresses) != 200 {
+		t.Errorf("%d different addresses for 200 containers", len(addresses))
+	}
+	out := netns{}.run(t, "nft", "-t", "list", "table", "inet", w.networks.table) // without elements
+	if lines := strings.Count(out, "\n"); lines > 120 {
+		t.Errorf("the table has %d lines: %s", lines, out)
+	}
+	median := func(d []time.Duration) time.Duration {
+		d = slices.Clone(d)
+		slices.Sort(d)
+		return d[len(d)/2]
+	}
+	first, last := median(took[:20]), median(took[180:])
+	t.Logf("Connect took %v at first, %v at last", first, last)
+	if last > 4*first+20*time.Millisecond {
+		t.Errorf("Connect took %v at first, %v at last", first, last)
+	}
+}
+
+// We forward for our networks: nobody else's packets, unless they were forwarded
+// before.
+func TestOthersAreNotForwarded(t *testing.T) {
+	w := newWorld(t)
+	side := newNetns(t)
+	host := netns{}
+	veth := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: "eth0", PeerNamespace: netlink.NsFd(side.Fd())}
+	veth.Name = "side0"
+	if err := netlink.LinkAdd(veth); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = netlink.LinkDel(veth) }()
+	host.run(t, "ip", "addr", "add", "198.51.100.1/24", "dev", "side0")
+	host.run(t, "ip", "link", "set", "side0", "up")
+	side.run(t, "ip", "addr", "add", "198.51.100.2/24", "dev", "eth0")
+	side.run(t, "ip", "link", "set", "eth0", "up")
+	side.run(t, "ip", "route", "add", "default", "via", "198.51.100.1")
+	w.lan.run(t, "ip", "route", "add", "198.51.100.0/24", "via", hostIP)
+	w.lan.serve(t, 9000, "lan")
+	w.box("a").on(Attachment{Network: DefaultName})
+	if answer, err := side.ask("tcp", at(lanIP, 9000), 300*time.Millisecond); err == nil {
+		t.Error("forwarded:", answer)
+	}
+	host.run(t, "nft", "flush", "chain", "inet", w.networks.table, "forward")
+	if _, err := side.ask("tcp", at(lanIP, 9000), 2*time.Second); err != nil {
+		t.Error("without our rules it is not forwarded either:", err)
+	}
+	if err := netlink.LinkDel(veth); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.networks.Disconnect(Owner{ID: "a-id"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A host that has its default route from an IPv6 router keeps it.
+func TestRouterAdvertised(t *testing.T) {
+	w := newWorld(t)
+	netns{}.run(t, "ip", "-6", "route", "replace", "default", "via", lanIP6, "dev", "up0", "proto", "ra")
+	w.before = w.machine()
+	w.create(Config{Name: "six", IPv6: true})
+	a := w.box("a")
+	a.on(Attachment{Network: "six"})
+	text, err := os.ReadFile("/proc/sys/net/ipv6/conf/up0/accept_ra")
+	if err != nil || strings.TrimSpace(string(text)) != "2" {
+		t.Errorf("accept_ra is %s, %v", text, err)
 	}
 }

@@ -251,7 +251,7 @@ func (w *world) machine() string {
 		text := netns{}.run(w, args[0], args[1:]...)
 		// When the link to the LAN has come up is chance, and so is the order.
 		lines := slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool {
-			return strings.Contains(l, "fe80:") || strings.Contains(l, "ff00::/8") || strings.HasPrefix(l, "anycast") || strings.HasPrefix(l, "multicast")
+			return strings.Contains(l, "fe80:") || strings.Contains(l, "ff00::/8") || strings.HasPrefix(l, "local 2001:db8:") || strings.HasPrefix(l, "anycast") || strings.HasPrefix(l, "multicast")
 		})
 		for i, l := range lines {
 			lines[i] = counted.ReplaceAllString(l, "counter")

@@ -3,6 +3,7 @@ package resolver
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -37,7 +38,7 @@ func (k *known) lookup(client netip.Addr) *names.Table {
 	switch owner := k.ownerOf(client); {
 	case owner != nil:
 		visible = k.networksOf(owner.ID)
-	case slices.Contains(k.own.Gateways, client): // the host
+	case isHost(client):
 		visible = []string{k.own.ID}
 	default:
 		return nil
@@ -47,6 +48,16 @@ func (k *known) lookup(client netip.Addr) *names.Table {
 		k.tables[key] = k.table(visible)
 	}
 	return k.tables[key]
+}
+
+// isHost tells whether an address is one of this machine. Which of them it sends
+// from to itself is for rules to say, ours and others'.
+func isHost(client netip.Addr) bool {
+	addresses, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(addresses, func(a net.Addr) bool {
+		own, err := netip.ParsePrefix(a.String())
+		return err == nil && own.Addr() == client
+	})
 }
 
 // ownerOf returns the container on our network that has an address.

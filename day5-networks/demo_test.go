@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/go-docker/day5-networks/demo"
+)
+
+// The demo shows every path, in seconds, and touches nothing of the network that
+// it is started in.
+func TestDemo(t *testing.T) {
+	w := newWorld(t)
+	before := w.machine()
+	dir := t.TempDir()
+	start := func(args ...string) *exec.Cmd {
+		cmd := exec.Command(w.program, args...)
+		cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+		return cmd
+	}
+	most := 20 * time.Second
+	if raceEnabled { // each of its processes then takes a second to exit
+		most = time.Minute
+	}
+	began := time.Now()
+	got := w.finish(start())
+	if took := time.Since(began); got.status != 0 || got.stderr != "" || took > most {
+		t.Fatalf("%+v after %v", got, took)
+	}
+	for _, want := range []string{
+		`(?m)^\$ run -d --name web -p 8080:80 `, `(?m)0\.0\.0\.0:8080->80/tcp, 0\.0\.0\.0:8080->80/udp +web$`, `web 172\.\d+\.0\.2:80`,
+		`(?m)^container to another, by name +web:80 +the resolver +web, to 172\S+ +web, to 172\S+$`,
+		`(?m)^outside straight to a container .* silence +silence$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(got.stdout) {
+			t.Errorf("no %q in\n%s", want, got.stdout)
+		}
+	}
+	var shown struct {
+		Steps []demoStep
+		Paths []demo.Path
+	}
+	if got := w.finish(start("--format", "json")); json.Unmarshal([]byte(got.stdout), &shown) != nil || len(shown.Steps) < 6 || len(shown.Paths) != 11 {
+		t.Errorf("as JSON: %+v", got)
+	}
+	for _, p := range shown.Paths {
+		if !p.Right() {
+			t.Errorf("%+v", p)
+		}
+	}
+	// One that is interrupted removes its things, one that is killed has the next
+	// one do it.
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
+		cmd := start()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		w.until("it has begun", func() bool {
+			found, _ := filepath.Glob(filepath.Join(dir, "go-docker-*", "store", "networks", "*", "endpoints", "*.json"))
+			return len(found) > 0
+		})
+		_ = cmd.Process.Signal(sig)
+		_ = cmd.Wait()
+		if got := statusOf(cmd); got != 128+int(sig) {
+			t.Errorf("%v: status %d", sig, got)
+		}
+		if left, _ := os.ReadDir(dir); sig == syscall.SIGINT && len(left) > 0 {
+			t.Errorf("interrupted, it has left %v", left)
+		}
+		w.sameMachine(before)
+	}
+	if got := w.finish(start()); got.status != 0 {
+		t.Errorf("after one that was killed: %+v", got)
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	w.sameMachine(before)
+	if got := w.do("world"); got.status == 0 || !strings.Contains(got.stderr, "part of the demo") {
+		t.Errorf("in a namespace that is not new: %+v", got)
+	}
+}
