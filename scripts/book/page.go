@@ -36,6 +36,7 @@ var pageNames = []string{
 	"day2-cgroups.md", "day2-go.md", "day2-go2.md", "day2-real.md",
 	"day3-images.md", "day3-go.md", "day3-go2.md", "day3-real.md",
 	"day4-lifecycle.md", "day4-go.md", "day4-go2.md", "day4-real.md",
+	"day5-networks.md", "day5-go.md", "day5-go2.md", "day5-real.md",
 	"exercises.md", "troubleshooting.md", "glossary.md", "figures.md", "reading.md", "workshop.md", "slides.md",
 }
 

@@ -46,6 +46,10 @@ var menu = []struct {
 		{"day4-go.md", " in Go", " 用 Go 寫"},
 		{"day4-go2.md", " in Go, part 2", " 用 Go 寫（二）"},
 		{"day4-real.md", " for real", " 真實世界"},
+		{"day5-networks.md", "Day 5 Networks", "第 5 天　網路"},
+		{"day5-go.md", " in Go", " 用 Go 寫"},
+		{"day5-go2.md", " in Go, part 2", " 用 Go 寫（二）"},
+		{"day5-real.md", " for real", " 真實世界"},
 		{exercisesPage, "Exercises", "練習"},
 	}},
 	{[2]string{"Look up", "查閱"}, [][3]string{
