@@ -8,9 +8,9 @@ cd /run
 
 # A program asks the C library, and that first looks into /etc/hosts. ip netns exec mounts what is in /etc/netns/db
 # over what is in /etc. But each box has such a file, and all have to change when a box comes or goes.
-show '! ip netns exec db timeout 1 getent hosts web'
+show '! ip netns exec db timeout 1 getent ahostsv4 web'
 show 'mkdir -p /etc/netns/db; echo "10.0.0.2 web" >/etc/netns/db/hosts'
-show 'ip netns exec db getent hosts web; rm /etc/netns/db/hosts'
+show 'ip netns exec db getent ahostsv4 web; rm /etc/netns/db/hosts'
 
 # Better that one place knows all names and is asked. A question: over TCP 2 bytes length; 2 id, 2 flags, 8 counts; the
 # name, each part after its length, and 0; 2 type, 2 class. The answer repeats the question and adds: the name (c00c: as

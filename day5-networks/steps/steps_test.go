@@ -3,6 +3,7 @@ package steps_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -105,6 +106,13 @@ await() { n=0; until eval "$1" >/dev/null 2>&1; do sleep 0.05; n=$((n + 1)); [ $
 state() { ip -o link | cut -d " " -f 2 | tr -d : | cut -d @ -f 1 | sort | tr '\n' ' '; echo; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward; }
 `
 
+func inWorld(t testing.TB, script string) *exec.Cmd {
+	t.Helper()
+	cmd := rung(t, "01-bridge.sh")
+	cmd.Args = []string{"sh", "world.sh", "sh", "-euc", script}
+	return cmd
+}
+
 // play runs a script in a world of its own, with the Go rungs as commands.
 func play(t testing.TB, script string, rungs ...string) result {
 	t.Helper()
@@ -117,8 +125,7 @@ func play(t testing.TB, script string, rungs ...string) result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := rung(t, "01-bridge.sh")
-	cmd.Args = []string{"sh", "world.sh", "sh", "-euc", tools + script}
+	cmd := inWorld(t, tools+script)
 	cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"), "SELF="+self)
 	got := run(t, cmd)
 	got.ends(t, 0)
@@ -189,8 +196,25 @@ func TestPublish(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	got := shell(t, "04-names.sh")
-	got.has(t, `getent hosts web; rm .*\n10.0.0.2 +web$`, `^10.0.0.2 +STREAM web$`, `^10.0.0.3 +STREAM db$`, `^hello, 10.0.0.3$`)
+	if hello := got.after(t, "$ ip netns exec db busybox wget -qO- http://web"); hello != "hello, 10.0.0.3" {
+		t.Errorf("web by its name: %q", hello)
+	}
+	got.has(t, `getent ahostsv4 web; rm .*\n10.0.0.2 +STREAM web$`, `^10.0.0.2 +STREAM web$`, `^10.0.0.3 +STREAM db$`)
 	got.hasNot(t, `nobody$\n.`)
+}
+
+// A world that is killed takes all with it that ran there.
+func TestWorldKilled(t *testing.T) {
+	needRoot(t)
+	p := start(t, inWorld(t, `ip netns exec lan sleep 60 & setsid sleep 61 & echo ready; wait`))
+	p.until(t, "ready")
+	if err := p.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	got := p.wait(t)
+	got.ends(t, 137)
+	got.clean(t)
+	untouched(t)
 }
 
 func TestVeth(t *testing.T) {
@@ -305,7 +329,7 @@ kill $publish; wait $publish; nft list ruleset; 08-publish 8080 || true; 08-publ
 func TestNamesProgram(t *testing.T) {
 	got := play(t, `
 ask() { STEPS_ROLE="$*" "$SELF"; }
-06-bridge Web busybox httpd -f -p 80 -h /run/www & web=$!
+06-bridge Web busybox httpd -f -p 80 -h /run/www & web=$!; await 'get 10.0.0.2 | grep hello'
 06-bridge db timeout 8 getent ahosts web | sed 1q; echo "nobody knows"
 09-names & await 'ask udp A web'
 ask udp A web; ask tcp A wEb; ask udp AAAA web; ask udp A db; ask udp A example.org

@@ -32,6 +32,9 @@ echo "hello, ${REMOTE_ADDR#[::ffff:}" | tr -d ]
 CGI
 chmod +x /run/www/cgi-bin/index.cgi
 
+# A new network namespace has the settings of the machine's first one, and where Docker runs that forwards: ip-sysctl,
+# devconf_inherit_init_net. This world begins as a machine that does not.
+echo 0 >/proc/sys/net/ipv4/ip_forward
 ip link set lo up
 ip netns add lan
 ip link add lan0 type veth peer name lan0 netns lan

@@ -248,16 +248,20 @@ func TestClass(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, out.String())
 		}
 	}
-	wide := map[int]bool{}
+	wide, part := map[string]bool{}, "" // in each part, which begins with its days
+	parts := 0
 	for line := range strings.Lines(out.String()) {
 		if columns(line) > 100 {
 			t.Errorf("wider than a screen: %s", line)
 		}
 		if strings.HasPrefix(line, "anna") || strings.HasPrefix(line, "小明") {
-			wide[columns(line)] = true
+			wide[fmt.Sprint(part, columns(line))] = true
+		} else if strings.HasPrefix(strings.TrimSpace(line), "d") && strings.HasPrefix(line, " ") {
+			part = line
+			parts++
 		}
 	}
-	if len(wide) != 1 {
+	if len(wide) != parts {
 		t.Errorf("lines are not as wide as each other:\n%s", out.String())
 	}
 	if err := printClass(&out, t.TempDir(), list); err == nil {

@@ -97,27 +97,21 @@ func printClass(w io.Writer, dir string, all []*exercise) error {
 		width = max(width, columns(name))
 	}
 	width = min(width, 20)
+	var days []*exercise // those that stand side by side
 	line := func(name, unit string, cell func(*exercise) string) {
 		for columns(name) > width {
 			_, n := utf8.DecodeLastRuneInString(name)
 			name = name[:len(name)-n]
 		}
 		fmt.Fprint(w, name, strings.Repeat(" ", width-columns(name)))
-		for i, e := range all {
-			if i == 0 || all[i-1].day != e.day {
+		for i, e := range days {
+			if i == 0 || days[i-1].day != e.day {
 				fmt.Fprint(w, "  ")
 			}
 			fmt.Fprintf(w, "%3s", cell(e))
 		}
 		fmt.Fprintln(w, unit)
 	}
-	line("", "", func(e *exercise) string {
-		if e.number == 1 {
-			return fmt.Sprintf("d%d", e.day)
-		}
-		return ""
-	})
-	line("", "", func(e *exercise) string { return fmt.Sprint(e.number) })
 	names := make([]string, 0, len(rows))
 	for name := range rows {
 		names = append(names, name)
@@ -125,29 +119,55 @@ func printClass(w io.Writer, dir string, all []*exercise) error {
 	slices.Sort(names)
 	count := map[state]map[string]int{passed: {}, notYet: {}}
 	missing := map[string]map[string]int{}
-	for _, name := range names {
-		line(name, "", func(e *exercise) string {
-			r, known := rows[name][e.String()]
-			if !known {
-				return marks[notBegun]
+	for _, days = range sideBySide(all, 100-width-len("   of 100")) {
+		line("", "", func(e *exercise) string {
+			if e.number == 1 {
+				return fmt.Sprintf("d%d", e.day)
 			}
-			if count[r.State] != nil {
-				count[r.State][e.String()]++
-			}
-			for _, what := range r.Missing {
-				if missing[e.String()] == nil {
-					missing[e.String()] = map[string]int{}
-				}
-				missing[e.String()][what]++
-			}
-			return marks[r.State]
+			return ""
 		})
+		line("", "", func(e *exercise) string { return fmt.Sprint(e.number) })
+		for _, name := range names {
+			line(name, "", func(e *exercise) string {
+				r, known := rows[name][e.String()]
+				if !known {
+					return marks[notBegun]
+				}
+				if count[r.State] != nil {
+					count[r.State][e.String()]++
+				}
+				for _, what := range r.Missing {
+					if missing[e.String()] == nil {
+						missing[e.String()] = map[string]int{}
+					}
+					missing[e.String()][what]++
+				}
+				return marks[r.State]
+			})
+		}
+		line("done", fmt.Sprintf("   of %d", len(rows)), func(e *exercise) string { return fmt.Sprint(count[passed][e.String()]) })
+		line("stuck", "", func(e *exercise) string { return fmt.Sprint(count[notYet][e.String()]) })
 	}
-	line("done", fmt.Sprintf("   of %d", len(rows)), func(e *exercise) string { return fmt.Sprint(count[passed][e.String()]) })
-	line("stuck", "", func(e *exercise) string { return fmt.Sprint(count[notYet][e.String()]) })
 	fmt.Fprintln(w, "key: # passed   x not yet   . not begun   ? could not be checked")
 	printStuck(w, all, count[notYet], missing)
 	return nil
+}
+
+// sideBySide splits the exercises between two days where they are wider than the screen.
+func sideBySide(all []*exercise, wide int) (parts [][]*exercise) {
+	used := wide
+	for len(all) > 0 {
+		n := slices.IndexFunc(all, func(e *exercise) bool { return e.day != all[0].day })
+		if n < 0 {
+			n = len(all)
+		}
+		if used += 2 + 3*n; used > wide {
+			used, parts = 2+3*n, append(parts, nil)
+		}
+		last := len(parts) - 1
+		parts[last], all = append(parts[last], all[:n]...), all[n:]
+	}
+	return parts
 }
 
 // columns of a name on a terminal: a Chinese character takes two.

@@ -40,6 +40,13 @@ var checks = map[string]func(*bench){
 	"day4-lifecycle/04-trap":      trap,
 	"day4-lifecycle/05-stranger":  stranger,
 	"day4-lifecycle/06-rotate":    rotate,
+
+	"day5-networks/01-comes-back":   whatComesBack,
+	"day5-networks/02-third-box":    thirdBox,
+	"day5-networks/03-black-hole":   blackHole,
+	"day5-networks/04-loopback":     loopback,
+	"day5-networks/05-two-networks": twoNetworks,
+	"day5-networks/06-leftover":     leftover,
 }
 
 // whoShares: unshare(1) with two namespaces, seen from outside.
