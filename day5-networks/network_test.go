@@ -46,9 +46,16 @@ func TestByName(t *testing.T) {
 	if hosts := w.ok("exec", "web", "cat", "/etc/hosts"); !strings.Contains(hosts+"\n", address+"\tweb\n") {
 		t.Errorf("/etc/hosts: %s", hosts)
 	}
-	// The resolvers go with the last.
-	if got := len(w.resolvers()); got != 2 {
-		t.Errorf("%d resolvers for 2 networks", got)
+	// The resolvers can do what a container can, and go with the last.
+	resolvers := w.resolvers()
+	if len(resolvers) != 2 {
+		t.Errorf("resolvers for 2 networks: %q", resolvers)
+	}
+	for _, pid := range resolvers {
+		want := regexp.MustCompile(`CapEff:\s(\w+)`).FindString(w.ok("exec", "web", "cat", "/proc/self/status"))
+		if status := w.read("/proc/" + pid + "/status"); !strings.Contains(status, want) {
+			t.Errorf("a resolver's capabilities are not %s: %s", want, status)
+		}
 	}
 	w.ok("rm", "-f", "web", "db", "far")
 	w.until("no resolver runs", func() bool { return len(w.resolvers()) == 0 })
@@ -128,6 +135,44 @@ func TestPublished(t *testing.T) {
 	}
 }
 
+// On a network with IPv6 a port is published for both, with one number.
+func TestPublishedIPv6(t *testing.T) {
+	w := newWorld(t)
+	lan := newLAN(t)
+	const host6, lan6 = "2001:db8::1", "2001:db8::2"
+	netns{}.run(t, "ip addr add "+host6+"/64 dev up0 nodad")
+	lan.run(t, "ip addr add "+lan6+"/64 dev eth0 nodad")
+	w.ok("network", "create", "--ipv6", "six")
+	w.web("web", "--net", "six", "-p", "80", "--network-alias", "www")
+	// The LAN's own link takes a moment until it has neighbours.
+	w.until("the LAN reaches the host", func() bool { return lan.get("["+host6+"]:1", "") == "refused" })
+	port := strings.TrimPrefix(strings.Split(w.ok("port", "web", "80"), "\n")[0], "0.0.0.0:")
+	if got, want := w.ok("port", "web", "80"), "0.0.0.0:"+port+"\n[::]:"+port; got != want {
+		t.Errorf("port: %q, want %q", got, want)
+	}
+	if got, want := w.ok("ps", "--format", "{{.Ports}}"), "0.0.0.0:"+port+"->80/tcp, [::]:"+port+"->80/tcp"; got != want {
+		t.Errorf("ps: %q, want %q", got, want)
+	}
+	for _, test := range []struct {
+		from     netns
+		at, want string
+	}{
+		{lan, "[" + host6 + "]:" + port, "web"}, {lan, hostIP + ":" + port, "web"},
+		{netns{}, "[" + host6 + "]:" + port, "web"}, {netns{}, "[::1]:" + port, "refused"},
+	} {
+		if got := test.from.get(test.at, "/hostname"); got != test.want {
+			t.Errorf("%s: %q, want %q", test.at, got, test.want)
+		}
+	}
+	address := w.ok("inspect", "-f", "{{.NetworkSettings.Networks.six.GlobalIPv6Address}}", "web")
+	if got := w.ok("run", "--rm", "--net", "six", "box", "nslookup", "-type=aaaa", "www"); !strings.Contains(got, address) {
+		t.Errorf("AAAA: %s; want %s", got, address)
+	}
+	if got := w.ok("run", "--rm", "--net", "six", "box", "nslookup", address); !strings.Contains(got, "web.six") {
+		t.Errorf("PTR: %s", got)
+	}
+}
+
 // tar is a file with the root of the tests' image.
 func (w *world) tar() string {
 	w.Helper()
@@ -150,20 +195,15 @@ func TestPortTaken(t *testing.T) {
 	if got := w.ok("ps", "-aq"); got != "" {
 		t.Errorf("a container is left: %s", got)
 	}
-	w.sameRecords()
+	if left := w.records(); len(left) > 0 {
+		t.Errorf("on record: %q", left)
+	}
 	w.ok("create", "--name", "late", "-p", "9000:80", "box", "httpd", "-f", "-h", "/etc")
 	w.fails(1, "address already in use", "start", "late")
 	l.Close()
 	w.ok("start", "late")
 	w.fails(125, "another program or container", "run", "-p", "9000:80", "box", "true")
 	w.ok("run", "--rm", "-p", "9000:80/udp", "box", "true") // another protocol's
-}
-
-func (w *world) sameRecords() {
-	w.Helper()
-	if left := w.records(); len(left) > 0 {
-		w.Errorf("on record: %q", left)
-	}
 }
 
 // host, none and another container's.

@@ -70,7 +70,7 @@ func Create(c *Container, parent Parent) (_ *Process, err error) {
 		return nil, err
 	}
 	p.cmd.SysProcAttr.PidFD = &p.pidfd
-	if err := inNetns(parent.Netns, p.cmd.Start); err != nil {
+	if err := namespace.InNet(parent.Netns, p.cmd.Start); err != nil {
 		return nil, fmt.Errorf("start a process in new namespaces: %w", namespace.Explain(err))
 	}
 	return p, p.pipes.closeChildEnds()

@@ -2,10 +2,9 @@
 // for everything, replaced whole in one transaction whenever something changes,
 // so that there is never half of it. How many rules there are does not depend
 // on how many containers: those are elements of sets and maps, which are hashed.
-// And it keeps what is changed on the machine besides, to undo it.
 //
 // It grew from the steps 07-nat and 08-publish, plus: every path to a published
-// port, IPv6, networks apart, senders' addresses, other people's firewalls.
+// port, IPv6, networks apart, senders' addresses.
 //
 // There are two tables of the same name, nft(8): in the family inet the routed
 // packets, in the family bridge what comes out of a container, before anybody
@@ -52,8 +51,7 @@ type Endpoint struct {
 }
 
 // A Forward sends what arrives at an address of the host to a container. From
-// without an address (0.0.0.0, ::) is every address of the host. One whose To is
-// not valid is published, but there is nothing of that version of IP to send to.
+// without an address (0.0.0.0, ::) is every address of the host.
 type Forward struct {
 	Protocol string // tcp or udp
 	From, To netip.AddrPort

@@ -12,8 +12,9 @@ func (w *writer) leave(s sets, d Description) {
 	for _, v := range versions {
 		subnets := w.ranges("subnets"+v.suffix, v.address, v.prefixes(d.Networks))
 		fromSubnet := part{v.loadSource(first), in(subnets)}
-		// To outside: nobody there knows a route to the container.
-		w.rule(c, v.is(), fromSubnet, notTo(s.bridges), masquerade)
+		// To outside: nobody there knows a route to the container. Through lo goes
+		// what a gateway's address sends to this machine itself.
+		w.rule(c, v.is(), fromSubnet, notToLink("lo"), notTo(s.bridges), masquerade)
 		// From a container to a published port: the answer would go straight to
 		// the sender, not through us, from an address that it has not asked.
 		w.rule(c, v.is(), fromSubnet, to(s.bridges), translated(), masquerade)

@@ -24,7 +24,6 @@ var (
 	accept     = part{&expr.Verdict{Kind: expr.VerdictAccept}}
 	drop       = part{&expr.Verdict{Kind: expr.VerdictDrop}}
 	masquerade = part{&expr.Masq{}}
-	refuse     = part{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH}}
 )
 
 func meta(key expr.MetaKey, register uint32) expr.Any {
@@ -48,6 +47,10 @@ func notIn(s *nftables.Set) expr.Any {
 func from(s *nftables.Set) part  { return part{meta(expr.MetaKeyIIFNAME, first), in(s)} }
 func to(s *nftables.Set) part    { return part{meta(expr.MetaKeyOIFNAME, first), in(s)} }
 func notTo(s *nftables.Set) part { return part{meta(expr.MetaKeyOIFNAME, first), notIn(s)} }
+
+func notToLink(name string) part {
+	return part{meta(expr.MetaKeyOIFNAME, first), &expr.Cmp{Op: expr.CmpOpNeq, Register: first, Data: linkName(name)}}
+}
 
 func fromLink(name string) part {
 	return part{meta(expr.MetaKeyIIFNAME, first), equal(linkName(name))}

@@ -1,7 +1,6 @@
 package firewall
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
@@ -11,7 +10,7 @@ import (
 
 // route fills the table of the family inet. The chains are in the order in which
 // a packet meets them. An accept is final in this table only: somebody else's
-// chain at the same hook may still drop the packet, see Foreign. nft(8), VERDICT
+// chain at the same hook may still drop the packet, see machine.Foreign. nft(8), VERDICT
 // STATEMENTS
 func route(conn *nftables.Conn, table *nftables.Table, d Description) error {
 	conn.AddTable(table)
@@ -67,7 +66,7 @@ func (w *writer) translate(d Description) {
 		var one, every []nftables.SetElement
 		for _, e := range d.Endpoints {
 			for _, f := range e.Forwards {
-				if !f.To.IsValid() || !v.has(f.To.Addr()) {
+				if !v.has(f.To.Addr()) {
 					continue
 				}
 				target := slices.Concat(f.To.Addr().AsSlice(), port(f.To.Port()))
@@ -83,8 +82,12 @@ func (w *writer) translate(d Description) {
 		onOne := w.set("publish-one"+v.suffix, nftables.MustConcatSetType(append(service[:2:2], v.address)...), target, one)
 		onEvery := w.set("publish"+v.suffix, nftables.MustConcatSetType(service...), target, every)
 		for _, c := range chains {
-			if v.number == 6 {
-				w.rule(c, v.is(), v.destIn(v.loopback), accept) // see refuse
+			if v.number == 6 || c.Name == "prerouting" {
+				// To loopback comes nothing from outside: without this, a neighbour on
+				// the LAN would be let in before the kernel has seen what it is about.
+				// And ::1 has no route_localnet, an answer would be dropped: the port is
+				// refused, and who was told localhost goes on to 127.0.0.1.
+				w.rule(c, v.is(), v.destIn(v.loopback), accept)
 			}
 			w.rule(c, v.is(), loadService, part{v.loadDest(first + 2)}, v.sendTo(onOne))
 			w.rule(c, v.is(), local(), loadService, v.sendTo(onEvery))
@@ -123,7 +126,6 @@ const (
 // else of this machine.
 func (w *writer) input(s sets, d Description) {
 	c := w.chain("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
-	w.refuse(c, d)
 	w.rule(c, fromLink("lo"), accept)
 	for _, v := range versions {
 		var own, all []nftables.SetElement
@@ -143,24 +145,6 @@ func (w *writer) input(s sets, d Description) {
 	// Neighbours are found by ICMPv6, at multicast addresses. RFC 4861
 	w.rule(c, carries(unix.IPPROTO_ICMPV6), accept)
 	w.rule(c, from(s.internal), drop)
-}
-
-// refuse answers for ::1 that nobody listens on a published port. A container
-// cannot be reached from there: IPv6 has no route_localnet, and its answer would
-// be dropped. And the socket that keeps the port for us would take a connection
-// and say nothing. So a client that was told localhost goes on to 127.0.0.1.
-func (w *writer) refuse(c *nftables.Chain, d Description) {
-	v6 := versions[1]
-	var keys []nftables.SetElement
-	for _, e := range d.Endpoints {
-		for _, f := range e.Forwards {
-			if f.From.Addr() == netip.IPv6Unspecified() {
-				keys = append(keys, nftables.SetElement{Key: f.key()})
-			}
-		}
-	}
-	published := w.set("refused", nftables.MustConcatSetType(service...), none, keys)
-	w.rule(c, v6.is(), v6.destIn(v6.loopback), loadService, part{in(published)}, refuse)
 }
 
 // forward decides about what is routed through this machine, and, with

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/network"
@@ -14,8 +15,13 @@ import (
 	"example.com/go-docker/day5-networks/wire"
 )
 
-// RecoverNetworks removes what dead containers have left of networks.
+// RecoverNetworks removes what dead containers have left of networks, and starts
+// resolvers that were killed. It first looks whether there is anything to do, which
+// costs some microseconds for each container on a network.
 func RecoverNetworks(s *store.Store) error {
+	if !networksNeedRecovery(s) {
+		return nil
+	}
 	n, err := network.Open(s.Root)
 	if err != nil {
 		return err
@@ -23,12 +29,44 @@ func RecoverNetworks(s *store.Store) error {
 	return n.Recover()
 }
 
+// networksNeedRecovery tells whether a record's owner, or a resolver, is dead, or
+// a record is pending, or something is changed on the machine for nobody.
+func networksNeedRecovery(s *store.Store) bool {
+	records, _ := filepath.Glob(s.Path("networks", "*", "endpoints", "*"))
+	used := map[string]bool{}
+	for _, path := range records {
+		id, complete := strings.CutSuffix(filepath.Base(path), ".json")
+		if !complete || !held(s.Path("containers", id, "lock")) {
+			return true
+		}
+		used[filepath.Dir(filepath.Dir(path))] = true
+	}
+	for dir := range used {
+		if !held(filepath.Join(dir, "resolver.lock")) {
+			return true
+		}
+	}
+	if len(used) > 0 {
+		return false
+	}
+	_, err := os.Stat(s.Path("networks", "changed.json"))
+	return err == nil
+}
+
+func held(path string) bool {
+	file, err := lock.Try(path)
+	if err == nil {
+		_ = file.Close()
+	}
+	return errors.Is(err, lock.ErrHeld)
+}
+
 // leaveNetworks removes what a dead shim has left of the container's networks.
 // The caller has the container's lock, so that nobody else can tell that it is
 // dead.
 func (c *Container) leaveNetworks() error {
 	root := filepath.Dir(filepath.Dir(c.Dir))
-	left, err := filepath.Glob(filepath.Join(root, "networks", "*", "endpoints", c.ID+".json"))
+	left, err := filepath.Glob(filepath.Join(root, "networks", "*", "endpoints", c.ID+".*"))
 	if err != nil || len(left) == 0 {
 		return err
 	}
@@ -77,8 +115,8 @@ func (c *Container) changeNetwork(do string, a network.Attachment, change func(*
 				return err
 			}
 		}
-		var held *os.File
-		held, err = c.lock()
+		var locked *os.File
+		locked, err = c.lock()
 		if errors.Is(err, lock.ErrHeld) && c.State.Live() {
 			continue // it has just been started
 		}
@@ -92,6 +130,6 @@ func (c *Container) changeNetwork(do string, a network.Attachment, change func(*
 		if err == nil {
 			err = state.WriteNetwork(c.Dir, n)
 		}
-		return errors.Join(err, held.Close())
+		return errors.Join(err, locked.Close())
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 
+	"github.com/sirupsen/logrus"
+
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/containers"
 	"example.com/go-docker/day5-networks/lock"
@@ -56,6 +58,9 @@ func Launch(dir *containers.Container, autoRemove bool, held *os.File, attach bo
 		case <-answered:
 			waiting = false
 		}
+	}
+	for _, note := range reply.Notes {
+		logrus.StandardLogger().Log(logrus.Level(note.Level), note.Text)
 	}
 	switch {
 	case errors.Is(err, io.EOF):

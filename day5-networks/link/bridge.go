@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"syscall"
@@ -13,7 +14,8 @@ import (
 
 // A Bridge is a network's switch and the host's own place on it.
 type Bridge struct {
-	Name      string         // at most 15 bytes
+	Name      string // at most 15 bytes
+	MAC       net.HardwareAddr
 	Addresses []netip.Prefix // the host's, IPv4 first
 	MTU       int            // bytes; 0: that of the default route's link
 }
@@ -61,7 +63,7 @@ func (l *Links) makeBridge(b Bridge) (netlink.Link, error) {
 	}
 	// Without an address of its own a bridge has the lowest of its ports', and
 	// what containers know of their gateway changes when one comes or goes.
-	attrs.HardwareAddr = MAC(b.Addresses[0].Addr())
+	attrs.HardwareAddr = b.MAC
 	link := &netlink.Bridge{LinkAttrs: attrs}
 	if err := l.handle.LinkAdd(link); err != nil {
 		return nil, err

@@ -19,12 +19,13 @@ type Pair struct {
 	Host      string // name of the end on the bridge
 	Container string // name of the end in the container: eth0
 	MAC       net.HardwareAddr
-	Addresses []netip.Prefix // the container's, IPv4 first
+	Addresses []netip.Prefix // the container's, those of its link too: the kernel makes none
 	Gateways  []netip.Addr   // default routes
 }
 
-// Connect makes a pair, its second end in the network namespace.
-func (l *Links) Connect(namespace *os.File, p Pair) error {
+// Plug makes a pair, its second end in the network namespace. Both ends are up,
+// but the container's has no address yet: nothing comes in or out.
+func (l *Links) Plug(namespace *os.File, p Pair) error {
 	bridge, err := l.handle.LinkByName(p.Bridge)
 	if err != nil {
 		return fmt.Errorf("connect to bridge %s: %w", p.Bridge, err)
@@ -59,10 +60,31 @@ func (l *Links) Connect(namespace *os.File, p Pair) error {
 		return err
 	}
 	defer inside.Close()
+	end, err := inside.handle.LinkByName(p.Container)
+	if err == nil {
+		err = inside.noLinkLocal(end)
+	}
+	if err == nil {
+		err = inside.handle.LinkSetUp(end)
+	}
+	if err != nil {
+		return fmt.Errorf("set link %s up in the container: %w", p.Container, err)
+	}
+	return nil
+}
+
+// Furnish gives the container's end its addresses and routes, and returns when
+// packets pass.
+func (l *Links) Furnish(namespace *os.File, p Pair) error {
+	inside, err := openAt(namespace)
+	if err != nil {
+		return err
+	}
+	defer inside.Close()
 	if err := inside.furnish(p); err != nil {
 		return fmt.Errorf("in the container's network namespace: %w", err)
 	}
-	return l.await(p.Host)
+	return errors.Join(l.await(p.Host), l.await(p.Bridge))
 }
 
 // await waits until the bridge takes frames from its port. The kernel sees some
@@ -82,30 +104,19 @@ func (l *Links) await(name string) error {
 	return fmt.Errorf("link %s is up and carries nothing", name)
 }
 
-// furnish gives the container's end all that belongs to it.
 func (l *Links) furnish(p Pair) error {
 	link, err := l.handle.LinkByName(p.Container)
 	if err != nil {
 		return fmt.Errorf("find link %s: %w", p.Container, err)
 	}
-	addresses := p.Addresses
-	if len(addresses) > 1 {
-		// The kernel would make it, but check it for duplicates.
-		addresses = append(addresses[:len(addresses):len(addresses)], netip.PrefixFrom(LinkLocal(p.MAC), 64))
-	}
-	if err := l.noLinkLocal(link); err != nil {
-		return err
-	}
-	for _, a := range addresses {
+	for _, a := range p.Addresses {
 		if err := l.addAddress(link, a); err != nil {
 			return err
 		}
 	}
-	if err := l.handle.LinkSetUp(link); err != nil {
-		return fmt.Errorf("set link %s up: %w", p.Container, err)
-	}
 	for _, gateway := range p.Gateways {
-		route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway.AsSlice(), Dst: &net.IPNet{IP: make(net.IP, gateway.BitLen()/8), Mask: net.CIDRMask(0, gateway.BitLen())}}
+		every := &net.IPNet{IP: make(net.IP, gateway.BitLen()/8), Mask: net.CIDRMask(0, gateway.BitLen())}
+		route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway.AsSlice(), Dst: every}
 		if err := l.handle.RouteAdd(route); err != nil {
 			return fmt.Errorf("make %s the default route: %w", gateway, err)
 		}

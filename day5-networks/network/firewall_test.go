@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/ports"
@@ -223,10 +224,10 @@ func pad(f []byte, n int) []byte {
 }
 
 // send sends a frame. packet(7)
-func (b *box) send(t testing.TB, frame []byte) {
+func (ns netns) send(t testing.TB, frame []byte) {
 	t.Helper()
 	measure(frame)
-	err := b.in(func() error {
+	err := ns.in(func() error {
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0)
 		if err != nil {
 			return err
@@ -269,6 +270,143 @@ func (b *box) hear(t testing.TB, frames chan<- string) {
 			frames <- string(buf[:n])
 		}
 	}()
+}
+
+// A port that is published at one address of the host is at no other.
+func TestPublishedAtOneAddress(t *testing.T) {
+	w := newWorld(t)
+	w.create(Config{Name: "net", IPv6: true})
+	b := w.box("b")
+	var published []ports.Port
+	for host, address := range map[uint16]string{8081: hostIP, 8082: "127.0.0.1", 8083: hostIP6} {
+		for _, protocol := range []string{"tcp", "udp"} {
+			published = append(published, ports.Port{HostIP: netip.MustParseAddr(address), HostPort: host, Port: 80, Protocol: protocol})
+		}
+	}
+	b.on(Attachment{Network: "net"}, published...)
+	b.serve(t, 80, "b")
+	host := netns{}
+	for _, p := range []path{
+		{"LAN to it", w.lan, at(hostIP, 8081), "b to " + lanIP},
+		{"host to it", host, at(hostIP, 8081), "b"},
+		{"loopback where the LAN's address is meant", host, at("127.0.0.1", 8081), ""},
+		{"loopback", host, at("127.0.0.1", 8082), "b"},
+		{"LAN where loopback is meant", w.lan, at(hostIP, 8082), ""},
+		{"LAN to IPv6", w.lan, at(hostIP6, 8083), "b"},
+		{"LAN to IPv4 where IPv6 is meant", w.lan, at(hostIP, 8083), ""},
+	} {
+		for _, protocol := range []string{"tcp", "udp"} {
+			r := row{path: p, protocol: protocol}
+			if r.try(); p.who == "" && r.got != refused || !strings.HasPrefix(r.got, p.who) {
+				t.Errorf("%s, %s: %q, want %q", p.what, protocol, r.got, p.who)
+			}
+		}
+	}
+	c := w.box("c")
+	_, err := w.networks.Connect(c.File, c.Owner, []Attachment{{Network: "net"}}, []ports.Port{{HostIP: netip.IPv6Loopback(), HostPort: 1, Port: 80, Protocol: "tcp"}})
+	if err == nil || !strings.Contains(err.Error(), "127.0.0.1") {
+		t.Error(err)
+	}
+}
+
+// What is published at 127.0.0.1 is for this machine: not for a neighbour on the
+// LAN that sends there, to our Ethernet address.
+func TestPublishedAtLoopback(t *testing.T) {
+	w := newWorld(t)
+	w.prepare("0", nil)
+	b := w.box("b")
+	b.on(Attachment{Network: DefaultName}, ports.Port{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: 8082, Port: 80, Protocol: "udp"})
+	heard := make(chan string, 100)
+	b.hear(t, heard)
+	up, err := netlink.LinkByName("up0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrives := func() bool {
+		frame := ip4(up.Attrs().HardwareAddr, net.HardwareAddr{2, 0, 0, 0, 0, 9}, netip.MustParseAddr(lanIP))
+		copy(frame[30:], []byte{127, 0, 0, 1})
+		copy(frame[34:], []byte{0x23, 0x29, 8082 >> 8, 8082 & 0xff, 0, 38, 0, 0})
+		w.lan.send(t, append(frame, "from outside"...))
+		for {
+			select {
+			case text := <-heard:
+				if strings.Contains(text, "from out") {
+					return true
+				}
+			case <-time.After(300 * time.Millisecond):
+				return false
+			}
+		}
+	}
+	if arrives() {
+		t.Error("a neighbour has reached what is published at 127.0.0.1")
+	}
+	rules := netns{}.run(t, "nft", "-a", "list", "chain", "inet", w.networks.table, "prerouting")
+	_, handle, _ := strings.Cut(strings.Split(rules[strings.Index(rules, "127.0.0.0/8"):], "\n")[0], "# handle ")
+	netns{}.run(t, "nft", "delete", "rule", "inet", w.networks.table, "prerouting", "handle", handle)
+	if !arrives() {
+		t.Error("without our rule it does not arrive either")
+	}
+}
+
+// What the host has at 127.0.0.1 only, no container reaches, although its bridge
+// has route_localnet. CVE-2020-8558
+func TestLoopbackStays(t *testing.T) {
+	w := newWorld(t)
+	b := w.box("b")
+	e := b.on(Attachment{Network: DefaultName})
+	c, err := w.networks.Find(DefaultName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bridge, err := netlink.LinkByName(c.Bridge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := net.ListenPacket("udp4", "127.0.0.1:9002")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Close()
+	frame := ip4(bridge.Attrs().HardwareAddr, parseMAC(t, e.MAC), e.Addresses[0].Addr())
+	copy(frame[30:], []byte{127, 0, 0, 1})
+	copy(frame[34:], []byte{0x23, 0x29, 9002 >> 8, 9002 & 0xff, 0, 30, 0, 0}) // UDP, without a checksum
+	heard := func() bool {
+		b.send(t, append([]byte{}, frame...))
+		_ = secret.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		_, _, err := secret.ReadFrom(make([]byte, 100))
+		return err == nil
+	}
+	if heard() {
+		t.Error("a container has reached 127.0.0.1 of the host")
+	}
+	netns{}.run(t, "nft", "flush", "chain", "inet", w.networks.table, "loopback")
+	if !heard() {
+		t.Error("without our rule it does not arrive either")
+	}
+}
+
+// A firewall that is loaded anew takes our rules with it, and the next command
+// puts them back.
+func TestHealed(t *testing.T) {
+	w := newWorld(t)
+	w.prepare("0", []string{"iptables -P FORWARD DROP"})
+	w.lan.serve(t, 9000, "lan")
+	b := w.box("b")
+	b.on(Attachment{Network: DefaultName})
+	for _, loss := range []string{"nft delete table inet " + w.networks.table, "iptables -F FORWARD"} {
+		args := strings.Fields(loss)
+		netns{}.run(t, args[0], args[1:]...)
+		if answer, err := b.ask("tcp", at(lanIP, 9000), 300*time.Millisecond); err == nil {
+			t.Errorf("after %s: %q", loss, answer)
+		}
+		if err := w.networks.Recover(); err != nil {
+			t.Error(err)
+		}
+		if answer, err := b.ask("tcp", at(lanIP, 9000), 2*time.Second); err != nil {
+			t.Errorf("after %s and Recover: %q, %v", loss, answer, err)
+		}
+	}
 }
 
 // A client that never stops talking finds a container that came later, and no

@@ -100,7 +100,7 @@ func TestKilled(t *testing.T) {
 	b := w.box("a")
 	points := []string{
 		"connect recorded#1", "connect recorded#2", "connect changed.json#1", "connect changed.json#2", "connect changed.json#3",
-		"connect forwarding", "connect rules", "connect bridge#1", "connect links#1", "connect bridge#2", "connect links#2", "connect ready",
+		"connect forwarding", "connect rules", "connect bridge#1", "connect links#1", "connect bridge#2", "connect links#2", "connect addresses#1", "connect addresses#2", "connect ready",
 		"disconnect leaving", "disconnect rules", "disconnect rules removed", "disconnect changed.json#1", "disconnect undone",
 		"disconnect unlinked", "disconnect forgotten#1", "disconnect forgotten#2",
 		"recover leaving", "recover rules removed", "recover unlinked", "recover forgotten#1",
@@ -129,13 +129,13 @@ func TestKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !w.child("remove", "remove: network.json", b, 0) {
+	if !w.child("remove", "network.json", b, 0) {
 		t.Error("network rm was not killed")
 	}
 	if err := w.networks.Recover(); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(w.networks.path(c.ID)); err == nil {
+	if _, err := os.Stat(w.networks.store.Path(c.ID)); err == nil {
 		t.Error("a removed network's directory is left")
 	}
 }

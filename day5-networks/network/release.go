@@ -7,7 +7,8 @@ import (
 	"os"
 	"slices"
 
-	"example.com/go-docker/day5-networks/firewall"
+	"example.com/go-docker/day5-networks/machine"
+	"example.com/go-docker/day5-networks/netstate"
 )
 
 // Disconnect takes the container off the networks; if none is named, off all.
@@ -19,11 +20,11 @@ func (n *Networks) Disconnect(o Owner, networks ...string) error {
 		return err
 	}
 	defer s.end()
-	leaving := slices.DeleteFunc(slices.Clone(s.records), func(r *record) bool { return r.ID != o.ID })
+	leaving := slices.DeleteFunc(slices.Clone(s.Records), func(r *record) bool { return r.ID != o.ID })
 	if len(networks) > 0 {
 		ids := map[string]bool{}
 		for _, name := range networks {
-			c, err := find(s.configs, name)
+			c, err := netstate.Find(s.Configs, name)
 			if err != nil {
 				return err
 			}
@@ -43,7 +44,7 @@ func (n *Networks) Disconnect(o Owner, networks ...string) error {
 // Recover removes what dead owners and killed commands have left: records,
 // links, rules. It starts the resolvers that should run.
 func (n *Networks) Recover() error {
-	if _, err := os.Stat(n.dir); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(n.store.Dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	s, err := n.begin()
@@ -54,27 +55,46 @@ func (n *Networks) Recover() error {
 	if err := s.recover(); err != nil {
 		return err
 	}
-	var errs error
-	for i := range s.configs {
-		if s.used(&s.configs[i]) {
-			errs = errors.Join(errs, n.startResolver(&s.configs[i]))
+	errs := s.heal()
+	for i := range s.Configs {
+		if s.Used(&s.Configs[i]) {
+			errs = errors.Join(errs, n.startResolver(&s.Configs[i]))
 		}
 	}
 	return errs
 }
 
+// heal puts back what a firewall took away that was loaded anew: our tables, with
+// nft flush ruleset, or our rules in its chains.
+func (s *session) heal() error {
+	if len(s.Records) == 0 {
+		return nil
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	there, err := s.tables.List(s.networks.table)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(there, s.networks.table) {
+		return s.filter()
+	}
+	return s.letPass()
+}
+
 func (s *session) recover() error {
-	if err := s.sweep(); err != nil {
+	if err := s.Sweep(); err != nil {
 		return err
 	}
 	var dead []*record
-	for _, r := range s.records {
+	for _, r := range s.Records {
 		// Who makes or removes an endpoint has the lock, which we have now.
-		alive, err := r.alive()
+		alive, err := r.Alive()
 		if err != nil {
 			return err
 		}
-		if !alive || r.pending {
+		if !alive || r.Pending() {
 			dead = append(dead, r)
 		}
 	}
@@ -84,27 +104,12 @@ func (s *session) recover() error {
 	return nil
 }
 
-// sweep removes directories of networks that were not quite made or removed.
-func (s *session) sweep() error {
-	entries, err := os.ReadDir(s.networks.dir)
-	if err != nil {
-		return err
-	}
-	var errs error
-	for _, e := range entries {
-		if e.IsDir() && s.config(e.Name()) == nil {
-			errs = errors.Join(errs, os.RemoveAll(s.networks.path(e.Name())))
-		}
-	}
-	return errs
-}
-
 // release removes endpoints: links and rules, then the records. With the last
 // endpoint of a network its bridge goes, and with the last of all what else was
 // changed. A link that goes on for a moment without rules is one out of which
 // nothing comes: see the firewall's guard.
 func (s *session) release(leaving []*record) error {
-	leftover := len(s.records) == 0 && (len(s.changes.Values) > 0 || len(s.changes.Accepts) > 0)
+	leftover := len(s.Records) == 0 && !s.changes.Empty()
 	if len(leaving) == 0 && !leftover {
 		return nil
 	}
@@ -114,16 +119,16 @@ func (s *session) release(leaving []*record) error {
 	var errs error
 	for _, r := range leaving {
 		// Of a plan that has failed there may be no record yet.
-		if err := s.networks.rename(r, true); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.SetPending(r, true); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = errors.Join(errs, err)
 		}
 	}
 	fault("leaving")
-	s.records = slices.DeleteFunc(s.records, func(r *record) bool { return slices.Contains(leaving, r) })
+	s.Records = slices.DeleteFunc(s.Records, func(r *record) bool { return slices.Contains(leaving, r) })
 	var links []string
 	for _, r := range leaving {
 		links = append(links, r.HostInterface)
-		if c := s.config(r.Network); !s.used(c) && !slices.Contains(links, c.Bridge) {
+		if c := s.Config(r.Network); !s.Used(c) && !slices.Contains(links, c.Bridge) {
 			links = append(links, c.Bridge)
 		}
 	}
@@ -131,20 +136,19 @@ func (s *session) release(leaving []*record) error {
 	go func() { gone <- s.links.Remove(links...) }()
 	errs = errors.Join(errs, s.filter())
 	fault("rules removed")
-	if len(s.records) == 0 {
+	if len(s.Records) == 0 {
 		errs = errors.Join(errs, s.undo())
 	}
-	var forwards []firewall.Forward
 	for _, r := range leaving {
-		forwards = append(forwards, r.forwards()...)
+		errs = errors.Join(errs, machine.ForgetUDP(r.UDPPorts()))
 	}
-	errs = errors.Join(errs, firewall.Forget(forwards), <-gone)
+	errs = errors.Join(errs, <-gone)
 	fault("unlinked")
 	if errs != nil {
 		return errs // the records stay, and the next command tries again
 	}
 	for _, r := range leaving {
-		errs = errors.Join(errs, remove(s.networks.file(r, true)))
+		errs = errors.Join(errs, s.Remove(r))
 		fault("forgotten")
 	}
 	return errs

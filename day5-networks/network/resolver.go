@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day5-networks/confine"
 	"example.com/go-docker/day5-networks/lock"
 )
 
@@ -28,7 +30,7 @@ const patience = 10 * time.Second
 // "PROGRAM resolver STORE ID", in our network namespace. The caller holds the
 // networks' lock.
 func (n *Networks) startResolver(c *Config) error {
-	held, err := os.OpenFile(n.path(c.ID, "resolver.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	held, err := os.OpenFile(n.store.Path(c.ID, "resolver.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("network %s: start its resolver: %w", c.Name, err)
 	}
@@ -61,7 +63,7 @@ func (n *Networks) spawnResolver(c *Config, held *os.File) error {
 	cmd.Env, cmd.Dir = []string{}, "/"
 	cmd.ExtraFiles = []*os.File{held, w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := errors.Join(cmd.Start(), w.Close()); err != nil {
+	if err := errors.Join(startConfined(cmd), w.Close()); err != nil {
 		return err
 	}
 	go func() { _ = cmd.Wait() }() // a zombie, should we outlive it
@@ -76,22 +78,39 @@ func (n *Networks) spawnResolver(c *Config, held *os.File) error {
 	return err
 }
 
-// OnRecord returns the endpoints on the network with this ID that are on record,
-// without asking whether their owners live.
+// startConfined starts a process with the capabilities that containers have, and
+// no more: it reads what anybody on a network may send.
+func startConfined(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread, which has lost them, ends
+		err := confine.DropCapabilities()
+		if err == nil {
+			err = cmd.Start()
+		}
+		started <- err
+	}()
+	return <-started
+}
+
+// OnRecord returns the endpoints on the network with this ID, without asking
+// whether their owners live.
 func (n *Networks) OnRecord(id string) ([]Endpoint, error) {
-	records, err := n.readEndpoints(id)
+	records, err := n.store.ReadRecords(id)
 	if err != nil {
 		return nil, err
 	}
-	endpoints := make([]Endpoint, len(records))
-	for i, r := range records {
-		endpoints[i] = r.Endpoint
+	var endpoints []Endpoint
+	for _, r := range records {
+		if !r.Pending() {
+			endpoints = append(endpoints, r.Endpoint)
+		}
 	}
 	return endpoints, nil
 }
 
 // RecordsDir is where the records of a network's endpoints are.
-func (n *Networks) RecordsDir(id string) string { return n.path(id, "endpoints") }
+func (n *Networks) RecordsDir(id string) string { return n.store.Path(id, "endpoints") }
 
 // EndResolver ends the network's resolver if nobody alive is on the network: it
 // calls end while nobody can be connected, and tells whether it has.
@@ -100,16 +119,16 @@ func (n *Networks) EndResolver(id string, end func()) (bool, error) {
 		end() // the network has gone, or the store
 		return true, nil
 	}
-	s, err := n.begin()
+	s, err := n.store.Begin()
 	if err != nil {
 		return false, err
 	}
-	defer s.end()
-	for _, r := range s.records {
+	defer s.End()
+	for _, r := range s.Records {
 		if r.Network != id {
 			continue
 		}
-		if alive, err := r.alive(); alive || err != nil {
+		if alive, err := r.Alive(); alive || err != nil {
 			return false, err
 		}
 	}

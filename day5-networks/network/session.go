@@ -1,26 +1,22 @@
 package network
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
+	"net"
 	"net/netip"
-	"os"
 	"slices"
 
+	"example.com/go-docker/day5-networks/address"
 	"example.com/go-docker/day5-networks/firewall"
 	"example.com/go-docker/day5-networks/link"
-	"example.com/go-docker/day5-networks/lock"
+	"example.com/go-docker/day5-networks/machine"
+	"example.com/go-docker/day5-networks/netstate"
 )
 
-// A session is the time in which one process alone changes networks, and what it
-// knows of them.
+// A session is the time in which one process alone changes networks: what there
+// is on the disk, and ways to the kernel.
 type session struct {
+	*netstate.Session
 	networks *Networks
-	lock     *os.File
-	boot     string
-	configs  []Config
-	records  []*record // of this boot, on all networks
 	changes  changes
 
 	links  *link.Links      // nil until used
@@ -29,23 +25,18 @@ type session struct {
 
 // changes is changed.json.
 type changes struct {
-	firewall.Changes
+	machine.Changes
 	Boot string
 }
 
 // begin waits for the lock and reads what there is.
-func (n *Networks) begin() (_ *session, err error) {
-	if err := os.MkdirAll(n.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make a directory for the networks: %w", err)
-	}
-	s := &session{networks: n}
-	if s.boot, err = bootID(); err != nil {
+func (n *Networks) begin() (*session, error) {
+	on, err := n.store.Begin()
+	if err != nil {
 		return nil, err
 	}
-	if s.lock, err = lock.Wait(n.path("lock")); err != nil {
-		return nil, fmt.Errorf("lock the networks: %w", err)
-	}
-	if err := s.read(); err != nil {
+	s := &session{Session: on, networks: n}
+	if err := s.readChanges(); err != nil {
 		s.end()
 		return nil, err
 	}
@@ -60,35 +51,17 @@ func (s *session) end() {
 	if s.tables != nil {
 		s.tables.Close()
 	}
-	_ = s.lock.Close()
+	s.End()
 }
 
-// read reads everything, and removes what speaks of another boot: it took links,
-// rules and values with it.
-func (s *session) read() (err error) {
-	if s.configs, err = s.networks.readConfigs(); err != nil {
+// readChanges reads what was changed in this boot.
+func (s *session) readChanges() error {
+	if err := s.ReadChanges(&s.changes); err != nil {
 		return err
 	}
-	for _, c := range s.configs {
-		records, err := s.networks.readEndpoints(c.ID)
-		if err != nil {
-			return err
-		}
-		for _, r := range records {
-			if r.Boot == s.boot {
-				s.records = append(s.records, r)
-			} else if err := remove(s.networks.file(r, r.pending)); err != nil {
-				return err
-			}
-		}
-	}
-	path := s.networks.path("changed.json")
-	if err := readJSON(path, &s.changes); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if s.changes.Boot != s.boot {
-		s.changes = changes{Boot: s.boot}
-		if err := remove(path); err != nil {
+	if s.changes.Boot != s.Boot {
+		s.changes = changes{Boot: s.Boot}
+		if err := s.WriteChanges(nil); err != nil {
 			return err
 		}
 	}
@@ -98,12 +71,11 @@ func (s *session) read() (err error) {
 
 // saveChanges writes changed.json, or removes it when nothing is changed.
 func (s *session) saveChanges() error {
-	path := s.networks.path("changed.json")
-	if len(s.changes.Values) == 0 && len(s.changes.Accepts) == 0 {
-		return remove(path)
+	if s.changes.Empty() {
+		return s.WriteChanges(nil)
 	}
 	defer fault("changed.json")
-	return writeJSON(path, &s.changes, false)
+	return s.WriteChanges(&s.changes)
 }
 
 // open opens the sockets to the kernel.
@@ -119,36 +91,19 @@ func (s *session) open() (err error) {
 	return err
 }
 
-// config returns the network with this ID.
-func (s *session) config(id string) *Config {
-	i := slices.IndexFunc(s.configs, func(c Config) bool { return c.ID == id })
-	if i < 0 {
-		return nil
-	}
-	return &s.configs[i]
-}
-
-// used tells whether somebody is on the network.
-func (s *session) used(c *Config) bool {
-	return slices.ContainsFunc(s.records, func(r *record) bool { return r.Network == c.ID })
-}
-
 // filter puts the rules in place that the records call for.
 func (s *session) filter() error {
 	d := firewall.Description{Alone: s.changes.Alone(), Prefix: s.networks.prefix}
-	for i := range s.configs {
-		c := &s.configs[i]
-		if s.used(c) {
+	for i := range s.Configs {
+		c := &s.Configs[i]
+		if s.Used(c) {
 			d.Networks = append(d.Networks, firewall.Network{Bridge: c.Bridge, Subnets: c.Subnets, Gateways: c.Gateways, Internal: c.Internal})
 		}
 	}
-	for _, r := range s.records {
-		e := firewall.Endpoint{Link: r.HostInterface, MAC: r.mac(), Forwards: r.forwards()}
-		for _, a := range r.Addresses {
+	for _, r := range s.Records {
+		e := firewall.Endpoint{Link: r.HostInterface, MAC: mac(r), Forwards: forwards(r)}
+		for _, a := range addresses(r) {
 			e.Addresses = append(e.Addresses, a.Addr())
-		}
-		if len(r.Addresses) > 1 {
-			e.Addresses = append(e.Addresses, link.LinkLocal(e.MAC))
 		}
 		d.Endpoints = append(d.Endpoints, e)
 	}
@@ -156,25 +111,51 @@ func (s *session) filter() error {
 		return err
 	}
 	fault("rules")
-	return s.tables.Foreign(&s.changes.Changes, d.Networks)
+	return s.letPass()
+}
+
+// letPass sees to it that other people's firewalls let our networks pass.
+func (s *session) letPass() error {
+	var bridges []string
+	for i := range s.Configs {
+		if c := &s.Configs[i]; s.Used(c) {
+			bridges = append(bridges, c.Bridge)
+		}
+	}
+	return s.changes.Foreign(s.networks.table, bridges)
+}
+
+func mac(r *record) net.HardwareAddr {
+	mac, _ := net.ParseMAC(r.MAC) // it was checked when it was chosen
+	return mac
+}
+
+// addresses are all that a container's link has: with IPv6 also the one that
+// never leaves the network, by which its neighbours know it. RFC 4291, 2.5.6
+func addresses(r *record) []netip.Prefix {
+	if len(r.Addresses) < 2 {
+		return r.Addresses
+	}
+	return append(slices.Clone(r.Addresses), netip.PrefixFrom(address.LinkLocal(mac(r)), 64))
 }
 
 // forwards are the endpoint's published ports, each for every version of IP that
-// the host's address has; without one, both have it.
-func (r *record) forwards() (all []firewall.Forward) {
+// both the host's address and the container have; no address is all of them.
+func forwards(r *record) (all []firewall.Forward) {
+	every := map[bool]netip.Addr{true: netip.IPv4Unspecified(), false: netip.IPv6Unspecified()}
 	for _, p := range r.Ports {
-		froms := []netip.Addr{p.HostIP}
-		if !p.HostIP.IsValid() {
-			froms = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
-		}
-		for _, from := range froms {
-			f := firewall.Forward{Protocol: p.Protocol, From: netip.AddrPortFrom(from, p.HostPort)}
-			for _, a := range r.Addresses {
-				if a.Addr().Is4() == from.Is4() {
-					f.To = netip.AddrPortFrom(a.Addr(), p.Port)
-				}
+		for _, a := range r.Addresses {
+			from := p.HostIP
+			if !from.IsValid() {
+				from = every[a.Addr().Is4()]
 			}
-			all = append(all, f)
+			if from.Is4() == a.Addr().Is4() {
+				all = append(all, firewall.Forward{
+					Protocol: p.Protocol,
+					From:     netip.AddrPortFrom(from, p.HostPort),
+					To:       netip.AddrPortFrom(a.Addr(), p.Port),
+				})
+			}
 		}
 	}
 	return all

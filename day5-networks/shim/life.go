@@ -38,27 +38,13 @@ func (s *shim) start() (err error) {
 	}()
 	parent := stdio.Parent
 	parent.Signals, parent.Cgroup = s.signals, g
-	if parent.Netns, err = s.peerNetns(); err != nil {
-		return err
-	}
-	process, err := container.Create(&c, parent)
-	if parent.Netns != nil {
-		_ = parent.Netns.Close() // it was only read
-	}
+	process, err := s.createConnected(&c, parent)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, process.Close())
-		}
-	}()
-	if err := s.connect(process); err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.disconnect())
+			err = errors.Join(err, process.Close(), s.network.End())
 		}
 	}()
 	if err := process.Start(); err != nil {
@@ -73,6 +59,25 @@ func (s *shim) start() (err error) {
 	}
 	s.process, s.cgroup, s.streams = process, g, stdio
 	return nil
+}
+
+// createConnected makes the container's namespaces, and connects the network's.
+// When it returns an error, nothing of the container is left.
+func (s *shim) createConnected(c *container.Container, parent container.Parent) (_ *container.Process, err error) {
+	if parent.Netns, err = s.network.PeerNetns(); err != nil {
+		return nil, err
+	}
+	if parent.Netns != nil {
+		defer parent.Netns.Close()
+	}
+	process, err := container.Create(c, parent)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.network.Start(process.Netns); err != nil {
+		return nil, errors.Join(err, process.Close(), s.network.End())
+	}
+	return process, nil
 }
 
 // failed records why the container could not be started. One that never ran
@@ -112,7 +117,7 @@ func (s *shim) wait() {
 		s.state.OOMKilled = used.OOMKills > 0
 	}
 	// What is not in its PID namespace ends now.
-	if err = errors.Join(err, process.Close(), s.disconnect(), g.Remove()); err != nil {
+	if err = errors.Join(err, process.Close(), s.network.End(), g.Remove()); err != nil {
 		s.state.Error = err.Error()
 	}
 	_ = s.ended() // what cannot be recorded, the next command will see from the lock

@@ -44,8 +44,7 @@ func (s *shim) handle(client *wire.Conn) {
 	if err != nil || kind != wire.Ask || json.Unmarshal(text, &ask) != nil {
 		return
 	}
-	sig := syscall.Signal(ask.Signal)
-	switch ask.Do {
+	switch sig := syscall.Signal(ask.Signal); ask.Do {
 	case wire.DoKill:
 		if sig == syscall.SIGKILL || sig == s.stopSignal() {
 			s.giveUp()
@@ -199,21 +198,4 @@ func (s *shim) join(c join.Command, files [3]*os.File) (*os.Process, error) {
 	}
 	target := join.Target{Container: &s.config.Container, Init: s.process.PIDFD(), Cgroup: s.cgroup}
 	return target.Start(c, files)
-}
-
-// send sends a descriptor of something of the container.
-func (s *shim) send(client *wire.Conn, open func(*container.Process) (*os.File, error)) {
-	s.mu.Lock()
-	process := s.process
-	file, err := (*os.File)(nil), errNotRunning
-	if process != nil {
-		file, err = open(process)
-	}
-	s.mu.Unlock()
-	if err != nil {
-		s.answer(client, err)
-		return
-	}
-	defer file.Close()
-	_ = client.SendJSON(wire.Answer, wire.Reply{}, file)
 }

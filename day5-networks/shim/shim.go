@@ -23,13 +23,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/cgroup"
+	"example.com/go-docker/day5-networks/connection"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/logfile"
-	"example.com/go-docker/day5-networks/network"
-	"example.com/go-docker/day5-networks/ports"
 	"example.com/go-docker/day5-networks/state"
 	"example.com/go-docker/day5-networks/streams"
 	"example.com/go-docker/day5-networks/wire"
@@ -90,21 +90,17 @@ type shim struct {
 	listener *net.UnixListener
 	signals  *container.Signals
 	clients  streams.Clients
+	notes    notes
 	busy     sync.WaitGroup // requests that are still to be answered
 	over     chan struct{}  // closed when the container has ended for good
 	stopped  chan struct{}  // closed when somebody has asked for that
 
-	networks *network.Networks
-	ports    []ports.Port // with the numbers that were chosen
-	held     *ports.Held  // never closed: the kernel does that at our end
-
-	mu        sync.Mutex
-	network   *state.Network
-	endpoints []network.Endpoint
-	state     state.State
-	process   *container.Process // nil while the container does not run
-	cgroup    *cgroup.Cgroup
-	streams   *streams.Streams
+	mu      sync.Mutex
+	network *connection.Connection
+	state   state.State
+	process *container.Process // nil while the container does not run
+	cgroup  *cgroup.Cgroup
+	streams *streams.Streams
 }
 
 // run is all that a shim does. It returns the status to exit with, for nobody.
@@ -120,6 +116,7 @@ func run(dir string, attach bool) int {
 	}
 	unix.CloseOnExec(lockFD) // never closed: the kernel does that at our end
 	s := &shim{dir: dir, signals: container.CatchSignals(), over: make(chan struct{}), stopped: make(chan struct{})}
+	logrus.AddHook(&s.notes)
 	if err := s.open(); err != nil {
 		_ = client.SendJSON(wire.Answer, wire.Reply{Error: err.Error(), Status: container.RuntimeError})
 		return container.RuntimeError
@@ -148,7 +145,7 @@ func (s *shim) open() error {
 	if s.state.ShimStart, err = state.StartTime(s.state.ShimPID); err != nil {
 		return err
 	}
-	if err := s.openNetwork(); err != nil {
+	if s.network, err = connection.Open(s.dir, s.config.Container.ID, s.config.Container.Hostname); err != nil {
 		return err
 	}
 	if s.log, err = logfile.Create(filepath.Join(s.dir, state.LogFile), s.config.Log); err != nil {
@@ -194,6 +191,7 @@ func (s *shim) report(client *wire.Conn, err error, attached bool) {
 		errors.As(err, &failed)
 		reply = wire.Reply{Error: failed.Error(), Status: failed.Status}
 	}
+	reply.Notes = s.notes.take()
 	_ = client.SendJSON(wire.Answer, reply) // it may be dead, which is no concern of the container's
 	if !attached {
 		_ = client.Close()

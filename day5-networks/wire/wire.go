@@ -61,6 +61,13 @@ const (
 type Reply struct {
 	Error  string `json:",omitempty"` // "": done
 	Status int    // of what has ended; with Error, the status that the client should have
+	Notes  []Note `json:",omitempty"` // what was logged meanwhile, for the user to know
+}
+
+// A Note is what a shim has logged: it has no standard error.
+type Note struct {
+	Level uint32 // logrus's
+	Text  string
 }
 
 // A Conn is one end of a connection. Send may be called at once.

@@ -1,4 +1,4 @@
-package firewall
+package machine
 
 import (
 	"errors"
@@ -8,24 +8,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Forget makes the kernel forget the UDP flows to these ports of the host. A
+// ForgetUDP makes the kernel forget the UDP flows to these ports of the host. A
 // flow whose packets keep coming never ends, and goes on to where its first
 // packet went: to a container that is no more, or to none, although one has
 // published the port since. TCP's connections end with those who have them.
 //
 // The kernel goes through its whole table for it, 10 ms for 262,144 buckets; so
 // it is asked as rarely as possible.
-func Forget(forwards []Forward) error {
+func ForgetUDP(ports []uint16) error {
 	var filters []netlink.CustomConntrackFilter
-	for _, f := range forwards {
-		if f.Protocol != "udp" {
-			continue
-		}
+	for _, port := range ports {
 		filter := &netlink.ConntrackFilter{}
 		if err := filter.AddProtocol(unix.IPPROTO_UDP); err != nil {
 			return err
 		}
-		if err := filter.AddPort(netlink.ConntrackOrigDstPort, f.From.Port()); err != nil {
+		if err := filter.AddPort(netlink.ConntrackOrigDstPort, port); err != nil {
 			return err
 		}
 		filters = append(filters, filter)
@@ -37,7 +34,7 @@ func Forget(forwards []Forward) error {
 	if err != nil {
 		return fmt.Errorf("open a netlink socket for conntrack: %w", err)
 	}
-	defer func() { go handle.Close() }() // see Tables.Close
+	defer func() { go handle.Close() }() // as firewall.Tables does
 	flows, err := handle.ConntrackTableList(netlink.ConntrackTable, unix.AF_UNSPEC)
 	found := map[netlink.InetFamily]bool{}
 	for _, flow := range flows {

@@ -1,4 +1,4 @@
-package container
+package namespace
 
 import (
 	"errors"
@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNetns calls start, which makes a process, so that the process is born in the
+// InNet calls start, which makes a process, so that the process is born in a
 // network namespace; nil is ours. Were it to enter it later, the threads that it
 // has by then would stay outside: setns(2) moves only the caller.
 //
-// The main thread, on which we are, is the one to go there and back, because the
-// process dies with the thread that made it.
-func inNetns(netns *os.File, start func() error) (err error) {
+// The caller's thread goes there and back, because the process dies with the
+// thread that made it: the caller has locked it.
+func InNet(netns *os.File, start func() error) (err error) {
 	if netns == nil {
 		return start()
 	}

@@ -1,4 +1,10 @@
-package firewall
+// Package machine is what we change on a machine besides our own links and nft
+// tables: that it forwards packets, that other people's firewalls let ours pass,
+// that old UDP flows are forgotten. It is told in a line of the log, recorded
+// before it is done, and undone.
+//
+// The step 07-nat turns forwarding on and leaves it at that; this adds the rest.
+package machine
 
 import (
 	"errors"
@@ -44,6 +50,9 @@ func (c *Changes) Forward(ipv6 bool) error {
 	}
 	return c.set(forward4, "1")
 }
+
+// Empty tells whether nothing is changed.
+func (c *Changes) Empty() bool { return len(c.Values) == 0 && len(c.Accepts) == 0 }
 
 // Alone tells whether it is only for us that the machine forwards.
 func (c *Changes) Alone() bool {

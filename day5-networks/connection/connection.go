@@ -1,0 +1,219 @@
+// Package connection is what a shim has to do with networks: it holds the ports
+// that its container publishes, connects the container whenever it starts and
+// while it runs, and writes the files from which the container knows names.
+//
+// It grew from the steps 08-publish and 09-names, plus: other containers'
+// networks, changes while the container runs.
+package connection
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"example.com/go-docker/day5-networks/etc"
+	"example.com/go-docker/day5-networks/network"
+	"example.com/go-docker/day5-networks/ports"
+	"example.com/go-docker/day5-networks/state"
+	"example.com/go-docker/day5-networks/wire"
+)
+
+// A Connection is a container's, for as long as its shim lives. It is not for
+// several callers at once.
+type Connection struct {
+	dir          string // the container's
+	id, hostname string
+	networks     *network.Networks
+	config       *state.Network
+	ports        []ports.Port // with the numbers that were chosen
+	held         *ports.Held  // never closed: the kernel does that at the shim's end
+	endpoints    []network.Endpoint
+}
+
+// Open reads how the container in dir is to be connected, and holds the ports
+// that it publishes, for all of its life: whatever else may go wrong, this is
+// known before anything is made.
+func Open(dir string, id, hostname string) (*Connection, error) {
+	c := &Connection{dir: dir, id: id, hostname: hostname}
+	var err error
+	if c.networks, err = network.Open(c.store()); err != nil {
+		return nil, err
+	}
+	if c.config, err = state.ReadNetwork(dir); err != nil {
+		return nil, err
+	}
+	ipv6 := false
+	for _, a := range c.config.Attachments {
+		n, err := c.networks.Find(a.Network)
+		if err != nil {
+			return nil, err
+		}
+		ipv6 = ipv6 || n.IPv6
+	}
+	c.ports, c.held, err = ports.Hold(ports.Families(c.config.Ports, ipv6))
+	return c, err
+}
+
+// store is the store's directory, which has the container's in "containers".
+func (c *Connection) store() string { return filepath.Dir(filepath.Dir(c.dir)) }
+
+// owner says who is connected. A container may have been renamed since it was
+// started last.
+func (c *Connection) owner() network.Owner {
+	var description struct {
+		Name string `json:"name"`
+	}
+	if text, err := os.ReadFile(filepath.Join(c.dir, "container.json")); err == nil {
+		_ = json.Unmarshal(text, &description) // without a name it is known by its id
+	}
+	return network.Owner{ID: c.id, Name: description.Name, Lock: filepath.Join(c.dir, "lock")}
+}
+
+var errNotRunning = errors.New("the container is not running")
+
+// PeerNetns asks the shim of the container whose network is shared, if one is,
+// for its network namespace: it alone knows that its container runs just now. The
+// caller closes it.
+func (c *Connection) PeerNetns() (*os.File, error) {
+	id := c.config.Peer()
+	if id == "" {
+		return nil, nil
+	}
+	dir := filepath.Join(c.store(), "containers", id)
+	conn, err := wire.Dial(filepath.Join(dir, state.SocketFile))
+	if err != nil {
+		return nil, fmt.Errorf("join the network of container %s: %w", id, errNotRunning)
+	}
+	defer conn.Close()
+	if err := conn.SendJSON(wire.Ask, wire.Request{Do: wire.DoNetns}); err != nil {
+		return nil, fmt.Errorf("join the network of container %s: %w", id, err)
+	}
+	_, text, files, err := conn.ReceiveFiles()
+	if err == nil && len(files) == 1 {
+		return files[0], nil
+	}
+	var reply wire.Reply
+	if err == nil {
+		err = json.Unmarshal(text, &reply)
+	}
+	if err == nil {
+		err = errors.New(reply.Error)
+	}
+	return nil, fmt.Errorf("join the network of container %s: %w", id, err)
+}
+
+// Start connects the container, whose init waits in netns, and writes the files
+// from which it knows names.
+func (c *Connection) Start(open func() (*os.File, error)) error {
+	if c.config.Peer() != "" {
+		return nil // the other's files, too
+	}
+	c.endpoints = nil
+	if len(c.config.Attachments) > 0 {
+		netns, err := open()
+		if err != nil {
+			return err
+		}
+		defer netns.Close()
+		if c.endpoints, err = c.networks.Connect(netns, c.owner(), c.config.Attachments, c.ports); err != nil {
+			return err
+		}
+	}
+	return c.writeEtc()
+}
+
+// End gives back what the container had on its networks.
+func (c *Connection) End() error {
+	if len(c.endpoints) == 0 {
+		return nil
+	}
+	c.endpoints = nil
+	return c.networks.Disconnect(c.owner())
+}
+
+// writeEtc writes /etc/hosts, hostname and resolv.conf. They are mounted in the
+// container, one by one, so each has to stay the file that it is.
+func (c *Connection) writeEtc() error {
+	var addresses, resolvers []netip.Addr
+	for _, e := range c.endpoints {
+		for _, p := range e.Addresses {
+			addresses = append(addresses, p.Addr())
+		}
+		if e.DNS.IsValid() {
+			resolvers = append(resolvers, e.DNS)
+		}
+	}
+	called := []string{c.hostname}
+	if name := c.owner().Name; name != "" && name != c.hostname {
+		called = append(called, name)
+	}
+	hosts := etc.Hosts(addresses, called, c.config.Hosts)
+	if c.config.Mode == state.HostMode {
+		own, err := os.ReadFile("/etc/hosts")
+		if err == nil {
+			hosts = append(own, c.config.Hosts...)
+		}
+	}
+	resolv, err := os.ReadFile("/etc/resolv.conf")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read the host's resolv.conf: %w", err)
+	}
+	for name, text := range map[string][]byte{
+		"hosts": hosts, "hostname": []byte(c.hostname + "\n"),
+		"resolv.conf": etc.ResolvConf(resolvers, resolv, c.config.DNS, c.config.Search, c.config.Options),
+	} {
+		if err := os.WriteFile(filepath.Join(c.dir, name), text, 0o644); err != nil {
+			return fmt.Errorf("write the container's /etc/%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Change connects the container, which runs, to one more network, or takes it
+// off one, now and at its next starts; open opens its network namespace.
+func (c *Connection) Change(ask wire.Request, open func() (*os.File, error)) error {
+	var a network.Attachment
+	if err := json.Unmarshal(ask.Command, &a); err != nil {
+		return fmt.Errorf("not a request to change networks: %w", err)
+	}
+	if ask.Do == wire.DoLeave {
+		return c.drop(a.Network)
+	}
+	netns, err := open()
+	if err != nil {
+		return err
+	}
+	defer netns.Close()
+	return c.add(netns, a)
+}
+
+func (c *Connection) add(netns *os.File, a network.Attachment) error {
+	var published []ports.Port
+	if !slices.ContainsFunc(c.endpoints, func(e network.Endpoint) bool { return len(e.Ports) > 0 }) {
+		published = c.ports // whoever had them has gone
+	}
+	more, err := c.networks.Connect(netns, c.owner(), []network.Attachment{a}, published)
+	if err != nil {
+		return err
+	}
+	c.endpoints = append(c.endpoints, more...)
+	c.config.Attachments = append(c.config.Attachments, a)
+	return errors.Join(state.WriteNetwork(c.dir, c.config), c.writeEtc())
+}
+
+func (c *Connection) drop(name string) error {
+	n, err := c.networks.Find(name)
+	if err != nil {
+		return err
+	}
+	if err := c.networks.Disconnect(c.owner(), n.ID); err != nil {
+		return err
+	}
+	c.endpoints = slices.DeleteFunc(c.endpoints, func(e network.Endpoint) bool { return e.Network == n.ID })
+	c.config.Attachments = slices.DeleteFunc(c.config.Attachments, func(a network.Attachment) bool { return a.Network == name })
+	return errors.Join(state.WriteNetwork(c.dir, c.config), c.writeEtc())
+}

@@ -1,0 +1,76 @@
+package netstate
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"example.com/go-docker/day5-networks/address"
+)
+
+// An Attachment is what a container asks of one network.
+type Attachment struct {
+	Network string     // name, or a prefix of the ID
+	IP, IP6 netip.Addr // zero: the next free one
+	MAC     string     // empty: one is made
+	Aliases []string
+}
+
+// nextInterface is the first of eth0, eth1, ... that the container does not have.
+func (s *Session) nextInterface(o Owner) string {
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("eth%d", i)
+		if !slices.ContainsFunc(s.Records, func(r *Record) bool { return r.ID == o.ID && r.Interface == name }) {
+			return name
+		}
+	}
+}
+
+// Choose gives an endpoint of that network what is wished for, and what is free.
+func (s *Session) Choose(r *Record, c *Config, wish Attachment) error {
+	r.Interface = s.nextInterface(r.Owner)
+
+	used := map[netip.Addr]bool{}
+	for _, other := range s.Records {
+		for _, a := range other.Addresses {
+			used[a.Addr()] = true
+		}
+	}
+	for i, subnet := range c.Subnets {
+		used[c.Gateways[i]] = true
+		a := wish.IP
+		if subnet.Addr().Is6() {
+			a = wish.IP6
+		}
+		if !a.IsValid() {
+			free, err := address.Next(subnet, c.Ranges[i], func(a netip.Addr) bool { return used[a] })
+			if err != nil {
+				return err
+			}
+			a = free
+		} else if err := address.CheckHost(subnet, a); err != nil {
+			return err
+		} else if used[a] {
+			return fmt.Errorf("address %s is in use", a)
+		}
+		r.Addresses = append(r.Addresses, netip.PrefixFrom(a, subnet.Bits()))
+	}
+	if wish.IP6.IsValid() && len(c.Subnets) < 2 {
+		return fmt.Errorf("address %s: the network has no IPv6: make it with --ipv6", wish.IP6)
+	}
+	mac := address.MAC(r.Addresses[0].Addr())
+	if wish.MAC != "" {
+		var err error
+		if mac, err = net.ParseMAC(wish.MAC); err != nil || len(mac) != 6 || mac[0]&1 != 0 {
+			return fmt.Errorf("MAC address %q: want six pairs of digits, such as 02:42:0a:09:00:02, of a single host", wish.MAC)
+		}
+		for _, other := range s.Records {
+			if other.Network == c.ID && other.MAC == mac.String() {
+				return fmt.Errorf("MAC address %s is in use by container %s", mac, other.Name)
+			}
+		}
+	}
+	r.MAC = mac.String()
+	return nil
+}
