@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
+	"example.com/go-docker/day5-networks/connection"
 	"example.com/go-docker/day5-networks/console"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/containers"
@@ -114,7 +115,7 @@ func planFromFlags(ctx *urfave.Context) (*plan, *store.Store, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := lifecycle.RecoverNetworks(s); err != nil {
+	if err := connection.Recover(s.Root); err != nil {
 		return nil, nil, err
 	}
 	if p.image, err = resolveOrPull(ctx, s, ctx.Args().First()); err != nil {

@@ -90,7 +90,9 @@ func (t *Tables) Replace(d Description) error {
 		t.conn.DelTable(table)
 	}
 	if len(d.Networks) > 0 {
-		if err := errors.Join(route(t.conn, inet, d), guard(t.conn, bridge, d)); err != nil {
+		sets := new(uint32)
+		r, g := &writer{conn: t.conn, table: inet, sets: sets}, &writer{conn: t.conn, table: bridge, sets: sets}
+		if err := errors.Join(r.route(d), g.guard(d)); err != nil {
 			return fmt.Errorf("describe the nft table %s: %w", t.name, err)
 		}
 	}
@@ -119,6 +121,7 @@ func (t *Tables) List(base string) (names []string, err error) {
 type writer struct {
 	conn  *nftables.Conn
 	table *nftables.Table
+	sets  *uint32 // how many there are in this transaction: their numbers in it
 	err   error
 }
 
@@ -148,6 +151,8 @@ func (w *writer) ranges(name string, key nftables.SetDatatype, elements []nftabl
 }
 
 func (w *writer) add(s *nftables.Set, elements []nftables.SetElement) *nftables.Set {
+	*w.sets++
+	s.ID = *w.sets
 	w.err = errors.Join(w.err, w.conn.AddSet(s, nil))
 	for piece := range slices.Chunk(elements, 400) {
 		w.err = errors.Join(w.err, w.conn.SetAddElements(s, piece))

@@ -21,9 +21,8 @@ const (
 // has the container's own addresses, the Ethernet address too, and in ARP and
 // neighbour discovery those that a message is about. So no container gets what
 // is for another. What is neither IP nor ARP is dropped, VLAN tags included.
-func guard(conn *nftables.Conn, table *nftables.Table, d Description) error {
-	conn.AddTable(table)
-	w := &writer{conn: conn, table: table}
+func (w *writer) guard(d Description) error {
+	w.conn.AddTable(w.table)
 	c := w.chain("guard", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
 	known := [2][]nftables.SetElement{}
 	for _, e := range d.Endpoints {

@@ -12,9 +12,8 @@ import (
 // a packet meets them. An accept is final in this table only: somebody else's
 // chain at the same hook may still drop the packet, see machine.Foreign. nft(8), VERDICT
 // STATEMENTS
-func route(conn *nftables.Conn, table *nftables.Table, d Description) error {
-	conn.AddTable(table)
-	w := &writer{conn: conn, table: table}
+func (w *writer) route(d Description) error {
+	w.conn.AddTable(w.table)
 	var bridges, internal, pairs []nftables.SetElement
 	for _, n := range d.Networks {
 		name := linkName(n.Bridge)

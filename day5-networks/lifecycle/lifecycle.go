@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day5-networks/cgroup"
+	"example.com/go-docker/day5-networks/connection"
 	"example.com/go-docker/day5-networks/containers"
 	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/state"
@@ -45,7 +46,7 @@ const patience = 10 * time.Second
 // List returns all containers, the newest first. What killed commands and
 // shims have left it removes.
 func List(s *store.Store) ([]*Container, error) {
-	if err := errors.Join(cgroup.Sweep(), RecoverNetworks(s)); err != nil {
+	if err := errors.Join(cgroup.Sweep(), connection.Recover(s.Root)); err != nil {
 		return nil, err
 	}
 	dirs, err := containers.Sweep(s)
@@ -90,7 +91,7 @@ func look(dir *containers.Container) (*Container, error) {
 
 // Find finds a container by its name, its id or the start of that.
 func Find(s *store.Store, ref string) (*Container, error) {
-	if err := errors.Join(cgroup.Sweep(), RecoverNetworks(s)); err != nil {
+	if err := errors.Join(cgroup.Sweep(), connection.Recover(s.Root)); err != nil {
 		return nil, err
 	}
 	dir, err := containers.Find(s, ref)

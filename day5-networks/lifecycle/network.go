@@ -6,60 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/state"
-	"example.com/go-docker/day5-networks/store"
 	"example.com/go-docker/day5-networks/wire"
 )
-
-// RecoverNetworks removes what dead containers have left of networks, and starts
-// resolvers that were killed. It first looks whether there is anything to do, which
-// costs some microseconds for each container on a network.
-func RecoverNetworks(s *store.Store) error {
-	if !networksNeedRecovery(s) {
-		return nil
-	}
-	n, err := network.Open(s.Root)
-	if err != nil {
-		return err
-	}
-	return n.Recover()
-}
-
-// networksNeedRecovery tells whether a record's owner, or a resolver, is dead, or
-// a record is pending, or something is changed on the machine for nobody.
-func networksNeedRecovery(s *store.Store) bool {
-	records, _ := filepath.Glob(s.Path("networks", "*", "endpoints", "*"))
-	used := map[string]bool{}
-	for _, path := range records {
-		id, complete := strings.CutSuffix(filepath.Base(path), ".json")
-		if !complete || !held(s.Path("containers", id, "lock")) {
-			return true
-		}
-		used[filepath.Dir(filepath.Dir(path))] = true
-	}
-	for dir := range used {
-		if !held(filepath.Join(dir, "resolver.lock")) {
-			return true
-		}
-	}
-	if len(used) > 0 {
-		return false
-	}
-	_, err := os.Stat(s.Path("networks", "changed.json"))
-	return err == nil
-}
-
-func held(path string) bool {
-	file, err := lock.Try(path)
-	if err == nil {
-		_ = file.Close()
-	}
-	return errors.Is(err, lock.ErrHeld)
-}
 
 // leaveNetworks removes what a dead shim has left of the container's networks.
 // The caller has the container's lock, so that nobody else can tell that it is

@@ -68,10 +68,7 @@ func (l *Links) makeBridge(b Bridge) (netlink.Link, error) {
 	if err := l.handle.LinkAdd(link); err != nil {
 		return nil, err
 	}
-	if len(b.Addresses) == 1 {
-		return link, l.noLinkLocal(link)
-	}
-	return link, nil
+	return link, l.noLinkLocal(link)
 }
 
 // uplink returns the MTU, in bytes, of the link that the default route goes

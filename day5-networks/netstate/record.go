@@ -138,6 +138,22 @@ func (s Store) Live(id string) ([]Endpoint, error) {
 	return live, nil
 }
 
+// OnRecord returns the endpoints of a network, without asking whether their
+// owners live.
+func (s Store) OnRecord(id string) ([]Endpoint, error) {
+	records, err := s.ReadRecords(id)
+	if err != nil {
+		return nil, err
+	}
+	var endpoints []Endpoint
+	for _, r := range records {
+		if !r.pending {
+			endpoints = append(endpoints, r.Endpoint)
+		}
+	}
+	return endpoints, nil
+}
+
 // ReadConfigs reads all networks. A directory without a network.json is one that
 // is being made or removed, or was.
 func (s Store) ReadConfigs() ([]Config, error) {

@@ -105,6 +105,11 @@ func (s *session) plug(netns *os.File, r *record) error {
 	for i, subnet := range c.Subnets {
 		b.Addresses = append(b.Addresses, netip.PrefixFrom(c.Gateways[i], subnet.Bits()))
 	}
+	if len(c.Subnets) > 1 {
+		// While the kernel checked one of its own for duplicates, for a second or
+		// two, it would not ask for neighbours, and lose what is for them.
+		b.Addresses = append(b.Addresses, netip.PrefixFrom(address.LinkLocal(b.MAC), 64))
+	}
 	if err := s.links.Ensure(b); err != nil {
 		return err
 	}

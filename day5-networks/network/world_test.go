@@ -20,6 +20,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day5-networks/background"
 	"example.com/go-docker/day5-networks/ports"
 )
 
@@ -35,6 +36,10 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println("skipped: the tests of network need root")
 		return
+	}
+	if len(os.Args) == 4 && os.Args[1] == "resolver" { // the program's would serve names
+		_, _ = os.NewFile(background.Report, "report").WriteString(background.Ready)
+		os.Exit(0)
 	}
 	if os.Getenv(boxed) == "" {
 		os.Exit(enterBox())

@@ -13,20 +13,20 @@ import (
 	"time"
 
 	"example.com/go-docker/day5-networks/names"
-	"example.com/go-docker/day5-networks/network"
+	"example.com/go-docker/day5-networks/netstate"
 )
 
 // known is what is on record of all networks, read again when it has changed.
 type known struct {
-	networks *network.Networks
-	own      network.Config
+	networks netstate.Store
+	own      netstate.Config
 	events   *os.File
 
 	mu        sync.Mutex
 	version   string // of what follows
-	configs   []network.Config
-	endpoints map[string][]network.Endpoint // by network
-	tables    map[string]*names.Table       // by the IDs of the networks that are in it
+	configs   []netstate.Config
+	endpoints map[string][]netstate.Endpoint // by network
+	tables    map[string]*names.Table        // by the IDs of the networks that are in it
 }
 
 // lookup gives the names that a client may know; nil if it is not on our network.
@@ -61,7 +61,7 @@ func isHost(client netip.Addr) bool {
 }
 
 // ownerOf returns the container on our network that has an address.
-func (k *known) ownerOf(client netip.Addr) *network.Endpoint {
+func (k *known) ownerOf(client netip.Addr) *netstate.Endpoint {
 	for i, e := range k.endpoints[k.own.ID] {
 		if slices.ContainsFunc(e.Addresses, func(p netip.Prefix) bool { return p.Addr() == client }) {
 			return &k.endpoints[k.own.ID][i]
@@ -72,7 +72,7 @@ func (k *known) ownerOf(client netip.Addr) *network.Endpoint {
 
 // networksOf returns the networks that a container is on, eth0's first.
 func (k *known) networksOf(id string) (ids []string) {
-	var own []network.Endpoint
+	var own []netstate.Endpoint
 	for _, list := range k.endpoints {
 		for _, e := range list {
 			if e.ID == id {
@@ -80,7 +80,7 @@ func (k *known) networksOf(id string) (ids []string) {
 			}
 		}
 	}
-	slices.SortFunc(own, func(a, b network.Endpoint) int {
+	slices.SortFunc(own, func(a, b netstate.Endpoint) int {
 		return cmp.Or(len(a.Interface)-len(b.Interface), strings.Compare(a.Interface, b.Interface)) // eth2 before eth10
 	})
 	for _, e := range own {
@@ -95,7 +95,7 @@ func (k *known) table(ids []string) *names.Table {
 	t := new(names.Table)
 	taken := map[string]bool{}
 	for _, id := range ids {
-		i := slices.IndexFunc(k.configs, func(c network.Config) bool { return c.ID == id })
+		i := slices.IndexFunc(k.configs, func(c netstate.Config) bool { return c.ID == id })
 		if i < 0 {
 			continue
 		}
@@ -127,7 +127,7 @@ const settled = 50 * time.Millisecond
 
 // refresh reads what has changed.
 func (k *known) refresh() {
-	dirs, err := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(k.networks.RecordsDir(k.own.ID))), "*", "endpoints"))
+	dirs, err := filepath.Glob(k.networks.Path("*", "endpoints"))
 	if err != nil {
 		return
 	}
@@ -144,11 +144,11 @@ func (k *known) refresh() {
 	if version.String() == k.version {
 		return
 	}
-	configs, err := k.networks.List()
+	configs, err := k.networks.ReadConfigs()
 	if err != nil {
 		return // what we knew is better than nothing
 	}
-	endpoints := map[string][]network.Endpoint{}
+	endpoints := map[string][]netstate.Endpoint{}
 	for _, c := range configs {
 		if endpoints[c.ID], err = k.networks.OnRecord(c.ID); err != nil {
 			return
@@ -174,5 +174,5 @@ func (k *known) containerDir(client netip.Addr) string {
 func (k *known) isOurs(a netip.Addr) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return slices.ContainsFunc(k.configs, func(c network.Config) bool { return slices.Contains(c.Gateways, a) })
+	return slices.ContainsFunc(k.configs, func(c netstate.Config) bool { return slices.Contains(c.Gateways, a) })
 }

@@ -11,14 +11,16 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day5-networks/background"
 	"example.com/go-docker/day5-networks/etc"
 	"example.com/go-docker/day5-networks/names"
-	"example.com/go-docker/day5-networks/network"
+	"example.com/go-docker/day5-networks/netstate"
 	"example.com/go-docker/day5-networks/state"
 )
 
@@ -36,14 +38,15 @@ const owners = 10 * time.Second
 
 // run is all that a resolver does.
 func run(root, id string) int {
-	unix.CloseOnExec(network.ResolverLock)
-	unix.CloseOnExec(network.ResolverReport)
-	report := os.NewFile(network.ResolverReport, "report")
+	unix.CloseOnExec(background.Lock)
+	unix.CloseOnExec(background.Report)
+	report := os.NewFile(background.Report, "report")
 	k, server, err := listen(root, id)
 	if err != nil {
 		_, _ = report.WriteString(err.Error()) // whoever wanted to know has gone
 		return 1
 	}
+	_, _ = report.WriteString(background.Ready)
 	_ = report.Close()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -54,7 +57,7 @@ func run(root, id string) int {
 		k.untilNobody(func() {
 			stop()
 			<-ended
-			_ = unix.Close(network.ResolverLock)
+			_ = unix.Close(background.Lock)
 		})
 	}()
 	<-gone
@@ -63,16 +66,17 @@ func run(root, id string) int {
 
 // listen gets ready to serve. Before anything is said, every address is bound.
 func listen(root, id string) (*known, *names.Server, error) {
-	n, err := network.Open(root)
+	n := netstate.Store{Dir: filepath.Join(root, "networks")}
+	configs, err := n.ReadConfigs()
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := n.Find(id)
+	c, err := netstate.Find(configs, id)
 	if err != nil {
 		return nil, nil, err
 	}
 	k := &known{networks: n, own: *c}
-	if k.events, err = watch(n.RecordsDir(id)); err != nil {
+	if k.events, err = watch(n.Path(id, "endpoints")); err != nil {
 		return nil, nil, err
 	}
 	server := &names.Server{Lookup: k.lookup, Upstream: k.upstream}
@@ -108,15 +112,39 @@ func (k *known) untilNobody(end func()) {
 				continue
 			}
 		}
-		if ended, err := k.networks.EndResolver(k.own.ID, end); ended && err == nil {
+		if ended, err := k.endIfNobody(end); ended && err == nil {
 			return
 		}
 	}
 }
 
 func (k *known) anyAlive() bool {
-	live, err := k.networks.Endpoints(k.own.ID)
+	live, err := k.networks.Live(k.own.ID)
 	return err != nil || len(live) > 0
+}
+
+// endIfNobody calls end if nobody alive is on the network, and while nobody can be
+// connected; it tells whether it has.
+func (k *known) endIfNobody(end func()) (bool, error) {
+	if _, err := os.Stat(k.networks.Path(k.own.ID, "endpoints")); err != nil {
+		end() // the network has gone, or the store
+		return true, nil
+	}
+	s, err := k.networks.Begin()
+	if err != nil {
+		return false, err
+	}
+	defer s.End()
+	for _, r := range s.Records {
+		if r.Network != k.own.ID {
+			continue
+		}
+		if alive, err := r.Alive(); alive || err != nil {
+			return false, err
+		}
+	}
+	end()
+	return true, nil
 }
 
 // upstream gives the servers for what we do not know: those that the container

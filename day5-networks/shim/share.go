@@ -2,41 +2,10 @@ package shim
 
 import (
 	"os"
-	"sync"
-
-	"github.com/sirupsen/logrus"
 
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/wire"
 )
-
-// notes keeps what is logged until the user can be told.
-type notes struct {
-	mu   sync.Mutex
-	list []wire.Note
-	told bool
-}
-
-// Levels makes it a hook of logrus.
-func (n *notes) Levels() []logrus.Level { return logrus.AllLevels }
-
-// Fire keeps one entry.
-func (n *notes) Fire(e *logrus.Entry) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if !n.told {
-		n.list = append(n.list, wire.Note{Level: uint32(e.Level), Text: e.Message})
-	}
-	return nil
-}
-
-// take returns what was logged; what comes later is for nobody.
-func (n *notes) take() []wire.Note {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.told = true
-	return n.list
-}
 
 // changeNetwork connects the container to one more network, or takes it off one.
 func (s *shim) changeNetwork(ask wire.Request) error {

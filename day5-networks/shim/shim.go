@@ -90,7 +90,7 @@ type shim struct {
 	listener *net.UnixListener
 	signals  *container.Signals
 	clients  streams.Clients
-	notes    notes
+	notes    wire.Notes
 	busy     sync.WaitGroup // requests that are still to be answered
 	over     chan struct{}  // closed when the container has ended for good
 	stopped  chan struct{}  // closed when somebody has asked for that
@@ -191,7 +191,7 @@ func (s *shim) report(client *wire.Conn, err error, attached bool) {
 		errors.As(err, &failed)
 		reply = wire.Reply{Error: failed.Error(), Status: failed.Status}
 	}
-	reply.Notes = s.notes.take()
+	reply.Notes = s.notes.Take()
 	_ = client.SendJSON(wire.Answer, reply) // it may be dead, which is no concern of the container's
 	if !attached {
 		_ = client.Close()

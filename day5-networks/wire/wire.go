@@ -64,12 +64,6 @@ type Reply struct {
 	Notes  []Note `json:",omitempty"` // what was logged meanwhile, for the user to know
 }
 
-// A Note is what a shim has logged: it has no standard error.
-type Note struct {
-	Level uint32 // logrus's
-	Text  string
-}
-
 // A Conn is one end of a connection. Send may be called at once.
 type Conn struct {
 	*net.UnixConn
