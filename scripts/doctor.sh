@@ -625,14 +625,14 @@ check_room() {
 # Only the shell steps and the comparisons in the text use these.
 check_tools() {
 	there='' needed='' wished=''
-	for t in unshare ip flock; do
+	for t in unshare ip flock nft; do
 		if have $t; then there="$there $t"; else needed="$needed $t"; fi
 	done
 	for t in busybox stress runc crun; do
 		if have $t; then there="$there $t"; else wished="$wished $t"; fi
 	done
 	if [ -n "$needed" ]; then
-		check tools warn '' "the shell steps and scripts want:$needed" "$(install 'util-linux iproute2' 'util-linux iproute')"
+		check tools warn '' "the shell steps and scripts want:$needed" "$(install 'util-linux iproute2 nftables' 'util-linux iproute nftables')"
 	else
 		check tools ok '' "${there# }${wished:+; nice to have:$wished}"
 	fi

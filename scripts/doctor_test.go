@@ -58,7 +58,7 @@ var ubuntu = machine{
 	"sys/fs/cgroup/system.slice/memory.swap.max": "max\n",
 	"ns": "uts ipc pid mnt net user cgroup", "pidns": "4026531836",
 	"uname -s": "Linux", "uname -m": "x86_64", "go version": "go version go1.26.8 linux/amd64",
-	"go list -deps": "", "tools": "unshare ip flock stress runc crun",
+	"go list -deps": "", "tools": "unshare ip flock nft stress runc crun",
 }
 
 func (m machine) with(changes machine) machine {
@@ -189,7 +189,7 @@ func TestDoctorOnPicturesOfMachines(t *testing.T) {
 		{"Go absent", ubuntu.with(machine{"go version": ""}), [3]string{"go", "go", "go"}, []string{"go FAIL not installed"}},
 		{"Go dropped by sudo", ubuntu.with(machine{"go version": "", "usr/local/go/bin/go": empty}), [3]string{"go", "go", "go"},
 			[]string{"go FAIL in /usr/local/go/bin, which is not in PATH", "go FAIL sudo env \"PATH=$PATH:/usr/local/go/bin\""}},
-		{"no tools", ubuntu.with(machine{"tools": "crun"}), [3]string{}, []string{"tools warn unshare ip flock", "tools warn sudo apt install util-linux iproute2"}},
+		{"no tools", ubuntu.with(machine{"tools": "crun"}), [3]string{}, []string{"tools warn unshare ip flock nft", "tools warn sudo apt install util-linux iproute2 nftables"}},
 		{"odd architecture", ubuntu.with(machine{"uname -m": "riscv64"}), [3]string{}, []string{"system warn riscv64"}},
 		{"little memory", ubuntu.with(machine{"proc/meminfo": "MemAvailable: 200000 kB\n"}), [3]string{"room", "room", "room"}, []string{"room FAIL memory 195 MiB"}},
 		{"tight memory", ubuntu.with(machine{"proc/meminfo": "MemAvailable: 400000 kB\n"}), [3]string{}, []string{"room warn tight"}},

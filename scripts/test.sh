@@ -51,6 +51,7 @@ want gcc gcc                 # go test -race needs cgo
 want shellcheck shellcheck
 want stress stress
 want ip iproute2
+want nft nftables
 want unshare util-linux
 want ps procps
 # Day 3 is compared with the tools that others make and unpack images with.

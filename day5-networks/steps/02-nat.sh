@@ -20,8 +20,8 @@ show 'ip netns exec lan nft add rule ip seen input ip saddr 10.0.0.2 tcp dport 8
 show '! ip netns exec web timeout 1 busybox wget -qO- 192.0.2.2'
 show 'ip netns exec lan nft list chain ip seen input | grep counter; ip netns exec lan ip route get 10.0.0.2 || true'
 
-# So the machine writes its own address over the sender's, remembers the connection, and turns the answers round.
-# The first packet of a connection goes through the rules, all others do as the first did. nft(8), NAT STATEMENTS
+# So the machine writes its own address over the sender's, remembers the connection, and turns the answers round. A
+# chain of type nat sees only the first packet of a connection: all others are treated alike. nft(8), NAT STATEMENTS
 show 'nft "add table ip boxes; add chain ip boxes postrouting { type nat hook postrouting priority srcnat; }"'
 show 'nft "add rule ip boxes postrouting ip saddr 10.0.0.0/24 oifname != bridge0 masquerade"'
 show 'ip netns exec web busybox wget -qO- 192.0.2.2'

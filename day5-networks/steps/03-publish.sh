@@ -14,15 +14,15 @@ show 'nft "add table ip boxes; add chain ip boxes prerouting { type nat hook pre
 show 'nft add rule ip boxes prerouting fib daddr type local tcp dport 8080 dnat to 10.0.0.2:80'
 show "$lan busybox wget -qO- 192.0.2.1:8080"
 
-# But from the machine itself it is refused. This is where most go wrong: what the machine sends was not received by
-# any card, and so does not pass prerouting. It passes output.
+# But from the machine itself it is refused. This is where most go wrong: a chain of type nat sees a connection once, at
+# the first hook that it comes to. For what the machine itself sends that is output; prerouting, on lo, comes too late.
 show '! busybox wget -qO- 192.0.2.1:8080'
 show 'nft "add chain ip boxes output { type nat hook output priority -100; }"'
 show 'nft add rule ip boxes output fib daddr type local tcp dport 8080 dnat to 10.0.0.2:80'
 show 'busybox wget -qO- 192.0.2.1:8080'
 
 # And now 127.0.0.1. The packet's sender is 127.0.0.1 as well, and the kernel lets no such address out of the machine,
-# unless told so for this device. And the box would answer to its own 127.0.0.1: masquerade. ip-sysctl, route_localnet
+# unless told so for this device. And the box drops it when it comes in: so masquerade. ip-sysctl, route_localnet
 show '! timeout 1 busybox wget -qO- 127.0.0.1:8080'
 show 'sysctl -w net.ipv4.conf.bridge0.route_localnet=1'
 show '! timeout 1 busybox wget -qO- 127.0.0.1:8080'

@@ -336,7 +336,7 @@ ask udp A web; ask tcp A wEb; ask udp AAAA web; ask udp A db; ask udp A example.
 ip netns exec lan env STEPS_ROLE=upstream "$SELF" & await 'ask udp A example.org | grep 203'; await 'ask tcp A example.org | grep 203'
 ask udp A example.org; ask tcp A example.org; ask udp A nobody.example
 06-bridge db sh -c 'busybox wget -qO- http://web; getent hosts example.org'
-kill -9 $web; ask udp A web
+kill -9 $web; wait $web || true; ask udp A web
 06-bridge two sleep 60 & 06-bridge two sleep 60 & await 'ask udp A two | grep 10.0.0.3'; ask udp A two
 `, "06-bridge", "09-names")
 	got.is(t, "error: exit status 2", "nobody knows",

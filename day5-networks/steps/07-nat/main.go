@@ -1,5 +1,5 @@
 // Step 7, from nothing. New: the way out: forwarding and masquerading, set through netlink, and undone at the end.
-// Run: go build -o nat ./day5-networks/steps/07-nat; in a shell of world.sh: ./nat & ./box web wget -qO- 192.0.2.2
+// Run: go build -o nat ./day5-networks/steps/07-nat; in world.sh: ./nat & ./box web busybox wget -qO- 192.0.2.2
 // Still wrong: whoever has a route gets in; and kill -9 leaves the rule, and the next start doubles it. Step 8.
 package main
 

@@ -40,7 +40,7 @@ func main() {
 		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource})
 	// ip saddr 10.0.0.0/24 oifname != bridge0 masquerade
 	add(c, postrouting, source(10, 0, 0), device(expr.MetaKeyOIFNAME, expr.CmpOpNeq), masquerade)
-	// A box would answer itself instead of our 127.0.0.1, and another box straight, as somebody that one has not asked.
+	// A box drops what comes from a 127.0.0.1, and would answer another box straight, which has asked somebody else.
 	const snat, dnat = 1 << 4, 1 << 5 // IPS_SRC_NAT, IPS_DST_NAT
 	toBoxes := device(expr.MetaKeyOIFNAME, expr.CmpOpEq)
 	add(c, postrouting, source(127), toBoxes, masquerade)

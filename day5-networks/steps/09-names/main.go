@@ -1,5 +1,5 @@
 // Step 9, from nothing. New: a resolver for the boxes: it knows their names, and for all others asks where we ask.
-// Run: go build -o names ./day5-networks/steps/09-names; in a shell of world.sh: ./names & ./box db ping web
+// Run: go build -o names ./day5-networks/steps/09-names; in a shell of world.sh: ./names & ./box db busybox ping web
 // Still wrong: one network, IPv4 only, and two boxes with one name both have it. The house has many networks: network.
 package main
 
