@@ -283,6 +283,7 @@ busybox httpd -p 80 -h /run/www
 for i in $(seq %d); do
 	06-bridge a sh -c "ip -4 -o address show eth0 >/run/a$i; sleep 60" & await "grep 10.0.0.2/24 /run/a$i"; kill -9 $!; wait $! || true
 	06-bridge b timeout 0.9 busybox wget -qO- 10.0.0.1 || echo "no answer"
+	await '! pidof sleep'
 done
 `, n), "06-bridge")
 	got.is(t, slices.Repeat([]string{"hello, 10.0.0.2"}, n)...)

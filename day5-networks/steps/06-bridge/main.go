@@ -8,12 +8,15 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
+
+func init() { runtime.LockOSThread() } // Pdeathsig is about threads: the one that forks, and in the box that executes
 
 func main() {
 	if len(os.Args) < 3 {
@@ -42,12 +45,11 @@ func main() {
 	check(cmd.Wait())
 }
 
-// take finds an address that nobody has. The list has 64 bytes for each: at 64*i the name of the box with 10.0.0.i. It
-// holds a lock on them. The kernel lets go of it when the holder ends, however: none is lost. fcntl_locking(2)
+// take finds a free address. At 64*i of the list is the name of the box with 10.0.0.i, locked until its holder ends.
 func take(list *os.File, name string) net.IP {
 	for i := byte(2); i < 255; i++ { // .0 is the network, .1 the bridge, .255 everybody
 		part := unix.Flock_t{Type: unix.F_WRLCK, Start: 64 * int64(i), Len: 64}
-		if err := unix.FcntlFlock(list.Fd(), unix.F_OFD_SETLK, &part); err != unix.EAGAIN {
+		if err := unix.FcntlFlock(list.Fd(), unix.F_OFD_SETLK, &part); err != unix.EAGAIN { // fcntl_locking(2)
 			check(err)
 			_, err = list.WriteAt(fmt.Appendf(nil, "%-64.64s", name), part.Start)
 			check(err)
@@ -64,9 +66,8 @@ func connect(pid int, ip net.IP) {
 	netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}) // fails if there is one; if there is none, the next line fails
 	master := up(new(netlink.Handle), "bridge0", "10.0.0.1/24").Attrs().Index
 	veth := &netlink.Veth{
-		LinkAttrs:        netlink.LinkAttrs{Name: fmt.Sprint("veth", ip[3]), MasterIndex: master, Flags: net.FlagUp},
-		PeerName:         "eth0", // made there: here might be another eth0
-		PeerNamespace:    netlink.NsPid(pid),
+		LinkAttrs: netlink.LinkAttrs{Name: fmt.Sprint("veth", ip[3]), MasterIndex: master, Flags: net.FlagUp},
+		PeerName:  "eth0", PeerNamespace: netlink.NsPid(pid), // made there: here might be another eth0
 		PeerHardwareAddr: append(net.HardwareAddr{2, 0}, ip...), // always this one: others remember it for a while. arp(7)
 	}
 	netlink.LinkDel(veth) // of the box before: the kernel removes it a moment after the end, and until then it answers
@@ -79,9 +80,8 @@ func connect(pid int, ip net.IP) {
 	up(box, "lo", "127.0.0.1/8")
 	up(box, "eth0", ip.String()+"/24")
 	check(box.RouteAdd(&netlink.Route{Gw: net.IPv4(10, 0, 0, 1)})) // no destination: the default
-	// A bridge opens a port, and then itself, a moment after the cable is up. What comes before is lost; ARP waits 1 s.
 	for _, name := range []string{veth.Name, "bridge0"} {
-		for link := netlink.Link(veth); link.Attrs().OperState != netlink.OperUp; {
+		for link := netlink.Link(veth); link.Attrs().OperState != netlink.OperUp; { // else ARP is lost, and waits 1 s
 			link, err = netlink.LinkByName(name)
 			check(err)
 		}
