@@ -59,9 +59,6 @@ func need(t testing.TB, have bool, what string) {
 
 func needRoot(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() != 0 && strings.HasSuffix(os.Getenv("GO_DOCKER_VM"), "-user") {
-		t.Skip("needs root, and this guest is there to run without")
-	}
 	need(t, os.Geteuid() == 0, "root")
 }
 

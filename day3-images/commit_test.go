@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/containers"
@@ -54,7 +55,7 @@ func TestParseChanges(t *testing.T) {
 		{[]string{`EXPOSE 80 53/udp`}, func(c *v1.Config) { c.ExposedPorts = set("80", "53/udp") }},
 		{[]string{`VOLUME ["/a b"]`, `VOLUME /c /d`}, func(c *v1.Config) { c.Volumes = set("/a b", "/c", "/d") }},
 	} {
-		change, err := parseChanges(test.changes)
+		change, err := commit.ParseChanges(test.changes)
 		if err != nil {
 			t.Errorf("%q: %v", test.changes, err)
 			continue
@@ -71,7 +72,7 @@ func TestParseChanges(t *testing.T) {
 		"": "want an instruction", "CMD": "want an instruction", "RUN x": "unknown instruction", "FROM x": "unknown instruction",
 		`ENV A="x`: "Unterminated", `ENV A=1 B`: "not NAME=VALUE", `ENV =1`: "not NAME=VALUE", `LABEL a='`: "Unterminated", `ENV A=\`: "Unterminated",
 	} {
-		if _, err := parseChanges([]string{change}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := commit.ParseChanges([]string{change}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", change, err, want)
 		}
 	}
@@ -81,7 +82,7 @@ func FuzzParseChanges(f *testing.F) {
 	f.Add(`CMD ["a"]`)
 	f.Add(`ENV A="b c" D=\e`)
 	f.Fuzz(func(t *testing.T, text string) {
-		change, err := parseChanges([]string{text})
+		change, err := commit.ParseChanges([]string{text})
 		if err != nil {
 			return
 		}

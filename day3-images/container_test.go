@@ -51,7 +51,7 @@ func boxes(t testing.TB, more []testkit.Entry, instructions ...string) testStore
 	t.Helper()
 	kernelTest(t)
 	s := emptyStore(t)
-	change, err := parseChanges(instructions)
+	change, err := commit.ParseChanges(instructions)
 	if err != nil {
 		t.Fatal(err)
 	}

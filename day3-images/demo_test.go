@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/go-docker/day3-images/demo"
 )
 
 func demoLeftovers(t *testing.T) []string {
@@ -27,18 +28,23 @@ func TestDemo(t *testing.T) {
 	kernelTest(t)
 	before := demoLeftovers(t)
 	got := finish(t, program(t, "--format", "json"))
+	type change struct{ Kind, Path string }
+	type layer struct {
+		Name    string
+		Changes []change
+	}
 	var r struct {
-		Layers []demoLayer `json:"layers"`
-		Status int         `json:"exit_status"`
-		Limit  int64       `json:"limit_bytes"`
+		Layers []layer `json:"layers"`
+		Status int     `json:"exit_status"`
+		Limit  int64   `json:"limit_bytes"`
 	}
 	if err := json.Unmarshal([]byte(got.stdout), &r); err != nil || got.status != 0 || got.stderr != "" {
 		t.Fatalf("%v: %+q", err, got)
 	}
-	if len(r.Layers) != 4 || r.Status != 0 || r.Limit != demoMemory {
+	if len(r.Layers) != 4 || r.Status != 0 || r.Limit != demo.Memory {
 		t.Fatalf("%+v", r)
 	}
-	want := []demoLayer{
+	want := []layer{
 		{"layer 2", []change{{"changed", "/notes/greeting"}}},
 		{"layer 3", []change{{"added", "/notes/extra"}, {"deleted", "/notes/old"}}},
 		{"container", []change{{"deleted", "/notes/doomed"}, {"changed", "/notes/greeting"}, {"added", "/notes/new"}}},
@@ -86,7 +92,7 @@ func TestDemoInterrupted(t *testing.T) {
 	needStrace(t)
 	tmp := t.TempDir()
 	s := subject{t: t}
-	demo := func() *exec.Cmd {
+	newDemo := func() *exec.Cmd {
 		cmd := program(t)
 		cmd.Env = append(cmd.Env, "TMPDIR="+tmp)
 		return cmd
@@ -94,9 +100,9 @@ func TestDemoInterrupted(t *testing.T) {
 	run := func(call string, n int, signal string, statuses ...int) (left bool) {
 		var got outcome
 		if signal == "INT" {
-			got = s.interruptedAt(demo(), call, n)
+			got = s.interruptedAt(newDemo(), call, n)
 		} else {
-			got = s.inject(demo(), call, fmt.Sprintf("signal=%s:when=%d", signal, n)).wait()
+			got = s.inject(newDemo(), call, fmt.Sprintf("signal=%s:when=%d", signal, n)).wait()
 		}
 		if !slices.Contains(statuses, got.status) || strings.Contains(got.stderr, "error") {
 			t.Errorf("%s at call %d of %s: %+v", signal, n, call, got)
@@ -121,51 +127,11 @@ func TestDemoInterrupted(t *testing.T) {
 	if !run("mkdirat", 8, "KILL", -1) {
 		t.Error("a demo that was killed has left nothing: too early")
 	}
-	if got := finish(t, demo()); got.status != 0 {
+	if got := finish(t, newDemo()); got.status != 0 {
 		t.Errorf("the next demo: %+v", got)
 	}
 	if left := demoNames(t, tmp); len(left) > 0 {
 		t.Errorf("after the next demo there is %q", left)
-	}
-}
-
-// What another demo uses stays, and so does what is not ours.
-func TestDemoSweepsNothingElse(t *testing.T) {
-	tmp := t.TempDir()
-	_, running, err := beginDemo(tmp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"go-docker-step.12", "go-docker-0123456789abc", "go-docker-0123456789aB"} {
-		if err := os.Mkdir(filepath.Join(tmp, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(tmp, "go-docker-0123456789ab"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	foreign := filepath.Join(tmp, "go-docker-aaaaaaaaaaaa")
-	if err := errors.Join(os.Mkdir(foreign, 0o755), os.Mkdir(filepath.Join(tmp, "go-docker-bbbbbbbbbbbb"), 0o755)); err != nil {
-		t.Fatal(err)
-	}
-	kernelTest(t) // to give one to somebody else
-	if err := os.Chown(foreign, 12345, 12345); err != nil {
-		t.Fatal(err)
-	}
-	before := demoNames(t, tmp)
-	_, second, err := beginDemo(tmp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(os.RemoveAll(second.Name()), second.Close()); err != nil {
-		t.Fatal(err)
-	}
-	want := slices.DeleteFunc(before, func(name string) bool { return name == "go-docker-bbbbbbbbbbbb" })
-	if after := demoNames(t, tmp); !slices.Equal(after, want) {
-		t.Errorf("got  %q\nwant %q", after, want)
-	}
-	if err := errors.Join(os.RemoveAll(running.Name()), running.Close()); err != nil {
-		t.Error(err)
 	}
 }
 

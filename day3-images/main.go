@@ -18,50 +18,49 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day3-images/cli"
+	"example.com/go-docker/day3-images/demo"
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
-
-// checkAddressSpace refuses to begin what Go's runtime would end with a dump of
-// its stacks. It reserves much more than it uses, and below 750 MiB does not
-// even come as far as here.
-func checkAddressSpace() error {
-	const enough = 1 << 30
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_AS, &limit); err != nil {
-		return fmt.Errorf("read the limit of our address space: %w", err)
-	}
-	if limit.Cur < enough {
-		return fmt.Errorf("the address space is limited to %d KiB, and a Go program needs %d: ulimit -v unlimited", limit.Cur>>10, enough>>10)
-	}
-	return nil
-}
 
 func newApp() *urfave.App {
 	return &urfave.App{
 		Name:  "day3-images",
 		Usage: "from a limited process to docker run IMAGE",
-		Flags: append(demoFlags(),
+		Flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"},
 			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
-			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
+			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
+		},
 		Before:   begin,
-		Action:   demo,
+		Action:   runDemo,
 		Commands: append([]*urfave.Command{runCommand(), rmCommand, statsCommand, payloadCommand}, imageCommands()...),
 	}
 }
 
-func begin(ctx *urfave.Context) error {
-	if err := checkAddressSpace(); err != nil {
+// runDemo is what happens without a command.
+func runDemo(ctx *urfave.Context) error {
+	if err := requireRoot(); err != nil {
 		return err
 	}
+	return interruptible(func(until context.Context) error { return demo.Run(until, ctx.String("format"), runForDemo) })
+}
+
+var payloadCommand = &urfave.Command{
+	Name:   "payload",
+	Hidden: true,
+	Action: func(*urfave.Context) error { return demo.Payload() },
+}
+
+func begin(ctx *urfave.Context) error {
 	if format := ctx.String("format"); format != "text" && format != "json" {
 		return fmt.Errorf("invalid --format %q: want text or json", format)
 	}

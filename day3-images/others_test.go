@@ -1,32 +1,11 @@
 package main
 
 import (
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"testing"
 
 	"example.com/go-docker/day3-images/image"
 )
-
-// A repository's name may have one letter.
-func TestPullShortName(t *testing.T) {
-	needRoot(t)
-	s, hub := emptyStore(t), newRegistry(t)
-	hub.push(t, "1", smallImage(t))
-	to, err := url.Parse(hub.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(to)
-		r.Out.URL.Path = strings.Replace(r.In.URL.Path, "/v2/x/", "/v2/some/app/", 1)
-	}})
-	defer proxy.Close()
-	ok(t, s, "pull", strings.TrimPrefix(proxy.URL, "http://")+"/x:1")
-	sound(t, s)
-}
 
 // What looks like an ID is one, and never a name.
 func TestIDs(t *testing.T) {

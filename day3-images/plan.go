@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"example.com/go-docker/day3-images/cgroup"
 	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/containers"
+	"example.com/go-docker/day3-images/demo"
 	"example.com/go-docker/day3-images/rootfs"
 	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
@@ -51,6 +53,18 @@ func (p *plan) run(s *store.Store) (status int, err error) {
 		return 0, err
 	}
 	return process.Wait()
+}
+
+// runForDemo is a demo.Runner.
+func runForDemo(s *store.Store, c *container.Container, img *store.Image) (int, error) {
+	p := &plan{
+		container: c,
+		parent:    container.Parent{Stdout: os.Stderr},
+		cgroup:    cgroup.Config{ID: c.ID, Limits: cgroup.Limits{Memory: demo.Memory}, Init: true},
+		dir:       &containers.Container{ID: c.ID, Image: img.ID, Created: time.Now().UTC()},
+		image:     img,
+	}
+	return p.run(s)
 }
 
 // completeRoot adds the image to what the command line says of the root.

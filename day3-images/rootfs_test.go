@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/demo"
 	"example.com/go-docker/day3-images/hierarchy"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
@@ -197,7 +198,7 @@ func TestProgramsSeeTheirLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	options = append(options, "-v", exe+":/bin/day3-images:ro")
-	for _, v := range libraries() {
+	for _, v := range demo.Libraries() {
 		options = append(options, "-v", v.Source+":"+v.Target+":ro")
 	}
 	for _, more := range [][]string{nil, {"--init=false"}, {"--read-only", "-u", "1234"}, {"--pid", "--net"}} { // the last: no cgroup namespace

@@ -156,29 +156,30 @@ func environment(c *container.Container, image, set []string) ([]string, error) 
 	if !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "PATH=") }) {
 		env = append(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	}
+	values, err := fromOurs(set)
+	for _, e := range values {
+		name, _, _ := strings.Cut(e, "=")
+		env = slices.DeleteFunc(env, func(old string) bool { return strings.HasPrefix(old, name+"=") })
+		env = append(env, e)
+	}
+	return env, err
+}
+
+// fromOurs adds to names without a value that of our own environment: those that
+// we do not have are left out.
+func fromOurs(set []string) (env []string, err error) {
 	for _, e := range set {
 		name, _, hasValue := strings.Cut(e, "=")
 		if name == "" || strings.ContainsRune(e, 0) {
 			return nil, fmt.Errorf("invalid --env %q: want NAME=VALUE or NAME", e)
 		}
-		if !hasValue {
-			value, ok := os.LookupEnv(name)
-			if !ok {
-				continue
-			}
-			e = name + "=" + value
+		value, ok := os.LookupEnv(name)
+		switch {
+		case hasValue:
+			env = append(env, e)
+		case ok:
+			env = append(env, name+"="+value)
 		}
-		env = append(without(env, name), e)
 	}
 	return env, nil
-}
-
-func without(env []string, name string) []string {
-	var rest []string
-	for _, e := range env {
-		if !strings.HasPrefix(e, name+"=") {
-			rest = append(rest, e)
-		}
-	}
-	return rest
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 // A session is a command with a terminal at which somebody sits.
@@ -116,8 +117,8 @@ func TestTerminal(t *testing.T) {
 	s.types("echo $((8*11))\n")
 	s.sees("88\r\n")
 	inside := w.sit("exec", "-ti", "web", "sh")
-	inside.types("ps; tty; stty size; exit 4\n")
-	inside.sees("33 77\r\n")
+	inside.types("ps; stty size; tty; exit 4\n")
+	inside.sees("33 77\r\n/dev/pts/0\r\n")
 	inside.leaves(4)
 	if !strings.Contains(inside.shown(), " 1 root") {
 		t.Errorf("ps in exec -ti:\n%s", inside.shown())
@@ -229,4 +230,76 @@ func blockedPipe(t *testing.T) (*os.File, *os.File) {
 	}
 	t.Cleanup(func() { r.Close(); w.Close() })
 	return w, r
+}
+
+// A terminal of exec is one of the container's own, and the user's; its client
+// can leave it, and what runs there stays.
+func TestExecTerminal(t *testing.T) {
+	w := newWorld(t)
+	w.ok("run", "-d", "--name", "web", "-u", "ann", "box", "sleep", "1000")
+	s := w.sit("exec", "-ti", "--detach-keys", "x,y", "web", "sh")
+	s.types("tty; stat -c %U $(tty); stty size; ls /dev/pts | tr '\\n' ' '\n")
+	s.sees("\r\n/dev/pts/0\r\nann\r\n33 77\r\n0 ptmx ")
+	if err := pty.Setsize(s.terminal, &pty.Winsize{Rows: 44, Cols: 88}); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the size arrives", func() bool {
+		s.types("stty size\n")
+		time.Sleep(50 * time.Millisecond)
+		return strings.Contains(s.shown(), "44 88\r\n")
+	})
+	s.types("sleep 1000\n")
+	s.sees("sleep 1000\r\n")
+	time.Sleep(100 * time.Millisecond)
+	s.types("\x03") // ^C is for what runs there
+	s.types("echo $((8*11)); while :; do sleep 1; done\n")
+	s.sees("88\r\n")
+	s.types("xy")
+	s.leaves(0)
+	if top := w.ok("top", "web", "-eo", "pid,args"); !strings.Contains(top+"\n", " sh\n") {
+		t.Errorf("it has not stayed: %s", top)
+	}
+	// All that it writes comes, also the last, and nothing that stays delays its end.
+	s = w.sit("exec", "-ti", "web", "sh", "-c", "sleep 1000 & seq 20000; exit 3")
+	s.leaves(3)
+	if !strings.HasSuffix(s.shown(), "\r\n19999\r\n20000\r\n") || strings.Count(s.shown(), "\n") != 20000 {
+		t.Errorf("%d lines", strings.Count(s.shown(), "\n"))
+	}
+	w.ok("exec", "-d", "-t", "web", "sh", "-c", "tty >/tmp/tty")
+	w.until("it has a terminal, too", func() bool { return strings.HasPrefix(w.do("exec", "web", "cat", "/tmp/tty").stdout, "/dev/pts/") })
+	s = w.sit("exec", "-t", "web", "no-such")
+	s.leaves(127)
+}
+
+// A shim that somebody has stopped passes on no signals. So they are for the
+// client.
+func TestDeafShim(t *testing.T) {
+	w := newWorld(t)
+	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
+	shim := w.state("web").ShimPID
+	running := w.command("exec", "web", "sleep", "1001")
+	if err := running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.until("it runs", func() bool { return strings.Contains(w.do("top", "web").stdout, "sleep 1001") })
+	if err := unix.Kill(shim, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	waiting := w.command("exec", "web", "true")
+	if err := waiting.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond) // it asks, and gets no answer
+	for _, cmd := range []*exec.Cmd{running, waiting} {
+		_ = cmd.Process.Signal(unix.SIGTERM)
+		timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+		if !timer.Stop() || statusOf(cmd) != 143 {
+			t.Errorf("%q: status %d", cmd.Args, statusOf(cmd))
+		}
+	}
+	if err := unix.Kill(shim, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	w.ok("exec", "web", "true")
 }

@@ -186,9 +186,9 @@ func TestCpRefused(t *testing.T) {
 		word   string
 		args   string
 	}{
-		{125, "requires two paths", "web:/x"},
-		{125, "between the host and one container", "/a /b"},
-		{125, "between the host and one container", "web:/a web:/b"},
+		{1, "requires two paths", "web:/x"},
+		{1, "between the host and one container", "/a /b"},
+		{1, "between the host and one container", "web:/a web:/b"},
 		{1, "no such container", "nobody:/x /tmp"},
 		{1, "no such file", "web:/none /tmp"},
 		{1, "no such file", "/none/here web:/tmp"},
@@ -203,4 +203,39 @@ func TestCpRefused(t *testing.T) {
 	}
 	w.fails(1, "no path on the host", "cp", "", "web:/x") // and not all that is here
 	w.fails(1, "no path on the host", "cp", "web:/bin", "")
+}
+
+// What export writes can be imported, and is the container's own: no proc, no
+// volume. It is the same whether the container runs or not.
+func TestExport(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/hosts-file", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.ok("run", "-d", "--name", "web", "-v", dir+":/data", "box", "sh", "-c", "echo mine >/own; ln -s own /link; chown ann /own; chmod 4711 /own; rm /bin/seq; echo up; sleep 1000")
+	w.says("web", "up")
+	w.ok("export", "-o", dir+"/running.tar", "web")
+	w.ok("stop", "-t", "0", "web")
+	w.ok("export", "-o", dir+"/stopped.tar", "web")
+	for _, name := range []string{"running", "stopped"} {
+		w.ok("import", dir+"/"+name+".tar", name)
+		got := w.ok("run", "--rm", name, "sh", "-c", "cat /link; stat -c '%a %U' /own; ls /data | wc -l; test -e /bin/seq || echo gone; test -d /proc && echo proc")
+		if got != "mine\n4711 ann\n0\ngone\nproc" {
+			t.Errorf("%s: %q", name, got)
+		}
+		if names := tarNames(t, dir+"/"+name+".tar"); strings.Contains(names, "proc/1") || strings.Contains(names, "hosts-file") {
+			t.Errorf("%s has %s", name, names)
+		}
+	}
+	w.fails(1, "no such container", "export", "nobody")
+}
+
+func tarNames(t *testing.T, path string) string {
+	t.Helper()
+	out, err := exec.Command("tar", "-tf", path).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }

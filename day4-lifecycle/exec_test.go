@@ -245,6 +245,9 @@ func TestExecLimits(t *testing.T) {
 	if limits := w.read(fmt.Sprintf("/proc/%d/limits", w.state("few").ShimPID)); regexp.MustCompile(`Max open files +77`).MatchString(limits) {
 		t.Errorf("the shim has\n%s", limits)
 	}
+	if got := w.ok("exec", "-u", "ann", "few", "sh", "-c", "ulimit -Sn; ulimit -Hn; id -u"); got != "77\n88\n1000" {
+		t.Errorf("another user's limits %q", got)
+	}
 	w.fails(127, "not found", "exec", "few", "no-such")
 }
 

@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/lifecycle"
 	"example.com/go-docker/day4-lifecycle/state"
@@ -81,7 +84,7 @@ type inspectedConfig struct {
 	Tty, OpenStdin, StdinOnce bool
 	Env, Cmd                  []string
 	Image, WorkingDir         string
-	StopSignal                int
+	StopSignal                string `json:",omitempty"`
 }
 
 func inspectContainer(c *lifecycle.Container) (*inspectedContainer, error) {
@@ -104,7 +107,7 @@ func inspectContainer(c *lifecycle.Container) (*inspectedContainer, error) {
 		Config: inspectedConfig{
 			Hostname: config.Container.Hostname, User: config.Container.User, Tty: config.Container.TTY,
 			OpenStdin: config.OpenStdin, StdinOnce: config.StdinOnce, Env: config.Container.Env, Cmd: c.Args,
-			Image: c.ImageName, WorkingDir: config.Container.Dir, StopSignal: config.StopSignal,
+			Image: c.ImageName, WorkingDir: config.Container.Dir, StopSignal: signalName(config.StopSignal),
 		},
 		GraphDriver: graphDriver{"overlay", map[string]string{"UpperDir": root.Overlay.Upper, "WorkDir": root.Overlay.Work, "MergedDir": root.Overlay.Merged}},
 	}
@@ -116,6 +119,15 @@ func inspectContainer(c *lifecycle.Container) (*inspectedContainer, error) {
 		i.Mounts = append(i.Mounts, inspectedMount{"volume", v.Upper, v.Target, true})
 	}
 	return i, nil
+}
+
+// signalName is "" for 0; of a real-time signal it is the number, which
+// --stop-signal takes, too.
+func signalName(n int) string {
+	if name := unix.SignalName(syscall.Signal(n)); name != "" || n == 0 {
+		return name
+	}
+	return strconv.Itoa(n)
 }
 
 func hostConfigOf(config *state.Config) inspectedHostConfig {

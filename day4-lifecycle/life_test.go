@@ -207,7 +207,7 @@ func TestRefused(t *testing.T) {
 		word   string
 		args   string
 	}{
-		{1, "no such container", "stop nobody"},
+		{1, "error: no such container: \"nobody\"\n", "stop nobody"},
 		{1, "no such container", "start nobody"},
 		{1, "no such container", "exec nobody true"},
 		{1, "no such container", "logs nobody"},
@@ -225,13 +225,14 @@ func TestRefused(t *testing.T) {
 		{1, "not paused", "unpause up"},
 		{1, "stop it first", "rm up"},
 		{1, "in use", "rename up made"},
+		{1, "its name already", "rename up up"},
 		{1, "in use", "rename made " + id},
 		{1, "invalid name", "rename up /x"},
 		{125, "in use", "run -d --name up box true"},
 		{125, "in use", "create --name up box true"},
 		{125, "cannot be started again", "run -d --rm --restart always box true"},
 		{125, "--restart", "run -d --restart often box true"},
-		{125, "--restart", "run -d --restart on-failure:x box true"},
+		{125, "invalid --restart \"on-failure:x\": \"x\" is no number of times\n", "run -d --restart on-failure:x box true"},
 		{125, "--restart", "run -d --restart always:3 box true"},
 		{125, "--log-opt", "run -d --log-opt max-size=x box true"},
 		{125, "--stop-signal", "run -d --stop-signal NONE box true"},
@@ -239,23 +240,24 @@ func TestRefused(t *testing.T) {
 		{125, "--detach-keys", "run -d --detach-keys ctrl-1,x box true"},
 		{1, "invalid signal", "kill -s NONE up"},
 		{1, "does not reach", "kill -s WINCH up"},
-		{125, "invalid --tail", "logs --tail x up"},
-		{125, "invalid --since", "logs --since yesterday up"},
-		{125, "requires", "exec up"},
-		{125, "requires", "logs"},
-		{125, "requires", "logs up made"},
-		{125, "requires", "stop"},
-		{125, "requires", "rename up"},
-		{125, "--filter", "ps -f size=3"},
-		{125, "--filter", "ps -f exited=x"},
-		{125, "--filter", "ps -f name=("},
-		{125, "--filter", "ps -f status=up"},
+		{1, "invalid --tail", "logs --tail x up"},
+		{1, "invalid --since", "logs --since yesterday up"},
+		{1, "requires", "exec up"},
+		{1, "requires", "logs"},
+		{1, "requires", "logs up made"},
+		{1, "requires", "stop"},
+		{1, "requires", "rename up"},
+		{1, "--filter", "ps -f size=3"},
+		{1, "--filter", "ps -f exited=x"},
+		{1, "--filter", "ps -f name=("},
+		{1, "--filter", "ps -f status=up"},
 		{1, "no such container", "stats --no-stream nobody"},
 		{1, "not running", "stats --no-stream made"},
-		{125, "--format", "ps --format {{.Nothing}}"},
-		{125, "--format", "ps --format {{"},
-		{125, "no arguments", "ps up"},
-		{125, "--workdir", "exec -w tmp up pwd"},
+		{1, "--format", "ps --format {{.Nothing}}"},
+		{1, "--format", "ps --format {{"},
+		{1, "no arguments", "ps up"},
+		{125, "not defined", "ps --nothing"},
+		{1, "--workdir", "exec -w tmp up pwd"},
 		{126, "chdir", "exec -w /none up pwd"},
 		{126, "no matching entries", "exec -u none up pwd"},
 		{127, "not found", "exec up no-such"},
@@ -281,7 +283,7 @@ func TestPsAndInspect(t *testing.T) {
 	w := newWorld(t)
 	ended := w.ok("run", "-d", "--name", "ended", "box", "sh", "-c", "exit 4")
 	w.ok("wait", "ended")
-	made := w.ok("create", "--name", "made", "-m", "64m", "-v", "/tmp:/data:ro", "-e", "A=1", "--restart", "on-failure:3", "--log-opt", "max-size=1m", "box", "echo", "x")
+	made := w.ok("create", "--name", "made", "-m", "64m", "-v", "/tmp:/data:ro", "-e", "A=1", "--restart", "on-failure:3", "--log-opt", "max-size=1m", "--stop-signal", "usr1", "box", "echo", "x")
 	up := w.ok("run", "-d", "-w", "/tmp", "box", "sleep", "1000")
 	for args, want := range map[string]string{
 		"ps -q":                              up,
@@ -306,6 +308,7 @@ func TestPsAndInspect(t *testing.T) {
 		"inspect -f {{.HostConfig.Memory}}{{.HostConfig.RestartPolicy}}{{.HostConfig.LogConfig}}{{.Mounts}} made": "67108864map[MaximumRetryCount:3 Name:on-failure]map[Config:map[max-size:1048576] Type:json-file][map[Destination:/data RW:false Source:/tmp Type:bind]]",
 		`ps -f name=^ended$ -a --format {{.Names|json}}`:                                                          `"ended"`,
 		`inspect -f {{.Config.Cmd|json}}{{.Path|upper}} made`:                                                     `["echo","x"]ECHO`,
+		"inspect -f {{.Config.StopSignal}} made":                                                                  "SIGUSR1",
 		"inspect -f {{.Name}} --type container made":                                                              "/made",
 		"inspect -f {{.RepoTags}} box":                                                                            "[box:latest]",
 	} {
@@ -382,6 +385,12 @@ func TestRestart(t *testing.T) {
 	if got := w.ok("wait", "again"); got != "137" {
 		t.Errorf("wait: %s", got)
 	}
+	// One that waits hears no signal, and kill ends it.
+	w.ok("start", "ever")
+	w.until("it waits for a second and more", func() bool { s := w.state("ever"); return s.Restarts >= 5 && s.Status == state.Restarting })
+	w.fails(1, "waits to be started again", "kill", "-s", "USR1", "ever")
+	w.ok("kill", "ever")
+	w.until("it has ended", func() bool { return w.state("ever").Status == state.Exited })
 	// kill -9 of a shim that waits.
 	w.ok("start", "ever")
 	w.until("it waits", func() bool { return w.state("ever").Status == state.Restarting })
@@ -556,17 +565,31 @@ func TestInitKilled(t *testing.T) {
 }
 
 // A shim that somebody has stopped does not answer; rm -f removes the container
-// all the same.
+// all the same, whoever looks meanwhile.
 func TestShimStopped(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits ten seconds")
-	}
 	w := newWorld(t)
-	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
-	if err := unix.Kill(w.state("web").ShimPID, unix.SIGSTOP); err != nil {
-		t.Fatal(err)
+	for range times(10) {
+		id := w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
+		if err := unix.Kill(w.state("web").ShimPID, unix.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		var lookers sync.WaitGroup
+		for range 3 {
+			lookers.Go(func() {
+				for {
+					if _, err := state.Read(filepath.Join(w.root, "containers", id)); err != nil {
+						return // it is gone
+					}
+				}
+			})
+		}
+		before := time.Now()
+		got := w.do("rm", "-f", "web")
+		if took := time.Since(before); got.status != 0 || took > 9*time.Second {
+			t.Fatalf("%+v after %v", got, took)
+		}
+		lookers.Wait()
 	}
-	w.ok("rm", "-f", "web")
 }
 
 func TestOutOfMemory(t *testing.T) {

@@ -19,55 +19,76 @@
 //
 // Exit status: the command's own; 128+n when signal n killed it; 127 when it
 // was not found, 126 when it could not be executed, 125 for every other error of
-// run, create and exec, and 1 for those of commands about existing containers.
+// run and create and for flags that are wrong, and 1 for those of other commands.
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/cli"
+	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/demo"
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
 
-// checkAddressSpace refuses to begin what Go's runtime would end with a dump of
-// its stacks. It reserves much more than it uses, and below 750 MiB does not
-// even come as far as here.
-func checkAddressSpace() error {
-	const enough = 1 << 30
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_AS, &limit); err != nil {
-		return fmt.Errorf("read the limit of our address space: %w", err)
-	}
-	if limit.Cur < enough {
-		return fmt.Errorf("the address space is limited to %d KiB, and a Go program needs %d: ulimit -v unlimited", limit.Cur>>10, enough>>10)
-	}
-	return nil
-}
-
 func newApp() *urfave.App {
-	return &urfave.App{
+	app := &urfave.App{
 		Name:  "day4-lifecycle",
 		Usage: "containers that outlive the command that started them",
-		Flags: append(demoFlags(),
+		Flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"},
 			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
-			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
+			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
+		},
 		Before:   begin,
-		Action:   demo,
+		Action:   runDemo,
 		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{statsCommand, payloadCommand}),
 	}
+	failWithOne(app.Commands)
+	return app
+}
+
+// failWithOne gives errors of all commands but run and create the status that
+// they have with Docker, unless they have one of their own.
+func failWithOne(commands []*urfave.Command) {
+	for _, c := range commands {
+		failWithOne(c.Subcommands)
+		if action := c.Action; action != nil && c.Name != "run" && c.Name != "create" {
+			c.Action = func(ctx *urfave.Context) error {
+				err := action(ctx)
+				var own container.StatusError
+				if err == nil || errors.As(err, &own) {
+					return err
+				}
+				return container.StatusError{Status: 1, Err: err}
+			}
+		}
+	}
+}
+
+// runDemo is what happens without a command.
+func runDemo(ctx *urfave.Context) error {
+	if err := requireRoot(); err != nil {
+		return err
+	}
+	return interruptible(func(until context.Context) error { return demo.Run(until, ctx.String("format")) })
+}
+
+var payloadCommand = &urfave.Command{
+	Name:   "payload",
+	Hidden: true,
+	Action: func(ctx *urfave.Context) error { return demo.Payload(ctx.Args().First()) },
 }
 
 func begin(ctx *urfave.Context) error {
-	if err := checkAddressSpace(); err != nil {
-		return err
-	}
 	if format := ctx.String("format"); format != "text" && format != "json" {
 		return fmt.Errorf("invalid --format %q: want text or json", format)
 	}

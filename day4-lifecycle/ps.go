@@ -44,11 +44,11 @@ var psCommand = &urfave.Command{
 		}
 		s, err := openStore(ctx)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		all, err := lifecycle.List(s)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		last := ctx.Int("last")
 		if ctx.Bool("latest") {

@@ -2,11 +2,11 @@
 # Measure this repository's programs beside others that do the same, in turns, and write
 # the tables and the picture of docs/*/figures.md.
 #
-#   scripts/bench.sh             a quarter of an hour, as root, on a machine that does nothing else
+#   scripts/bench.sh             twenty minutes, as root, on a machine that does nothing else
 #   scripts/bench.sh --short     a look, in five minutes: writes nothing into docs
 #
-# Whichever of runc, crun, bubblewrap, podman, umoci, skopeo and docker-registry are
-# installed take part (Debian's packages have these names). On a machine that has cgroup v2
+# Whichever of runc, crun, bubblewrap, podman, umoci, skopeo, docker-registry and containerd
+# are installed take part (Debian's packages have these names). On a machine that has cgroup v2
 # beside v1, crun refuses to run; so the benchmarks have a mount namespace in which
 # v2 is covered, as on a machine with v1 alone.
 set -euo pipefail
@@ -34,7 +34,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 export GO_DOCKER_BENCH=$dir/measured.jsonl
 export CGO_ENABLED=0 # static programs: without the dynamic linker, which takes its time in each start
-export GOFLAGS=-tags=urfave_cli_no_docs # as runc does: without what prints a command line as a manual page
+export GOFLAGS=-tags=urfave_cli_no_docs # as runc does: without the code that prints a program's help as a manual page
 iterations() { if [ -z "$short" ]; then echo "$1x"; else echo 2x; fi; }
 
 # fresh_disk: a new ext4. Before ext4 reuses an inode, it checks whether it was
@@ -59,6 +59,11 @@ bench day3-images GoStart 40
 bench day3-images AtOnce 7
 bench day3-images Unpack 7
 bench day3-images Pull 7
+bench day4-lifecycle Detach 40
+bench day4-lifecycle Exec 40
+bench day4-lifecycle Ps 40
+bench day4-lifecycle Log 7
+bench day4-lifecycle ShimMemory 1
 
 # Day 2 again on cgroup v2, in a virtual machine. If that is emulated, its milliseconds say little.
 mkdir "$dir/bin"

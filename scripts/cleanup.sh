@@ -27,7 +27,7 @@
 #   decides: rmdir of a cgroup with a process in it is EBUSY.
 #
 # PIDs are reused, IDs are not. A step counts as alive while its PID runs a shell,
-# a shell script or the exercises' checker: better one leftover too many than a
+# a shell script or the exercises' checker: better one leftover too many than one
 # victim. A record's PID is never used; a container's processes are those in its
 # cgroups.
 #

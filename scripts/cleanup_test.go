@@ -74,7 +74,7 @@ func (s shell) cleanup(t *testing.T, args ...string) (out string, status int) {
 	return withoutForeign(string(b)), cmd.ProcessState.ExitCode()
 }
 
-// Named v1 hierarchies are the machine's, also in the box: somebody else's dead
+// Named v1 hierarchies are the machine's, even in the box: somebody else's dead
 // step may turn up in the output.
 func withoutForeign(out string) string {
 	kept := ""

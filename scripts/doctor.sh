@@ -202,7 +202,7 @@ check_kernel() {
 	fi
 }
 
-# WSL 1 and 2 are recognized by the kernel's name; a container is where the
+# WSL 1 and 2 are recognised by the kernel's name; a container is where the
 # PID namespace is not the machine's first, whose inode number is a constant of
 # the kernel (PROC_PID_INIT_INO). Files such as /.dockerenv say which kind, but
 # prove nothing: disk images made from a container's files have them too.
@@ -496,7 +496,7 @@ check_overlay() {
 		[ -z "$known" ] || fix='set GO_DOCKER_ROOT to a directory on ext4 or xfs (not overlay, NFS or a Windows drive)'
 		check overlay FAIL 3 "cannot mount one below $(store_parent): $(brief "$said")" "$fix"
 	fi
-	# the mount has loaded the module: put that back as it was
+	# the mount has loaded the module: unload it again
 	[ -n "$known" ] || rmmod overlay 2>/dev/null || true
 }
 

@@ -57,7 +57,7 @@ export GOPROXY
 cd "$b/repository"
 for module in day[0-9]-*/ scripts/; do
 	GOWORK=off go -C "$module" mod download
-	GOWORK=off go -C "$module" mod tidy -diff >/dev/null || true # not tidy is a matter of the tests
+	GOWORK=off go -C "$module" mod tidy -diff >/dev/null || true # whether go.mod is tidy is for the tests to say
 	GOWORK=off go -C "$module" list -deps -test ./... tool >/dev/null 2>&1 || die "$module: go list"
 done
 go list -deps -test work >/dev/null
@@ -123,7 +123,7 @@ cat >"$b/enter" <<'END'
 # enter [COMMAND [ARG...]]: a shell, or the command, in the repository, with an environment in
 # which Go needs no network. As root: sudo ./enter
 #
-# Nothing outside of this directory is changed, but for what the chapters do.
+# Nothing outside this directory is changed, except by the chapters.
 set -eu
 bundle=$(cd "$(dirname "$0")" && pwd)
 # The modules come from here. go.sum knows their sums, so nobody else has to be asked. A Go that

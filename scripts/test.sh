@@ -1,7 +1,7 @@
 #!/bin/bash
 # Everything that must hold before a change lands.
 #
-#   scripts/test.sh          what a minute-to-minute check needs, in five minutes: format, vet,
+#   scripts/test.sh          the everyday check, in five minutes: format, vet,
 #                            staticcheck, shellcheck, builds; all tests, those that repeat
 #                            something hundreds of times in their short form; steps; demos;
 #                            nothing left behind
@@ -40,7 +40,22 @@ step() { # NAME: what follows; how long it took before; and how long what came b
 }
 fail() { echo "test.sh: $*" >&2; exit 1; }
 bad=()
-try() { "$@" || { echo "test.sh: failed: $*" >&2; bad+=("${phase#* }"); }; } # and go on: the rest may fail, too
+# And go on: the rest may fail, too. What is printed is kept, so that the end can repeat what went wrong.
+try() {
+	if ! "$@" 2>&1 | tee -a "$bin/log"; then
+		echo "test.sh: failed: $*" | tee -a "$bin/log" >&2
+		bad+=("${phase#* }")
+	fi
+}
+# Of what was printed: each failed test, its first lines, and other lines that say so.
+wrong() {
+	awk '
+		/^ *=== RUN +[^\/]*$/ { n = 0; run = $0 }
+		run && n < 15 { kept[n++] = $0 }
+		/^ *--- FAIL/ { for (i = 0; i < n; i++) print kept[i]; if (n == 15) print; n = 0; run = ""; next }
+		/^ *--- (PASS|SKIP)/ { n = 0; run = ""; next }
+		!run && /^(FAIL|left behind|test.sh: failed)/' "$bin/log" | cut -c1-400 | head -n 300
+}
 last=$(before "${all:-short} all")
 [ -z "$last" ] || printf 'This took %d min %d s last time.\n' $((last / 60)) $((last % 60))
 
@@ -128,7 +143,7 @@ else
 
 	step "the race detector, on what has goroutines"
 	# A start takes four times as long with it. So without those that start hundreds of containers to see what a
-	# kill or a full disk leaves behind, and those that unpack gigabytes: that stays the same.
+	# kill or a full disk leaves behind, and those that unpack gigabytes: all that is the same with and without it.
 	many='Killed|Failing|InterruptedAt|StoreCommandsInterrupted|DemoInterrupted|ManyRuns|ForkFails|FullDisk|RunOnFullDisk|EveryExit|WithoutRoot'
 	big='UnpackBombs|DecompressBomb|DescriptorsOfTheHost|VolumeThroughLinks'
 	mapfile -t threaded < <(for chapter in "${chapters[@]}"; do
@@ -212,6 +227,7 @@ result=$("$bin/testlog" --sum $SECONDS "$TEST_RECORD")
 if [ ${#bad[@]} -gt 0 ]; then
 	mapfile -t bad < <(printf '%s\n' "${bad[@]}" | sort -u)
 	list=$(printf '%s; ' "${bad[@]}")
+	wrong
 	echo "Failed: ${list%; }. Tests: $result. What went wrong is above, after each \"failed\"."
 	exit 1
 fi

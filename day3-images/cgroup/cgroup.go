@@ -127,12 +127,10 @@ func checkPids(config Config, version int) error {
 // wanted lists the controllers whose counters we read, as far as this machine
 // has them, and those that the limits need.
 func wanted(settings settings, version int, have map[string]hierarchy.Hierarchy) ([]string, error) {
-	var names []string
-	for _, name := range counted[version] {
-		if _, ok := have[name]; ok {
-			names = append(names, name)
-		}
-	}
+	names := slices.DeleteFunc(slices.Clone(counted[version]), func(name string) bool {
+		_, ok := have[name]
+		return !ok
+	})
 	for _, s := range settings {
 		name := s.controller()
 		if _, ok := have[name]; !ok {

@@ -143,8 +143,8 @@ func TestJobs(t *testing.T) {
 	if entries, err := os.ReadDir(third.Dir); err != nil || len(entries) > 0 {
 		t.Errorf("a dead owner's work is in the new job: %v, %v", entries, err)
 	}
-	if adding, err := s.isAdding(); err != nil || adding {
-		t.Errorf("a dead owner is adding: %v", err)
+	if err := s.sweep(); err != nil {
+		t.Error(err)
 	}
 	if entries, err := os.ReadDir(s.Path("tmp")); err != nil || len(entries) != 1 || entries[0].Name() != "layer-x" {
 		t.Errorf("jobs: %v, %v", entries, err)

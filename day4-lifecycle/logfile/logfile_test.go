@@ -444,7 +444,7 @@ func TestParseOptions(t *testing.T) {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"max-size", "max-size=", "max-size=0", "max-size=-1", "max-size=x", "max-file=0", "max-file=2", "max-file=1001 max-size=1", "max-file=1.5", "labels=x", "=", "max-size=9999999999g"} {
+	for _, text := range []string{"max-size", "max-size=", "max-size=0", "max-size=-1", "max-size=x", "max-file=0", "max-file=2", "max-file=1024 max-size=1", "max-file=1.5", "labels=x", "=", "max-size=9999999999g"} {
 		if got, err := ParseOptions(strings.Fields(text)); err == nil || !strings.Contains(err.Error(), "--log-opt") {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,7 +79,7 @@ func TestRead(t *testing.T) {
 	}
 	for status, want := range map[Status]Status{Created: Created, Exited: Exited, Running: Exited, Paused: Exited, Restarting: Exited} {
 		dir := made(t, State{Status: status, BootID: boot, PID: 7, ShimPID: 8, ExitCode: 5})
-		held, err := TryLock(dir)
+		held, err := lock.Try(filepath.Join(dir, lockFile)) // as a shim has it
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,6 +114,40 @@ func TestRead(t *testing.T) {
 	}
 	if _, err := Read(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("nothing there: %v", err)
+	}
+}
+
+// Who looks, even together with others, is never mistaken for a shim: nobody
+// then says that the container runs, and it can be had.
+func TestManyLook(t *testing.T) {
+	dir := made(t, State{Status: Exited})
+	for range 200 {
+		if err := Write(dir, &State{Status: Running, ShimPID: 8}); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				if s, err := Read(dir); err != nil || s.Live() {
+					t.Errorf("%+v, %v", s, err)
+				}
+			})
+			all.Go(func() {
+				held, err := TryLock(dir)
+				switch s, errRead := Read(dir); {
+				case errRead != nil || s.Live():
+					t.Errorf("%+v, %v", s, errRead)
+				case err == nil:
+					_ = held.Close()
+				case !errors.Is(err, lock.ErrHeld):
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	if files, err := filepath.Glob(dir + "/*"); len(files) != 2 {
+		t.Errorf("%q, %v", files, err)
 	}
 }
 

@@ -184,7 +184,7 @@ func TestDetached(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "box")
 	got := run(t, rung(t, "04-detached", dir, "no-such-command"))
 	got.ends(t, 1)
-	got.has(t, `^error: .*no-such-command.*not found`)
+	got.has(t, `^error: exec: "no-such-command".*not found`)
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("what did not start has left a directory")
 	}

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func pair(t testing.TB) (*Conn, *Conn) {
@@ -17,8 +20,12 @@ func pair(t testing.TB) (*Conn, *Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := FromFile(file)
+	fd, err := unix.Dup(int(file.Fd()))
 	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := FromDescriptor(fd)
+	if err := errors.Join(err, file.Close()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.Close(); b.Close() })
@@ -121,6 +128,31 @@ func TestListen(t *testing.T) {
 	}
 	if _, err := Dial(path); err == nil {
 		t.Error("a dead socket answers")
+	}
+}
+
+// To close a connection or a listener ends what waits for it, in another
+// goroutine.
+func TestClose(t *testing.T) {
+	a, _ := pair(t)
+	l, err := Listen(filepath.Join(t.TempDir(), "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := make(chan error, 3)
+	go func() { _, _, err := a.Receive(); ends <- err }()
+	go func() { _, err := l.Accept(); ends <- err }()
+	go func() { ends <- a.Send(Stdin, make([]byte, 4<<20)) }() // more than fits
+	time.Sleep(10 * time.Millisecond)
+	a.Close()
+	l.Close()
+	for range cap(ends) {
+		if err := <-ends; !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := FromDescriptor(0); err == nil {
+		t.Error("standard input is taken for a socket")
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"html/template"
 	"os"
@@ -33,6 +34,7 @@ func (r *printer) code(w util.BufWriter, source []byte, node ast.Node, entering 
 	label, caption := r.words["code"], r.origin(n, source)
 	var body string
 	var err error
+	var failed *failure
 	switch lang {
 	case "console":
 		label = r.words["terminal"]
@@ -41,7 +43,9 @@ func (r *printer) code(w util.BufWriter, source []byte, node ast.Node, entering 
 				caption += fmt.Sprintf(`<span class="%s">%s</span>`, word, r.words[word])
 			}
 		}
-		body, err = printConsole(fence{info: info, line: 1}, text)
+		if body, failed = printConsole(fence{info: info, line: 1}, text); failed != nil {
+			err = errors.New(failed.what)
+		}
 	case "diff":
 		body, err = printDiff(text)
 	default:
@@ -63,8 +67,8 @@ func (r *printer) code(w util.BufWriter, source []byte, node ast.Node, entering 
 	return ast.WalkContinue, nil
 }
 
-// origin is where code comes from, by the marker above it: the file, and its
-// lines where the code is a part.
+// origin names the source of a block of code, from the marker above it: the file,
+// and the lines if only a part of it is shown.
 func (r *printer) origin(n *ast.FencedCodeBlock, source []byte) string {
 	if n.Lines().Len() == 0 {
 		return ""
@@ -148,7 +152,7 @@ func printDiff(text string) (string, error) {
 // printConsole tells input from output. data-copy holds what is typed at one
 // prompt, up to where the prompt changes: if more were pasted, lines meant for
 // an inner shell would run in the outer one after the inner has ended.
-func printConsole(f fence, text string) (string, error) {
+func printConsole(f fence, text string) (string, *failure) {
 	b, err := parseBlock(f, text)
 	if err != nil {
 		return "", err
@@ -278,8 +282,8 @@ func (p *page) versions() {
 	}
 }
 
-// checkVersions: of two blocks for the two versions, one after the other, each
-// has its line above it.
+// checkVersions wants a line that names the version above each of two adjacent
+// blocks that are for one version each.
 func (p *page) checkVersions() (failures []failure) {
 	lines := strings.Split(string(p.source), "\n")
 	label := func(f fence) string {

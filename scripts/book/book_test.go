@@ -31,7 +31,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range pageNames {
+	for _, name := range pageNames() {
 		p := b.pages[0][name]
 		if p == nil {
 			continue // TestCheck says so

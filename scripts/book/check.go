@@ -11,22 +11,10 @@ import (
 	"strings"
 )
 
-// A section is one that a page of a day has, in this order.
+// A section is a heading that a day's page must have. The order is fixed.
 type section struct {
 	titles   [2]string // by language
 	optional bool
-}
-
-// sections are those of a day that is a single page.
-var sections = []section{
-	{titles: [2]string{"What you will build", "這一章要做什麼"}},
-	{titles: [2]string{"The idea", "概念"}},
-	{titles: [2]string{"Try it by hand", "動手試試"}},
-	{titles: [2]string{"Build it in Go", "用 Go 寫出來"}},
-	{titles: [2]string{"What goes wrong", "哪裡會出錯"}},
-	{titles: [2]string{"cgroup v1 beside v2", "cgroup v1 與 v2 對照"}, optional: true},
-	{titles: [2]string{"What Docker really does", "Docker 實際上怎麼做"}},
-	{titles: [2]string{"Exercises", "練習"}},
 }
 
 // byHand and forReal have the sections of two of a day's three pages. The one
@@ -49,7 +37,7 @@ var forReal = []section{
 	{titles: [2]string{"The day on one page", "一頁總結"}},
 }
 
-// maxLines is how long a page of a three-page day may be.
+// maxLines is how long a page of a day may be.
 const maxLines = 450
 
 // A book is all pages, in each language, below a docs directory, and the
@@ -84,7 +72,7 @@ func (b *book) addExercises() error {
 }
 
 func readBook(docs string) (*book, []failure, error) {
-	b := &book{docs: docs, names: slices.Clone(pageNames)}
+	b := &book{docs: docs, names: pageNames()}
 	var failures []failure
 	for _, l := range languages {
 		pages := map[string]*page{}
@@ -98,12 +86,12 @@ func readBook(docs string) (*book, []failure, error) {
 				return nil, nil, err
 			}
 			name := filepath.Base(path)
-			if !slices.Contains(pageNames, name) {
-				failures = append(failures, failure{path, 1, "not a page of the book: pageNames in scripts/book/page.go has them"})
+			if !slices.Contains(b.names, name) {
+				failures = append(failures, failure{path, 1, "not a page of the book: the menu in scripts/book/words.go has them"})
 			}
 			pages[name] = p
 		}
-		for _, name := range pageNames {
+		for _, name := range pageNames() {
 			if pages[name] == nil && wanted(docs, name) {
 				failures = append(failures, failure{filepath.Join(docs, l.Dir, name), 1, "the page is missing"})
 			}
@@ -113,18 +101,11 @@ func readBook(docs string) (*book, []failure, error) {
 	return b, failures, b.addExercises()
 }
 
-// wanted says whether the page has to exist. A day that has one of its further
-// pages, in any language, must have both; its second page in Go must be there in
-// all languages or in none.
+// wanted says whether the page has to exist. A day's second page in Go must be
+// there in all languages or in none.
 func wanted(docs, name string) bool {
-	day, topic, _ := strings.Cut(name, "-")
-	further := map[string][]string{"go.md": {"go.md", "real.md"}, "real.md": {"go.md", "real.md"}, "go2.md": {"go2.md"}}[topic]
-	for _, other := range further {
-		if found, _ := filepath.Glob(filepath.Join(docs, "*", day+"-"+other)); len(found) > 0 {
-			return true
-		}
-	}
-	return further == nil
+	found, _ := filepath.Glob(filepath.Join(docs, "*", name))
+	return !strings.HasSuffix(name, "-go2.md") || len(found) > 0
 }
 
 // check finds everything that is wrong with the pages themselves.
@@ -146,12 +127,7 @@ func (b *book) check() (failures []failure) {
 				failures = append(failures, p.checkTerms(terms)...)
 			}
 			if _, err := p.blocks(); err != nil {
-				path, rest, _ := strings.Cut(err.Error(), ":")
-				var line int
-				if n, _ := fmt.Sscanf(rest, "%d:", &line); n == 1 {
-					_, rest, _ = strings.Cut(rest, ": ")
-				}
-				failures = append(failures, failure{path, line, rest})
+				failures = append(failures, *err)
 			}
 			if strings.HasPrefix(name, "day") && !isExercise(name) {
 				failures = append(failures, p.checkDay(i, name, pages)...)
@@ -167,9 +143,6 @@ func (b *book) check() (failures []failure) {
 // checkDay holds a page of a day to its form.
 func (p *page) checkDay(language int, name string, pages map[string]*page) (failures []failure) {
 	day, topic, _ := strings.Cut(name, "-")
-	if pages[day+"-go.md"] == nil && pages[day+"-real.md"] == nil {
-		return p.checkSections(language, sections)
-	}
 	if n := p.lineAt(len(p.source)) - 1; n > maxLines {
 		failures = append(failures, failure{p.path, maxLines, fmt.Sprintf("%d lines: a page has at most %d", n, maxLines)})
 	}
@@ -214,7 +187,7 @@ func (p *page) checkSections(language int, sections []section) (failures []failu
 	return failures
 }
 
-// checkTranslation compares a page with the one it says the same as.
+// checkTranslation compares a page with the one that it translates.
 func (p *page) checkTranslation(first *page, dir string) (failures []failure) {
 	fail := func(line int, format string, args ...any) {
 		failures = append(failures, failure{p.path, line, fmt.Sprintf(format, args...)})

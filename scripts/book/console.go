@@ -44,7 +44,7 @@ func (s step) text() string {
 }
 
 // blocks of a page, in order.
-func (p *page) blocks() ([]block, error) {
+func (p *page) blocks() ([]block, *failure) {
 	var blocks []block
 	started := map[int]bool{}
 	for i, f := range p.fences {
@@ -53,12 +53,13 @@ func (p *page) blocks() ([]block, error) {
 		}
 		b, err := parseBlock(f, p.text(f))
 		if err != nil {
-			return nil, fmt.Errorf("%s:%w", p.path, err)
+			err.path = p.path
+			return nil, err
 		}
 		b.index = i
 		if first := b.steps[0]; first.prompt != "$ " {
 			if !started[b.terminal] {
-				return nil, fmt.Errorf("%s:%d: no command before this: a block starts with `$ `", p.path, first.line)
+				return nil, &failure{p.path, first.line, "no command before this: a block starts with `$ `"}
 			}
 		}
 		started[b.terminal] = true
@@ -67,7 +68,7 @@ func (p *page) blocks() ([]block, error) {
 	return blocks, nil
 }
 
-func parseBlock(f fence, text string) (block, error) {
+func parseBlock(f fence, text string) (block, *failure) {
 	b := block{fence: f}
 	for _, word := range strings.Fields(f.info)[1:] {
 		switch word {
@@ -78,12 +79,12 @@ func parseBlock(f fence, text string) (block, error) {
 		case "third":
 			b.terminal = 2
 		default:
-			return b, fmt.Errorf("%d: console %s: want v1, v2, second or third", f.line-1, word)
+			return b, &failure{line: f.line - 1, what: fmt.Sprintf("console %s: want v1, v2, second or third", word)}
 		}
 	}
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if text == "" {
-		return b, fmt.Errorf("%d: empty console block", f.line-1)
+		return b, &failure{line: f.line - 1, what: "empty console block"}
 	}
 	for i, line := range lines {
 		at := f.line + i
@@ -98,7 +99,7 @@ func parseBlock(f fence, text string) (block, error) {
 		case prompt != "" && len(line) <= len(prompt):
 			// The prompt at which the block leaves the shell.
 			if i != len(lines)-1 || s == nil {
-				return b, fmt.Errorf("%d: nothing is typed at this prompt", at)
+				return b, &failure{line: at, what: "nothing is typed at this prompt"}
 			}
 			s.output = append(s.output, outputLine{at, strings.TrimRight(line, " ")})
 		case prompt != "":

@@ -68,12 +68,8 @@ func (p *page) drift(lines []string, f fence, is, want string) failure {
 	} else if m := rungMarker.FindStringSubmatch(lines[max(0, f.line-3)]); m != nil {
 		source = m[2]
 	}
-	a, b := strings.Split(is, "\n"), strings.Split(want, "\n")
-	i := 0
-	for i < len(a)-1 && i < len(b)-1 && a[i] == b[i] {
-		i++
-	}
-	return failure{p.path, f.line + i, fmt.Sprintf("differs from %s: run go run ./scripts/book embed\n  the page:   %s\n  the source: %s", source, a[i], b[i])}
+	line, is, want := firstDifference(is, want)
+	return failure{p.path, f.line + line, fmt.Sprintf("differs from %s: run go run ./scripts/book embed\n  the page:   %s\n  the source: %s", source, is, want)}
 }
 
 // fill rewrites the page, if its code is not that of the sources.

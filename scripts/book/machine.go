@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -87,8 +85,8 @@ func (s state) addMachine() error {
 	return s.withoutOthers()
 }
 
-// withoutOthers leaves out what a living process of somebody else's has made,
-// such as another test that is running.
+// withoutOthers leaves out what a living process outside this run has made, such
+// as another test.
 func (s state) withoutOthers() error {
 	descendants, err := ours.Descendants()
 	if err != nil {
@@ -145,43 +143,27 @@ func (r *runner) leftovers(before state) []string {
 // orphans are processes whose parent has ended: as a subreaper (see main) we
 // inherit those of the terminals, and nobody else's.
 func orphans() (found []string) {
-	deadline := time.Now().Add(3 * time.Second)
-	for {
+	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		found = nil
-		children := childrenOfOurs()
-		for pid, name := range children {
-			var status syscall.WaitStatus
-			if got, _ := syscall.Wait4(pid, &status, syscall.WNOHANG, nil); got != pid {
-				found = append(found, fmt.Sprintf("process %d, %s", pid, name))
+		all, err := ours.Processes()
+		if err != nil {
+			return []string{err.Error()}
+		}
+		late := time.Now().After(deadline)
+		for _, p := range all {
+			if p.Parent != os.Getpid() {
+				continue
+			}
+			if got, _ := syscall.Wait4(p.PID, nil, syscall.WNOHANG, nil); got == p.PID {
+				continue // it has ended
+			}
+			found = append(found, p.String())
+			if late {
+				_ = syscall.Kill(p.PID, syscall.SIGKILL)
 			}
 		}
-		if len(found) == 0 || time.Now().After(deadline) {
-			for pid := range children {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-			}
+		if len(found) == 0 || late {
 			return found
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-}
-
-func childrenOfOurs() map[int]string {
-	children := map[int]string{}
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, stat := range stats {
-		content, err := os.ReadFile(stat)
-		if err != nil {
-			continue
-		}
-		end := bytes.LastIndexByte(content, ')')
-		fields := strings.Fields(string(content[end+1:]))
-		if end < 0 || len(fields) < 2 || fields[1] != strconv.Itoa(os.Getpid()) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
-		if err == nil {
-			children[pid] = string(content[bytes.IndexByte(content, '(')+1 : end])
-		}
-	}
-	return children
 }

@@ -6,7 +6,6 @@
 //	go run ./scripts/book run --update     write what they print into the pages
 //	go run ./scripts/book site [-o DIR]    the book as a web site
 //	go run ./scripts/book serve            the same, on a port of this machine
-//	go run ./scripts/book record           record the picture of the day-2 demo
 //
 // docs/STYLE.md has the notation of the pages.
 //
@@ -61,12 +60,6 @@ func newApp() *cli.App {
 				Action: serveAction,
 			},
 			{
-				Name:   "record",
-				Usage:  "record the day-2 demo on a terminal as a moving picture, as root",
-				Flags:  []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "docs/images/day2-demo.svg", Usage: "write to `FILE`"}},
-				Action: recordAction,
-			},
-			{
 				Name:      "run",
 				Usage:     "run the console blocks of the pages, as root",
 				ArgsUsage: "[PAGE...]",
@@ -116,32 +109,44 @@ func relative(path string) string {
 	return path
 }
 
+// pagesOf are the pages that the user names, or else all that match the pattern.
+func pagesOf(ctx *cli.Context, pattern string) (pages []*page, err error) {
+	paths := ctx.Args().Slice()
+	if len(paths) == 0 {
+		if paths, err = filepath.Glob(pattern); err != nil {
+			return nil, err
+		}
+	}
+	for _, path := range paths {
+		p, err := readPage(path)
+		if err != nil {
+			return nil, err
+		}
+		pages = append(pages, p)
+	}
+	return pages, nil
+}
+
 func fillAction(ctx *cli.Context) error {
 	root, err := repositoryRoot()
 	if err != nil {
 		return err
 	}
-	paths := ctx.Args().Slice()
-	if len(paths) == 0 {
-		if paths, err = filepath.Glob(filepath.Join(relative(root), "docs", "*", "*.md")); err != nil {
-			return err
-		}
+	pages, err := pagesOf(ctx, filepath.Join(relative(root), "docs", "*", "*.md"))
+	if err != nil {
+		return err
 	}
 	var failures []failure
-	for _, path := range paths {
-		p, err := readPage(path)
-		if err != nil {
-			return err
-		}
+	for _, p := range pages {
 		changed, failed, err := p.fill()
 		if err != nil {
-			return fmt.Errorf("fill %s: %w", path, err)
+			return fmt.Errorf("fill %s: %w", p.path, err)
 		}
 		if failed != nil {
 			failures = append(failures, *failed)
 		}
 		if changed {
-			logrus.Infof("%s: code renewed", path)
+			logrus.Infof("%s: code renewed", p.path)
 		}
 	}
 	return report(failures)
@@ -159,11 +164,9 @@ func runAction(ctx *cli.Context) error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become the reaper of what the commands leave running: %w", err)
 	}
-	paths := ctx.Args().Slice()
-	if len(paths) == 0 {
-		if paths, err = filepath.Glob(filepath.Join(relative(root), "docs", languages[0].Dir, "*.md")); err != nil {
-			return err
-		}
+	pages, err := pagesOf(ctx, filepath.Join(relative(root), "docs", languages[0].Dir, "*.md"))
+	if err != nil {
+		return err
 	}
 	r, err := newRunner(root)
 	if err != nil {
@@ -177,11 +180,7 @@ func runAction(ctx *cli.Context) error {
 		r.limit = limit
 	}
 	var wrong []failure
-	for _, path := range paths {
-		p, err := readPage(path)
-		if err != nil {
-			return err
-		}
+	for _, p := range pages {
 		failures, changes, err := r.page(p)
 		if err != nil {
 			return err
@@ -191,7 +190,7 @@ func runAction(ctx *cli.Context) error {
 			if err := r.apply(p, changes); err != nil {
 				return err
 			}
-			logrus.Infof("%s: %d outputs rewritten", path, len(changes))
+			logrus.Infof("%s: %d outputs rewritten", p.path, len(changes))
 		}
 	}
 	return report(wrong)

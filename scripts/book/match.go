@@ -2,7 +2,7 @@ package main
 
 import "strings"
 
-// A difference is where the page and the run part.
+// A difference is the first place where the page and the run differ.
 type difference struct {
 	line int    // on the page
 	want string // "" if the page has no more lines
@@ -47,7 +47,7 @@ type matcher struct {
 	want    []outputLine
 	got     []string
 	command string
-	// the furthest that any attempt came
+	// how far the best attempt got
 	far, farWant, farGot int
 }
 

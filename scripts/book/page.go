@@ -26,18 +26,7 @@ var languages = []language{
 type language struct {
 	Dir  string // below docs
 	Tag  string // BCP 47, for the lang attribute
-	Name string // in itself
-}
-
-// pageNames are the pages of the book, in reading order.
-var pageNames = []string{
-	"README.md", "requirements.md",
-	"day1-namespaces.md", "day1-go.md", "day1-go2.md", "day1-real.md",
-	"day2-cgroups.md", "day2-go.md", "day2-go2.md", "day2-real.md",
-	"day3-images.md", "day3-go.md", "day3-go2.md", "day3-real.md",
-	"day4-lifecycle.md", "day4-go.md", "day4-go2.md", "day4-real.md",
-	"day5-networks.md", "day5-go.md", "day5-go2.md", "day5-real.md",
-	"exercises.md", "troubleshooting.md", "glossary.md", "figures.md", "reading.md", "workshop.md", "slides.md",
+	Name string // in its own language
 }
 
 // A page is one Markdown file.
@@ -95,70 +84,37 @@ func parsePage(path string, source []byte) *page {
 	p := &page{path: path, source: source}
 	context := parser.NewContext(parser.WithIDs(&anchors{used: map[string]bool{}}))
 	p.root = markdown().Parser().Parse(text.NewReader(source), parser.WithContext(context))
-	at := 0 // the last place seen: an inline node does not know its own
 	_ = ast.Walk(p.root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
-		if n.Type() == ast.TypeBlock && n.Lines().Len() > 0 {
-			at = n.Lines().At(0).Start
-		}
-		if t, ok := n.(*ast.Text); ok {
-			at = t.Segment.Start
-		}
+		line := func() int { return p.lineAt(n.Pos()) }
 		switch n := n.(type) {
 		case *ast.Heading:
 			id, _ := n.AttributeString("id")
 			name, _ := id.([]byte)
-			p.headings = append(p.headings, heading{p.lineAt(at), n.Level, plainText(n, source), string(name)})
+			p.headings = append(p.headings, heading{line(), n.Level, plainText(n, source), string(name)})
 		case *ast.FencedCodeBlock:
-			f := fence{}
+			f := fence{line: line() + 1}
 			if n.Info != nil {
-				f.info = strings.TrimSpace(string(n.Info.Segment.Value(source)))
-				f.line = p.lineAt(n.Info.Segment.Start) + 1
-				f.start = p.offsetOf(f.line)
-				f.end = f.start
+				f.info = strings.TrimSpace(string(n.Info.Value(source)))
 			}
 			if n.Lines().Len() > 0 {
-				f.start = n.Lines().At(0).Start
-				f.end = n.Lines().At(n.Lines().Len() - 1).Stop
-				f.line = p.lineAt(f.start)
+				f.start, f.end = n.Lines().At(0).Start, n.Lines().At(n.Lines().Len()-1).Stop
 			}
 			p.fences = append(p.fences, f)
 		case *ast.Link:
-			p.links = append(p.links, link{line: p.lineOf(n, n.Destination, at), target: string(n.Destination)})
+			p.links = append(p.links, link{line: line(), target: string(n.Destination)})
 		case *ast.Image:
-			p.links = append(p.links, link{line: p.lineOf(n, n.Destination, at), image: true, target: string(n.Destination), alt: plainText(n, source)})
+			p.links = append(p.links, link{line: line(), image: true, target: string(n.Destination), alt: plainText(n, source)})
 		}
 		return ast.WalkContinue, nil
 	})
 	return p
 }
 
-// lineOf is the line of a link's text or, without one, of its target.
-func (p *page) lineOf(n ast.Node, target []byte, from int) int {
-	for c := n.FirstChild(); c != nil; c = c.FirstChild() {
-		if t, ok := c.(*ast.Text); ok {
-			return p.lineAt(t.Segment.Start)
-		}
-	}
-	return p.lineAt(from + max(0, bytes.Index(p.source[from:], append([]byte("]("), target...))))
-}
-
 func (p *page) lineAt(offset int) int {
 	return 1 + bytes.Count(p.source[:min(offset, len(p.source))], []byte("\n"))
-}
-
-func (p *page) offsetOf(line int) int {
-	at := 0
-	for range line - 1 {
-		next := bytes.IndexByte(p.source[at:], '\n')
-		if next < 0 {
-			return len(p.source)
-		}
-		at += next + 1
-	}
-	return at
 }
 
 func (p *page) text(f fence) string { return string(p.source[f.start:f.end]) }

@@ -28,7 +28,7 @@ type rule int
 
 const (
 	exact  rule = iota // has to be the same: keeps it from a later pattern
-	paired             // stands for one thing: equal on the page, equal in the run; different, different
+	paired             // stands for one thing: what is equal on the page is equal in the run, what differs differs
 	varies             // any value
 	near               // within one page of memory: a counter may be one ahead of the limit
 )

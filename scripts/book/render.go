@@ -41,7 +41,7 @@ func (s *site) render(p *page, language int, other *page) (string, error) {
 	m := markdown(goldmark.WithRendererOptions(html.WithUnsafe(),
 		renderer.WithNodeRenderers(util.Prioritized(r, 100))))
 	err := m.Renderer().Render(&out, p.source, p.root)
-	// A corner without a text heads nothing.
+	// An empty corner of a table is no heading.
 	return strings.ReplaceAll(out.String(), "<th></th>", "<td></td>"), err
 }
 
@@ -138,7 +138,7 @@ func (r *printer) target(destination string) (string, error) {
 
 var viewBox = regexp.MustCompile(`viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"`)
 
-// image has its size written down, so that the text does not jump.
+// image states the picture's size, so that the text does not jump when it loads.
 func (r *printer) image(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
 	if !entering {
 		return ast.WalkContinue, nil

@@ -64,9 +64,9 @@ type replacement struct {
 // page runs one page. The result has the page's failures; the error is for
 // whatever keeps us from running it.
 func (r *runner) page(p *page) (failures []failure, changes []replacement, err error) {
-	blocks, err := p.blocks()
-	if err != nil {
-		return nil, nil, err
+	blocks, failed := p.blocks()
+	if failed != nil {
+		return []failure{*failed}, nil, nil
 	}
 	before, err := r.snapshot()
 	if err != nil {

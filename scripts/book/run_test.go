@@ -102,7 +102,7 @@ func TestNotation(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := fixture(t, c.page).blocks()
-			if err == nil || !strings.Contains(err.Error(), c.want) {
+			if err == nil || !strings.Contains(err.String(), c.want) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})

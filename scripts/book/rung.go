@@ -30,7 +30,7 @@ type rungDiff struct {
 type diffLine struct {
 	op   byte // ' ', '+' or '-'
 	text string
-	line int // in the rung; where a line goes, that of the one after it
+	line int // in the rung; for a removed line, that of the next one that stays
 }
 
 // rungFile is the program of a rung, which is its directory.
@@ -159,7 +159,7 @@ func (d *rungDiff) String() string {
 			}
 		}
 	}
-	for i := range d.lines { // a header in place of one line would hide it for nothing
+	for i := range d.lines { // a header would take as much room as the one line it hides
 		if i > 0 && i+1 < len(near) && near[i-1] && near[i+1] {
 			near[i] = true
 		}

@@ -267,7 +267,7 @@ func (s *site) addPictures() error {
 	return nil
 }
 
-// The schemes of highlighted code. Both have enough contrast on our grounds.
+// The schemes of highlighted code. Both have enough contrast on our backgrounds.
 const lightStyle, darkStyle = "github", "github-dark"
 
 // styleSheet is ours and that of the code, the dark one twice: for those whose
@@ -296,7 +296,7 @@ func styleSheet() ([]byte, error) {
 	sheet = sheet[:start] +
 		"@media screen and (prefers-color-scheme: dark) {\n:root:not([data-theme=light]) {" + vars + "}\n}\n" +
 		"@media screen {\n:root[data-theme=dark] {" + vars + "}\n}\n" + sheet[end+len("/* end */"):]
-	// What only the light scheme colors must not stay that in the dark.
+	// What only the light scheme colors must not keep that color in the dark.
 	dark = ".chroma span { color: inherit }\n" + dark
 	return []byte(sheet + light +
 		"@media screen and (prefers-color-scheme: dark) {\n" + scope(dark, ":root:not([data-theme=light]) ") + "}\n" +
@@ -308,7 +308,7 @@ func codeStyle(name string) (string, error) {
 	err := chromahtml.New(chromahtml.WithClasses(true)).WriteCSS(&out, styles.Get(name))
 	var rules []string
 	for _, line := range strings.Split(out.String(), "\n") {
-		// The grounds are ours; what marks an error of the lexer is not wanted.
+		// The backgrounds are ours, and the lexer's marks for errors are not wanted.
 		if strings.Contains(line, ".chroma .") && !strings.Contains(line, "background-color") && !strings.Contains(line, ".err ") {
 			rules = append(rules, line[strings.Index(line, "*/")+3:])
 		}

@@ -222,24 +222,15 @@ func shown(printed []byte) []string {
 	return lines
 }
 
-// emulate lets a terminal show it. It is wider than what programs believe, so
-// that a long line stays one, and long enough that nothing scrolls away.
+// emulate shows the output on a terminal that is wider than programs believe, so
+// that a long line stays one, and so long that nothing scrolls away.
 func emulate(printed string) string {
-	lines := strings.Count(printed, "\n") + 2
-	screen := vt10x.New(vt10x.WithSize(400, lines))
+	screen := vt10x.New(vt10x.WithSize(400, strings.Count(printed, "\n")+2))
 	_, _ = screen.Write([]byte(printed))
-	var b strings.Builder
-	last := screen.Cursor().Y
-	for y := range lines {
-		var row strings.Builder
-		for x := range 400 {
-			row.WriteRune(max(screen.Cell(x, y).Char, ' '))
-		}
-		text := strings.TrimRight(row.String(), " ")
-		if y > last && text == "" {
-			break
-		}
-		b.WriteString(text + "\n")
+	lines := strings.Split(strings.ReplaceAll(screen.String(), "\x00", " "), "\n")
+	end := screen.Cursor().Y + 1
+	for end < len(lines) && strings.TrimSpace(lines[end]) != "" {
+		end++
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return strings.Join(lines[:end], "\n")
 }

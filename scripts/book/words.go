@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // words of the site itself, by language.
 var words = []map[string]string{
@@ -27,31 +30,18 @@ var menu = []struct {
 	titles [2]string
 	pages  [][3]string // page, name by language; a blank before a name sets it below the one above
 }{
-	{[2]string{"Learn", "學習"}, [][3]string{
-		{"README.md", "Start here", "從這裡開始"},
-		{"requirements.md", "Requirements", "需求"},
-		{"day1-namespaces.md", "Day 1 Namespaces", "第 1 天　命名空間"},
-		{"day1-go.md", " in Go", " 用 Go 寫"},
-		{"day1-go2.md", " in Go, part 2", " 用 Go 寫（二）"},
-		{"day1-real.md", " for real", " 真實世界"},
-		{"day2-cgroups.md", "Day 2 Cgroups", "第 2 天　cgroup"},
-		{"day2-go.md", " in Go", " 用 Go 寫"},
-		{"day2-go2.md", " in Go, part 2", " 用 Go 寫（二）"},
-		{"day2-real.md", " for real", " 真實世界"},
-		{"day3-images.md", "Day 3 Images", "第 3 天　映像檔"},
-		{"day3-go.md", " in Go", " 用 Go 寫"},
-		{"day3-go2.md", " in Go, part 2", " 用 Go 寫（二）"},
-		{"day3-real.md", " for real", " 真實世界"},
-		{"day4-lifecycle.md", "Day 4 Lifecycle", "第 4 天　生命週期"},
-		{"day4-go.md", " in Go", " 用 Go 寫"},
-		{"day4-go2.md", " in Go, part 2", " 用 Go 寫（二）"},
-		{"day4-real.md", " for real", " 真實世界"},
-		{"day5-networks.md", "Day 5 Networks", "第 5 天　網路"},
-		{"day5-go.md", " in Go", " 用 Go 寫"},
-		{"day5-go2.md", " in Go, part 2", " 用 Go 寫（二）"},
-		{"day5-real.md", " for real", " 真實世界"},
-		{exercisesPage, "Exercises", "練習"},
-	}},
+	{[2]string{"Learn", "學習"}, slices.Concat(
+		[][3]string{
+			{"README.md", "Start here", "從這裡開始"},
+			{"requirements.md", "Requirements", "需求"},
+		},
+		day("1", "namespaces", "Namespaces", "命名空間"),
+		day("2", "cgroups", "Cgroups", "cgroup"),
+		day("3", "images", "Images", "映像檔"),
+		day("4", "lifecycle", "Lifecycle", "生命週期"),
+		day("5", "networks", "Networks", "網路"),
+		[][3]string{{exercisesPage, "Exercises", "練習"}},
+	)},
 	{[2]string{"Look up", "查閱"}, [][3]string{
 		{"troubleshooting.md", "Troubleshooting", "疑難排解"},
 		{"glossary.md", "Glossary", "詞彙表"},
@@ -62,6 +52,26 @@ var menu = []struct {
 		{"workshop.md", "Workshop", "工作坊"},
 		{slidesPage, "Slides", "投影片"},
 	}},
+}
+
+// day has the pages of a day; the second one in Go may be missing.
+func day(n, topic, english, chinese string) [][3]string {
+	return [][3]string{
+		{"day" + n + "-" + topic + ".md", "Day " + n + " " + english, "第 " + n + " 天　" + chinese},
+		{"day" + n + "-go.md", " in Go", " 用 Go 寫"},
+		{"day" + n + "-go2.md", " in Go, part 2", " 用 Go 寫（二）"},
+		{"day" + n + "-real.md", " for real", " 真實世界"},
+	}
+}
+
+// pageNames are the pages of the book, in reading order.
+func pageNames() (names []string) {
+	for _, m := range menu {
+		for _, e := range m.pages {
+			names = append(names, e[0])
+		}
+	}
+	return names
 }
 
 const exercisesPage, slidesPage = "exercises.md", "slides.md"

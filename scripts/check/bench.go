@@ -119,7 +119,7 @@ func (b *bench) launch(extra ...string) {
 	b.output = must(os.Create(filepath.Join(b.Top, "output")))
 	b.script = exec.Command(b.Program)
 	if strings.HasSuffix(b.Program, ".sh") {
-		b.script = exec.Command("sh", b.Program) // the copy may have lost its x
+		b.script = exec.Command("sh", b.Program) // the copy may have lost its execute bit
 	}
 	b.script.Dir = b.dir()
 	b.script.Env = append(b.environment(), extra...)

@@ -113,9 +113,9 @@ func TestPages(t *testing.T) {
 // and scripts that exist.
 func TestTimetable(t *testing.T) {
 	list := all(t)
-	row := regexp.MustCompile(`^\|( [12] \|)? (\d):(\d\d) \| (\d+) \| (.*)`)
-	named := regexp.MustCompile(`day([123]) (\d)`)
-	file := regexp.MustCompile("`\\.?/?(day[123][^` ]*|scripts/[^` ]*\\.sh)`")
+	row := regexp.MustCompile(`^\|( [1-3] \|)? (\d):(\d\d) \| (\d+) \| (.*)`)
+	named := regexp.MustCompile(`day([1-4]) (\d)`)
+	file := regexp.MustCompile("`\\.?/?(day[1-4][^` ]*|scripts/[^` ]*\\.sh)`")
 	times := map[string][]string{}
 	for _, lang := range []string{"en", "zh-TW"} {
 		next := 0

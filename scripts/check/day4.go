@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spawn starts a command of ours and waits until the process it is about, comm,
-// is there.
+// spawn starts a command of ours and waits until the process that matters, comm,
+// exists.
 func (b *bench) spawn(comm string, args ...string) (cmd *exec.Cmd, pid int) {
 	cmd = exec.Command(args[0], args[1:]...)
 	cmd.Dir = b.dir()
@@ -31,7 +31,7 @@ func end(cmd *exec.Cmd) {
 	_ = cmd.Wait()
 }
 
-// lives asks a moment later: what has been killed needs one to die.
+// lives asks after a moment, because what has been killed takes one to die.
 func (b *bench) lives(comm string) bool {
 	return !until(time.Second, func() bool { return b.find(comm) == 0 })
 }

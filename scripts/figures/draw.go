@@ -11,6 +11,7 @@ type words struct {
 	dir, picture   string
 	median, memory string
 	rounds         func(n int) string
+	processes      func(n int) string
 	title, about   string
 	sections       map[string]string
 }
@@ -18,9 +19,10 @@ type words struct {
 var languages = []words{
 	{
 		dir: "en", picture: "figures.svg", median: "median", memory: "MB at most",
-		rounds: func(n int) string { return fmt.Sprintf("%d rounds", n) },
-		title:  "This repository's programs beside others",
-		about:  "Bars of the median time of each program: starting a container, unpacking an image, pulling one, and two hundred containers at once. The tables on the page have the numbers.",
+		rounds:    func(n int) string { return fmt.Sprintf("%d rounds", n) },
+		processes: func(n int) string { return fmt.Sprintf("%d processes", n) },
+		title:     "This repository's programs beside others",
+		about:     "Bars of the median time of each program: starting a container, unpacking an image, pulling one, and two hundred containers at once. The tables on the page have the numbers.",
 		sections: map[string]string{
 			"start": "Start and remove one container", "at once 200": "200 containers at once",
 			"unpack": "Unpack an image of five layers", "pull": "Pull it from a registry",
@@ -28,9 +30,10 @@ var languages = []words{
 	},
 	{
 		dir: "zh-TW", picture: "figures.zh-TW.svg", median: "中位數", memory: "最多 MB",
-		rounds: func(n int) string { return fmt.Sprintf("%d 輪", n) },
-		title:  "本儲存庫的程式與其他工具",
-		about:  "每個程式所需時間的中位數：啟動一個容器、解開一個映像檔、拉取一個映像檔，以及同時啟動兩百個容器。數字見頁面上的表格。",
+		rounds:    func(n int) string { return fmt.Sprintf("%d 輪", n) },
+		processes: func(n int) string { return fmt.Sprintf("%d 個行程", n) },
+		title:     "本儲存庫的程式與其他工具",
+		about:     "每個程式所需時間的中位數：啟動一個容器、解開一個映像檔、拉取一個映像檔，以及同時啟動兩百個容器。數字見頁面上的表格。",
 		sections: map[string]string{
 			"start": "啟動並移除一個容器", "at once 200": "同時啟動 200 個容器",
 			"unpack": "解開五層的映像檔", "pull": "從登錄伺服器拉取",

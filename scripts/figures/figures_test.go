@@ -33,6 +33,23 @@ func TestFill(t *testing.T) {
 	}
 }
 
+// Memory is no time.
+func TestFillMemory(t *testing.T) {
+	sections, err := read(strings.NewReader(`{"section":"m","row":"ours","seconds":null,"megabytes":[1.5,2,2.5]}
+{"section":"m","row":"conmon","megabytes":[0.5,0.5,0.5]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `| 3 processes | median | p10–p90 | ÷ conmon |
+|---|--:|--:|--:|
+| **ours** | 2.00 MB | 1.50 MB–2.50 MB | 4.00 (3.00–5.00) |
+| conmon | 0.50 MB | 0.50 MB–0.50 MB | 1 |
+`
+	if got := table(sections["m"], languages[0]); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	for _, text := range []string{"", "{", `{"section":"start","row":"ours","seconds":[]}`} {
 		if _, err := read(strings.NewReader(text)); err == nil {

@@ -39,6 +39,23 @@ type row struct {
 	Seconds   []float64 `json:"seconds"`
 	CPU       float64   `json:"cpu"` // seconds of processor time, in one of the rounds
 	Kilobytes int64     `json:"kilobytes"`
+	Megabytes []float64 `json:"megabytes"` // instead of seconds: of each of some processes
+}
+
+// values are what the row is about.
+func (r row) values() []float64 {
+	if len(r.Megabytes) > 0 {
+		return r.Megabytes
+	}
+	return r.Seconds
+}
+
+// text is one of the values with its unit.
+func (r row) text(value float64) string {
+	if len(r.Megabytes) > 0 {
+		return fmt.Sprintf("%.2f MB", value)
+	}
+	return duration(value)
 }
 
 func write(measured, docs string) error {
@@ -72,7 +89,7 @@ func write(measured, docs string) error {
 	return nil
 }
 
-// read sorts the rows into sections. A row that took no time stands for a
+// read sorts the rows into sections. A row without values stands for a
 // program that is not there, or does not run on this machine.
 func read(r io.Reader) (map[string][]row, error) {
 	sections := map[string][]row{}
@@ -86,7 +103,7 @@ func read(r io.Reader) (map[string][]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(next.Seconds) > 0 {
+		if len(next.values()) > 0 {
 			sections[next.Section] = append(sections[next.Section], next)
 		}
 	}
@@ -114,7 +131,7 @@ func fill(page string, sections map[string][]row, w words) (string, error) {
 }
 
 // peers are those that the others are compared with: the start of the name.
-var peers = []string{"runc", "crun", "umoci", "tar", "podman", "skopeo to containers-storage", "nothing, in Go"}
+var peers = []string{"runc", "crun", "umoci", "tar", "podman", "skopeo to containers-storage", "nothing, in Go", "conmon", "containerd-shim", "a start"}
 
 func table(rows []row, w words) string {
 	var others []row
@@ -126,26 +143,35 @@ func table(rows []row, w words) string {
 		}
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "| %s | %s | p10–p90 | CPU | %s |", w.rounds(len(rows[0].Seconds)), w.median, w.memory)
+	n, columns := w.rounds(len(rows[0].values())), " CPU | "+w.memory+" |"
 	line := "\n|---|--:|--:|--:|--:|"
+	memory := len(rows[0].Megabytes) > 0
+	if memory {
+		n, columns, line = w.processes(len(rows[0].Megabytes)), "", "\n|---|--:|--:|"
+	}
+	fmt.Fprintf(&text, "| %s | %s | p10–p90 |%s", n, w.median, columns)
 	for _, other := range others {
 		fmt.Fprintf(&text, " ÷ %s |", strings.SplitN(other.Name, ",", 2)[0])
 		line += "--:|"
 	}
 	text.WriteString(line + "\n")
 	for _, r := range rows {
-		memory, cpu := "", ""
+		most, cpu := "", ""
 		if r.CPU > 0 {
 			cpu = duration(r.CPU)
 		}
 		if r.Kilobytes > 0 {
-			memory = fmt.Sprintf("%.1f", float64(r.Kilobytes)/1024)
+			most = fmt.Sprintf("%.1f", float64(r.Kilobytes)/1024)
 		}
 		name := r.Name
 		if isOurs(r) {
 			name = "**" + name + "**"
 		}
-		fmt.Fprintf(&text, "| %s | %s | %s–%s | %s | %s |", name, duration(quantile(r.Seconds, 0.5)), duration(quantile(r.Seconds, 0.1)), duration(quantile(r.Seconds, 0.9)), cpu, memory)
+		values := r.values()
+		fmt.Fprintf(&text, "| %s | %s | %s–%s |", name, r.text(quantile(values, 0.5)), r.text(quantile(values, 0.1)), r.text(quantile(values, 0.9)))
+		if !memory {
+			fmt.Fprintf(&text, " %s | %s |", cpu, most)
+		}
 		for _, other := range others {
 			if other.Name == r.Name {
 				text.WriteString(" 1 |")
@@ -166,8 +192,9 @@ func isOurs(r row) bool {
 // perRound are the ratios within each round: whatever else the machine was doing
 // then affected both.
 func perRound(r, other row) (ratios []float64) {
-	for i := range min(len(r.Seconds), len(other.Seconds)) {
-		ratios = append(ratios, r.Seconds[i]/other.Seconds[i])
+	a, b := r.values(), other.values()
+	for i := range min(len(a), len(b)) {
+		ratios = append(ratios, a[i]/b[i])
 	}
 	return ratios
 }

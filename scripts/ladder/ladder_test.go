@@ -21,7 +21,7 @@ const (
 	root        = "../.."
 	mostLines   = 120 // of a Go rung
 	lastLines   = 150 // of a chapter's last
-	mostChanged = 80  // lines of a Go rung that its parent has not
+	mostChanged = 80  // lines of a Go rung that its parent does not have
 	shellLeast  = 20  // lines of a shell rung
 	shellMost   = 45
 )

@@ -290,7 +290,7 @@ func TestOthersDoNotMatter(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _, _ = other.Process.Kill(), other.Wait() }()
-	defer os.Remove("/dev/shm/foreign") // the machine's, also in the box
+	defer os.Remove("/dev/shm/foreign") // the machine's, even in the box
 	cgroup, id := box.Hierarchies(t)[0], "aabbccddeeff"
 	for _, script := range []string{
 		"touch /tmp/foreign /tmp/go-docker-foreign /dev/shm/foreign; rm /tmp/keep",

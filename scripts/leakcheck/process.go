@@ -11,7 +11,7 @@ import (
 )
 
 // descendants lists the processes below this one. Orphans that have ended are
-// not leaks, only ours to bury.
+// not leaks: we only have to reap them.
 func descendants() ([]ours.Process, error) {
 	reap()
 	return ours.Descendants()

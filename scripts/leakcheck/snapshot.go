@@ -178,7 +178,7 @@ func (s *snapshot) addIPC() error {
 	return nil
 }
 
-// unseen: a directory that vanished while we were on our way, or that this user
+// unseen: a directory that vanished during the walk, or that this user
 // may not read. Where we cannot look, the command cannot write either, having
 // no more rights than we have.
 func unseen(err error) bool {
@@ -243,7 +243,7 @@ func (s *snapshot) newProcesses(now *snapshot) []string {
 	old := s.pids()
 	var lines []string
 	for _, p := range now.processes {
-		if !old[p.PID] && !p.Zombie { // those that have ended are only to be buried
+		if !old[p.PID] && !p.Zombie { // those that have ended only have to be reaped
 			lines = append(lines, p.String())
 		}
 	}

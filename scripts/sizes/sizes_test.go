@@ -25,15 +25,15 @@ const (
 	funcLines = 50
 )
 
-// dayLines are for a whole program, what it takes over included; its tests,
-// steps and exercises are not.
+// dayLines are for a whole program, including what it carries over, but not its
+// tests, steps and exercises.
 var dayLines = map[int]int{1: 1200, 2: 2600, 3: 6500, 4: 8000, 5: 9300}
 
 // imports says which other rooms a room may import. Anything goes where it says
 // any; nobody imports the commands, which are main, nor what has only commands
 // for readers, see mainOnly.
 var (
-	leaves = []string{"hierarchy", "usage", "lock", "namespace", "terminal", "image", "inroot", "metadata", "compression", "interrupt", "logfile", "network"}
+	leaves = []string{"hierarchy", "usage", "lock", "namespace", "terminal", "image", "inroot", "metadata", "compression", "interrupt", "logfile", "network", "durable"}
 	low    = slices.Concat(leaves, []string{"layer", "chain", "mountfd", "confine", "rootless"})
 	any    = []string{"*"}
 
@@ -58,17 +58,13 @@ var (
 	mainOnly = []string{"cli", "demo"}
 )
 
-// exceptions are known and shall go: what is too large, in the words of the error,
+// exceptions are known, and meant to go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":            9030,
-	"day3-images/main":       1953,
-	"day3-images/store":      678,
-	"day4-lifecycle":         13700,
-	"day4-lifecycle/main":    3200,
-	"day4-lifecycle/store":   678,
-	"day4-lifecycle/cgroup":  640,
-	"day4-lifecycle/logfile": 620,
+	"day3-images":         8605,
+	"day3-images/main":    1432,
+	"day4-lifecycle":      13300,
+	"day4-lifecycle/main": 2650,
 }
 
 type program struct {

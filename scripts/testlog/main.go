@@ -9,7 +9,7 @@
 // A record has a line for each test, in columns with tabs between them: where
 // it ran (TEST_WHERE: here, race, or a mode of scripts/vm/suite), package, test, PASS, FAIL
 // or SKIP, seconds, and what a skipped test said. If TEST_TIMES names a file,
-// that has how long each package took the last time.
+// it says how long each package took the last time.
 package main
 
 import (

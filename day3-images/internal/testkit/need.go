@@ -5,7 +5,6 @@ package testkit
 
 import (
 	"os"
-	"strings"
 	"testing"
 )
 
@@ -25,8 +24,5 @@ func Need(t testing.TB, have bool, what string) {
 // NeedRoot is Need for what only root may do.
 func NeedRoot(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() != 0 && strings.HasSuffix(os.Getenv("GO_DOCKER_VM"), "-user") {
-		t.Skip("needs root, and this guest is there to run without")
-	}
 	Need(t, os.Geteuid() == 0, "root")
 }

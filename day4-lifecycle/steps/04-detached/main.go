@@ -14,6 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Pdeathsig is about threads: the one that forks, and in the box the one that executes. Go would change them.
+func init() { runtime.LockOSThread() }
+
 func main() {
 	if len(os.Args) < 3 {
 		check(fmt.Errorf("usage: %s DIRECTORY COMMAND [ARG...]", os.Args[0]))
@@ -45,7 +48,8 @@ func client(box string, command []string) {
 	if len(bad) > 0 {
 		cmd.Wait() // then nobody writes there any more
 		os.RemoveAll(box)
-		check(fmt.Errorf("%s", bad))
+		os.Stderr.Write(bad)
+		os.Exit(1)
 	}
 	fmt.Println("running, shim", cmd.Process.Pid)
 }
@@ -53,7 +57,6 @@ func client(box string, command []string) {
 // shim is the parent of the box, and so the only one who can learn its exit status.
 func shim(box string, command []string) {
 	complaints = os.NewFile(3, "news")
-	runtime.LockOSThread() // Pdeathsig is about the thread that forks: keep this one
 	log, err := os.OpenFile(box+"/log", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	check(err)
 	pid, err := os.Create(box + "/pid")

@@ -22,7 +22,7 @@ var bookSearch = (() => { // var: node's tests and other scripts find it
 		[/數據卷|數據卷|卷宗/g, "volume"],
 		[/文件系統|文件系统/g, "檔案系統"],
 		[/描述符|描述元|文件描述/g, "描述子"],
-		[/記憶體上限/g, "記憶體限制"],
+		[/(記憶體|cpu|行程數?)的?上限/g, "$1限制"],
 		[/權限不足|沒有權限/g, "permission denied"],
 		[/課表|課程表/g, "時間表"],
 		[/競爭條件|競態條件|\brace conditions?\b/g, m => m < "z" ? "race" : "競爭"],
@@ -161,7 +161,10 @@ var bookSearch = (() => { // var: node's tests and other scripts find it
 		const ranked = [...scores].map(([at, { score, words }]) => {
 			const { t, x } = p.lower[at], whole = phrase.length > 1;
 			score *= (words / known) ** 2 * kind(p.sections[at].u) * first(p.sections[at].u);
-			if (whole && t.includes(phrase)) score *= t === phrase ? 2 : 1.6;
+			const page = !p.sections[at].u.includes("#"), chapter = !/day\d-(?:exercise|go|real)/.test(p.sections[at].u);
+			if (whole && t === phrase) score *= page ? 8 : 2;
+			else if (whole && page && chapter && t.slice(0, 16).includes(phrase)) score *= 4; // what the page is about
+			else if (whole && t.includes(phrase)) score *= 1.6;
 			else if (whole && x.includes(phrase)) score *= 1.3;
 			return { at, score };
 		}).sort((a, b) => b.score - a.score || a.at - b.at);

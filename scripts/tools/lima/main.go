@@ -1,5 +1,5 @@
 // Lima checks files for `limactl start` with Lima's own code, as `limactl validate`
-// would, which no distribution has. It is a module of its own because it needs a
+// would, which no distribution packages. It is a module of its own because it needs a
 // hundred others, and a reader's machine needs none of them.
 package main
 

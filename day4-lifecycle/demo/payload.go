@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -11,26 +11,20 @@ import (
 	"strings"
 	"time"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"example.com/go-docker/day4-lifecycle/container"
 )
 
-// payloadCommand is what the demo's container runs.
-var payloadCommand = &urfave.Command{
-	Name:   "payload",
-	Hidden: true,
-	Action: func(ctx *urfave.Context) error {
-		if ctx.Args().First() == "processes" {
-			return printProcesses(os.Stdout)
-		}
-		signals := container.CatchSignals()
-		fmt.Println("I am up")
-		time.Sleep(50 * time.Millisecond) // what comes out of two pipes at once has no order
-		fmt.Fprintln(os.Stderr, "and this is my standard error")
-		fmt.Printf("I go: %v\n", <-signals.Caught())
-		return nil
-	},
+// Payload is what the demo's container runs.
+func Payload(what string) error {
+	if what == "processes" {
+		return printProcesses(os.Stdout)
+	}
+	signals := container.CatchSignals()
+	fmt.Println("I am up")
+	time.Sleep(50 * time.Millisecond) // what comes out of two pipes at once has no order
+	fmt.Fprintln(os.Stderr, "and this is my standard error")
+	fmt.Printf("I go: %v\n", <-signals.Caught())
+	return nil
 }
 
 // printProcesses prints all processes that can be seen from here.

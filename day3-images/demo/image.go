@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"archive/tar"
@@ -16,10 +16,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// buildDemoImage makes three layers: the second changes a file of the first,
+// buildImage makes three layers: the second changes a file of the first,
 // and the third deletes one and adds one. The program that it runs is this one:
 // init's own file can be executed by this name, wherever it lies. proc(5)
-func buildDemoImage(ctx context.Context, s *store.Store) (img *store.Image, err error) {
+func buildImage(ctx context.Context, s *store.Store) (img *store.Image, err error) {
 	for _, files := range [][][2]string{
 		{{"notes/greeting", "from layer 1\n"}, {"notes/doomed", "from layer 1\n"}, {"notes/old", "from layer 1\n"}},
 		{{"notes/greeting", "from layer 2\n"}},
@@ -44,12 +44,21 @@ func buildDemoImage(ctx context.Context, s *store.Store) (img *store.Image, err 
 	return img, nil
 }
 
-// libraries are the host's, for where cgo has linked this program dynamically.
-func libraries() (all []rootfs.Volume) {
+// Libraries are the host's, for where cgo has linked this program dynamically.
+func Libraries() (all []rootfs.Volume) {
 	for _, dir := range []string{"/lib", "/lib64", "/usr/lib"} {
 		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 			all = append(all, rootfs.Volume{Source: dir, Target: dir, ReadOnly: true})
 		}
 	}
 	return all
+}
+
+// Payload is what the demo's container runs: it adds, changes and deletes a file,
+// each of which came from a layer that it cannot write to.
+func Payload() error {
+	return errors.Join(
+		os.WriteFile("/notes/new", []byte("added by the container\n"), 0o644),
+		os.WriteFile("/notes/greeting", []byte("changed by the container\n"), 0o644),
+		os.Remove("/notes/doomed"))
 }

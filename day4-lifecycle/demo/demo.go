@@ -1,4 +1,7 @@
-package main
+// Package demo shows what the chapter has built: a container's life, from run -d
+// to rm, and how it ends when its shim is killed. It grew from the programs of
+// the ladder, plus: nothing left behind, whatever happens.
+package demo
 
 import (
 	"bytes"
@@ -12,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 
-	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/lifecycle"
@@ -22,41 +24,33 @@ import (
 	"example.com/go-docker/day4-lifecycle/store"
 )
 
-func demoFlags() []urfave.Flag {
-	return []urfave.Flag{&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"}}
-}
-
-// A demoStep is a command of the demo and what came of it.
-type demoStep struct {
+// A step is a command of the demo and what came of it.
+type step struct {
 	Command string `json:"command"`
 	Output  string `json:"output"`
 	Status  int    `json:"exit_status"`
 }
 
-// demo makes an image of this very program, and leads a container of it through
+// Run makes an image of this very program, and leads a container of it through
 // its life, with the commands that a user would type. It needs no network and
-// leaves nothing: its store is a temporary directory.
-func demo(ctx *urfave.Context) error {
-	format := ctx.String("format")
-	if err := requireRoot(); err != nil {
-		return err
-	}
-	var steps []demoStep
-	show := func(step demoStep) {
-		steps = append(steps, step)
+// leaves nothing: its store is a temporary directory. The format is text or json.
+func Run(ctx context.Context, format string) error {
+	var steps []step
+	show := func(s step) {
+		steps = append(steps, s)
 		if format == "text" {
-			fmt.Printf("$ %s\n%s", step.Command, step.Output)
+			fmt.Printf("$ %s\n%s", s.Command, s.Output)
 		}
 	}
-	err := interruptible(func(ctx context.Context) error { return demoUntil(ctx, show) })
+	err := lead(ctx, show)
 	if err == nil && format == "json" {
 		return json.NewEncoder(os.Stdout).Encode(map[string]any{"steps": steps})
 	}
 	return err
 }
 
-func demoUntil(ctx context.Context, show func(demoStep)) (err error) {
-	_, dir, err := beginDemo(os.TempDir())
+func lead(ctx context.Context, show func(step)) (err error) {
+	_, dir, err := begin(os.TempDir())
 	if err != nil {
 		return err
 	}
@@ -66,10 +60,10 @@ func demoUntil(ctx context.Context, show func(demoStep)) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, removeAll(s)) }()
-	if _, err := buildDemoImage(ctx, s); err != nil {
+	if _, err := buildImage(ctx, s); err != nil {
 		return err
 	}
-	if err := demoStepOf(ctx, s, "run -d --name web demo", 0, show); err != nil {
+	if err := run(ctx, s, "run -d --name web demo", 0, show); err != nil {
 		return err
 	}
 	if err := untilUp(ctx, s); err != nil {
@@ -80,7 +74,7 @@ func demoUntil(ctx context.Context, show func(demoStep)) (err error) {
 		"exec web /bin/day4-lifecycle payload processes",
 		"stop web", "logs --tail 1 web", "ps -a", "start web",
 	} {
-		if err := demoStepOf(ctx, s, line, 0, show); err != nil {
+		if err := run(ctx, s, line, 0, show); err != nil {
 			return err
 		}
 	}
@@ -88,7 +82,7 @@ func demoUntil(ctx context.Context, show func(demoStep)) (err error) {
 		return err
 	}
 	for _, line := range []string{"ps -a", "inspect --format {{.State.Error}} web", "rm web", "ps -a"} {
-		if err := demoStepOf(ctx, s, line, 0, show); err != nil {
+		if err := run(ctx, s, line, 0, show); err != nil {
 			return err
 		}
 	}
@@ -96,12 +90,12 @@ func demoUntil(ctx context.Context, show func(demoStep)) (err error) {
 }
 
 // killShim is what no program can guard against: its parent is killed.
-func killShim(ctx context.Context, s *store.Store, show func(demoStep)) error {
+func killShim(ctx context.Context, s *store.Store, show func(step)) error {
 	web, err := lifecycle.Find(s, "web")
 	if err != nil {
 		return err
 	}
-	show(demoStep{Command: fmt.Sprintf("kill -9 %d  # its shim", web.State.ShimPID)})
+	show(step{Command: fmt.Sprintf("kill -9 %d  # its shim", web.State.ShimPID)})
 	if err := unix.Kill(web.State.ShimPID, unix.SIGKILL); err != nil {
 		return fmt.Errorf("kill the shim: %w", err)
 	}
@@ -112,10 +106,7 @@ func killShim(ctx context.Context, s *store.Store, show func(demoStep)) error {
 	if err != nil {
 		return err
 	}
-	if err := demoStepOf(ctx, s, "exec web /bin/day4-lifecycle payload processes", 1, show); err != nil {
-		return err
-	}
-	return nil
+	return run(ctx, s, "exec web /bin/day4-lifecycle payload processes", 1, show)
 }
 
 // untilUp waits until the container has said so. run -d has returned when its
@@ -135,8 +126,8 @@ func untilUp(ctx context.Context, s *store.Store) error {
 	})
 }
 
-// demoStepOf runs this program with a command line, and expects a status.
-func demoStepOf(ctx context.Context, s *store.Store, line string, want int, show func(demoStep)) error {
+// run runs this program with a command line, and expects a status.
+func run(ctx context.Context, s *store.Store, line string, want int, show func(step)) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -147,10 +138,10 @@ func demoStepOf(ctx context.Context, s *store.Store, line string, want int, show
 	if err := cmd.Run(); cmd.ProcessState == nil {
 		return err
 	}
-	step := demoStep{line, out.String(), cmd.ProcessState.ExitCode()}
-	show(step)
-	if step.Status != want {
-		return fmt.Errorf("%s: exit status %d, want %d: %s", line, step.Status, want, strings.TrimSpace(step.Output))
+	done := step{line, out.String(), cmd.ProcessState.ExitCode()}
+	show(done)
+	if done.Status != want {
+		return fmt.Errorf("%s: exit status %d, want %d: %s", line, done.Status, want, strings.TrimSpace(done.Output))
 	}
 	return nil
 }
