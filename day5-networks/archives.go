@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"example.com/go-docker/day5-networks/archive"
+	"example.com/go-docker/day5-networks/commit"
 	"example.com/go-docker/day5-networks/image"
 	"example.com/go-docker/day5-networks/interrupt"
 	"example.com/go-docker/day5-networks/store"
@@ -80,7 +81,7 @@ var importCommand = &urfave.Command{
 	},
 	Action: withStore(1, 2, "a file, a directory or -, and a name at most", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
 		source := ctx.Args().First()
-		change, err := parseChanges(ctx.StringSlice("change"))
+		change, err := commit.ParseChanges(ctx.StringSlice("change"))
 		if err != nil {
 			return err
 		}

@@ -30,11 +30,15 @@ var commitCommand = &urfave.Command{
 	Action: withStore(1, 2, "a container, and a name at most", commitContainer),
 }
 
+func changeFlag() urfave.Flag {
+	return &urfave.StringSliceFlag{Name: "change", Aliases: []string{"c"}, Usage: "apply a Dockerfile `INSTRUCTION`, like CMD, ENV, LABEL or USER"}
+}
+
 func commitContainer(until context.Context, ctx *urfave.Context, s *store.Store) error {
 	if ctx.IsSet("output") && ctx.NArg() > 1 {
 		return errors.New("commit -o writes a tar and makes no image: leave out the name, or -o")
 	}
-	change, err := parseChanges(ctx.StringSlice("change"))
+	change, err := commit.ParseChanges(ctx.StringSlice("change"))
 	if err != nil {
 		return err
 	}

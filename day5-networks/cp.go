@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
+	"example.com/go-docker/day5-networks/archive"
 	"example.com/go-docker/day5-networks/interrupt"
 	"example.com/go-docker/day5-networks/transfer"
 )
@@ -33,7 +35,32 @@ var cpCommand = &urfave.Command{
 			return errors.New("cp copies between the host and one container: write CONTAINER:PATH for one of the two, and ./a:b for a file of the host with a colon")
 		}
 		o := transfer.Options{Archive: ctx.Bool("archive"), Follow: ctx.Bool("follow-link")}
-		return failed(interruptible(func(until context.Context) error { return copyFiles(ctx, until, from, to, o) }))
+		return interruptible(func(until context.Context) error { return copyFiles(ctx, until, from, to, o) })
+	},
+}
+
+var exportCommand = &urfave.Command{
+	Name:      "export",
+	Usage:     "write the files of a container as an archive, without its volumes",
+	ArgsUsage: "CONTAINER",
+	Flags: []urfave.Flag{
+		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: standard output)"},
+	},
+	Action: func(ctx *urfave.Context) error {
+		c, err := one(ctx, 1, 1)
+		if err != nil {
+			return err
+		}
+		root, release, err := c.Files("/")
+		if err != nil {
+			return err
+		}
+		err = interruptible(func(until context.Context) error {
+			return archive.Write(ctx.String("output"), func(w io.Writer) error {
+				return transfer.Pack(interrupt.Writer(until, w), transfer.Place{Root: root, Path: "/."}, ".", transfer.Options{OneFilesystem: true})
+			})
+		})
+		return errors.Join(err, release())
 	},
 }
 

@@ -44,7 +44,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	var shown struct {
-		Steps []demoStep
+		Steps []json.RawMessage
 		Paths []demo.Path
 	}
 	if got := w.finish(start("--format", "json")); json.Unmarshal([]byte(got.stdout), &shown) != nil || len(shown.Steps) < 6 || len(shown.Paths) != 11 {

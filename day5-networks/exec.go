@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"strings"
 
 	"github.com/moby/term"
 	"github.com/sirupsen/logrus"
@@ -29,9 +28,14 @@ var execCommand = &urfave.Command{
 		&urfave.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `NAME=VALUE`, or pass NAME on"},
 		&urfave.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "`NAME|UID[:GROUP|GID]` to run as (default: the container's)"},
 		&urfave.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "absolute `DIRECTORY` to start in (default: the container's)"},
+		detachKeysFlag(),
 	},
 	Action: func(ctx *urfave.Context) error {
 		command, err := commandFromFlags(ctx)
+		if err != nil {
+			return err
+		}
+		keys, err := console.ParseKeys(ctx.String("detach-keys"))
 		if err != nil {
 			return err
 		}
@@ -50,14 +54,19 @@ var execCommand = &urfave.Command{
 		if ctx.Bool("detach") {
 			stdio = [3]*os.File{nothing, nothing, nothing}
 		}
-		status, err := c.Exec(command, stdio, container.CatchSignals(), ctx.Bool("detach"))
+		signals := container.CatchSignals()
+		conn, err := c.Exec(command, stdio, signals)
 		if err != nil {
-			return failed(err)
+			return err
 		}
-		if status != 0 {
-			return container.StatusError{Status: status}
+		if ctx.Bool("detach") {
+			return conn.Close()
 		}
-		return nil
+		seat := console.Console{TTY: command.TTY, Detach: keys, Signals: signals, Deaf: c.Deaf}
+		if command.TTY && ctx.Bool("interactive") {
+			seat.Stdin = os.Stdin
+		}
+		return follow(seat, conn, c.ID)
 	},
 }
 
@@ -69,30 +78,18 @@ func commandFromFlags(ctx *urfave.Context) (c join.Command, err error) {
 	if c.Dir != "" && !path.IsAbs(c.Dir) {
 		return c, fmt.Errorf("invalid --workdir %q: not an absolute path", c.Dir)
 	}
-	if c.TTY && ctx.Bool("detach") {
-		return c, errors.New("exec -d -t: nobody would be at the terminal")
-	}
-	if c.TTY && !term.IsTerminal(os.Stdin.Fd()) {
+	if c.TTY && !ctx.Bool("detach") && !term.IsTerminal(os.Stdin.Fd()) {
 		logrus.Warn("-t ignored: standard input is not a terminal")
 		c.TTY = false
 	}
 	if c.TTY {
+		if size, err := term.GetWinsize(os.Stdin.Fd()); err == nil {
+			c.Rows, c.Columns = size.Height, size.Width
+		}
 		c.Env = append(c.Env, "TERM="+os.Getenv("TERM"))
 	}
-	for _, e := range ctx.StringSlice("env") {
-		name, _, hasValue := strings.Cut(e, "=")
-		if name == "" || strings.ContainsRune(e, 0) {
-			return c, fmt.Errorf("invalid --env %q: want NAME=VALUE or NAME", e)
-		}
-		if value, ok := os.LookupEnv(name); !hasValue {
-			if !ok {
-				continue
-			}
-			e = name + "=" + value
-		}
-		c.Env = append(c.Env, e)
-	}
-	return c, nil
+	c.Env, err = setVariables(c.Env, ctx.StringSlice("env"))
+	return c, err
 }
 
 var attachCommand = &urfave.Command{
@@ -123,15 +120,15 @@ var attachCommand = &urfave.Command{
 
 func attach(c *lifecycle.Container, keys []byte, stdin bool, signals *container.Signals) error {
 	if c.State.Status == state.Paused {
-		return failed(fmt.Errorf("container %s is paused: unpause it first", c.ID))
+		return fmt.Errorf("container %s is paused: unpause it first", c.ID)
 	}
 	seat, err := consoleFor(c, keys, stdin, signals)
 	if err != nil {
-		return failed(err)
+		return err
 	}
 	conn, err := c.Attach(seat.Stdin != nil)
 	if err != nil {
-		return failed(err)
+		return err
 	}
 	return follow(seat, conn, c.ID)
 }
@@ -142,7 +139,7 @@ func consoleFor(c *lifecycle.Container, keys []byte, stdin bool, signals *contai
 	if err != nil {
 		return console.Console{}, err
 	}
-	seat := console.Console{TTY: config.Container.TTY, Detach: keys, Signals: signals}
+	seat := console.Console{TTY: config.Container.TTY, Detach: keys, Signals: signals, Deaf: c.Deaf}
 	if stdin && config.OpenStdin {
 		seat.Stdin = os.Stdin
 	}

@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// Init and the shim run before the packages that only the commands use have
+// Init, the shim and a network's resolver run before the packages that only the commands use have
 // started: one import too many in a room brings them back. Then a start takes
-// longer, and each shim more memory. The shim uses net, before which many
-// start that it does not need: Go takes them in the order of the alphabet.
-func TestWhatStartsInInitAndShim(t *testing.T) {
+// longer, and each shim more memory. Go takes them in the order of the alphabet:
+// net or runtime/debug in the shim would have many started that it does not need.
+func TestWhatStartsBeforeMain(t *testing.T) {
 	program, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -25,6 +25,7 @@ func TestWhatStartsInInitAndShim(t *testing.T) {
 	}{
 		{[]string{"init"}, "init is started by run", 95, 130_000},
 		{[]string{"shim", "/nowhere", "detach"}, "a shim is started by run or start", 115, 230_000},
+		{[]string{"resolver", "/nowhere", "none"}, "", 125, 260_000},
 	} {
 		cmd := exec.Command(program, test.args...)
 		cmd.Env = []string{"GODEBUG=inittrace=1"}
@@ -48,5 +49,22 @@ func TestWhatStartsInInitAndShim(t *testing.T) {
 		if !strings.Contains(trace.String(), test.says) {
 			t.Errorf("%q has not run: %s", test.args, trace.String())
 		}
+	}
+}
+
+// A small address space is one line, and no dump of stacks.
+func TestSmallAddressSpace(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector alone reserves more")
+	}
+	program, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `ulimit -v 1000000; exec "$0" ps`, program)
+	said, err := cmd.CombinedOutput()
+	if err == nil || cmd.ProcessState.ExitCode() != 125 || strings.Count(string(said), "\n") != 1 ||
+		!strings.Contains(string(said), "limited to 1000000 KiB") || !strings.Contains(string(said), "ulimit -v unlimited") {
+		t.Errorf("%v: %s", err, said)
 	}
 }

@@ -50,20 +50,20 @@ var inspectCommand = &urfave.Command{
 			all = append(all, i)
 		}
 		if len(all) == 0 {
-			return failed(missing)
+			return missing
 		}
 		if ctx.String("format") != "" {
 			for _, i := range all {
 				if err := line.Execute(os.Stdout, asJSON(i)); err != nil {
-					return failed(fmt.Errorf("--format: %w", err))
+					return fmt.Errorf("--format: %w", err)
 				}
 			}
-			return failed(missing)
+			return missing
 		}
 		out := json.NewEncoder(os.Stdout)
 		out.SetIndent("", "    ")
 		out.SetEscapeHTML(false)
-		return failed(errors.Join(missing, out.Encode(all)))
+		return errors.Join(missing, out.Encode(all))
 	},
 }
 

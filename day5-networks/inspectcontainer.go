@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/lifecycle"
 	"example.com/go-docker/day5-networks/state"
@@ -89,7 +92,7 @@ type inspectedConfig struct {
 	Tty, OpenStdin, StdinOnce bool
 	Env, Cmd                  []string
 	Image, WorkingDir         string
-	StopSignal                int
+	StopSignal                string `json:",omitempty"`
 }
 
 func inspectContainer(s *store.Store, c *lifecycle.Container) (*inspectedContainer, error) {
@@ -119,7 +122,7 @@ func inspectContainer(s *store.Store, c *lifecycle.Container) (*inspectedContain
 		Config: inspectedConfig{
 			Hostname: config.Container.Hostname, User: config.Container.User, Tty: config.Container.TTY,
 			OpenStdin: config.OpenStdin, StdinOnce: config.StdinOnce, Env: config.Container.Env, Cmd: c.Args,
-			Image: c.ImageName, WorkingDir: config.Container.Dir, StopSignal: config.StopSignal,
+			Image: c.ImageName, WorkingDir: config.Container.Dir, StopSignal: signalName(config.StopSignal),
 		},
 		GraphDriver: graphDriver{"overlay", map[string]string{"UpperDir": root.Overlay.Upper, "WorkDir": root.Overlay.Work, "MergedDir": root.Overlay.Merged}},
 	}
@@ -134,6 +137,15 @@ func inspectContainer(s *store.Store, c *lifecycle.Container) (*inspectedContain
 		i.Mounts = append(i.Mounts, inspectedMount{"volume", v.Upper, v.Target, true})
 	}
 	return i, nil
+}
+
+// signalName is "" for 0; of a real-time signal it is the number, which
+// --stop-signal takes, too.
+func signalName(n int) string {
+	if name := unix.SignalName(syscall.Signal(n)); name != "" || n == 0 {
+		return name
+	}
+	return strconv.Itoa(n)
 }
 
 func hostConfigOf(config *state.Config) inspectedHostConfig {

@@ -8,6 +8,7 @@ import (
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
+	"example.com/go-docker/day5-networks/connection"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/containers"
 	"example.com/go-docker/day5-networks/lifecycle"
@@ -19,29 +20,18 @@ func lifecycleCommands() []*urfave.Command {
 	return []*urfave.Command{
 		runCommand(), createCommand(), startCommand, stopCommand, restartCommand, killCommand,
 		waitCommand, rmCommand, psCommand, logsCommand, execCommand, attachCommand,
-		pauseCommand("pause", true), pauseCommand("unpause", false), topCommand, renameCommand, cpCommand, portCommand,
+		pauseCommand("pause", true), pauseCommand("unpause", false), topCommand, renameCommand, cpCommand, exportCommand, portCommand,
 		{Name: "container", Usage: "manage containers", Subcommands: []*urfave.Command{pruneCommand}},
 	}
-}
-
-// failed is the error of a command about an existing container: status 1, as
-// with Docker's, unless it has one of its own.
-func failed(err error) error {
-	var own container.StatusError
-	if err == nil || errors.As(err, &own) {
-		return err
-	}
-	return container.StatusError{Status: 1, Err: err}
 }
 
 // find opens the store and finds one container.
 func find(ctx *urfave.Context, ref string) (*lifecycle.Container, error) {
 	s, err := openStore(ctx)
 	if err != nil {
-		return nil, failed(err)
+		return nil, err
 	}
-	c, err := lifecycle.Find(s, ref)
-	return c, failed(err)
+	return lifecycle.Find(s, ref)
 }
 
 // one finds the container that a command with so many arguments is about.
@@ -117,12 +107,15 @@ var renameCommand = &urfave.Command{
 		}
 		name := ctx.Args().Get(1)
 		if err := containers.CheckName(name); err != nil {
-			return failed(fmt.Errorf("invalid name %q: %w", name, err))
+			return fmt.Errorf("invalid name %q: %w", name, err)
 		}
 		s, err := openStore(ctx)
 		if err != nil {
-			return failed(err)
+			return err
 		}
-		return failed(containers.Rename(s, c.Container, name))
+		if err := containers.Rename(s, c.Container, name); err != nil {
+			return err
+		}
+		return connection.Rename(s.Root, c.ID, name)
 	},
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"github.com/docker/go-units"
 	urfave "github.com/urfave/cli/v2"
@@ -91,11 +92,12 @@ func parseMemory(s string) (int64, error) {
 
 // parseBytes reads Docker's sizes: 100m is 100 MiB. go-units computes in
 // floating point, and a number that does not fit in an int64 comes back
-// negative or as the greatest there is, depending on the processor.
+// negative or as the greatest there is, depending on the processor. It also
+// takes 1e9g and 0x1p30, which nobody means.
 func parseBytes(s string) (int64, error) {
 	n, err := units.RAMInBytes(s)
-	if err != nil {
-		return 0, fmt.Errorf("want a size like 100m or 1g: %w", err)
+	if err != nil || strings.ContainsAny(s, "eExX") {
+		return 0, errors.New("want a size like 100m or 1g")
 	}
 	if n < 0 || n > maxMemory {
 		return 0, errors.New("out of range")

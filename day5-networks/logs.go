@@ -61,7 +61,7 @@ var logsCommand = &urfave.Command{
 			if err == nil && until.Err() != nil {
 				return context.Cause(until)
 			}
-			return failed(err)
+			return err
 		})
 	},
 }

@@ -1,28 +1,32 @@
 // Day 5, networks: a bridge, addresses, NAT, published ports, names.
 //
-//	day5-networks                              one is started, looked into, killed, removed
-//	day5-networks run -d [OPTIONS] IMAGE [COMMAND] [ARG...]
+//	day5-networks                              a small world, and every path in it
+//	day5-networks run [--network NETWORK] [-p HOST:PORT] [OPTIONS] IMAGE [COMMAND] [ARG...]
+//	day5-networks network create|ls|rm|inspect|connect|disconnect|prune ...
+//	day5-networks port CONTAINER [PORT]
 //	day5-networks ps|logs|exec|stop|start|restart|kill|wait|rm|attach|... CONTAINER
 //	day5-networks pull|load|save|import|images|history|inspect|tag|rmi|commit ...
 //
 // For example:
 //
 //	# go run ./day5-networks import busybox.tar busybox
-//	# go run ./day5-networks run -d --name web -v /srv:/srv busybox httpd -f -h /srv
-//	# go run ./day5-networks exec -ti web sh
-//	# go run ./day5-networks stop web
+//	# go run ./day5-networks run -d --name web -p 8080:80 -v /srv:/srv busybox httpd -f -h /srv
+//	# go run ./day5-networks run --rm busybox wget -qO- http://web/
+//	# curl http://127.0.0.1:8080/
 //
-// New today, a room each: shim, the parent that stays; logfile, what the
-// container says; state, what is true of it; wire, how one talks to a shim;
-// lifecycle, all that one can ask of it; transfer, files in and out. Here are
-// only the commands.
+// New today, a room each: address, link, firewall and machine, what is in the
+// kernel; netstate, what is on the disk; network, which composes them; ports;
+// names and etc, who is who; connection, the shim's side of it; background and
+// resolver, the process that answers for names. Here are only the commands.
 //
 // Exit status: the command's own; 128+n when signal n killed it; 127 when it
 // was not found, 126 when it could not be executed, 125 for every other error of
-// run, create and exec, and 1 for those of commands about existing containers.
+// run and create and for flags that are wrong, and 1 for those of other commands.
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -32,6 +36,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/cli"
+	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/demo"
 	_ "example.com/go-docker/day5-networks/resolver" // a process that starts before main
 )
 
@@ -53,16 +59,61 @@ func checkAddressSpace() error {
 }
 
 func newApp() *urfave.App {
-	return &urfave.App{
+	app := &urfave.App{
 		Name:  "day5-networks",
-		Usage: "containers that outlive the command that started them",
-		Flags: append(demoFlags(),
+		Usage: "containers on networks",
+		Flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"},
 			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
-			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"}),
+			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
+		},
 		Before:   begin,
-		Action:   showDemo,
+		Action:   runDemo,
 		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{networkCommand(), statsCommand, payloadCommand, worldCommand}),
 	}
+	failWithOne(app.Commands, "run", "create")
+	return app
+}
+
+// failWithOne gives errors of all commands but these the status that they have
+// with Docker, unless they have one of their own.
+func failWithOne(commands []*urfave.Command, except ...string) {
+	for _, c := range commands {
+		failWithOne(c.Subcommands)
+		if action := c.Action; action != nil && !slices.Contains(except, c.Name) {
+			c.Action = func(ctx *urfave.Context) error {
+				err := action(ctx)
+				var own container.StatusError
+				if err == nil || errors.As(err, &own) {
+					return err
+				}
+				return container.StatusError{Status: 1, Err: err}
+			}
+		}
+	}
+}
+
+// runDemo is what happens without a command.
+func runDemo(ctx *urfave.Context) error {
+	if err := requireRoot(); err != nil {
+		return err
+	}
+	return demo.Run(ctx.String("format"), worldCommand.Name)
+}
+
+// worldCommand is the process in which the demo happens.
+var worldCommand = &urfave.Command{
+	Name:   "world",
+	Hidden: true,
+	Action: func(ctx *urfave.Context) error {
+		return interruptible(func(until context.Context) error { return demo.Show(until, ctx.String("format")) })
+	},
+}
+
+var payloadCommand = &urfave.Command{
+	Name:   "payload",
+	Hidden: true,
+	Action: func(ctx *urfave.Context) error { return demo.Payload(ctx.Context, ctx.Args().Slice()) },
 }
 
 func begin(ctx *urfave.Context) error {

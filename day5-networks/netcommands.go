@@ -25,7 +25,7 @@ func networkCommand() *urfave.Command {
 		HideHelpCommand: true,
 		Action: func(ctx *urfave.Context) error {
 			if ctx.Args().Present() {
-				return failed(fmt.Errorf("unknown command %q: see network --help", "network "+ctx.Args().First()))
+				return fmt.Errorf("unknown command %q: see network --help", "network "+ctx.Args().First())
 			}
 			return urfave.ShowSubcommandHelp(ctx)
 		},
@@ -46,25 +46,25 @@ func withNetworks(min, max int, do func(ctx *urfave.Context, s *store.Store, n *
 	return func(ctx *urfave.Context) error {
 		if given := ctx.NArg(); given < min || max >= 0 && given > max {
 			if max == 0 {
-				return failed(fmt.Errorf("network %[1]s takes no arguments: see network %[1]s --help", ctx.Command.Name))
+				return fmt.Errorf("network %[1]s takes no arguments: see network %[1]s --help", ctx.Command.Name)
 			}
-			return failed(fmt.Errorf("network %[1]s requires %[2]s: see network %[1]s --help", ctx.Command.Name, ctx.Command.ArgsUsage))
+			return fmt.Errorf("network %[1]s requires %[2]s: see network %[1]s --help", ctx.Command.Name, ctx.Command.ArgsUsage)
 		}
 		if err := requireRoot(); err != nil {
-			return failed(err)
+			return err
 		}
 		s, err := openStore(ctx)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		n, err := network.Open(s.Root)
 		if err == nil {
 			err = n.Recover()
 		}
 		if err != nil {
-			return failed(err)
+			return err
 		}
-		return failed(do(ctx, s, n))
+		return do(ctx, s, n)
 	}
 }
 

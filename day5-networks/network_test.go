@@ -173,6 +173,32 @@ func TestPublishedIPv6(t *testing.T) {
 	}
 }
 
+// With a firewall that drops what it does not know, as ufw's and Docker's do, names
+// and published ports are there, it is said what was added, and that goes again.
+func TestForeignFirewall(t *testing.T) {
+	w := newWorld(t)
+	lan := newLAN(t)
+	host := netns{}
+	host.run(t, "nft add table ip filter")
+	t.Cleanup(func() { host.run(t, "nft delete table ip filter") })
+	for _, chain := range []string{"INPUT", "FORWARD"} {
+		host.run(t, "nft add chain ip filter "+chain+" { type filter hook "+strings.ToLower(chain)+" priority filter ; policy drop ; }")
+	}
+	before := host.run(t, "nft list ruleset")
+	got := w.do("run", "-d", "--name", "web", "--hostname", "web", "-p", "8080:80", "box", "httpd", "-f", "-h", "/etc")
+	if got.status != 0 || !strings.Contains(got.stderr, "info: iptables' chain FORWARD drops") {
+		t.Errorf("run: %+v", got)
+	}
+	w.until("the LAN reaches it", func() bool { return lan.get(hostIP+":8080", "/hostname") == "web" })
+	if got := w.do("run", "--rm", "box", "wget", "-qO-", "http://web/hostname"); got.status != 0 || got.stdout != "web\n" {
+		t.Errorf("by name: %+v", got)
+	}
+	w.ok("rm", "-f", "web")
+	if after := host.run(t, "nft list ruleset"); after != before {
+		t.Errorf("the firewall was\n%s\nand is\n%s", before, after)
+	}
+}
+
 // tar is a file with the root of the tests' image.
 func (w *world) tar() string {
 	w.Helper()

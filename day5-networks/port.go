@@ -19,11 +19,11 @@ var portCommand = &urfave.Command{
 		}
 		s, err := openStore(ctx)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		all, err := endpointsByContainer(s)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		if !c.State.Live() {
 			all = nil
@@ -43,10 +43,7 @@ var portCommand = &urfave.Command{
 			}
 		}
 		if wanted != "" && !found {
-			if err := checkPort(wanted); err != nil {
-				return failed(err)
-			}
-			return failed(errors.New("no public port '" + wanted + "' published for " + ctx.Args().First()))
+			return errors.New("no public port '" + wanted + "' published for " + ctx.Args().First())
 		}
 		return nil
 	},

@@ -48,11 +48,11 @@ var psCommand = &urfave.Command{
 		}
 		s, err := openStore(ctx)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		all, err := lifecycle.List(s)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		last := ctx.Int("last")
 		if ctx.Bool("latest") {
@@ -73,7 +73,7 @@ var psCommand = &urfave.Command{
 		}
 		rows, err := rowsOf(s, all, ctx.Bool("no-trunc"))
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		return show(os.Stdout, rows)
 	},

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,32 +12,6 @@ import (
 )
 
 type psPrinter func(w io.Writer, rows []psRow) error
-
-func parseFormat(format string) (psPrinter, error) {
-	switch format {
-	case "table", "":
-		return func(w io.Writer, rows []psRow) error {
-			table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-			fmt.Fprintln(table, "CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tPORTS\tNAMES")
-			for _, r := range rows {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Image, r.Command, r.RunningFor, r.Status, r.Ports, r.Names)
-			}
-			return table.Flush()
-		}, nil
-	case "json":
-		return func(w io.Writer, rows []psRow) error {
-			out := json.NewEncoder(w)
-			out.SetEscapeHTML(false)
-			for _, r := range rows {
-				if err := out.Encode(r); err != nil {
-					return err
-				}
-			}
-			return nil
-		}, nil
-	}
-	return parseTemplate(format)
-}
 
 // templateFuncs are those of Docker's functions that people use.
 var templateFuncs = template.FuncMap{
@@ -58,8 +34,14 @@ var templateFuncs = template.FuncMap{
 	"lower": strings.ToLower,
 }
 
-// parseTemplate is for a format like "table {{.ID}}\t{{.Names}}".
-func parseTemplate(format string) (psPrinter, error) {
+// parseFormat reads table, json, or a template like "table {{.ID}}\t{{.Names}}".
+func parseFormat(format string) (psPrinter, error) {
+	switch format {
+	case "table", "":
+		format = `table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}`
+	case "json":
+		format = "{{json .}}"
+	}
 	text, table := strings.CutPrefix(format, "table ")
 	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
 	line, err := template.New("format").Funcs(templateFuncs).Option("missingkey=error").Parse(text + "\n")
@@ -70,9 +52,10 @@ func parseTemplate(format string) (psPrinter, error) {
 		return nil, fmt.Errorf("invalid --format %q: %w", format, err)
 	}
 	return func(w io.Writer, rows []psRow) error {
-		out := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.DiscardEmptyColumns)
+		buffer := bufio.NewWriter(w) // a tabwriter writes each cell
+		out := tabwriter.NewWriter(buffer, 0, 0, 3, ' ', tabwriter.DiscardEmptyColumns)
 		if !table {
-			out.Init(w, 0, 8, 0, '\t', 0)
+			out.Init(buffer, 0, 8, 0, '\t', 0)
 		}
 		titles := psRow{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED AT", "CREATED", "STATE", "STATUS", "PORTS", "NETWORKS", "NAMES"}
 		if table {
@@ -85,6 +68,6 @@ func parseTemplate(format string) (psPrinter, error) {
 				return err
 			}
 		}
-		return out.Flush()
+		return errors.Join(out.Flush(), buffer.Flush())
 	}, nil
 }

@@ -147,6 +147,26 @@ func TestResolvConf(t *testing.T) {
 	}
 }
 
+// Where another server has the port of DNS on all addresses, it is said what to do,
+// and nothing is left.
+func TestPort53Taken(t *testing.T) {
+	w := newWorld(t)
+	before := w.machine()
+	other, err := net.Listen("tcp4", ":53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	w.fails(125, "another DNS server of this host", "run", "--name", "web", "box", "true")
+	if got := w.ok("ps", "-aq"); got != "" {
+		t.Errorf("a container is left: %s", got)
+	}
+	w.sameMachine(before)
+	w.ok("run", "--rm", "--net", "none", "box", "true")
+	other.Close()
+	w.ok("run", "--rm", "box", "true")
+}
+
 // A resolver that is killed is started again by the next command; a container
 // that is restarted, by its policy or by a command, keeps its names.
 func TestNamesStay(t *testing.T) {
@@ -166,6 +186,14 @@ func TestNamesStay(t *testing.T) {
 	asks("killed resolver")
 	w.ok("restart", "-t", "0", "web")
 	asks("restart")
+	w.ok("rename", "web", "site")
+	if got := w.ok("exec", "db", "wget", "-qO-", "http://site/hostname"); got != "web" {
+		t.Errorf("its new name: %q", got)
+	}
+	if got := w.do("exec", "db", "nslookup", "web"); got.status == 0 {
+		t.Errorf("its old name is still known: %+v", got)
+	}
+	w.ok("rename", "site", "web")
 	started := w.state("web").StartedAt
 	w.do("exec", "web", "sh", "-c", "kill -9 -1") // what init runs: the policy starts it again
 	w.until("it is started again", func() bool { return w.state("web").StartedAt.After(started) })

@@ -39,11 +39,11 @@ var pruneCommand = &urfave.Command{
 		}
 		s, err := openStore(ctx)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		all, err := lifecycle.List(s)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		for _, c := range slices.Backward(all) {
 			if c.State.Live() {

@@ -186,6 +186,11 @@ func environment(c *container.Container, image, set []string) ([]string, error) 
 	if !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "PATH=") }) {
 		env = append(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	}
+	return setVariables(env, set)
+}
+
+// setVariables is -e: NAME=VALUE, or NAME for one that we have.
+func setVariables(env, set []string) ([]string, error) {
 	for _, e := range set {
 		name, _, hasValue := strings.Cut(e, "=")
 		if name == "" || strings.ContainsRune(e, 0) {

@@ -40,14 +40,14 @@ var startCommand = &urfave.Command{
 		}
 		conn, started, err := c.Start(true, signals)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		if !started {
 			return attach(c, keys, ctx.Bool("interactive"), signals)
 		}
 		seat, err := consoleFor(c, keys, ctx.Bool("interactive"), signals)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		return follow(seat, conn, c.ID)
 	},

@@ -47,7 +47,7 @@ var statsCommand = &urfave.Command{
 				return err
 			}
 			if !c.State.Live() {
-				return failed(fmt.Errorf("container %s: %w", c.ID, lifecycle.ErrNotRunning))
+				return fmt.Errorf("container %s: %w", c.ID, lifecycle.ErrNotRunning)
 			}
 			ids[i] = c.ID
 		}

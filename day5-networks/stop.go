@@ -24,7 +24,7 @@ func stopFromFlags(ctx *urfave.Context) (func(c *lifecycle.Container) error, err
 	if text := ctx.String("signal"); text != "" {
 		var err error
 		if sig, err = parseSignal(text); err != nil {
-			return nil, failed(err)
+			return nil, err
 		}
 	}
 	return func(c *lifecycle.Container) error { return c.Stop(syscall.Signal(sig), ctx.Int("time")) }, nil
@@ -78,7 +78,7 @@ var killCommand = &urfave.Command{
 		if text := ctx.String("signal"); text != "" {
 			n := 0
 			if n, err = parseSignal(text); err != nil {
-				return failed(err)
+				return err
 			}
 			sig = syscall.Signal(n)
 		}

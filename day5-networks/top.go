@@ -27,15 +27,18 @@ var topCommand = &urfave.Command{
 			return err
 		}
 		if !c.State.Live() {
-			return failed(fmt.Errorf("container %s: %w", c.ID, lifecycle.ErrNotRunning))
+			return fmt.Errorf("container %s: %w", c.ID, lifecycle.ErrNotRunning)
 		}
 		records, err := cgroup.Running([]string{c.ID})
 		if err != nil {
-			return failed(err)
+			return err
+		}
+		if len(records) == 0 {
+			return fmt.Errorf("container %s: %w", c.ID, lifecycle.ErrNotRunning)
 		}
 		pids, err := hierarchy.Processes(records[0].Cgroups[0])
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		options := ctx.Args().Tail()
 		if len(options) == 0 {
@@ -45,10 +48,10 @@ var topCommand = &urfave.Command{
 		ps.Stderr = os.Stderr
 		out, err := ps.Output()
 		if err != nil {
-			return failed(fmt.Errorf("ps %s: %w", strings.Join(options, " "), err))
+			return fmt.Errorf("ps %s: %w", strings.Join(options, " "), err)
 		}
 		pids = slices.DeleteFunc(pids, func(pid int) bool { return len(pids) > 1 && pid == c.State.PID }) // our init
-		return failed(printOwn(os.Stdout, string(out), pids))
+		return printOwn(os.Stdout, string(out), pids)
 	},
 }
 

@@ -89,7 +89,7 @@ func plan(config Config) (*Cgroup, settings, error) {
 		return nil, nil, err
 	}
 	g := &Cgroup{init: config.Init, controllers: controllers, Record: Record{
-		ID: config.ID, PID: os.Getpid(), Version: version, Dirs: map[string]string{},
+		ID: config.ID, Version: version, Dirs: map[string]string{},
 	}}
 	for _, name := range controllers {
 		above, err := hierarchies[name].Chain(config.Parent)
@@ -127,12 +127,10 @@ func checkPids(config Config, version int) error {
 // wanted lists the controllers whose counters we read, as far as this machine
 // has them, and those that the limits need.
 func wanted(settings settings, version int, have map[string]hierarchy.Hierarchy) ([]string, error) {
-	var names []string
-	for _, name := range counted[version] {
-		if _, ok := have[name]; ok {
-			names = append(names, name)
-		}
-	}
+	names := slices.DeleteFunc(slices.Clone(counted[version]), func(name string) bool {
+		_, ok := have[name]
+		return !ok
+	})
 	for _, s := range settings {
 		name := s.controller()
 		if _, ok := have[name]; !ok {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -26,7 +25,6 @@ import (
 // locked is one whose owner is dead, and whoever finds it cleans up.
 type Record struct {
 	ID      string            `json:"id"`
-	PID     int               `json:"pid"`
 	Version int               `json:"cgroup_version"`
 	Dirs    map[string]string `json:"controllers"` // controller: directory
 	Cgroups []string          `json:"cgroups"`     // to be removed
@@ -35,18 +33,11 @@ type Record struct {
 	lock    *os.File
 }
 
-// recordDir is on a tmpfs, so records vanish with the cgroups at shutdown.
-func recordDir() string {
-	if os.Geteuid() == 0 {
-		return "/run/go-docker"
-	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		return filepath.Join(dir, "go-docker")
-	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("go-docker-%d", os.Geteuid()))
-}
+// recordDir is on a tmpfs, so records vanish with the cgroups at shutdown. Only
+// root can make it, so nobody else can have us kill and remove what a record names.
+const recordDir = "/run/go-docker"
 
-func (r *Record) path() string { return filepath.Join(recordDir(), r.ID+".json") }
+func (r *Record) path() string { return filepath.Join(recordDir, r.ID+".json") }
 
 // Usage reads the counters of the container.
 func (r *Record) Usage() (usage.Usage, error) { return usage.Read(r.Version, r.Dirs) }
@@ -57,13 +48,13 @@ func (r *Record) write() error {
 		return err
 	}
 	for range 1000 {
-		if err = os.MkdirAll(recordDir(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err = os.MkdirAll(recordDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 		if r.lock, err = lock.Create(r.path(), text); err == nil {
 			return nil
 		}
-		_ = unix.Rmdir(recordDir()) // stays as long as others have records in it
+		_ = unix.Rmdir(recordDir) // stays as long as others have records in it
 		// The last container to end removes the directory, perhaps just now.
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EPERM) {
 			return err
@@ -86,18 +77,8 @@ func (r *Record) cleanUp() error {
 	if err := os.Remove(r.path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_ = unix.Rmdir(recordDir()) // stays as long as others have records in it
+	_ = unix.Rmdir(recordDir) // stays as long as others have records in it
 	return r.lock.Close()
-}
-
-func recordPaths() ([]string, error) {
-	// Whoever writes a record has us kill and remove what it names, and in /tmp
-	// anybody may have made the directory.
-	var dir unix.Stat_t
-	if err := unix.Lstat(recordDir(), &dir); err == nil && int(dir.Uid) != os.Geteuid() {
-		return nil, fmt.Errorf("%s belongs to another user (uid %d)", recordDir(), dir.Uid)
-	}
-	return filepath.Glob(filepath.Join(recordDir(), "*.json"))
 }
 
 func readRecord(path string) (*Record, error) {
@@ -118,7 +99,7 @@ func readRecord(path string) (*Record, error) {
 // Sweep cleans up after containers whose owner was killed. What cannot be
 // removed is no fault of what the caller wants to do.
 func Sweep() error {
-	paths, err := recordPaths()
+	paths, err := filepath.Glob(recordDir + "/*.json")
 	if err != nil {
 		return err
 	}
@@ -164,10 +145,10 @@ func removeLeft(path string) error {
 	return r.cleanUp()
 }
 
-// Running returns the records of the containers whose ids start as given, or
-// of all that run.
+// Running returns the records of the containers with these ids, or of all that
+// run. One that has just ended has none.
 func Running(ids []string) ([]*Record, error) {
-	paths, err := recordPaths()
+	paths, err := filepath.Glob(recordDir + "/*.json")
 	if err != nil {
 		return nil, err
 	}
@@ -182,27 +163,12 @@ func Running(ids []string) ([]*Record, error) {
 			r, err = readRecord(path)
 		}
 		switch {
-		case err == nil:
-			all = append(all, r)
-		case !errors.Is(err, fs.ErrNotExist): // as when it has just ended
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
 			return nil, err
+		case len(ids) == 0 || slices.Contains(ids, r.ID):
+			all = append(all, r)
 		}
 	}
-	var chosen []*Record
-	for _, id := range ids {
-		others := func(r *Record) bool { return !strings.HasPrefix(r.ID, id) }
-		found := slices.DeleteFunc(slices.Clone(all), others)
-		switch len(found) {
-		case 0:
-			return nil, fmt.Errorf("no such container: %q", id)
-		case 1:
-			chosen = append(chosen, found[0])
-		default:
-			return nil, fmt.Errorf("more than one running container has an id that starts with %q", id)
-		}
-	}
-	if len(ids) == 0 {
-		return all, nil
-	}
-	return chosen, nil
+	return all, nil
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -72,14 +71,13 @@ func kill(dir string) error {
 	if !hierarchy.Gone(err) {
 		return err
 	}
-	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-	if err != nil && !hierarchy.Gone(err) && !errors.Is(err, unix.EOPNOTSUPP) {
+	pids, err := hierarchy.Processes(dir)
+	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return err
 	}
-	for line := range strings.Lines(string(procs)) {
-		var pid int
-		if _, err := fmt.Sscan(line, &pid); err != nil || pid <= 0 {
-			return fmt.Errorf("%s/cgroup.procs has process %q, which is not in our PID namespace", dir, strings.TrimSpace(line))
+	for _, pid := range pids {
+		if pid <= 0 {
+			return fmt.Errorf("%s/cgroup.procs has process %d, which is not in our PID namespace", dir, pid)
 		}
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("kill process %d in %s: %w", pid, dir, err)

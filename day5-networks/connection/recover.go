@@ -2,11 +2,11 @@ package connection
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"example.com/go-docker/day5-networks/lock"
+	"example.com/go-docker/day5-networks/netstate"
 	"example.com/go-docker/day5-networks/network"
 )
 
@@ -22,6 +22,21 @@ func Recover(root string) error {
 		return err
 	}
 	return n.Recover()
+}
+
+// Rename gives a container another name on its networks, where the old one is
+// forgotten. In its /etc/hosts that happens at its next start.
+func Rename(root, id, name string) error {
+	networks := filepath.Join(root, "networks")
+	if found, _ := filepath.Glob(filepath.Join(networks, "*", "endpoints", id+".json")); len(found) == 0 {
+		return nil
+	}
+	s, err := netstate.Store{Dir: networks}.Begin()
+	if err != nil {
+		return err
+	}
+	defer s.End()
+	return s.Rename(id, name)
 }
 
 // needsRecovery tells whether a record's owner, or a resolver, is dead, or
@@ -44,8 +59,8 @@ func needsRecovery(root string) bool {
 	if len(used) > 0 {
 		return false
 	}
-	_, err := os.Stat(filepath.Join(root, "networks", "changed.json"))
-	return err == nil
+	changed, _ := filepath.Glob(filepath.Join(root, "networks", "changed*"))
+	return len(changed) > 0
 }
 
 func held(path string) bool {

@@ -30,7 +30,8 @@ type Console struct {
 	TTY     bool     // the container has a terminal
 	Detach  []byte   // keys that end the attachment and not the container; only with TTY
 	Signals *container.Signals
-	Own     bool // the container was started for us: if nobody reads our output, nobody reads its own
+	Own     bool        // the container was started for us: if nobody reads our output, nobody reads its own
+	Deaf    func() bool // whether the shim does not hear our signals; nil: it does
 }
 
 // ErrDetached says that the user has gone and the container stays.
@@ -51,9 +52,15 @@ func (t Console) Follow(conn *wire.Conn) (status int, err error) {
 	if t.Stdin != nil {
 		go t.send(conn, detached)
 	}
+	deaf := make(chan int, 1)
 	if t.Signals != nil {
 		go func() {
 			for sig := range t.Signals.Caught() {
+				if t.Deaf != nil && t.Deaf() {
+					deaf <- 128 + int(sig.(syscall.Signal))
+					_ = conn.Close()
+					return
+				}
 				_ = conn.Send(wire.Signal, []byte{byte(t.Signals.Escalate(sig).(syscall.Signal))})
 			}
 		}()
@@ -63,6 +70,8 @@ func (t Console) Follow(conn *wire.Conn) (status int, err error) {
 	select {
 	case <-detached:
 		return 0, ErrDetached
+	case status := <-deaf:
+		return status, errors.New("the container's shim is stopped, and passes on no signals")
 	default:
 	}
 	return status, err

@@ -1,9 +1,7 @@
 package container
 
 import (
-	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,24 +11,8 @@ import (
 // forgot to close must not give the command a way out (CVE-2024-21626), and
 // init, because the pipes are none of the command's business.
 func HideDescriptors() error {
-	const first, last = 3, 1<<32 - 1
-	err := unix.CloseRange(first, last, unix.CLOSE_RANGE_CLOEXEC)
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) {
+	if err := unix.CloseRange(3, 1<<32-1, unix.CLOSE_RANGE_CLOEXEC); err != nil { // Linux 5.11
 		return fmt.Errorf("hide open descriptors: %w", err)
-	}
-	// Linux before 5.11.
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return fmt.Errorf("list open descriptors: %w", err)
-	}
-	for _, e := range entries {
-		var fd int
-		if _, err := fmt.Sscan(e.Name(), &fd); err == nil && fd >= first {
-			unix.CloseOnExec(fd)
-		}
 	}
 	return nil
 }

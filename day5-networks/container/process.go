@@ -25,27 +25,9 @@ type Process struct {
 	pidfd     int // of init, pidfd_open(2)
 }
 
-// Run runs the container to its end. The error is a StatusError when its
-// command has ended with another status than 0. Run and Create belong on the
-// main goroutine: the container dies with the thread that has made it.
-func Run(c *Container, parent Parent) (err error) {
-	p, err := Create(c, parent)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	if err := p.Start(); err != nil {
-		return err
-	}
-	status, err := p.Wait()
-	if err == nil && status != 0 {
-		err = StatusError{Status: status}
-	}
-	return err
-}
-
 // Create makes the namespaces and in them init, which waits for Start. When it
-// returns an error, nothing of the container is left.
+// returns an error, nothing of the container is left. It belongs on the main
+// goroutine: the container dies with the thread that has made it.
 func Create(c *Container, parent Parent) (_ *Process, err error) {
 	p := &Process{container: c, parent: parent, pidfd: -1}
 	defer func() {

@@ -139,9 +139,7 @@ func Find(s *store.Store, ref string) (*Container, error) {
 		return nil, err
 	}
 	var found []*Container
-	there := []string{}
 	for _, c := range all {
-		there = append(there, strings.TrimSpace(c.ID+" "+c.Name))
 		if c.Name == ref || c.ID == ref {
 			return c, nil
 		}
@@ -150,10 +148,8 @@ func Find(s *store.Store, ref string) (*Container, error) {
 		}
 	}
 	switch {
-	case len(all) == 0:
-		return nil, fmt.Errorf("%w: %q", ErrNone, ref)
 	case ref == "" || len(found) == 0:
-		return nil, fmt.Errorf("%w: %q: there is %s", ErrNone, ref, strings.Join(there, ", "))
+		return nil, fmt.Errorf("%w: %q", ErrNone, ref)
 	case len(found) > 1:
 		return nil, fmt.Errorf("more than one container has an id that starts with %q", ref)
 	}

@@ -78,6 +78,9 @@ func Rename(s *store.Store, c *Container, name string) error {
 	if now == nil {
 		return fmt.Errorf("%w: %s has just been removed: %w", ErrNone, c.ID, fs.ErrNotExist)
 	}
+	if now.Name == name {
+		return fmt.Errorf("rename container %s: %q is its name already", c.ID, name)
+	}
 	now.Name = name
 	if err := checkFree(all, now); err != nil {
 		return err

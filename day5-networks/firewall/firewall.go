@@ -29,9 +29,11 @@ type Description struct {
 	Prefix    string // with which the endpoints' links begin
 	Networks  []Network
 	Endpoints []Endpoint
-	// Alone says that nobody but us wants this machine to forward: what is
-	// neither from nor to our networks is dropped.
-	Alone bool
+	// Alone says, by version of IP, that nobody but us wants this machine to
+	// forward: what is neither from nor to our networks is dropped. Kin are
+	// prefixes of bridges that are other stores'.
+	Alone map[int]bool
+	Kin   []string
 }
 
 // A Network is a bridge, the subnets behind it, and the host's address in each.
@@ -57,7 +59,7 @@ type Forward struct {
 	From, To netip.AddrPort
 }
 
-// Tables are our tables, and a socket to speak of them and of other people's.
+// Tables are our tables, and a socket to speak of them.
 type Tables struct {
 	conn *nftables.Conn
 	name string

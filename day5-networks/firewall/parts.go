@@ -52,6 +52,11 @@ func notToLink(name string) part {
 	return part{meta(expr.MetaKeyOIFNAME, first), &expr.Cmp{Op: expr.CmpOpNeq, Register: first, Data: linkName(name)}}
 }
 
+// begins matches a link by the beginning of its name.
+func begins(key expr.MetaKey, prefix string) part {
+	return part{meta(key, first), equal([]byte(prefix))}
+}
+
 func fromLink(name string) part {
 	return part{meta(expr.MetaKeyIIFNAME, first), equal(linkName(name))}
 }

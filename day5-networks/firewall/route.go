@@ -10,8 +10,8 @@ import (
 
 // route fills the table of the family inet. The chains are in the order in which
 // a packet meets them. An accept is final in this table only: somebody else's
-// chain at the same hook may still drop the packet, see machine.Foreign. nft(8), VERDICT
-// STATEMENTS
+// chain at the same hook may still drop the packet, see machine.Foreign. nft(8),
+// VERDICT STATEMENTS
 func (w *writer) route(d Description) error {
 	w.conn.AddTable(w.table)
 	var bridges, internal, pairs []nftables.SetElement
@@ -31,7 +31,7 @@ func (w *writer) route(d Description) error {
 	w.loopbackStays(s)
 	w.translate(d)
 	w.input(s, d)
-	w.forward(s, d.Alone)
+	w.forward(s, d)
 	w.leave(s, d)
 	return w.err
 }
@@ -148,7 +148,7 @@ func (w *writer) input(s sets, d Description) {
 
 // forward decides about what is routed through this machine, and, with
 // bridge-nf-call-iptables, about what a bridge passes on.
-func (w *writer) forward(s sets, alone bool) {
+func (w *writer) forward(s sets, d Description) {
 	c := w.chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
 	w.rule(c, part{meta(expr.MetaKeyIIFNAME, first), meta(expr.MetaKeyOIFNAME, first+4), in(s.same)}, accept)
 	w.rule(c, from(s.internal), drop)
@@ -159,10 +159,16 @@ func (w *writer) forward(s sets, alone bool) {
 	// from another network.
 	w.rule(c, to(s.bridges), drop)
 	w.rule(c, from(s.bridges), accept)
-	if alone {
-		// A bridge that is not ours passes frames on through this hook, too.
-		bridge := linkName("bridge")
-		w.rule(c, part{meta(inKind, first), equal(bridge), meta(outKind, first), equal(bridge)}, accept)
-		w.rule(c, drop)
+	for _, prefix := range d.Kin {
+		w.rule(c, begins(expr.MetaKeyIIFNAME, prefix), accept)
+		w.rule(c, begins(expr.MetaKeyOIFNAME, prefix), accept)
+	}
+	// A bridge that is not ours passes frames on through this hook, too.
+	bridge := linkName("bridge")
+	w.rule(c, part{meta(inKind, first), equal(bridge), meta(outKind, first), equal(bridge)}, accept)
+	for _, v := range versions {
+		if d.Alone[v.number] {
+			w.rule(c, v.is(), drop)
+		}
 	}
 }

@@ -33,20 +33,21 @@ type Command struct {
 	Args      container.Strings
 	Env       container.Strings // added to the container's
 	User, Dir string            // "": the container's
-	TTY       bool              // standard input is a terminal, to be the command's own
+	TTY       bool              // a terminal of its own is its standard input, output and error
+	Rows      uint16            // of that
+	Columns   uint16
 }
 
 // joining is held while a command is started: PATH belongs to the process.
 var joining sync.Mutex
 
 // Start starts a command in the container: in its namespaces, its root and its
-// cgroup, with its capabilities and limits. The caller waits for the process.
-// What goes wrong before the command runs is a container.StatusError, if it is
+// cgroup, with its capabilities and limits. The caller waits for the process,
+// and closes the master of its terminal, if it has one. What goes wrong before the command runs is a container.StatusError, if it is
 // not the container's fault.
-func (t Target) Start(c Command, stdio [3]*os.File) (_ *os.Process, err error) {
+func (t Target) Start(c Command, stdio [3]*os.File) (process *os.Process, master *os.File, err error) {
 	joining.Lock()
 	defer joining.Unlock()
-	var process *os.Process
 	var thread int
 	started := make(chan struct{})
 	go func() {
@@ -55,22 +56,44 @@ func (t Target) Start(c Command, stdio [3]*os.File) (_ *os.Process, err error) {
 		// the container, so the thread ends with this one.
 		runtime.LockOSThread()
 		thread = unix.Gettid()
-		process, err = t.startInside(c, stdio)
+		process, master, err = t.startInside(c, stdio)
 	}()
 	<-started
 	for unix.Tgkill(os.Getpid(), thread, 0) == nil { // until it has left the cgroup
 		time.Sleep(20 * time.Microsecond)
 	}
-	return process, err
+	return process, master, err
 }
 
 // startInside makes this thread one of the container's, and forks.
-func (t Target) startInside(c Command, stdio [3]*os.File) (*os.Process, error) {
+func (t Target) startInside(c Command, stdio [3]*os.File) (_ *os.Process, master *os.File, err error) {
+	if err := t.enter(); err != nil {
+		return nil, nil, err
+	}
+	if c.TTY {
+		var slave *os.File
+		if master, slave, err = openTerminal(c); err != nil {
+			return nil, nil, err
+		}
+		defer slave.Close()
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, master.Close())
+			}
+		}()
+		stdio = [3]*os.File{slave, slave, slave}
+	}
+	process, err := t.startThere(c, stdio)
+	return process, master, err
+}
+
+// enter moves this thread into the container.
+func (t Target) enter() error {
 	// All threads share one root, and setns of the mount namespace together with
 	// others would move it for all of them. This one gets its own. clone(2),
 	// CLONE_FS
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return nil, fmt.Errorf("give a thread a root of its own: %w", err)
+		return fmt.Errorf("give a thread a root of its own: %w", err)
 	}
 	// All or none. Init is in the cgroup namespace of the host: the command has
 	// made its own.
@@ -82,8 +105,13 @@ func (t Target) startInside(c Command, stdio [3]*os.File) (*os.Process, error) {
 		if errors.Is(err, unix.ESRCH) {
 			err = errors.New("it has just ended")
 		}
-		return nil, fmt.Errorf("enter the container's namespaces: %w", err)
+		return fmt.Errorf("enter the container's namespaces: %w", err)
 	}
+	return nil
+}
+
+// startThere starts the command from a thread that is inside.
+func (t Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
 	dir, user := t.Dir, t.User
 	if c.Dir != "" {
 		dir = c.Dir
@@ -104,6 +132,11 @@ func (t Target) startInside(c Command, stdio [3]*os.File) (*os.Process, error) {
 	var err error
 	if attr.Credential, inside.Env, err = confine.LookUpUser(user, inside.Env); err != nil {
 		return nil, container.StatusError{Status: container.CannotInvoke, Err: err}
+	}
+	if c.TTY && attr.Credential != nil { // as login(1) does: it is the user's now
+		if err := stdio[0].Chown(int(attr.Credential.Uid), -1); err != nil {
+			return nil, err
+		}
 	}
 	path, err := inside.LookPath()
 	if err != nil {
@@ -130,7 +163,7 @@ func (t Target) fork(c *container.Container, path string, attr *syscall.SysProcA
 		}
 		return nil, container.CannotStart(c, err)
 	case attr.Ptrace:
-		if err := limitAndRelease(process.Pid, t.Rlimits); err != nil {
+		if err := limitAndRelease(process.Pid, attr.Credential, t.Rlimits); err != nil {
 			_ = process.Kill()
 			_, errWait := process.Wait() // a zombie would keep its PID namespace
 			return nil, errors.Join(err, errWait)
@@ -142,14 +175,25 @@ func (t Target) fork(c *container.Container, path string, attr *syscall.SysProcA
 // limitAndRelease sets the limits of a process that waits after execve(2) for
 // its tracer, and lets it run. To set ours and have them inherited, as init
 // does, would for a moment limit the shim.
-func limitAndRelease(pid int, limits []confine.Rlimit) error {
+func limitAndRelease(pid int, user *syscall.Credential, limits []confine.Rlimit) error {
 	var status syscall.WaitStatus
 	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil || !status.Stopped() {
 		return fmt.Errorf("wait for the command to be executed: %v, %w", status, err)
 	}
+	// This takes CAP_SYS_RESOURCE, or to be the same user: prlimit(2). This thread
+	// can become that; the kernel knows users of threads, and it ends soon.
+	if user != nil {
+		_, _, err := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(user.Gid), uintptr(user.Gid), uintptr(user.Gid))
+		if err == 0 {
+			_, _, err = unix.RawSyscall(unix.SYS_SETRESUID, uintptr(user.Uid), uintptr(user.Uid), uintptr(user.Uid))
+		}
+		if err != 0 {
+			return fmt.Errorf("become user %d: %w", user.Uid, err)
+		}
+	}
 	for _, l := range limits {
 		if err := unix.Prlimit(pid, l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, nil); err != nil {
-			return fmt.Errorf("set limit %d of getrlimit(2) to %d:%d: %w (for another user than root it takes CAP_SYS_RESOURCE)", l.Resource, int64(l.Soft), int64(l.Hard), err)
+			return fmt.Errorf("set limit %d of getrlimit(2) to %d:%d: %w", l.Resource, int64(l.Soft), int64(l.Hard), err)
 		}
 	}
 	return syscall.PtraceDetach(pid)

@@ -87,14 +87,18 @@ func (c *Container) open(request wire.Request, files ...*os.File) (*wire.Conn, w
 
 // receive returns the next reply.
 func receive(conn *wire.Conn) (reply wire.Reply, err error) {
-	kind, text, err := conn.Receive()
-	if err != nil {
-		return reply, err
+	kind, text, files, err := conn.ReceiveFiles()
+	if len(files) > 0 {
+		reply.Root = files[0] // a shim sends no more
 	}
-	if kind != wire.Answer {
-		return reply, fmt.Errorf("the shim answers with a message of kind %q", kind)
+	switch {
+	case err != nil:
+	case kind != wire.Answer:
+		err = fmt.Errorf("the shim answers with a message of kind %q", kind)
+	default:
+		err = json.Unmarshal(text, &reply)
 	}
-	return reply, json.Unmarshal(text, &reply)
+	return reply, err
 }
 
 // Attach connects to the container's streams.

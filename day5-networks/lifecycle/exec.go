@@ -2,63 +2,47 @@ package lifecycle
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
+	"fmt"
 	"os"
-	"os/exec"
 	"syscall"
-
-	"github.com/moby/term"
 
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/join"
-	"example.com/go-docker/day5-networks/terminal"
+	"example.com/go-docker/day5-networks/state"
 	"example.com/go-docker/day5-networks/wire"
 )
 
-// Exec runs one more command in the container, with these standard streams,
-// and returns its exit status. The shim is its parent: it goes on if we are
-// killed. With detach Exec returns as soon as it runs.
-func (c *Container) Exec(command join.Command, stdio [3]*os.File, signals *container.Signals, detach bool) (status int, err error) {
-	var t *terminal.Terminal
-	var input *os.File
-	if command.TTY && !detach {
-		var streams exec.Cmd
-		if t, err = terminal.Open(&streams); err != nil {
-			return 0, err
-		}
-		defer func() { err = errors.Join(err, t.Close()) }()
-		input, stdio = stdio[0], [3]*os.File{t.Slave, t.Slave, t.Slave}
-	}
+// Exec runs one more command in the container, with these standard streams
+// unless it has a terminal, and returns when it runs: how it goes on comes on
+// the connection, for Follow. The shim is its parent: it lives on if we do not.
+func (c *Container) Exec(command join.Command, stdio [3]*os.File, signals *container.Signals) (conn *wire.Conn, err error) {
 	text, err := json.Marshal(command)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	conn, _, err := c.open(wire.Request{Do: wire.DoExec, Command: text}, stdio[:]...)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	if detach {
-		return 0, nil
-	}
-	if t != nil {
-		if !term.IsTerminal(input.Fd()) {
-			input = nil
-		}
-		t.Attach(input)
-	}
+	answered := make(chan struct{})
 	go func() {
-		for sig := range signals.Caught() {
-			_ = conn.Send(wire.Signal, []byte{byte(signals.Escalate(sig).(syscall.Signal))})
-		}
+		defer close(answered)
+		conn, _, err = c.open(wire.Request{Do: wire.DoExec, Command: text}, stdio[:]...)
 	}()
-	reply, err := receive(conn)
-	switch {
-	case errors.Is(err, io.EOF):
-		return 137, nil // the shim was killed, and with it all that was in the container
-	case err == nil && reply.Error != "":
-		err = container.StatusError{Status: reply.Status, Err: errors.New(reply.Error)}
+	var early []byte // signals for the command
+	for {
+		select {
+		case sig := <-signals.Caught():
+			if c.Deaf() {
+				return nil, container.StatusError{Status: 128 + int(sig.(syscall.Signal)), Err: fmt.Errorf("container %s: its shim (process %d) is stopped, and answers nobody", c.ID, c.State.ShimPID)}
+			}
+			early = append(early, byte(sig.(syscall.Signal)))
+		case <-answered:
+			for _, sig := range early {
+				if err == nil {
+					_ = conn.Send(wire.Signal, []byte{sig})
+				}
+			}
+			return conn, err
+		}
 	}
-	return reply.Status, err
 }
+
+// Deaf tells whether the shim does not hear, because somebody has stopped it.
+func (c *Container) Deaf() bool { return state.Stopped(c.State.ShimPID) }

@@ -10,7 +10,6 @@ package lifecycle
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -192,24 +191,9 @@ func (c *Container) Wait() (int, error) {
 
 // Root opens the container's root, as its processes see it.
 func (c *Container) Root() (*os.File, error) {
-	conn, err := c.dial()
+	conn, reply, err := c.open(wire.Request{Do: wire.DoRoot})
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	if err := conn.SendJSON(wire.Ask, wire.Request{Do: wire.DoRoot}); err != nil {
-		return nil, err
-	}
-	_, text, files, err := conn.ReceiveFiles()
-	if err == nil && len(files) == 1 {
-		return files[0], nil
-	}
-	if err != nil {
-		return nil, c.ended(err)
-	}
-	var reply wire.Reply
-	if err := json.Unmarshal(text, &reply); err != nil {
-		return nil, fmt.Errorf("the shim of container %s answers %q: %w", c.ID, text, err)
-	}
-	return nil, fmt.Errorf("container %s: %s", c.ID, reply.Error)
+	return reply.Root, conn.Close()
 }

@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 	"time"
 
@@ -18,11 +17,17 @@ import (
 // first, only by force.
 func (c *Container) Remove(force bool) error {
 	held, err := c.lock()
-	if errors.Is(err, lock.ErrHeld) && c.State.Live() {
+	for range 10 { // somebody may start it again
+		if !errors.Is(err, lock.ErrHeld) || !c.State.Live() {
+			break
+		}
 		if !force {
 			return fmt.Errorf("cannot remove container %s: it is %s: stop it first, or use -f", c.ID, c.State.Status)
 		}
-		held, err = c.end()
+		if err := c.end(); err != nil {
+			return err
+		}
+		held, err = c.lock()
 	}
 	if force && errors.Is(err, containers.ErrNone) {
 		return nil
@@ -34,22 +39,23 @@ func (c *Container) Remove(force bool) error {
 	return c.Container.Remove()
 }
 
-// end ends a container by all means, and returns its lock. A shim that does
-// not answer, because somebody has stopped it, is killed: the container dies
-// with it.
-func (c *Container) end() (*os.File, error) {
+// end ends a container by all means. A shim that does not answer is killed: the
+// container dies with it. One that somebody has stopped never will.
+func (c *Container) end() error {
 	answered := make(chan error, 1)
-	go func() { answered <- c.Stop(syscall.SIGKILL, 0) }()
-	var err error
-	select {
-	case err = <-answered:
-	case <-time.After(patience):
-		err = c.KillShim()
+	asked := *c // which the answer brings up to date
+	go func() { answered <- asked.Stop(syscall.SIGKILL, 0) }()
+	for end := time.Now().Add(patience); time.Now().Before(end) && !c.Deaf(); {
+		select {
+		case err := <-answered:
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
-	if err != nil {
-		return nil, err
+	if err := c.KillShim(); !errors.Is(err, unix.ESRCH) { // it was killed by another
+		return err
 	}
-	return c.lock()
+	return nil
 }
 
 // KillShim kills a shim: a process with the number that it has recorded, and

@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,8 +15,6 @@ type Options struct {
 	MaxFile int   // files; 0 is 1
 }
 
-func (o Options) files() int { return max(o.MaxFile, 1) }
-
 // ParseOptions reads the values of --log-opt: max-size=10m, max-file=3.
 func ParseOptions(texts []string) (Options, error) {
 	var o Options
@@ -25,16 +24,15 @@ func ParseOptions(texts []string) (Options, error) {
 		switch name {
 		case "max-size":
 			o.MaxSize, err = units.RAMInBytes(value)
-			if err == nil && o.MaxSize <= 0 {
-				err = fmt.Errorf("%q is no size", value)
-			}
 		case "max-file":
-			o.MaxFile, err = strconv.Atoi(value)
-			if err == nil && (o.MaxFile < 1 || o.MaxFile > 1000) {
-				err = fmt.Errorf("%d is not 1 to 1000", o.MaxFile)
-			}
+			var n uint64
+			n, err = strconv.ParseUint(value, 10, 10)
+			o.MaxFile = int(n)
 		default:
-			err = fmt.Errorf("unknown: there are max-size and max-file")
+			err = errors.New("unknown")
+		}
+		if err == nil && (o.MaxSize < 0 || strings.Trim(value, "0") == "") {
+			err = errors.New("want max-size=SIZE or max-file=1 to 1023")
 		}
 		if err != nil {
 			return o, fmt.Errorf("invalid --log-opt %q: %w", text, err)

@@ -11,7 +11,7 @@ type Printer struct {
 	Stdout, Stderr io.Writer
 	Timestamps     bool
 
-	inLine map[string]bool // streams of which the last entry was a piece of a line
+	inOut, inErr bool // the last entry was a piece of a line
 }
 
 // Print writes an entry, or for a gap a line on Stderr. The pieces of a long
@@ -21,18 +21,15 @@ func (p *Printer) Print(e *Entry) error {
 		_, err := fmt.Fprintf(p.Stderr, "log: %d lost here: %s\n", e.Lost, e.Why)
 		return err
 	}
-	if p.inLine == nil {
-		p.inLine = map[string]bool{}
-	}
-	to := p.Stdout
+	to, inLine := p.Stdout, &p.inOut
 	if e.Stream == "stderr" {
-		to = p.Stderr
+		to, inLine = p.Stderr, &p.inErr
 	}
 	text := e.Log
-	if p.Timestamps && !p.inLine[e.Stream] {
+	if p.Timestamps && !*inLine {
 		text = e.Time.Format(time.RFC3339Nano) + " " + text
 	}
-	p.inLine[e.Stream] = !e.endsLine()
+	*inLine = !e.endsLine()
 	_, err := io.WriteString(to, text)
 	return err
 }

@@ -16,12 +16,7 @@ type Query struct {
 	Follow       bool      // wait for more
 }
 
-const (
-	// What is damaged is reported as this reason for a lost entry.
-	damagedRecord = "damaged record"
-
-	shortPause, longPause = time.Millisecond, 100 * time.Millisecond // between two looks for more
-)
+const shortPause, longPause = time.Millisecond, 100 * time.Millisecond // between two looks for more
 
 var errUntil = errors.New("the rest is later")
 
@@ -82,7 +77,7 @@ func (r *reader) all() error {
 		case more:
 			continue
 		case last:
-			return r.brokenLine()
+			return r.entry()
 		case got:
 			pause = shortPause
 		}
@@ -123,7 +118,7 @@ func (r *reader) next() (bool, error) {
 			return true, nil
 		}
 	}
-	if err := r.brokenLine(); err != nil {
+	if err := r.entry(); err != nil {
 		return false, err
 	}
 	closeAll(r.files[:1])
@@ -162,20 +157,16 @@ func (r *reader) drain() (got bool, err error) {
 	return got, nil
 }
 
-// brokenLine reports a line that has no end and will not get one.
-func (r *reader) brokenLine() error {
+// entry passes on what is in the line, be it one that has no end and will not
+// get one.
+func (r *reader) entry() error {
 	if len(r.line) == 0 && !r.lost {
 		return nil
 	}
-	return r.entry()
-}
-
-// entry passes on what is in the line.
-func (r *reader) entry() error {
 	e, damaged := decode(r.line)
 	r.line, r.lost = r.line[:0], false
 	if damaged {
-		if err := r.each(&Entry{Lost: 1, Why: damagedRecord}); err != nil {
+		if err := r.each(&Entry{Lost: 1, Why: "damaged record"}); err != nil {
 			return err
 		}
 	}

@@ -28,7 +28,7 @@ func (w *Writer) rotate() error {
 	if err != nil {
 		return fmt.Errorf("begin a new log file: %w", err)
 	}
-	for i := w.options.files() - 1; i > 0; i-- {
+	for i := max(w.options.MaxFile, 1) - 1; i > 0; i-- {
 		err := os.Rename(generation(w.path, i-1), generation(w.path, i))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return errors.Join(fmt.Errorf("rename the log file: %w", err), file.Close(), os.Remove(next))

@@ -117,11 +117,8 @@ func (b *batch) add(text []byte, last bool) (rest []byte) {
 // the beginning.
 func wholeRunes(text []byte) int {
 	for n := len(text) - 1; n >= len(text)-utf8.UTFMax; n-- {
-		if utf8.RuneStart(text[n]) {
-			if !utf8.FullRune(text[n:]) {
-				return n
-			}
-			break
+		if utf8.RuneStart(text[n]) && !utf8.FullRune(text[n:]) {
+			return n
 		}
 	}
 	return len(text)
@@ -143,7 +140,7 @@ func (w *Writer) write(b *batch) {
 		}
 		if w.size > 0 && !w.fits(b.ends[to-1]-begin) {
 			if err := w.rotate(); err != nil {
-				w.lose(len(b.ends)-from, err)
+				w.lost, w.why = w.lost+len(b.ends)-from, err
 				return
 			}
 			continue
@@ -154,7 +151,7 @@ func (w *Writer) write(b *batch) {
 			for whole < to && b.ends[whole] <= begin+written {
 				whole++
 			}
-			w.lose(len(b.ends)-whole, err)
+			w.lost, w.why = w.lost+len(b.ends)-whole, err
 			return
 		}
 		from = to
@@ -186,11 +183,6 @@ func (w *Writer) append(data []byte) (written int, err error) {
 	n -= len(w.begin)
 	w.begin = ""
 	return n, err
-}
-
-func (w *Writer) lose(entries int, why error) {
-	w.lost += entries
-	w.why = why
 }
 
 // note writes down what is lost.

@@ -54,14 +54,15 @@ func (c *Changes) Forward(ipv6 bool) error {
 // Empty tells whether nothing is changed.
 func (c *Changes) Empty() bool { return len(c.Values) == 0 && len(c.Accepts) == 0 }
 
-// Alone tells whether it is only for us that the machine forwards.
-func (c *Changes) Alone() bool {
+// Alone tells for which versions of IP it is only for us that the machine
+// forwards.
+func (c *Changes) Alone() map[int]bool {
+	alone := map[int]bool{}
 	for _, v := range c.Values {
-		if v.Path == forward4 {
-			return true
-		}
+		alone[4] = alone[4] || v.Path == forward4
+		alone[6] = alone[6] || v.Path == forward6
 	}
-	return false
+	return alone
 }
 
 // keepRouters lets links keep the routes that they have learned from an IPv6

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/sirupsen/logrus"
@@ -25,16 +26,17 @@ type Accept struct {
 type foreign struct {
 	conn    *nftables.Conn
 	changes *Changes
-	table   string // ours
+	table   string // how ours begin
 }
 
 // Foreign sees to it that other people's firewalls let these bridges' packets
-// pass, and takes back what is no longer needed. Our own tables have this name.
+// pass, and takes back what is no longer needed. Our own tables' names begin so.
 //
 // Chains that iptables-nft has made, for Docker and ufw too, get rules of ours
 // at the end, where only the policy follows: what they drop with a rule of
 // theirs stays dropped. Chains of others, such as firewalld's, belong to programs
-// that may forbid it or rewrite them at any time: a warning says what to do.
+// that may forbid it or rewrite them at any time: a warning says what to do. So it
+// does about iptables-legacy.
 func (c *Changes) Foreign(table string, bridges []string) error {
 	if len(bridges) == 0 && len(c.Accepts) == 0 {
 		return nil
@@ -50,6 +52,9 @@ func (c *Changes) Foreign(table string, bridges []string) error {
 	}
 	if len(bridges) == 0 {
 		return nil
+	}
+	if err := warnOfLegacy(bridges); err != nil {
+		return err
 	}
 	chains, err := f.conn.ListChains()
 	if err != nil {
@@ -77,7 +82,7 @@ func (c *Changes) Foreign(table string, bridges []string) error {
 func (f *foreign) inTheWay(chain *nftables.Chain) bool {
 	family := chain.Table.Family
 	if chain.Hooknum == nil || *chain.Hooknum != *nftables.ChainHookForward && *chain.Hooknum != *nftables.ChainHookInput ||
-		chain.Type != nftables.ChainTypeFilter || chain.Table.Name == f.table ||
+		chain.Type != nftables.ChainTypeFilter || strings.HasPrefix(chain.Table.Name, f.table) ||
 		family != nftables.TableFamilyINet && family != nftables.TableFamilyIPv4 && family != nftables.TableFamilyIPv6 {
 		return false
 	}
@@ -96,9 +101,9 @@ func (f *foreign) warn(chain *nftables.Chain, bridges []string) {
 			continue
 		}
 		insert := fmt.Sprintf("nft insert rule %s %s %s", family, chain.Table.Name, chain.Name)
-		what := fmt.Sprintf("%s iifname %s accept", insert, bridge)
-		if *chain.Hooknum == *nftables.ChainHookForward {
-			what += fmt.Sprintf("; %s oifname %s accept", insert, bridge)
+		what := fmt.Sprintf("%s iifname %s accept; %s oifname %s accept", insert, bridge, insert, bridge)
+		if *chain.Hooknum == *nftables.ChainHookInput {
+			what = fmt.Sprintf("%s iifname %s meta l4proto { tcp, udp } th dport 53 accept", insert, bridge)
 		}
 		if chain.Table.Name == "firewalld" {
 			what = "firewall-cmd --zone=trusted --add-interface=" + bridge

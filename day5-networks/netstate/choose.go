@@ -1,12 +1,15 @@
 package netstate
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 
 	"example.com/go-docker/day5-networks/address"
+	"example.com/go-docker/day5-networks/ports"
 )
 
 // An Attachment is what a container asks of one network.
@@ -29,8 +32,11 @@ func (s *Session) nextInterface(o Owner) string {
 
 // Choose gives an endpoint of that network what is wished for, and what is free.
 func (s *Session) Choose(r *Record, c *Config, wish Attachment) error {
+	// A link's name has at most 15 bytes, and is for this moment.
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // never fails: it ends the program
+	r.HostInterface = s.LinkPrefix + hex.EncodeToString(random[:])
 	r.Interface = s.nextInterface(r.Owner)
-
 	used := map[netip.Addr]bool{}
 	for _, other := range s.Records {
 		for _, a := range other.Addresses {
@@ -72,5 +78,22 @@ func (s *Session) Choose(r *Record, c *Config, wish Attachment) error {
 		}
 	}
 	r.MAC = mac.String()
+	return nil
+}
+
+// CheckPorts says what cannot be published.
+func (s *Session) CheckPorts(p []ports.Port) error {
+	for _, port := range p {
+		if port.HostIP == netip.IPv6Loopback() {
+			return fmt.Errorf("publish port %d at [::1]: IPv6 has no way from there into a container: use 127.0.0.1", port.HostPort)
+		}
+		for _, r := range s.Records {
+			for _, other := range r.Ports {
+				if port.HostIP == other.HostIP && port.HostPort == other.HostPort && port.Protocol == other.Protocol {
+					return fmt.Errorf("port %d/%s is published by container %s already", port.HostPort, port.Protocol, r.Name)
+				}
+			}
+		}
+	}
 	return nil
 }

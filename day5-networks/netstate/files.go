@@ -19,6 +19,9 @@ func readJSON(path string, v any) error {
 	return nil
 }
 
+// unfinished is the end of a name that a file has while it is written.
+const unfinished = ".new"
+
 // writeJSON gives a file its content, all of it or none. Only a network outlives
 // a power cut, and is written to the disk; what else there is goes with the boot.
 func writeJSON(path string, v any, durable bool) error {
@@ -26,7 +29,7 @@ func writeJSON(path string, v any, durable bool) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	file, err := os.OpenFile(path+unfinished, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -35,10 +38,10 @@ func writeJSON(path string, v any, durable bool) error {
 		err = file.Sync()
 	}
 	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(path+".new", path)
+		err = os.Rename(path+unfinished, path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(path+".new"))
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(path+unfinished))
 	}
 	return nil
 }

@@ -76,6 +76,7 @@ type Endpoint struct {
 type Store struct {
 	Dir           string
 	DefaultBridge string // the default network's bridge
+	LinkPrefix    string // of the endpoints' links on the host, 7 bytes
 }
 
 // Path names a file or directory of a network.
@@ -160,13 +161,14 @@ func (s *Session) Used(c *Config) bool {
 	return slices.ContainsFunc(s.Records, func(r *Record) bool { return r.Network == c.ID })
 }
 
-// Sweep removes directories of networks that were not quite made or removed.
+// Sweep removes what a killed command has left on the disk: directories of
+// networks that were not quite made or removed, a file that was not quite written.
 func (s *Session) Sweep() error {
 	entries, err := os.ReadDir(s.Dir)
 	if err != nil {
 		return err
 	}
-	var errs error
+	errs := remove(s.Path("changed.json" + unfinished))
 	for _, e := range entries {
 		if e.IsDir() && s.Config(e.Name()) == nil {
 			errs = errors.Join(errs, os.RemoveAll(s.Path(e.Name())))

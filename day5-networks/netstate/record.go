@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"example.com/go-docker/day5-networks/address"
 	"example.com/go-docker/day5-networks/lock"
 )
 
@@ -41,6 +45,21 @@ func (r *Record) Alive() (bool, error) {
 // killed who did that.
 func (r *Record) Pending() bool { return r.pending }
 
+// Ethernet is the MAC address.
+func (r *Record) Ethernet() net.HardwareAddr {
+	mac, _ := net.ParseMAC(r.MAC) // it was checked when it was chosen
+	return mac
+}
+
+// LinkAddresses are all that a container's link has: with IPv6 also the one that
+// never leaves the network, by which its neighbours know it. RFC 4291, 2.5.6
+func (r *Record) LinkAddresses() []netip.Prefix {
+	if len(r.Addresses) < 2 {
+		return r.Addresses
+	}
+	return append(slices.Clone(r.Addresses), netip.PrefixFrom(address.LinkLocal(r.Ethernet()), 64))
+}
+
 // UDPPorts are the ports of the host that it has published.
 func (r *Record) UDPPorts() (ports []uint16) {
 	for _, p := range r.Ports {
@@ -70,6 +89,29 @@ func (s Store) Write(r *Record) error {
 	r.pending = true
 	if err := os.WriteFile(s.file(r, true), text, 0o600); err != nil {
 		return fmt.Errorf("record the endpoint: %w", err)
+	}
+	return nil
+}
+
+// Rename gives a container another name on all of its networks. Its records are
+// never pending for that: they would be taken for those of a dead one.
+func (s *Session) Rename(id, name string) error {
+	for _, r := range s.Records {
+		if r.ID != id || r.pending {
+			continue
+		}
+		r.Name = name
+		text, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		whole := s.Path(r.Network, "endpoint"+unfinished) // not among the records
+		if err = os.WriteFile(whole, text, 0o600); err == nil {
+			err = os.Rename(whole, s.file(r, false))
+		}
+		if err != nil {
+			return fmt.Errorf("rename the endpoint: %w", err)
+		}
 	}
 	return nil
 }

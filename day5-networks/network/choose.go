@@ -1,11 +1,8 @@
 package network
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
 	"syscall"
@@ -23,10 +20,8 @@ func (s *session) plan(netns *os.File, o Owner, a []Attachment, p []ports.Port) 
 	if err := s.forget(o, stat.Ino); err != nil {
 		return nil, err
 	}
-	for _, port := range p {
-		if port.HostIP == netip.IPv6Loopback() {
-			return nil, fmt.Errorf("publish port %d at [::1]: IPv6 has no way from there into a container: use 127.0.0.1", port.HostPort)
-		}
+	if err := s.CheckPorts(p); err != nil {
+		return nil, err
 	}
 	routed := slices.ContainsFunc(s.Records, func(r *record) bool { return r.ID == o.ID && len(r.Gateways) > 0 })
 	for _, wish := range a {
@@ -39,7 +34,6 @@ func (s *session) plan(netns *os.File, o Owner, a []Attachment, p []ports.Port) 
 		}
 		r := &record{Boot: s.Boot, Netns: stat.Ino}
 		r.Endpoint = Endpoint{Owner: o, Network: c.ID, Aliases: wish.Aliases, DNS: c.Gateways[0]}
-		r.HostInterface = s.networks.hostInterface()
 		if err := s.Choose(r, c, wish); err != nil {
 			return made, fmt.Errorf("network %s: %w", c.Name, err)
 		}
@@ -77,11 +71,4 @@ func (s *session) forget(o Owner, netns uint64) error {
 		return nil
 	}
 	return s.release(old)
-}
-
-// hostInterface makes up a name of 15 bytes, which is all that a link's may have.
-func (n *Networks) hostInterface() string {
-	var random [4]byte
-	_, _ = rand.Read(random[:]) // never fails: it ends the program
-	return n.prefix + hex.EncodeToString(random[:])
 }

@@ -26,7 +26,8 @@ func (n *Networks) Connect(netns *os.File, o Owner, a []Attachment, p []ports.Po
 		return nil, err
 	}
 	defer s.end()
-	if err := s.open(); err != nil {
+	// What a dead container has left may have the address, or the port.
+	if err := errors.Join(s.recover(), s.open()); err != nil {
 		return nil, err
 	}
 	made, err := s.plan(netns, o, a, p)
@@ -122,6 +123,6 @@ func (s *session) plug(netns *os.File, r *record) error {
 func (s *session) pair(r *record) link.Pair {
 	return link.Pair{
 		Bridge: s.Config(r.Network).Bridge, Host: r.HostInterface, Container: r.Interface,
-		MAC: mac(r), Addresses: addresses(r), Gateways: r.Gateways,
+		MAC: r.Ethernet(), Addresses: r.LinkAddresses(), Gateways: r.Gateways,
 	}
 }

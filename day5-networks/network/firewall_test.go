@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,62 @@ func TestFirewallOfOthers(t *testing.T) {
 				netns{}.run(t, "nft", "flush", "table", "inet", "other")
 			}
 		})
+	}
+}
+
+func TestIptablesLegacy(t *testing.T) {
+	w := newWorld(t)
+	a := w.box("a")
+	w.lan.serve(t, 9000, "lan")
+	connect := func() string {
+		t.Helper()
+		said := logged(t, func() { a.on(Attachment{Network: DefaultName}) })
+		return strings.Join(slices.DeleteFunc(strings.Split(said, "\n"), func(l string) bool { return !strings.Contains(l, "level=warning") }), "\n")
+	}
+	host := netns{}
+	for _, name := range []string{"ip_tables_names", "ip6_tables_names"} {
+		if text, err := os.ReadFile("/proc/net/" + name); err != nil || len(text) > 0 {
+			t.Fatalf("%s: %q, %v", name, text, err)
+		}
+	}
+	if said := connect(); said != "" {
+		t.Error(said)
+	}
+	if text, _ := os.ReadFile("/proc/net/ip_tables_names"); len(text) > 0 {
+		t.Error("we have made the old tables")
+	}
+	for _, name := range []string{"iptables-legacy", "ip6tables-legacy"} {
+		if err := w.networks.Disconnect(a.Owner); err != nil {
+			t.Fatal(err)
+		}
+		host.run(t, name, "-A", "FORWARD", "-s", map[string]string{"iptables-legacy": "10.99.0.1", "ip6tables-legacy": "fd99::1"}[name], "-j", "ACCEPT")
+		if said := connect(); said != "" {
+			t.Error("policy ACCEPT:", said)
+		}
+		if err := w.networks.Disconnect(a.Owner); err != nil {
+			t.Fatal(err)
+		}
+		host.run(t, name, "-P", "FORWARD", "DROP")
+		said := connect()
+		_, commands, found := strings.Cut(strings.TrimSuffix(said, "\""), "of the containers: ")
+		if !found || strings.Count(said, "\n") != 0 || !strings.Contains(said, "policy of "+name+" is DROP") {
+			t.Fatal(said)
+		}
+		for _, command := range strings.Split(commands, "; ") { // what it says helps
+			args := strings.Fields(command)
+			host.run(t, args[0], args[1:]...)
+		}
+		if answer, err := a.ask("tcp", at(lanIP, 9000), 2*time.Second); err != nil {
+			t.Error(answer, err)
+		}
+		if err := w.networks.Disconnect(a.Owner); err != nil {
+			t.Fatal(err)
+		}
+		if said := connect(); said != "" {
+			t.Error("it has been done:", said)
+		}
+		host.run(t, name, "-P", "FORWARD", "ACCEPT")
+		host.run(t, name, "-F")
 	}
 }
 

@@ -40,16 +40,18 @@ var ErrNone = netstate.ErrNone
 
 // Networks are the networks of one store.
 type Networks struct {
-	store  netstate.Store
-	root   string // the store's directory
-	table  string // our nft tables' name
-	prefix string // of the endpoints' links on the host, 7 bytes
+	store netstate.Store
+	root  string // the store's directory
+	table string // our nft tables' name
 }
 
 const (
 	defaultRoot = "/var/lib/go-docker"
 	tables      = "go-docker"
 )
+
+// kin are prefixes of every store's bridges.
+var kin = []string{"gd-", "go-d"}
 
 // Open opens the networks below the store's directory. It makes nothing.
 //
@@ -61,8 +63,8 @@ func Open(root string) (*Networks, error) {
 		return nil, fmt.Errorf("open the store's networks: %w", err)
 	}
 	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(root)))[:8]
-	n := &Networks{root: root, table: tables + "-" + sum, prefix: "gdv" + sum[:4]}
-	n.store = netstate.Store{Dir: filepath.Join(root, "networks"), DefaultBridge: "go-d-" + sum}
+	n := &Networks{root: root, table: tables + "-" + sum}
+	n.store = netstate.Store{Dir: filepath.Join(root, "networks"), DefaultBridge: "go-d-" + sum, LinkPrefix: "gdv" + sum[:4]}
 	if root == defaultRoot {
 		n.table, n.store.DefaultBridge = tables, "go-docker0"
 	}

@@ -298,7 +298,7 @@ func TestForwardingIsOthersToo(t *testing.T) {
 	w.before = w.machine()
 	a := w.box("a")
 	a.on(Attachment{Network: DefaultName})
-	if out := (netns{}).run(t, "nft", "list", "ruleset"); strings.Contains(out, "oifkind") {
+	if out := (netns{}).run(t, "nft", "list", "ruleset"); strings.Contains(out, "meta nfproto ipv4 drop") {
 		t.Error("others' packets are dropped:", out)
 	}
 	if err := w.networks.Disconnect(a.Owner); err != nil {
@@ -309,7 +309,7 @@ func TestForwardingIsOthersToo(t *testing.T) {
 	}
 	set(path, "0")
 	a.on(Attachment{Network: DefaultName})
-	if out := (netns{}).run(t, "nft", "list", "ruleset"); !strings.Contains(out, "oifkind") {
+	if out := (netns{}).run(t, "nft", "list", "ruleset"); !strings.Contains(out, "meta nfproto ipv4 drop") {
 		t.Error("with us everything is forwarded:", out)
 	}
 	set(path, "0") // somebody does not want it
@@ -390,6 +390,60 @@ func TestOthersAreNotForwarded(t *testing.T) {
 	if err := w.networks.Disconnect(Owner{ID: "a-id"}); err != nil {
 		t.Error(err)
 	}
+}
+
+// Two stores on a machine are not in each other's way, and the last one turns
+// off the light.
+func TestTwoStores(t *testing.T) {
+	w := newWorld(t)
+	w.lan.serve(t, 9000, "lan")
+	other, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := w.box("a"), w.box("b")
+	a.on(Attachment{Network: DefaultName})
+	e, err := other.Connect(b.File, b.Owner, []Attachment{{Network: DefaultName}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []*box{a, b} {
+		if answer, err := x.ask("tcp", at(lanIP, 9000), 2*time.Second); err != nil {
+			t.Error(x.Name, answer, err)
+		}
+	}
+	a.serve(t, 80, "a")
+	b.serve(t, 80, "b")
+	if answer, err := a.ask("tcp", at(e[0].Addresses[0], 80), 300*time.Millisecond); err == nil {
+		t.Error("the other store's container:", answer)
+	}
+	if err := w.networks.Disconnect(a.Owner); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := b.ask("tcp", at(lanIP, 9000), 2*time.Second); err != nil {
+		t.Error("after the other store's container has gone:", answer, err)
+	}
+	if err := other.Disconnect(b.Owner); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.networks.Recover(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who publishes a port after a container that was killed gets it.
+func TestPortOfTheDead(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.box("a"), w.box("b")
+	a.on(Attachment{Network: DefaultName}, both(8080, 80)...)
+	if _, err := w.networks.Connect(b.File, b.Owner, []Attachment{{Network: DefaultName}}, both(8080, 80)); err == nil || !strings.Contains(err.Error(), "by container a") {
+		t.Error(err)
+	}
+	a.lock.Close()
+	if e := b.on(Attachment{Network: DefaultName}, both(8080, 80)...); e.Addresses[0].Addr().As4()[3] != 2 {
+		t.Error(e.Addresses)
+	}
+	a.live()
 }
 
 // A host that has its default route from an IPv6 router keeps it.

@@ -1,11 +1,8 @@
 package network
 
 import (
-	"net"
 	"net/netip"
-	"slices"
 
-	"example.com/go-docker/day5-networks/address"
 	"example.com/go-docker/day5-networks/firewall"
 	"example.com/go-docker/day5-networks/link"
 	"example.com/go-docker/day5-networks/machine"
@@ -93,7 +90,7 @@ func (s *session) open() (err error) {
 
 // filter puts the rules in place that the records call for.
 func (s *session) filter() error {
-	d := firewall.Description{Alone: s.changes.Alone(), Prefix: s.networks.prefix}
+	d := firewall.Description{Prefix: s.LinkPrefix, Alone: s.changes.Alone(), Kin: kin}
 	for i := range s.Configs {
 		c := &s.Configs[i]
 		if s.Used(c) {
@@ -101,8 +98,8 @@ func (s *session) filter() error {
 		}
 	}
 	for _, r := range s.Records {
-		e := firewall.Endpoint{Link: r.HostInterface, MAC: mac(r), Forwards: forwards(r)}
-		for _, a := range addresses(r) {
+		e := firewall.Endpoint{Link: r.HostInterface, MAC: r.Ethernet(), Forwards: forwards(r)}
+		for _, a := range r.LinkAddresses() {
 			e.Addresses = append(e.Addresses, a.Addr())
 		}
 		d.Endpoints = append(d.Endpoints, e)
@@ -122,21 +119,7 @@ func (s *session) letPass() error {
 			bridges = append(bridges, c.Bridge)
 		}
 	}
-	return s.changes.Foreign(s.networks.table, bridges)
-}
-
-func mac(r *record) net.HardwareAddr {
-	mac, _ := net.ParseMAC(r.MAC) // it was checked when it was chosen
-	return mac
-}
-
-// addresses are all that a container's link has: with IPv6 also the one that
-// never leaves the network, by which its neighbours know it. RFC 4291, 2.5.6
-func addresses(r *record) []netip.Prefix {
-	if len(r.Addresses) < 2 {
-		return r.Addresses
-	}
-	return append(slices.Clone(r.Addresses), netip.PrefixFrom(address.LinkLocal(mac(r)), 64))
+	return s.changes.Foreign(tables, bridges)
 }
 
 // forwards are the endpoint's published ports, each for every version of IP that

@@ -5,29 +5,48 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"example.com/go-docker/day5-networks/freezer"
 	"example.com/go-docker/day5-networks/state"
 )
 
 // giveUp rules out another start.
-func (s *shim) giveUp() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	select {
-	case <-s.stopped:
-	default:
-		close(s.stopped)
+func (s *shim) giveUp() { s.stopOnce.Do(func() { close(s.stopped) }) }
+
+var (
+	errNotRunning = errors.New("the container is not running")
+	errRestarting = fmt.Errorf("%w: it waits to be started again, which stop and kill prevent", errNotRunning)
+)
+
+// kill sends the signal that somebody wants sent. One that means the end rules
+// out another start, and so ends what waits for that.
+func (s *shim) kill(sig syscall.Signal) error {
+	last := sig == syscall.SIGKILL || sig == s.stopSignal()
+	if last {
+		s.giveUp()
+	}
+	for {
+		err := s.signal(sig)
+		if !last || !errors.Is(err, errRestarting) {
+			return err
+		}
+		select {
+		case <-s.over:
+			return nil
+		case <-time.After(10 * time.Millisecond): // it was just being started
+		}
 	}
 }
-
-var errNotRunning = errors.New("the container is not running")
 
 // signal sends a signal. What is paused goes on: else it would not notice.
 func (s *shim) signal(sig syscall.Signal) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.process == nil {
+	switch {
+	case s.process == nil && s.state.Status == state.Restarting:
+		return errRestarting
+	case s.process == nil:
 		return errNotRunning
 	}
 	if !s.config.Container.Forwards(sig) {

@@ -1,30 +1,25 @@
 package shim
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 
 	"example.com/go-docker/day5-networks/container"
-	"example.com/go-docker/day5-networks/join"
-	"example.com/go-docker/day5-networks/state"
 	"example.com/go-docker/day5-networks/wire"
 )
 
 // serve answers clients until the listener is closed.
 func (s *shim) serve() {
 	for {
-		raw, err := s.listener.AcceptUnix()
+		client, err := s.listener.Accept()
 		if err != nil {
 			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 				continue
 			}
 			return
 		}
-		client := &wire.Conn{UnixConn: raw}
 		s.busy.Go(func() {
 			defer client.Close() // all has been said
 			s.handle(client)
@@ -46,23 +41,15 @@ func (s *shim) handle(client *wire.Conn) {
 	}
 	switch sig := syscall.Signal(ask.Signal); ask.Do {
 	case wire.DoKill:
-		if sig == syscall.SIGKILL || sig == s.stopSignal() {
-			s.giveUp()
-		}
-		s.answer(client, s.signal(sig))
+		s.answer(client, s.kill(sig))
 	case wire.DoStop:
 		if sig == 0 {
 			sig = s.stopSignal()
 		}
 		s.answer(client, s.stop(sig, ask.Seconds))
 	case wire.DoWait:
-		gone := make(chan struct{})
-		go func() {
-			defer close(gone)
-			_, _, _ = client.Receive() // it says nothing more, so this is its end
-		}()
 		select {
-		case <-gone:
+		case <-listen(client, func(wire.Kind, []byte) {}):
 		case <-s.over:
 			s.answer(client, nil)
 		}
@@ -91,17 +78,40 @@ func (s *shim) stopSignal() syscall.Signal {
 	return syscall.SIGTERM
 }
 
-// answer tells the client what came of its request. It may be gone.
+// answer tells the client what came of its request.
 func (s *shim) answer(client *wire.Conn, err error) {
 	s.mu.Lock()
-	reply := wire.Reply{Status: s.state.ExitCode}
+	status := s.state.ExitCode
 	s.mu.Unlock()
+	reply(client, err, status, 1)
+}
+
+// reply sends one status, or an error and another unless it has its own. The
+// client may be gone.
+func reply(client *wire.Conn, err error, status, ofError int, notes ...wire.Note) {
+	r := wire.Reply{Status: status, Notes: notes}
 	if err != nil {
-		failed := container.StatusError{Status: 1, Err: err}
+		failed := container.StatusError{Status: ofError, Err: err}
 		errors.As(err, &failed)
-		reply = wire.Reply{Error: failed.Error(), Status: failed.Status}
+		r.Error, r.Status = failed.Error(), failed.Status
 	}
-	_ = client.SendJSON(wire.Answer, reply)
+	_ = client.SendJSON(wire.Answer, r)
+}
+
+// listen does something with each message of a client, until it has gone.
+func listen(client *wire.Conn, do func(kind wire.Kind, text []byte)) (gone chan struct{}) {
+	gone = make(chan struct{})
+	go func() {
+		defer close(gone)
+		for {
+			kind, text, err := client.Receive()
+			if err != nil {
+				return
+			}
+			do(kind, text)
+		}
+	}()
+	return gone
 }
 
 // attach passes on what the client types, while the container's output goes to
@@ -110,19 +120,8 @@ func (s *shim) attach(client *wire.Conn, stdin bool) {
 	defer client.Close()
 	s.clients.Add(client)
 	defer s.clients.Remove(client)
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		for {
-			kind, text, err := client.Receive()
-			if err != nil {
-				return
-			}
-			s.typed(kind, text, stdin)
-		}
-	}()
 	select {
-	case <-gone:
+	case <-listen(client, func(kind wire.Kind, text []byte) { s.typed(kind, text, stdin) }):
 		if stdin && s.config.StdinOnce {
 			s.typed(wire.Stdin, nil, true)
 		}
@@ -140,62 +139,8 @@ func (s *shim) typed(kind wire.Kind, text []byte, stdin bool) {
 	case kind == wire.Signal && len(text) == 1:
 		_ = s.signal(syscall.Signal(text[0])) // the container may have ended
 	case stdio == nil:
-	case kind == wire.Size && len(text) == 4 && tty:
-		stdio.Resize(binary.BigEndian.Uint16(text), binary.BigEndian.Uint16(text[2:]))
-	case kind == wire.Stdout, kind == wire.Stderr:
-		stdio.HangUp(kind)
-	case kind == wire.Stdin && stdin && (len(text) > 0 || s.config.StdinOnce):
-		stdio.Input(text, tty)
+	case kind == wire.Stdin && (!stdin || len(text) == 0 && !s.config.StdinOnce):
+	default:
+		stdio.Typed(kind, text, tty)
 	}
-}
-
-// exec runs one more command in the container.
-func (s *shim) exec(client *wire.Conn, text []byte, files []*os.File) {
-	var c join.Command
-	if err := json.Unmarshal(text, &c); err != nil || len(files) != 3 || len(c.Args) == 0 {
-		s.answer(client, fmt.Errorf("not a request to execute a command: %v", err))
-		return
-	}
-	process, err := s.join(c, [3]*os.File(files))
-	for _, f := range files {
-		_ = f.Close() // the command has its own; ours would keep a pipe open
-	}
-	s.answer(client, err)
-	if err != nil {
-		return
-	}
-	go func() {
-		for {
-			kind, text, err := client.Receive()
-			if err != nil {
-				return // the command goes on without its client
-			}
-			if kind == wire.Signal && len(text) == 1 {
-				_ = process.Signal(syscall.Signal(text[0])) // it may just have ended
-			}
-		}
-	}()
-	ended, err := process.Wait()
-	reply := wire.Reply{}
-	if err != nil {
-		reply = wire.Reply{Error: err.Error(), Status: container.RuntimeError}
-	} else {
-		reply.Status = container.StatusOf(ended.Sys().(syscall.WaitStatus))
-	}
-	_ = client.SendJSON(wire.Answer, reply)
-}
-
-// join holds the container while the command is started: its cgroup must not be
-// removed then, with a thread of ours in it.
-func (s *shim) join(c join.Command, files [3]*os.File) (*os.Process, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.process == nil:
-		return nil, errNotRunning
-	case s.state.Status == state.Paused:
-		return nil, errors.New("the container is paused: unpause it first")
-	}
-	target := join.Target{Container: &s.config.Container, Init: s.process.PIDFD(), Cgroup: s.cgroup}
-	return target.Start(c, files)
 }

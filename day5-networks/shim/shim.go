@@ -14,11 +14,9 @@ package shim
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -69,7 +67,7 @@ func Spawn(dir string, lock *os.File, attach bool) (*wire.Conn, *os.Process, err
 	}
 	cmd := exec.Command("/proc/self/exe", "shim", dir, how)
 	cmd.Args[0] = filepath.Base(os.Args[0])
-	cmd.Env, cmd.Dir = []string{}, "/"
+	cmd.Env, cmd.Dir = []string{"GOGC=25"}, "/" // most of its life it has nothing to do
 	cmd.ExtraFiles = []*os.File{lock, other}
 	// A session of its own has no terminal: no ^C and no hangup reaches it. Its
 	// standard streams are /dev/null: exec.Cmd does that unless told otherwise.
@@ -87,13 +85,14 @@ type shim struct {
 	dir      string
 	config   *state.Config
 	log      *logfile.Writer
-	listener *net.UnixListener
+	listener *wire.Listener
 	signals  *container.Signals
 	clients  streams.Clients
 	notes    wire.Notes
 	busy     sync.WaitGroup // requests that are still to be answered
 	over     chan struct{}  // closed when the container has ended for good
 	stopped  chan struct{}  // closed when somebody has asked for that
+	stopOnce sync.Once
 
 	mu      sync.Mutex
 	network *connection.Connection
@@ -105,11 +104,10 @@ type shim struct {
 
 // run is all that a shim does. It returns the status to exit with, for nobody.
 func run(dir string, attach bool) int {
-	debug.SetGCPercent(25) // most of its life it has nothing to do
 	// Nobody but root, and nothing in the container, may look into this process:
 	// for a moment a thread of it is in there, see container.Join.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-	client, err := wire.FromFile(os.NewFile(clientFD, "client"))
+	client, err := wire.FromDescriptor(clientFD)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error: a shim is started by run or start, not by hand:", err)
 		return container.RuntimeError
@@ -118,7 +116,7 @@ func run(dir string, attach bool) int {
 	s := &shim{dir: dir, signals: container.CatchSignals(), over: make(chan struct{}), stopped: make(chan struct{})}
 	logrus.AddHook(&s.notes)
 	if err := s.open(); err != nil {
-		_ = client.SendJSON(wire.Answer, wire.Reply{Error: err.Error(), Status: container.RuntimeError})
+		reply(client, err, 0, container.RuntimeError)
 		return container.RuntimeError
 	}
 	if attach {
@@ -163,11 +161,14 @@ func (s *shim) live(client *wire.Conn, attached bool) {
 	for first := true; ; first = false {
 		err := s.start()
 		if first {
-			s.report(client, err, attached)
+			// It may be dead, which is no concern of the container's.
+			reply(client, err, 0, container.RuntimeError, s.notes.Take()...)
+			if !attached {
+				_ = client.Close()
+			}
 			if err != nil {
 				break
 			}
-			debug.FreeOSMemory() // what starting has needed
 		}
 		ran := time.Duration(0)
 		if err == nil {
@@ -181,21 +182,6 @@ func (s *shim) live(client *wire.Conn, attached bool) {
 		}
 	}
 	s.end()
-}
-
-// report tells the client who has started us what has come of it.
-func (s *shim) report(client *wire.Conn, err error, attached bool) {
-	reply := wire.Reply{}
-	if err != nil {
-		failed := container.StatusError{Status: container.RuntimeError, Err: err}
-		errors.As(err, &failed)
-		reply = wire.Reply{Error: failed.Error(), Status: failed.Status}
-	}
-	reply.Notes = s.notes.Take()
-	_ = client.SendJSON(wire.Answer, reply) // it may be dead, which is no concern of the container's
-	if !attached {
-		_ = client.Close()
-	}
 }
 
 // end tells everybody and removes what is to be removed.

@@ -23,8 +23,8 @@ func ParsePolicy(text string) (Policy, error) {
 	case hasCount && name != "on-failure":
 		err = fmt.Errorf("only on-failure takes a number")
 	case hasCount:
-		if p.Max, err = strconv.Atoi(count); err == nil && p.Max < 0 {
-			err = fmt.Errorf("less than 0")
+		if p.Max, err = strconv.Atoi(count); err != nil || p.Max < 0 {
+			err = fmt.Errorf("%q is no number of times", count)
 		}
 	}
 	if err != nil {

@@ -13,11 +13,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"example.com/go-docker/day5-networks/cgroup"
@@ -104,6 +103,8 @@ func ReadConfig(dir string) (*Config, error) {
 	return c, nil
 }
 
+var writes atomic.Uint32
+
 // Write records the state. Only who holds the lock may call it.
 //
 // On a full disk there is no room for a new file, but for these few bytes in
@@ -118,13 +119,15 @@ func Write(dir string, s *State) error {
 	}
 	text = append(text, strings.Repeat(" ", max(0, size-1-len(text)))+"\n"...)
 	path := filepath.Join(dir, stateFile)
-	err = os.WriteFile(path+".new", text, 0o600)
+	next := fmt.Sprintf("%s.%d.%d", path, os.Getpid(), writes.Add(1)) // two may settle at once
+	err = os.WriteFile(next, text, 0o600)
 	if err == nil {
-		err = os.Rename(path+".new", path)
+		err = os.Rename(next, path)
 	}
 	if err == nil {
 		return nil
 	}
+	_ = os.Remove(next) // it may be there, and empty
 	file, err2 := os.OpenFile(path, os.O_WRONLY, 0)
 	if err2 == nil {
 		_, err2 = file.Write(text)
@@ -169,63 +172,13 @@ func Read(dir string) (*State, error) {
 	if err != nil || !s.Live() {
 		return s, err
 	}
-	held, err := lock.Try(filepath.Join(dir, lockFile))
-	if errors.Is(err, lock.ErrHeld) {
-		return s, nil
+	held, err := probe(dir)
+	if errors.Is(err, lock.ErrHeld) { // by a shim, or by a command that has corrected the state
+		return read(dir)
 	}
 	if err != nil {
 		return nil, err
 	}
 	s, err = Settle(dir)
 	return s, errors.Join(err, held.Close())
-}
-
-// Settle is for who has the lock: it returns the state, and corrects it if it
-// speaks of a shim, which must be dead. A correction that cannot be recorded is
-// made again by the next who reads.
-func Settle(dir string) (*State, error) {
-	s, err := read(dir)
-	if err != nil || !s.Live() {
-		return s, err
-	}
-	boot, err := BootID()
-	if err != nil {
-		return nil, err
-	}
-	s.ExitCode, s.Error = killedStatus, fmt.Sprintf("its shim (process %d) was killed, and it with it", s.ShimPID)
-	if s.BootID != boot {
-		s.ExitCode, s.Error = lostStatus, "the machine was stopped while it was running"
-	}
-	if s.Status == Restarting {
-		s.Error = fmt.Sprintf("its shim (process %d) was killed before it could restart it", s.ShimPID)
-	}
-	s.Status, s.PID, s.ShimPID, s.FinishedAt, s.Settled = Exited, 0, 0, time.Now().UTC(), true
-	_ = Write(dir, s) // a full disk, or one that is read-only, does not change what is true
-	return s, nil
-}
-
-// TryLock locks a container that has no shim: it will not start meanwhile. The
-// error Is lock.ErrHeld if somebody else has it.
-func TryLock(dir string) (*os.File, error) { return lock.Try(filepath.Join(dir, lockFile)) }
-
-// BootID names this boot of the machine. random(4)
-func BootID() (string, error) {
-	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(text)), err
-}
-
-// StartTime is when a process began, in ticks since the machine did: with it a
-// process id is not mistaken for that of a later process. proc_pid_stat(5)
-func StartTime(pid int) (uint64, error) {
-	const path = "/proc/%d/stat"
-	text, err := os.ReadFile(fmt.Sprintf(path, pid))
-	if err != nil {
-		return 0, err
-	}
-	// The second field is a name in parentheses, in which anything can be.
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	if len(fields) < 20 {
-		return 0, &fs.PathError{Op: "parse", Path: fmt.Sprintf(path, pid), Err: fs.ErrInvalid}
-	}
-	return strconv.ParseUint(fields[19], 10, 64)
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"example.com/go-docker/day5-networks/durable"
 	"example.com/go-docker/day5-networks/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -45,7 +46,7 @@ func (s *Store) changeIndex(change func(*v1.IndexManifest) error) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(s.Path("index.json"), append(text, '\n'))
+	return durable.Replace(s.Path("index.json"), append(text, '\n'))
 }
 
 // Publish lists an image, all of whose layers are in the store: its documents

@@ -95,12 +95,3 @@ func (s *Store) sweep() error {
 	}
 	return nil
 }
-
-// isAdding tells whether some command needs all blobs and layers to stay.
-func (s *Store) isAdding() (bool, error) {
-	if err := s.sweep(); err != nil {
-		return false, err
-	}
-	jobs, err := filepath.Glob(s.Path("tmp", adding+"*"))
-	return len(jobs) > 0, err
-}

@@ -19,14 +19,14 @@ import (
 // it did in Docker's words. An image that containers need stays; users returns
 // their IDs, and is called while no container can be made.
 func (s *Store) Remove(ref string, force bool, users func(imageID string) ([]string, error)) (done []string, err error) {
-	done, rubbish, err := s.removeLocked(ref, force, users)
-	return done, errors.Join(err, discard(rubbish)) // large layers take their time: not under the lock
+	done, err = s.removeLocked(ref, force, users)
+	return done, errors.Join(err, s.sweep()) // large layers take their time: not under the lock
 }
 
-func (s *Store) removeLocked(ref string, force bool, users func(string) ([]string, error)) (done, rubbish []string, err error) {
+func (s *Store) removeLocked(ref string, force bool, users func(string) ([]string, error)) (done []string, err error) {
 	unlock, err := s.Lock()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer unlock()
 	deleted := ""
@@ -35,13 +35,12 @@ func (s *Store) removeLocked(ref string, force bool, users func(string) ([]strin
 		return err
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if deleted == "" {
-		return done, nil, nil
+		return done, nil
 	}
-	rubbish, err = s.collect()
-	return append(done, "Deleted: "+deleted), rubbish, err
+	return append(done, "Deleted: "+deleted), s.collect()
 }
 
 // unlist removes from the index what rmi ref means, and returns the image's ID
@@ -97,47 +96,36 @@ func (s *Store) idOf(manifest v1.Descriptor) (string, error) {
 	return m.Config.Digest.String(), nil
 }
 
-// collect moves blobs and layers that no image needs to tmp, to be discarded: if
-// not by the caller, then by whoever sweeps next. It takes no space on the disk.
-// The caller holds the lock.
-func (s *Store) collect() (rubbish []string, err error) {
-	busy, err := s.isAdding()
-	if err != nil {
-		return nil, err
+// collect moves blobs and layers that no image needs to tmp, where whoever sweeps
+// next removes them. It takes no space on the disk. The caller holds the lock.
+func (s *Store) collect() error {
+	if err := s.sweep(); err != nil {
+		return err
 	}
-	if busy {
+	if jobs, err := filepath.Glob(s.Path("tmp", adding+"*")); err != nil || len(jobs) > 0 {
 		logrus.Info("another command is adding an image: the next rmi removes what is not needed any more")
-		return nil, nil
+		return err
 	}
 	needed, err := s.needed()
 	if err != nil {
-		return nil, fmt.Errorf("find out which layers are needed: %w: remove that image (rmi)", err)
+		return fmt.Errorf("find out which layers are needed: %w: remove that image (rmi)", err)
 	}
 	place := s.Path("tmp", "rubbish-"+rand.Text())
 	for _, kind := range []string{"blobs", "layers"} {
 		all, err := filepath.Glob(s.Path(kind, "sha256", "*"))
 		if err != nil {
-			return rubbish, err
+			return err
 		}
 		for _, path := range all {
 			if needed[path] {
 				continue
 			}
-			to := place + "-" + kind + "-" + filepath.Base(path)
-			if err := os.Rename(path, to); err != nil {
-				return rubbish, err
+			if err := os.Rename(path, place+"-"+kind+"-"+filepath.Base(path)); err != nil {
+				return err
 			}
-			rubbish = append(rubbish, to)
 		}
 	}
-	return rubbish, nil
-}
-
-func discard(rubbish []string) (err error) {
-	for _, path := range rubbish {
-		err = errors.Join(err, os.RemoveAll(path))
-	}
-	return err
+	return nil
 }
 
 // needed has the paths of the blobs and layers of all images.

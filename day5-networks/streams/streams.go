@@ -6,6 +6,7 @@
 package streams
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -82,7 +83,14 @@ func Open(c *container.Container, stdin bool) (_ *Streams, err error) {
 	return s, nil
 }
 
-// Copy begins to copy the container's output to the log and to the clients.
+// OfTerminal are those of what exec runs at a terminal, of which this is the
+// master.
+func OfTerminal(master *os.File) *Streams {
+	return &Streams{stdin: master, output: []*output{{File: master, kind: wire.Stdout, more: time.Second}}}
+}
+
+// Copy begins to copy the container's output to the log, if that is not nil,
+// and to the clients.
 func (s *Streams) Copy(log *logfile.Writer, to *Clients) {
 	for _, f := range s.given { // else we would never read an end of file
 		_ = f.Close()
@@ -90,7 +98,13 @@ func (s *Streams) Copy(log *logfile.Writer, to *Clients) {
 	for _, o := range s.output {
 		o.clients = to
 		name := map[wire.Kind]string{wire.Stdout: "stdout", wire.Stderr: "stderr"}[o.kind]
-		s.copies.Go(func() { _ = log.Copy(name, o) }) // it ends with its end of the pipe
+		s.copies.Go(func() { // it ends with its end of the pipe
+			if log != nil {
+				_ = log.Copy(name, o)
+			} else {
+				_, _ = io.Copy(io.Discard, struct{ io.Reader }{o}) // and not by the file's WriteTo
+			}
+		})
 	}
 }
 
@@ -151,37 +165,32 @@ func (s *Streams) Close() {
 	}
 }
 
-// Input passes on what a client types; the end of it for nil, if there can be
-// one: a terminal has none.
-func (s *Streams) Input(text []byte, terminal bool) {
+// Typed is one message of a client: input, the size of its terminal, a stream
+// that it does not read any more.
+func (s *Streams) Typed(kind wire.Kind, text []byte, terminal bool) {
 	s.closing.Lock()
 	stdin := s.stdin
 	s.closing.Unlock()
 	switch {
+	case kind == wire.Stdout, kind == wire.Stderr:
+		s.hangUp(kind)
 	case stdin == nil:
-	case len(text) > 0:
+	case kind == wire.Size && len(text) == 4 && terminal:
+		// The kernel tells the programs there with SIGWINCH. It fails after the end.
+		_ = pty.Setsize(stdin, &pty.Winsize{Rows: binary.BigEndian.Uint16(text), Cols: binary.BigEndian.Uint16(text[2:])})
+	case kind == wire.Stdin && len(text) > 0:
 		_, _ = stdin.Write(text) // nobody may be there to read it any more
-	case !terminal:
+	case kind == wire.Stdin && !terminal: // whose input has no end
 		_ = stdin.Close()
 	}
 }
 
-// HangUp closes a stream that nobody reads any more: as in a pipeline, who
+// hangUp closes a stream that nobody reads any more: as in a pipeline, who
 // writes to it then gets SIGPIPE, or SIGHUP from a terminal.
-func (s *Streams) HangUp(kind wire.Kind) {
+func (s *Streams) hangUp(kind wire.Kind) {
 	for _, o := range s.output {
 		if o.kind == kind {
 			_ = o.Close()
 		}
-	}
-}
-
-// Resize gives the container's terminal a size; the kernel then tells the
-// programs in it with SIGWINCH.
-func (s *Streams) Resize(rows, cols uint16) {
-	s.closing.Lock()
-	defer s.closing.Unlock()
-	if s.stdin != nil {
-		_ = pty.Setsize(s.stdin, &pty.Winsize{Rows: rows, Cols: cols}) // fails after the end
 	}
 }

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"archive/tar"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,8 @@ import (
 type packer struct {
 	tar   *tar.Writer
 	names map[[2]uint64]string // of files with more than one: the first
+	one   bool                 // whether only directories of the first one's file system are read
+	dev   uint64               // that
 }
 
 // Pack writes a file or a directory as an archive, under this name; "" is its
@@ -39,7 +42,7 @@ func Pack(w io.Writer, from Place, name string, o Options) error {
 		return err
 	}
 	defer file.Close()
-	p := &packer{tar.NewWriter(w), map[[2]uint64]string{}}
+	p := &packer{tar: tar.NewWriter(w), names: map[[2]uint64]string{}, one: o.OneFilesystem}
 	if err := p.file(int(file.Fd()), name); err != nil {
 		return err
 	}
@@ -60,7 +63,8 @@ func (p *packer) file(fd int, name string) error {
 	id := [2]uint64{st.Dev, st.Ino}
 	switch kind := st.Mode & unix.S_IFMT; {
 	case kind == unix.S_IFDIR:
-		return p.directory(fd, h)
+		p.dev = cmp.Or(p.dev, st.Dev)
+		return p.directory(fd, h, p.one && p.dev != st.Dev)
 	case p.names[id] != "":
 		h.Typeflag, h.Linkname = tar.TypeLink, p.names[id]
 		return p.tar.WriteHeader(h)
@@ -108,9 +112,9 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-func (p *packer) directory(fd int, h *tar.Header) error {
+func (p *packer) directory(fd int, h *tar.Header, empty bool) error {
 	h.Typeflag, h.Name = tar.TypeDir, h.Name+"/"
-	if err := p.tar.WriteHeader(h); err != nil {
+	if err := p.tar.WriteHeader(h); err != nil || empty {
 		return err
 	}
 	dir, err := os.Open(inroot.FdPath(fd))

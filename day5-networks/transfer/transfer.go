@@ -1,4 +1,4 @@
-// Package transfer copies files into containers and out of them: cp. Either
+// Package transfer copies files into containers and out of them: cp, export. Either
 // side may be hostile, and may change while it is read: a container puts a link
 // where a directory was, an archive names ../../etc/passwd. So nothing is ever
 // opened by a path on the host: each name is opened once, in the root or the
@@ -24,6 +24,8 @@ import (
 type Options struct {
 	Archive bool // keep owners, and setuid and setgid
 	Follow  bool // a source that is a link means its target
+
+	OneFilesystem bool // leave out what is in directories on which others are mounted
 }
 
 // A Place is a path in a root.

@@ -9,9 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -62,11 +60,13 @@ type Reply struct {
 	Error  string `json:",omitempty"` // "": done
 	Status int    // of what has ended; with Error, the status that the client should have
 	Notes  []Note `json:",omitempty"` // what was logged meanwhile, for the user to know
+
+	Root *os.File `json:"-"` // to DoRoot; it comes beside the text
 }
 
 // A Conn is one end of a connection. Send may be called at once.
 type Conn struct {
-	*net.UnixConn
+	*os.File
 	mu sync.Mutex
 }
 
@@ -86,9 +86,10 @@ func (c *Conn) SendFiles(kind Kind, content []byte, files ...*os.File) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	message := binary.BigEndian.AppendUint32([]byte{byte(kind)}, uint32(len(content)))
-	n, _, err := c.WriteMsgUnix(append(message, content...), rights, nil)
-	if err == nil && n < len(message)+len(content) {
-		_, err = c.Write(append(message, content...)[n:])
+	message = append(message, content...)
+	n, err := c.sendmsg(message, rights)
+	if err == nil && n < len(message) {
+		_, err = c.Write(message[n:])
 	}
 	return err
 }
@@ -127,7 +128,7 @@ func (c *Conn) ReceiveFiles() (kind Kind, content []byte, files []*os.File, err 
 	// belongs to them. unix(7)
 	var header [5]byte
 	rights := make([]byte, unix.CmsgSpace(4*3))
-	n, got, _, _, err := c.ReadMsgUnix(header[:], rights)
+	n, got, err := c.recvmsg(header[:], rights)
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
@@ -158,73 +159,8 @@ func parse(rights []byte) (files []*os.File, err error) {
 		fds, errRights := unix.ParseUnixRights(&m)
 		err = errors.Join(err, errRights)
 		for _, fd := range fds {
-			unix.CloseOnExec(fd)
 			files = append(files, os.NewFile(uintptr(fd), "received"))
 		}
 	}
 	return files, err
-}
-
-// Pair returns the two ends of a connection; the second is for another process.
-func Pair() (*Conn, *os.File, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("make a pair of sockets: %w", err)
-	}
-	other := os.NewFile(uintptr(fds[1]), "socket")
-	c, err := FromFile(os.NewFile(uintptr(fds[0]), "socket"))
-	if err != nil {
-		return nil, nil, errors.Join(err, other.Close())
-	}
-	return c, other, nil
-}
-
-// FromFile makes a connection of a socket, which it closes.
-func FromFile(file *os.File) (*Conn, error) {
-	c, err := net.FileConn(file)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return nil, fmt.Errorf("use descriptor as a socket: %w", err)
-	}
-	unixConn, ok := c.(*net.UnixConn)
-	if !ok {
-		return nil, errors.Join(errors.New("not a unix socket"), c.Close())
-	}
-	return &Conn{UnixConn: unixConn}, nil
-}
-
-// A socket's path has at most 108 bytes, unix(7), and a store's may be longer.
-// So it is named through a descriptor of its directory.
-func inDir(path string, use func(short string) error) error {
-	dir, err := os.OpenFile(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return err
-	}
-	err = use(fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)))
-	return errors.Join(err, dir.Close())
-}
-
-// Listen makes a socket, in the place of what a dead one has left.
-func Listen(path string) (listener *net.UnixListener, err error) {
-	err = inDir(path, func(short string) error {
-		if err := os.Remove(short); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", path, err)
-	}
-	listener.SetUnlinkOnClose(false)
-	return listener, nil
-}
-
-// Dial connects to a socket.
-func Dial(path string) (c *Conn, err error) {
-	err = inDir(path, func(short string) error {
-		raw, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: short, Net: "unix"})
-		c = &Conn{UnixConn: raw}
-		return err
-	})
-	return c, err
 }

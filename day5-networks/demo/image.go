@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"archive/tar"
@@ -16,8 +16,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// buildDemoImage makes an image of one layer: this program, and what it needs.
-func buildDemoImage(ctx context.Context, s *store.Store) (*store.Image, error) {
+// buildImage makes an image of one layer: this program, and what it needs.
+func buildImage(ctx context.Context, s *store.Store) (*store.Image, error) {
 	needed, err := ownFiles()
 	if err != nil {
 		return nil, err

@@ -1,16 +1,14 @@
-package main
+package demo
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
-	"example.com/go-docker/day5-networks/demo"
 	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/network"
 )
@@ -34,9 +32,9 @@ func (d *demonstration) tryPaths(ctx context.Context) error {
 	if err := d.untilUp(ctx); err != nil {
 		return err
 	}
-	var lan *demo.Server
+	var lan *Server
 	err := d.world.InLAN(func() (err error) {
-		lan, err = demo.Listen(80, "lan")
+		lan, err = Listen(80, "lan")
 		return err
 	})
 	if err != nil {
@@ -47,7 +45,7 @@ func (d *demonstration) tryPaths(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.Paths = demo.Paths(addresses)
+	d.Paths = Paths(addresses)
 	var all sync.WaitGroup
 	errs := make([]error, 2*len(d.Paths))
 	for i := range d.Paths {
@@ -60,8 +58,8 @@ func (d *demonstration) tryPaths(ctx context.Context) error {
 		return err
 	}
 	var text strings.Builder
-	demo.Draw(&text, addresses)
-	if err := demo.Print(&text, d.Paths); err != nil {
+	Draw(&text, addresses)
+	if err := Print(&text, d.Paths); err != nil {
 		return err
 	}
 	d.show("%s\n", &text)
@@ -74,17 +72,17 @@ func (d *demonstration) tryPaths(ctx context.Context) error {
 }
 
 // ask sends a request from where the path begins.
-func (d *demonstration) ask(ctx context.Context, p *demo.Path, protocol string) (answer string, err error) {
+func (d *demonstration) ask(ctx context.Context, p *Path, protocol string) (answer string, err error) {
 	patience := 5 * time.Second
-	if p.Want == demo.Silence {
+	if p.Want == Silence {
 		patience = 500 * time.Millisecond // what comes, comes within a millisecond
 	}
 	switch p.From {
 	case "host":
-		return demo.Ask(ctx, protocol, p.To, patience), nil
+		return Ask(ctx, protocol, p.To, patience), nil
 	case "lan":
 		err = d.world.InLAN(func() error {
-			answer = demo.Ask(ctx, protocol, p.To, patience)
+			answer = Ask(ctx, protocol, p.To, patience)
 			return nil
 		})
 		return answer, err
@@ -100,46 +98,34 @@ func (d *demonstration) ask(ctx context.Context, p *demo.Path, protocol string) 
 // executed, which then takes a moment to get anywhere.
 func (d *demonstration) untilUp(ctx context.Context) error {
 	return lock.Poll(ctx, func() (bool, error) {
-		return strings.HasPrefix(demo.Ask(ctx, "tcp", "127.0.0.1:8080", time.Second), "web"), nil
+		return strings.HasPrefix(Ask(ctx, "tcp", "127.0.0.1:8080", time.Second), "web"), nil
 	})
 }
 
-func (d *demonstration) addresses() (a demo.Addresses, err error) {
-	all, err := endpointsByContainer(d.store)
-	if err != nil {
-		return a, err
-	}
+func (d *demonstration) addresses() (a Addresses, err error) {
 	n, err := network.Open(d.store.Root)
 	if err != nil {
 		return a, err
 	}
-	for _, list := range all {
-		e := list[0]
-		c, err := n.Find(e.Network)
+	all, err := n.List()
+	if err != nil {
+		return a, err
+	}
+	for _, c := range all {
+		endpoints, err := n.Endpoints(c.ID)
 		if err != nil {
 			return a, err
 		}
-		switch own := e.Addresses[0].Addr().String(); e.Name {
-		case "web":
-			a.Web, a.Bridge, a.Gateway = own, c.Bridge, c.Gateways[0].String()
-		case "box":
-			a.Box = own
-		case "far":
-			a.Far, a.FarBridge, a.FarGateway = own, c.Bridge, c.Gateways[0].String()
+		for _, e := range endpoints {
+			switch own := e.Addresses[0].Addr().String(); e.Name {
+			case "web":
+				a.Web, a.Bridge, a.Gateway = own, c.Bridge, c.Gateways[0].String()
+			case "box":
+				a.Box = own
+			case "far":
+				a.Far, a.FarBridge, a.FarGateway = own, c.Bridge, c.Gateways[0].String()
+			}
 		}
 	}
 	return a, nil
-}
-
-// payloadAsk is what the demo runs in a container: ask PROTOCOL ADDRESS PATIENCE.
-func payloadAsk(ctx context.Context, args []string) error {
-	if len(args) != 3 {
-		return errors.New("want a protocol, an address and a time")
-	}
-	patience, err := time.ParseDuration(args[2])
-	if err != nil {
-		return err
-	}
-	_, err = os.Stdout.WriteString(demo.Ask(ctx, args[0], args[1], patience))
-	return err
 }

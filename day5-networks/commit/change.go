@@ -1,4 +1,4 @@
-package main
+package commit
 
 import (
 	"encoding/json"
@@ -11,15 +11,11 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/kballard/go-shellquote"
-	urfave "github.com/urfave/cli/v2"
 )
 
-func changeFlag() urfave.Flag {
-	return &urfave.StringSliceFlag{Name: "change", Aliases: []string{"c"}, Usage: "apply a Dockerfile `INSTRUCTION`, like CMD, ENV, LABEL or USER"}
-}
-
-// parseChanges reads the instructions of -c and returns what they do.
-func parseChanges(instructions []string) (func(*v1.Config), error) {
+// ParseChanges reads instructions of a Dockerfile, those of -c, and returns what
+// they do to a configuration.
+func ParseChanges(instructions []string) (func(*v1.Config), error) {
 	var changes []func(*v1.Config)
 	hasCmd := false
 	for _, text := range instructions {
@@ -158,11 +154,10 @@ func parsePairs(name, rest string) (func(*v1.Config), error) {
 }
 
 func setEnv(env []string, key, value string) []string {
-	for i, e := range env {
-		if strings.HasPrefix(e, key+"=") {
-			env[i] = key + "=" + value
-			return env
-		}
+	i := slices.IndexFunc(env, func(e string) bool { return strings.HasPrefix(e, key+"=") })
+	if i < 0 {
+		return append(env, key+"="+value)
 	}
-	return append(env, key+"="+value)
+	env[i] = key + "=" + value
+	return env
 }

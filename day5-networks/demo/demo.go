@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -12,34 +12,25 @@ import (
 	"strings"
 	"syscall"
 
-	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/container"
-	"example.com/go-docker/day5-networks/demo"
 	"example.com/go-docker/day5-networks/lifecycle"
 	"example.com/go-docker/day5-networks/store"
 )
 
-func demoFlags() []urfave.Flag {
-	return []urfave.Flag{&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"}}
-}
-
-// A demoStep is a command of the demo and what came of it.
-type demoStep struct {
+// A step is a command of the demo and what came of it.
+type step struct {
 	Command string `json:"command"`
 	Output  string `json:"output"`
 	Status  int    `json:"exit_status"`
 }
 
-// showDemo shows the chapter in a process of its own with a new network
-// namespace, so that nothing of it touches the machine's own network; not even
-// the removal of what a killed demo has left.
-func showDemo(ctx *urfave.Context) error {
-	if err := requireRoot(); err != nil {
-		return err
-	}
-	cmd := exec.Command("/proc/self/exe", "--format", ctx.String("format"), worldCommand.Name)
+// Run shows the chapter, as text or json, in a process of its own with a new
+// network namespace: command, which calls Show there. So nothing of it touches
+// the machine's own network; not even the removal of what a killed demo has left.
+func Run(format, command string) error {
+	cmd := exec.Command("/proc/self/exe", "--format", format, command)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL,
@@ -63,32 +54,28 @@ func showDemo(ctx *urfave.Context) error {
 	return nil
 }
 
-// worldCommand is that process.
-var worldCommand = &urfave.Command{
-	Name:   "world",
-	Hidden: true,
-	Action: func(ctx *urfave.Context) error {
-		text := ctx.String("format") == "text"
-		d := &demonstration{Steps: []demoStep{}, show: func(format string, args ...any) {
-			if text {
-				fmt.Printf(format, args...)
-			}
-		}}
-		err := interruptible(d.until)
-		if err == nil && !text {
-			return json.NewEncoder(os.Stdout).Encode(d)
+// Show is for that process.
+func Show(ctx context.Context, format string) error {
+	text := format == "text"
+	d := &demonstration{Steps: []step{}, show: func(format string, args ...any) {
+		if text {
+			fmt.Printf(format, args...)
 		}
-		return err
-	},
+	}}
+	err := d.until(ctx)
+	if err == nil && !text {
+		return json.NewEncoder(os.Stdout).Encode(d)
+	}
+	return err
 }
 
 // A demonstration is a demo that goes on.
 type demonstration struct {
-	Steps []demoStep  `json:"steps"`
-	Paths []demo.Path `json:"paths"`
+	Steps []step `json:"steps"`
+	Paths []Path `json:"paths"`
 	show  func(format string, args ...any)
 	store *store.Store
-	world *demo.World
+	world *World
 }
 
 // until makes the world, an image of this very program and containers of it, and
@@ -98,12 +85,12 @@ func (d *demonstration) until(ctx context.Context) (err error) {
 	if err := aloneInNetns(); err != nil {
 		return err
 	}
-	_, dir, err := beginDemo(os.TempDir())
+	_, dir, err := begin(os.TempDir())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir.Name()), dir.Close()) }()
-	if d.world, err = demo.NewWorld(); err != nil {
+	if d.world, err = NewWorld(); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.world.Close()) }()
@@ -111,7 +98,7 @@ func (d *demonstration) until(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, removeAll(d.store)) }()
-	if _, err := buildDemoImage(ctx, d.store); err != nil {
+	if _, err := buildImage(ctx, d.store); err != nil {
 		return err
 	}
 	for _, line := range []string{
@@ -142,7 +129,7 @@ func (d *demonstration) do(ctx context.Context, line string) error {
 	if err != nil {
 		return err
 	}
-	d.Steps = append(d.Steps, demoStep{line, output, status})
+	d.Steps = append(d.Steps, step{line, output, status})
 	d.show("$ %s\n%s", line, output)
 	if status != 0 {
 		return fmt.Errorf("%s: exit status %d: %s", line, status, strings.TrimSpace(output))

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"errors"
@@ -15,9 +15,9 @@ import (
 	"example.com/go-docker/day5-networks/store"
 )
 
-// beginDemo makes a demo's directory, which is locked as long as the demo
+// begin makes a demo's directory, which is locked as long as the demo
 // lives: what a killed demo has left, the next one removes.
-func beginDemo(tmp string) (id string, locked *os.File, err error) {
+func begin(tmp string) (id string, locked *os.File, err error) {
 	const prefix = "go-docker-"
 	dirs, err := filepath.Glob(filepath.Join(tmp, prefix+strings.Repeat("[0-9a-f]", 12)))
 	if err != nil {

@@ -1,0 +1,72 @@
+// Package durable writes what is still there after a power cut, which takes what
+// the kernel has not yet written to the disk, and may take a file's content and
+// leave its name. The ladder has no rung for it.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Sync writes to the disk all of the file system that dir is in.
+func Sync(dir string) error {
+	file, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := unix.Syncfs(int(file.Fd())); err != nil {
+		return fmt.Errorf("write %s to the disk: %w", dir, err)
+	}
+	return nil
+}
+
+// Replace gives path a new content, all of it or, after a crash, none. The
+// file that it was written to before stays, and the next content goes there: so
+// on a full disk what is not longer still fits, and images can be removed. The
+// caller holds a lock: there must not be two at a time.
+func Replace(path string, content []byte) error {
+	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	err = errors.Join(err, file.Truncate(int64(len(content))), file.Sync(), file.Close())
+	if err == nil {
+		err = exchange(path, int64(len(content)))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	// The name is in the directory, and has to be written too. fsync(2)
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// exchange puts the new file in the place of the old one, which gets room for as
+// much.
+func exchange(path string, size int64) error {
+	err := unix.Renameat2(unix.AT_FDCWD, path+".new", unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // there is none, or the file system cannot
+		return os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return err
+	}
+	old, err := os.OpenFile(path+".new", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	err = unix.Fallocate(int(old.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
+	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSPC) { // then the disk was as full before
+		err = nil
+	}
+	return errors.Join(err, old.Close())
+}

@@ -1,0 +1,70 @@
+package shim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/join"
+	"example.com/go-docker/day5-networks/state"
+	"example.com/go-docker/day5-networks/streams"
+	"example.com/go-docker/day5-networks/wire"
+)
+
+// exec runs one more command in the container. It goes on if its client goes.
+func (s *shim) exec(client *wire.Conn, text []byte, files []*os.File) {
+	var c join.Command
+	if err := json.Unmarshal(text, &c); err != nil || len(files) != 3 || len(c.Args) == 0 {
+		s.answer(client, fmt.Errorf("not a request to execute a command: %v", err))
+		return
+	}
+	process, master, err := s.join(c, [3]*os.File(files))
+	for _, f := range files {
+		_ = f.Close() // the command has its own; ours would keep a pipe open
+	}
+	s.answer(client, err)
+	if err != nil {
+		return
+	}
+	var terminal *streams.Streams
+	if master != nil {
+		var clients streams.Clients
+		clients.Add(client)
+		terminal = streams.OfTerminal(master)
+		terminal.Copy(nil, &clients)
+	}
+	listen(client, func(kind wire.Kind, text []byte) {
+		if kind == wire.Signal && len(text) == 1 {
+			_ = process.Signal(syscall.Signal(text[0])) // it may just have ended
+		} else if terminal != nil {
+			terminal.Typed(kind, text, true)
+		}
+	})
+	ended, err := process.Wait()
+	if terminal != nil {
+		terminal.Drain()
+	}
+	status := 0
+	if err == nil {
+		status = container.StatusOf(ended.Sys().(syscall.WaitStatus))
+	}
+	reply(client, err, status, container.RuntimeError)
+}
+
+// join holds the container while the command is started: its cgroup must not be
+// removed then, with a thread of ours in it.
+func (s *shim) join(c join.Command, files [3]*os.File) (*os.Process, *os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.process == nil:
+		return nil, nil, errNotRunning
+	case s.state.Status == state.Paused:
+		return nil, nil, errors.New("the container is paused: unpause it first")
+	}
+	target := join.Target{Container: &s.config.Container, Init: s.process.PIDFD(), Cgroup: s.cgroup}
+	return target.Start(c, files)
+}

@@ -1,0 +1,75 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/lock"
+)
+
+// probe gets the lock as one of many: a shim, whose lock is its alone, prevents
+// that, others who only look do not. flock(2)
+func probe(dir string) (*os.File, error) {
+	file, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = lock.ErrHeld
+	}
+	if err != nil {
+		return nil, errors.Join(&fs.PathError{Op: "lock", Path: file.Name(), Err: err}, file.Close())
+	}
+	return file, nil
+}
+
+// Settle is for who has the lock, if only as one of many: it returns the state,
+// and corrects it if it speaks of a shim, which must be dead. A correction that
+// cannot be recorded is made again by the next who reads.
+func Settle(dir string) (*State, error) {
+	s, err := read(dir)
+	if err != nil || !s.Live() {
+		return s, err
+	}
+	boot, err := BootID()
+	if err != nil {
+		return nil, err
+	}
+	s.ExitCode, s.Error = killedStatus, fmt.Sprintf("its shim (process %d) was killed, and it with it", s.ShimPID)
+	if s.BootID != boot {
+		s.ExitCode, s.Error = lostStatus, "the machine was stopped while it was running"
+	}
+	if s.Status == Restarting {
+		s.Error = fmt.Sprintf("its shim (process %d) was killed before it could restart it", s.ShimPID)
+	}
+	s.Status, s.PID, s.ShimPID, s.FinishedAt, s.Settled = Exited, 0, 0, time.Now().UTC(), true
+	_ = Write(dir, s) // a full disk, or one that is read-only, does not change what is true
+	return s, nil
+}
+
+// TryLock locks a container that has no shim: it will not start meanwhile. The
+// error Is lock.ErrHeld if somebody else has it. The state is settled first:
+// one that speaks of a shim while the lock is another's alone is to be believed.
+func TryLock(dir string) (*os.File, error) {
+	held, err := probe(dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = Settle(dir); err == nil {
+		err = lock.TryFile(held) // from shared to exclusive
+	}
+	if err == nil { // the kernel gives up the one lock before the other, and a shim may have come and gone
+		_, err = Settle(dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	return held, nil
+}
