@@ -268,6 +268,12 @@ func (w *world) fails(status int, word string, args ...string) {
 	}
 }
 
+// plain is the outcome without notes, of what was changed on the machine.
+func (o outcome) plain() outcome {
+	o.stderr = notes.ReplaceAllString(o.stderr, "")
+	return o
+}
+
 // status is what ps says of a container.
 func (w *world) status(name string) string {
 	w.Helper()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -83,16 +82,16 @@ func TestDoesNotStart(t *testing.T) {
 func TestForeground(t *testing.T) {
 	w := newWorld(t)
 	for status, script := range map[int]string{0: "true", 7: "exit 7", 143: "kill -TERM $$"} {
-		if got := w.do("run", "--rm", "box", "sh", "-c", "echo out; echo err >&2; "+script); got != (outcome{status, "out\n", "err\n"}) {
+		if got := w.do("run", "--rm", "box", "sh", "-c", "echo out; echo err >&2; "+script).plain(); got != (outcome{status, "out\n", "err\n"}) {
 			t.Errorf("%s: %+q", script, got)
 		}
 	}
 	cmd := w.command("run", "--rm", "-i", "box", "sh", "-c", "wc -c; echo end")
 	cmd.Stdin = bytes.NewReader(make([]byte, 3<<20))
-	if got := w.finish(cmd); got != (outcome{0, "3145728\nend\n", ""}) {
+	if got := w.finish(cmd).plain(); got != (outcome{0, "3145728\nend\n", ""}) {
 		t.Errorf("3 MiB of input: %+q", got)
 	}
-	if got := w.do("run", "--rm", "box", "cat"); got != (outcome{}) { // no -i: nothing to read
+	if got := w.do("run", "--rm", "box", "cat").plain(); got != (outcome{}) { // no -i: nothing to read
 		t.Errorf("without -i: %+q", got)
 	}
 	// A reader that is slow gets all of it, also what is still in the pipe at the end.
@@ -606,39 +605,4 @@ func TestLongPath(t *testing.T) {
 	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
 	w.ok("exec", "web", "true")
 	w.ok("stop", "-t", "0", "web")
-}
-
-func TestDemo(t *testing.T) {
-	needRoot(t)
-	w := newWorld(t)
-	cmd := exec.Command(w.program)
-	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
-	most := 10 * time.Second
-	if raceEnabled { // each of its processes then takes a second to exit
-		most = time.Minute
-	}
-	before := time.Now()
-	got := w.finish(cmd)
-	if took := time.Since(before); got.status != 0 || took > most {
-		t.Fatalf("%+v after %v", got, took)
-	}
-	for _, want := range []string{
-		`(?m)^\$ ps\n.*\n.* Up .* web$`, `(?m)^\$ logs web\n(and this is my standard error\n)?I am up$`, `(?m)^ +1 +\S+ init$`, `(?m) payload processes$`,
-		`(?m)^I go: terminated$`, `(?m)Exited \(0\) .* web$`, `(?m)not running$`, `(?m)Exited \(137\) .* web$`, `was killed`, `(?m)NAMES\n\z`,
-	} {
-		if !regexp.MustCompile(want).MatchString(got.stdout) {
-			t.Errorf("no %q in\n%s", want, got.stdout)
-		}
-	}
-	cmd = exec.Command(w.program, "--format", "json")
-	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
-	var steps struct {
-		Steps []struct {
-			Command string `json:"command"`
-			Status  int    `json:"exit_status"`
-		} `json:"steps"`
-	}
-	if got := w.finish(cmd); json.Unmarshal([]byte(got.stdout), &steps) != nil || len(steps.Steps) < 10 || steps.Steps[0].Command != "run -d --name web demo" {
-		t.Errorf("as JSON: %+v", got)
-	}
 }

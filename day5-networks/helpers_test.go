@@ -277,6 +277,18 @@ func (w *world) fails(status int, word string, args ...string) {
 	}
 }
 
+// plain is the outcome without notes, of what was changed on the machine.
+func (o outcome) plain() outcome {
+	o.stderr = notes.ReplaceAllString(o.stderr, "")
+	return o
+}
+
+// status is what ps says of a container.
+func (w *world) status(name string) string {
+	w.Helper()
+	return w.ok("ps", "-a", "-f", "name="+name, "--format", "{{.Status}}")
+}
+
 // state is a container's state as it is on the disk.
 func (w *world) state(name string) *state.State {
 	w.Helper()
@@ -305,6 +317,15 @@ func (w *world) until(what string, done func() bool) {
 			w.Fatalf("not after %v: %s", patience, what)
 		}
 	}
+}
+
+// says waits until a container's log has this text.
+func (w *world) says(name, text string) {
+	w.Helper()
+	w.until(name+" says "+text, func() bool {
+		got := w.do("logs", name)
+		return strings.Contains(got.stdout+got.stderr, text)
+	})
 }
 
 // alive tells whether a process runs: a zombie does not.

@@ -10,6 +10,10 @@
 #                             or scripts/check, which names its own in the same way
 #   /tmp/go-docker-step.PID.* the step's temporary directory
 #   go-docker-demo-memory     the cgroup of day 2's step 5, which never removes it
+#   STORE/networks            day 5's: who is on which network, and what was changed on the machine
+#                             for it (STORE is $GO_DOCKER_ROOT, otherwise /var/lib/go-docker)
+#   gd-ID go-d-* go-docker0   its bridges; gdv* are its containers' links
+#   go-docker go-docker-*     its nft tables, of the families inet and bridge
 #
 # It may run while containers start and end. A parent writes and locks its
 # record before it makes anything else, and removes it last; the kernel drops
@@ -25,6 +29,12 @@
 #   another mount namespace. So these go only if twice, 3 seconds apart, they
 #   have no record and no process. If one comes alive in between, the kernel
 #   decides: rmdir of a cgroup with a process in it is EBUSY.
+#
+# - Of a store's networks, all goes if each container on them is dead: nobody holds the
+#   lock that its record names. While one lives, rules and bridges are in use; what
+#   the others have left is then removed by day 5's next command. A bridge that
+#   no store knows goes if twice, 3 seconds apart, it has no ports, and the
+#   tables with the last bridge.
 #
 # PIDs are reused, IDs are not. A step counts as alive while its PID runs a shell,
 # a shell script or the exercises' checker: better one leftover too many than one
@@ -43,6 +53,7 @@ IFS='
 ' # lists are one path or PID a line, and lines may hold blanks
 
 RUN=/run/go-docker
+STORE=${GO_DOCKER_ROOT:-/var/lib/go-docker}
 d='[0-9a-f]'
 ID=$d$d$d$d$d$d$d$d$d$d$d$d # as a pattern
 me=${0##*/}
@@ -265,10 +276,119 @@ remove_step() { # PID
 	fi
 }
 
+# --- networks
+
+# field NAME FILE: a string of a JSON object, as day 5 writes them
+field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$2"; }
+
+objects() { tr '{' '\n' <"$1" && echo; } # of such a file, one a line
+
+endpoints() { # their records
+	for f in "$1"/*/endpoints/*.json "$1"/*/endpoints/*.pending; do [ ! -f "$f" ] || echo "$f"; done
+}
+
+locked() { [ -e "$1" ] && ! flock -n "$1" true; }
+
+links() { ip -o link 2>/dev/null | sed 's/^[0-9]*: //'; } # all: NAME[@PEER]: <FLAGS> ... [master BRIDGE] ...
+
+there() { links | grep -q "^$1[@:]"; } # is a link
+
+remove_link() {
+	there "$1" || return 0
+	if [ -n "$dry" ] || ip link del "$1" || ! there "$1"; then say remove "link $1"; else complain "cannot remove link $1"; fi
+}
+
+tables() { nft list tables 2>/dev/null | sed -n "s/^table \(inet\|bridge\) \($1\)\$/\1 \2/p"; } # FAMILY NAME of those named so, a regular expression
+
+# in_nft VERB WHAT: nft's own words, a list
+in_nft() {
+	IFS=' '
+	# shellcheck disable=SC2086
+	if [ -n "$dry" ] || nft $1 $2; then say "$1" "nft $2"; else complain "cannot $1 nft $2"; fi
+	IFS='
+'
+}
+
+# undo_changes FILE: a setting goes back unless somebody else has changed it since; the rules that let a bridge pass
+# through other people's chains are those that accept it by its name.
+undo_changes() {
+	objects "$1" | sed -n 's/^"Path":"\(\/proc\/sys\/net\/[^"]*\)","Before":"\([^"]*\)","Ours":"\([^"]*\)".*/\1 \2 \3/p' |
+		awk '{ list = $0 "\n" list } END { printf "%s", list }' >"$tmp/values"
+	while IFS=' ' read -r path before now; do
+		[ "$(cat "$path" 2>/dev/null)" = "$now" ] || continue
+		say restore "$path: $before"
+		[ -n "$dry" ] || echo "$before" >"$path" || complain "cannot write $path"
+	done <"$tmp/values"
+	objects "$1" | sed -n 's/^"Family":\([0-9]*\),.*"Table":"\([^"]*\)","Chain":"\([^"]*\)","Bridge":"\([^"]*\)".*/\1 \2 \3 \4/p' >"$tmp/accepts"
+	while IFS=' ' read -r family table chain bridge; do
+		case $family in 1) family=inet ;; 2) family=ip ;; 10) family=ip6 ;; *) continue ;; esac
+		nft -a list chain "$family" "$table" "$chain" 2>/dev/null | sed -n "/ifname \"$bridge\" .*accept/s/.* # handle //p" >"$tmp/handles"
+		while read -r handle; do in_nft delete "rule $family $table $chain handle $handle"; done <"$tmp/handles"
+	done <"$tmp/accepts"
+}
+
+# remove_networks DIRECTORY: a store's
+remove_networks() {
+	[ -n "$(endpoints "$1")" ] || [ -e "$1/changed.json" ] || return 0
+	for tool in flock ip nft; do
+		command -v $tool >/dev/null 2>&1 || { complain "cannot remove the networks of $1: $tool(1) is missing"; return; }
+	done
+	{ command exec 8<"$1/lock"; } 2>/dev/null && flock -n 8 || return 0 # somebody is at work there
+	remove_dead_networks "$1"
+	exec 8<&-
+}
+
+remove_dead_networks() {
+	dead='' alive=''
+	for r in $(endpoints "$1"); do
+		if locked "$(field Lock "$r")"; then alive=$r; else dead=$r; fi
+	done
+	if [ -n "$alive" ]; then
+		[ -z "$dead" ] || { said=yes; echo "kept $dead: others of its networks live; day 5's next command removes it"; }
+		return
+	fi
+	tmp=$(mktemp -d "/tmp/go-docker-step.$$.XXXXXX") || return
+	for r in $(endpoints "$1"); do remove_link "$(field HostInterface "$r")"; done
+	for f in "$1"/*/network.json; do [ ! -f "$f" ] || remove_link "$(field Bridge "$f")"; done
+	table=go-docker
+	root=$(cd "$1/.." && pwd)
+	[ "$root" = /var/lib/go-docker ] || table=go-docker-$(printf %s "$root" | sha256sum | cut -c 1-8)
+	for t in $(tables "$table"); do in_nft delete "table $t"; done
+	if [ ! -e "$1/changed.json" ]; then
+		:
+	elif [ "$(field Boot "$1/changed.json")" != "$(cat /proc/sys/kernel/random/boot_id)" ]; then
+		remove_file "$1/changed.json"
+	elif [ -z "$dry" ] && [ -n "$(tables 'go-docker.*')" ]; then
+		said=yes
+		echo "kept $1/changed.json: another store's containers need what was changed"
+	else
+		undo_changes "$1/changed.json"
+		remove_file "$1/changed.json"
+	fi
+	for r in $(endpoints "$1"); do remove_file "$r"; done
+	rm -rf "$tmp"
+}
+
+bridges() { # of ours, without ports
+	for l in $(links | grep -o "^gd-$ID:\|^go-d-$d$d$d$d$d$d$d$d:\|^go-docker0:"); do
+		links | grep -q " master ${l%:} " || echo "${l%:}"
+	done
+}
+
+# orphan_networks: which no store here knows
+orphan_networks() {
+	bridges
+	links | grep -q "^gd-${ID}[:@]\|^gdv\|^go-d[-o]" || tables 'go-docker.*'
+}
+
+remove_orphan_network() { # LINK, or FAMILY TABLE
+	case $1 in *' '*) in_nft delete "table $1" ;; *) remove_link "$1" ;; esac
+}
+
 # --- in order
 
 if [ "$(id -u)" != 0 ]; then
-	if [ -z "$(ids)$(dead_steps)" ] && [ ! -e $RUN ]; then
+	if [ -z "$(ids)$(dead_steps)$(bridges)" ] && [ ! -e $RUN ]; then
 		echo 'nothing to clean up'
 		exit 0
 	fi
@@ -301,12 +421,22 @@ orphans=''
 for id in $(ids); do
 	[ -e "$RUN/$id.json" ] || orphans="$orphans$IFS$id"
 done
-[ -z "$wait$orphans" ] || sleep 3
+remove_networks "$STORE/networks"
+lost=$(orphan_networks)
+[ -z "$wait$orphans$lost" ] || sleep 3
 [ -z "$wait" ] || for r in $RUN/$ID.json; do
 	check_record "$r" second
 done
 for id in $orphans; do
 	[ -e "$RUN/$id.json" ] || remove_orphan "$id"
+done
+
+still=$(orphan_networks)
+for thing in $lost; do
+	if printf '%s\n' "$still" | grep -qxF "$thing"; then remove_orphan_network "$thing"; fi
+done
+for thing in $(orphan_networks); do # the tables go with the last bridge
+	if [ -n "$lost" ] && [ -z "$dry" ]; then case $thing in *' '*) remove_orphan_network "$thing" ;; esac; fi
 done
 
 for pid in $(dead_steps); do remove_step "$pid"; done

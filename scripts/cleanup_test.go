@@ -506,6 +506,94 @@ func TestCleanupSparesItself(t *testing.T) {
 	}
 }
 
+// Containers of day 5 whose shims were killed, and the resolver with them: the
+// machine's network is as it was. While one lives, nothing is touched.
+func TestNetworksOfTheDead(t *testing.T) {
+	if !box.Enter(t) {
+		return
+	}
+	for _, kind := range []string{"usual", "another"} { // where the store is decides about names
+		store := t.TempDir()
+		if kind == "usual" {
+			usual := "/var/lib/go-docker"
+			must(t, os.MkdirAll(usual, 0o700))
+			must(t, unix.Mount(store, usual, "", unix.MS_BIND, "")) // in the box
+			store = usual
+		}
+		t.Setenv("GO_DOCKER_ROOT", store)
+		t.Run(kind, func(t *testing.T) { networksOfTheDead(t, store) })
+	}
+}
+
+func networksOfTheDead(t *testing.T, store string) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "day5")
+	sh := func(script string) string {
+		t.Helper()
+		out, err := exec.Command("sh", "-ec", script).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", script, err, out)
+		}
+		return string(out)
+	}
+	sh("go build -o " + program + " ../day5-networks")
+	sh("cd " + dir + "; mkdir -p root/bin; cp $(command -v busybox) root/bin/sleep; tar -C root -cf image.tar .; " + program + " import image.tar box")
+	machine := func() string {
+		return sh("ip -br link; nft list ruleset | sed 's/counter packets.*bytes [0-9]*/counter/'; cat /proc/sys/net/ipv4/ip_forward; cd " + store + "/networks && find . -path '*/endpoints/*' -o -name 'changed*'")
+	}
+	sh("ip link set lo up; iptables -P FORWARD DROP; iptables -P INPUT DROP; echo 0 >/proc/sys/net/ipv4/ip_forward; " + program + " network create other")
+	before := machine()
+	run := func(name, network string) string {
+		return strings.TrimSpace(sh(program + " run -d --name " + name + " -p 80 --network " + network + " box sleep 1000 2>" + dir + "/notes"))
+	}
+	one, two := run("one", "bridge"), run("two", "other")
+	t.Cleanup(func() { sh(program + " rm -f one two") })
+	kill := func(what string) {
+		killed := false
+		files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, file := range files {
+			text, _ := os.ReadFile(file)
+			if strings.Contains(strings.ReplaceAll(string(text), "\x00", " "), what) {
+				pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+				must(t, err)
+				must(t, unix.Kill(pid, unix.SIGKILL))
+				killed = true
+			}
+		}
+		if !killed {
+			t.Fatalf("nothing to kill: %s", what)
+		}
+	}
+	s := shell{"sh", os.Getenv("PATH")}
+	kill(" shim " + store + "/containers/" + one)
+	if out, status := s.cleanup(t); status != 0 || !strings.Contains(out, "kept "+store+"/networks/") {
+		t.Errorf("while one lives: status %d, %s", status, out)
+	}
+	if now := machine(); strings.Count(now, "gdv") < 2 || !strings.Contains(now, "table inet go-docker") || !strings.Contains(now, two) {
+		t.Errorf("one lives, and there is only\n%s", now)
+	}
+	kill(" shim " + store + "/containers/" + two)
+	kill(" resolver " + store)
+	if out, status := s.cleanup(t); status != 0 {
+		t.Errorf("status %d, %s", status, out)
+	}
+	if after := machine(); after != before {
+		t.Errorf("the machine was\n%s\nand is\n%s", before, after)
+	}
+	// What no store knows.
+	sh("ip link add gd-0123456789ab type bridge; ip link add go-d-01234567 type bridge; ip link add gd-mine type bridge; nft add table inet go-docker-01234567; nft add table inet mine")
+	if out, status := s.cleanup(t, "--dry-run"); status != 0 || strings.Count(out, "would remove link") != 2 {
+		t.Errorf("status %d, %s", status, out)
+	}
+	if out, status := s.cleanup(t); status != 0 || !strings.Contains(out, "removed link gd-0123456789ab") || !strings.Contains(out, "removed link go-d-01234567") || !strings.Contains(out, "deleted nft table inet go-docker-01234567") {
+		t.Errorf("status %d, %s", status, out)
+	}
+	sh("ip link del gd-mine; nft delete table inet mine")
+	if after := machine(); after != before {
+		t.Errorf("the machine was\n%s\nand is\n%s", before, after)
+	}
+}
+
 func TestCleanupUsageAndPlainUser(t *testing.T) {
 	if !box.Enter(t) {
 		return

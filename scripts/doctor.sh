@@ -34,7 +34,7 @@ esac
 
 # --- the report
 
-day1='' day2='' day3='' # the checks that stop each chapter
+day1='' day2='' day3='' day4='' day5='' # the checks that stop each chapter
 records=''
 ok='' warn='' fail='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
@@ -42,7 +42,8 @@ if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
 	ok="${esc}[32m" warn="${esc}[33m" fail="${esc}[1;31m" plain="${esc}[0m"
 fi
 
-# check NAME STATUS DAYS DETAIL [FIX]. DAYS are the chapters that a FAIL stops.
+# check NAME STATUS DAYS DETAIL [FIX]. DAYS are the chapters that a FAIL stops; what stops
+# day 3 stops those that build on it.
 check() {
 	colour=$ok
 	case $2 in
@@ -52,6 +53,8 @@ check() {
 		case $3 in *1*) day1="$day1 $1" ;; esac
 		case $3 in *2*) day2="$day2 $1" ;; esac
 		case $3 in *3*) day3="$day3 $1" ;; esac
+		case $3 in *[34]*) day4="$day4 $1" ;; esac
+		case $3 in *[35]*) day5="$day5 $1" ;; esac
 		;;
 	esac
 	if [ -n "$json" ]; then
@@ -73,19 +76,23 @@ quote() { # a JSON string
 finish() {
 	if [ -n "$json" ]; then
 		all=true
-		[ -z "$day1$day2$day3" ] || all=false
+		[ -z "$day1$day2$day3$day4$day5" ] || all=false
 		printf '{\n  "ready": %s,\n  "days": [\n' $all
 		json_day 1 "$day1" ,
 		json_day 2 "$day2" ,
-		json_day 3 "$day3" ''
+		json_day 3 "$day3" ,
+		json_day 4 "$day4" ,
+		json_day 5 "$day5" ''
 		printf '  ],\n  "checks": [%s\n  ]\n}\n' "$records"
 	else
 		echo
 		text_day 'day 1  namespaces' "$day1"
 		text_day 'day 2  cgroups   ' "$day2"
 		text_day 'day 3  images    ' "$day3"
+		text_day 'day 4  lifecycle ' "$day4"
+		text_day 'day 5  networks  ' "$day5"
 	fi
-	[ -z "$day1$day2$day3" ]
+	[ -z "$day1$day2$day3$day4$day5" ]
 	exit
 }
 
@@ -525,6 +532,23 @@ check_pivot_root() {
 	fi
 }
 
+# Links and rules need a dozen modules, which the kernel loads when it is asked. Asked
+# in a network namespace: what is made there goes with it.
+check_network() {
+	live && as_root && have unshare && have ip && have nft || return 0
+	if said=$(bounded 20 unshare -n sh -c 'ip link add gd-doctor type bridge && ip link add gd-doctor0 type veth && nft "
+		add table inet doctor
+		add chain inet doctor out { type nat hook postrouting priority 100; }
+		add rule inet doctor out masquerade
+		add chain inet doctor in { type nat hook prerouting priority -100; }
+		add rule inet doctor in fib daddr type local dnat ip to 10.0.0.2
+		add table bridge doctor"' 2>&1); then
+		check network ok '' 'a bridge, a veth pair, NAT in nft: tried, works'
+	else
+		check network FAIL 5 "$(brief "$(printf %s "$said" | head -n 1)")" "boot your distribution's own kernel, with its modules: bridge, veth, nf_tables, nft_nat, nft_masq, nft_fib_inet"
+	fi
+}
+
 # go_command SECONDS [VARIABLE=VALUE...] go ...: the go command keeps counters
 # and a cache for itself; here both go to our directory.
 go_command() {
@@ -651,6 +675,7 @@ check_cgroupfs
 check_swap
 check_overlay
 check_pivot_root
+check_network
 check_go
 check_modules
 check_room

@@ -67,6 +67,8 @@ want shellcheck shellcheck
 want stress stress
 want ip iproute2
 want nft nftables
+want iptables iptables       # the one of nft, and the old one
+want iptables-legacy iptables-legacy
 want unshare util-linux
 want ps procps
 # Day 3 is compared with the tools that others make and unpack images with.
@@ -82,6 +84,8 @@ want umoci umoci
 want skopeo skopeo
 want buildah buildah
 want podman podman
+# Day 5 is compared with CNI's plugins, in /usr/lib/cni or /usr/libexec/cni.
+PATH=$PATH:/usr/lib/cni:/usr/libexec/cni want portmap containernetworking-plugins
 command -v registry >/dev/null || want docker-registry docker-registry # Fedora's, Debian's
 if [ "$all" ]; then # scripts/tools/booksite: a browser, and npm for axe-core
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
@@ -90,9 +94,11 @@ fi
 if [ ${#missing[@]} -gt 0 ]; then
 	[ "$(id -u)" = 0 ] || fail "not installed: ${missing[*]}: install these, or run this as root"
 	if command -v apt-get >/dev/null; then
+		missing=("${missing[@]/#iptables-legacy/iptables}")
 		apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "${missing[@]}" libc6-dev
 	elif command -v dnf >/dev/null; then
 		missing=("${missing[@]/#iproute2/iproute}"); missing=("${missing[@]/#procps/procps-ng}")
+		missing=("${missing[@]/%iptables/iptables-nft}")
 		missing=("${missing[@]/#busybox-static/busybox}"); missing=("${missing[@]/#libcap2-bin/libcap}")
 		missing=("${missing[@]/#docker-registry/docker-distribution}")
 		dnf -qy install "${missing[@]/#shellcheck/ShellCheck}"

@@ -14,7 +14,13 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-const plugins = "/usr/lib/cni"
+// plugins is where distributions have them: Debian, and Fedora.
+var plugins = func() string {
+	if _, err := os.Stat("/usr/libexec/cni/bridge"); err == nil {
+		return "/usr/libexec/cni"
+	}
+	return "/usr/lib/cni"
+}()
 
 // cni runs a plugin. CNI specification, section 2
 func (w *world) cni(command, plugin string, b *box, config map[string]any) (map[string]any, error) {

@@ -162,6 +162,8 @@ func TestLeaks(t *testing.T) {
 		{"namespace", shell("unshare -u mount --make-rprivate / && mount --bind /proc/self/ns/uts /run/ns"),
 			`namespace uts:\[\d+\] kept alive by the mount on /run/ns`},
 		{"link", shell("ip link add leak0 type bridge"), "link leak0"},
+		{"nft table", shell("nft add table inet leak"), "nft table inet leak"},
+		{"forwarding", shell("echo 1 >/proc/sys/net/ipv4/ip_forward"), "setting /proc/sys/net/ipv4/ip_forward 1"},
 		{"temporary file", shell("mktemp $TMPDIR/leak.XXXXXX"), `temp /tmp/leak\..*`},
 		{"temporary file that ignores TMPDIR", shell("touch /tmp/leak"), `temp /tmp/leak`},
 		{"shared memory of POSIX", shell("touch /dev/shm/leak"), "temp /dev/shm/leak"},

@@ -6,8 +6,9 @@
 // The box is a mount, a network and an IPC namespace. /tmp and /dev/shm are
 // empty in it, /run has no record of a container, TMPDIR is /tmp, and
 // GO_DOCKER_ROOT names an empty store; lo is up and there is no other link. So
-// whatever is in there afterwards is the command's: files, mounts, links, SysV
-// IPC objects, namespaces that a bind mount keeps alive. Mounts are compared
+// whatever is in there afterwards is the command's: files, mounts, links, nft
+// tables, IP forwarding, SysV IPC objects, namespaces that a bind mount keeps
+// alive. Mounts are compared
 // both ways: a mount that is gone is damage too. The current directory, and
 // what --keep names, stays in its place even if that is below /tmp.
 //

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -45,7 +46,7 @@ func takeSnapshot(b *sandbox) (*snapshot, error) {
 	)
 	if b.private {
 		s.addMounts(mounts)
-		err = errors.Join(err, s.addLinks(), s.addIPC(), s.addEntries("temp", "/dev/shm"),
+		err = errors.Join(err, s.addLinks(), s.addTables(), s.addSettings(), s.addIPC(), s.addEntries("temp", "/dev/shm"),
 			s.addEntries("record", "/run/go-docker"), s.addEntries("store", os.Getenv("GO_DOCKER_ROOT")))
 	} else {
 		err = errors.Join(err, s.addOurs("/tmp"), s.addEntries("record", filepath.Join(b.dir, "run", "go-docker")),
@@ -124,6 +125,37 @@ func (s *snapshot) addLinks() error {
 	}
 	for _, l := range links {
 		s.add("link", l.Name)
+	}
+	return nil
+}
+
+// addTables adds the tables of nft, which are those of iptables, too. Without that
+// program nobody here makes any.
+func (s *snapshot) addTables() error {
+	out, err := exec.Command("nft", "list", "tables").Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list the nft tables: %w", err)
+	}
+	for sc := bufio.NewScanner(bytes.NewReader(out)); sc.Scan(); {
+		s.add("nft", sc.Text())
+	}
+	return nil
+}
+
+// addSettings adds what is switched on for routing between links. ip-sysctl.rst
+func (s *snapshot) addSettings() error {
+	for _, path := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
+		value, err := os.ReadFile(path)
+		if unseen(err) { // a kernel without IPv6
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		s.add("setting", path+" "+strings.TrimSpace(string(value)))
 	}
 	return nil
 }

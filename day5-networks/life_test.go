@@ -1,0 +1,608 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/containers"
+	"example.com/go-docker/day5-networks/lifecycle"
+	"example.com/go-docker/day5-networks/state"
+)
+
+func TestRunDetached(t *testing.T) {
+	w := newWorld(t)
+	id := w.ok("run", "-d", "--name", "web", "box", "sh", "-c", "echo out; echo err >&2; trap 'echo bye; exit 3' TERM; while :; do sleep 0.02; done")
+	if !regexp.MustCompile(`^[0-9a-f]{12}$`).MatchString(id) {
+		t.Errorf("printed %q", id)
+	}
+	w.says("web", "err")
+	if got := w.do("logs", "web"); got != (outcome{0, "out\n", "err\n"}) {
+		t.Errorf("logs: %+q", got)
+	}
+	table := w.ok("ps")
+	for _, want := range []string{`^CONTAINER ID +IMAGE +COMMAND +CREATED +STATUS +PORTS +NAMES\n`, id + ` +box +"sh -c 'echo out; ec…" +\S.* ago +Up .* +web$`} {
+		want = strings.Replace(want, `"sh -c 'echo out; ec…"`, `"sh -c echo out; ech…"`, 1)
+		if !regexp.MustCompile(want).MatchString(table) {
+			t.Errorf("ps: no %q in\n%s", want, table)
+		}
+	}
+	s := w.state("web")
+	if s.Status != state.Running || s.PID == 0 || !alive(s.PID) || !alive(s.ShimPID) {
+		t.Errorf("%+v", s)
+	}
+	// The shim has a session of its own and no terminal, and what the caller has left open is not open in it.
+	stat := strings.Fields(w.read(fmt.Sprintf("/proc/%d/stat", s.ShimPID)))
+	if stat[5] != strconv.Itoa(s.ShimPID) || stat[6] != "0" {
+		t.Errorf("session %s, terminal %s", stat[5], stat[6])
+	}
+	w.ok("stop", "web")
+	if got := w.status("web"); !strings.HasPrefix(got, "Exited (3) ") {
+		t.Errorf("status %q", got)
+	}
+	if got := w.ok("logs", "--tail", "1", "web"); got != "bye" {
+		t.Errorf("the last line is %q", got)
+	}
+	if s := w.state("web"); s.PID != 0 || s.ShimPID != 0 || s.ExitCode != 3 || s.FinishedAt.Before(s.StartedAt) {
+		t.Errorf("%+v", s)
+	}
+	w.ok("rm", "web")
+}
+
+// run -d prints the id only when the command runs; what does not run is gone.
+func TestDoesNotStart(t *testing.T) {
+	w := newWorld(t)
+	for _, flags := range [][]string{{"run"}, {"run", "-d"}, {"run", "-d", "--restart", "always"}, {"run", "-d", "--rm"}} {
+		w.fails(127, "not found", append(flags, "box", "no-such-command")...)
+		w.fails(126, "text", append(flags, "box", "text")...)
+		w.fails(125, "no matching entries", append(flags, "-u", "nobody-here", "box", "true")...)
+	}
+	if left := w.leftovers(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	// One that was created stays what it is, and says why.
+	w.ok("create", "--name", "made", "box", "no-such-command")
+	w.fails(127, "not found", "start", "-a", "made")
+	if got := w.ok("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}} {{.State.Error}}", "made"); !strings.HasPrefix(got, "created 127 exec ") {
+		t.Errorf("inspect: %s", got)
+	}
+}
+
+func TestForeground(t *testing.T) {
+	w := newWorld(t)
+	for status, script := range map[int]string{0: "true", 7: "exit 7", 143: "kill -TERM $$"} {
+		if got := w.do("run", "--rm", "box", "sh", "-c", "echo out; echo err >&2; "+script).plain(); got != (outcome{status, "out\n", "err\n"}) {
+			t.Errorf("%s: %+q", script, got)
+		}
+	}
+	cmd := w.command("run", "--rm", "-i", "box", "sh", "-c", "wc -c; echo end")
+	cmd.Stdin = bytes.NewReader(make([]byte, 3<<20))
+	if got := w.finish(cmd).plain(); got != (outcome{0, "3145728\nend\n", ""}) {
+		t.Errorf("3 MiB of input: %+q", got)
+	}
+	if got := w.do("run", "--rm", "box", "cat").plain(); got != (outcome{}) { // no -i: nothing to read
+		t.Errorf("without -i: %+q", got)
+	}
+	// A reader that is slow gets all of it, also what is still in the pipe at the end.
+	slow := exec.Command("sh", "-c", `"$@" | { sleep 1.5; wc -c; }`, "sh")
+	slow.Args = append(slow.Args, w.command("run", "--rm", "box", "sh", "-c", "seq 60000; exit 3").Args...)
+	if got := w.finish(slow); got.stdout != "348894\n" {
+		t.Errorf("a slow reader got %+q", got)
+	}
+	// One that goes away ends it, as in any pipeline.
+	early := exec.Command("sh", "-c", `"$@" | head -n 1`, "sh")
+	early.Args = append(early.Args, w.command("run", "--rm", "box", "yes").Args...)
+	if got := w.finish(early); got.stdout != "y\n" {
+		t.Errorf("head got %+q", got)
+	}
+	if left := w.leftovers(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// Signals to the client are for the container; kill -9 of it leaves that running.
+func TestClientSignals(t *testing.T) {
+	w := newWorld(t)
+	cmd := w.command("run", "--name", "web", "box", "sh", "-c", "trap 'exit 5' USR1; echo up; while :; do sleep 0.02; done")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.until("it runs", func() bool { return strings.Contains(w.do("logs", "web").stdout, "up") })
+	if err := cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	if _ = cmd.Wait(); statusOf(cmd) != 5 {
+		t.Errorf("status %d", statusOf(cmd))
+	}
+	cmd = w.command("start", "-a", "web")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.until("it runs again", func() bool { return strings.Count(w.do("logs", "web").stdout, "up") == 2 })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	time.Sleep(50 * time.Millisecond)
+	if s := w.state("web"); s.Status != state.Running {
+		t.Errorf("after kill -9 of its client: %+v", s)
+	}
+	w.ok("kill", "-s", "USR1", "web")
+	if got := w.ok("wait", "web"); got != "5" {
+		t.Errorf("wait: %s", got)
+	}
+}
+
+func TestStop(t *testing.T) {
+	w := newWorld(t)
+	stubborn := []string{"box", "sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.02; done"}
+	w.ok(append([]string{"run", "-d", "--name", "stub"}, stubborn...)...)
+	w.says("stub", "up")
+	before := time.Now()
+	w.ok("stop", "-t", "1", "stub")
+	if took := time.Since(before); took < time.Second {
+		t.Errorf("killed after %v", took)
+	}
+	if s := w.state("stub"); s.ExitCode != 137 || s.Error != "" {
+		t.Errorf("%+v", s)
+	}
+	w.ok("stop", "stub") // again: nothing to do
+	w.ok("start", "stub")
+	before = time.Now()
+	w.ok("stop", "-t", "0", "stub")
+	if took := time.Since(before); took > 5*time.Second {
+		t.Errorf("stop -t 0 took %v", took)
+	}
+	// One that ignores the end of its client.
+	ups := func() int { return strings.Count(w.do("logs", "stub").stdout, "up\n") }
+	earlier := ups()
+	w.ok("start", "stub")
+	w.until("stub ignores TERM again", func() bool { return ups() > earlier })
+	stop := w.command("stop", "-t", "1", "stub")
+	if err := stop.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	_ = stop.Process.Kill()
+	_ = stop.Wait()
+	if got := w.ok("wait", "stub"); got != "137" {
+		t.Errorf("stop's client was killed, and the container ended with %s", got)
+	}
+	// The signal: of the image's configuration or the command line's.
+	w.ok("run", "-d", "--name", "quit", "--stop-signal", "USR2", "box", "sh", "-c", "trap 'exit 9' USR2; echo up; while :; do sleep 0.02; done")
+	w.says("quit", "up")
+	w.ok("stop", "quit")
+	if s := w.state("quit"); s.ExitCode != 9 {
+		t.Errorf("%+v", s)
+	}
+	w.ok("restart", "quit")
+	w.says("quit", "up\nup")
+	w.ok("stop", "-s", "KILL", "quit")
+	if s := w.state("quit"); s.ExitCode != 137 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Each of these is one clear line with the right status, and nothing changes.
+func TestRefused(t *testing.T) {
+	w := newWorld(t)
+	id := w.ok("run", "-d", "--name", "up", "box", "sleep", "1000")
+	w.ok("create", "--name", "made", "box", "true")
+	w.ok("create", "--name", "made2", "box", "true")
+	before := w.ok("ps", "-a", "--format", "{{.ID}} {{.State}} {{.Names}}")
+	for _, test := range []struct {
+		status int
+		word   string
+		args   string
+	}{
+		{1, "error: no such container: \"nobody\"\n", "stop nobody"},
+		{1, "no such container", "start nobody"},
+		{1, "no such container", "exec nobody true"},
+		{1, "no such container", "logs nobody"},
+		{1, "no such container", "wait nobody"},
+		{1, "no such container", "rm nobody"},
+		{1, "no such container or image", "inspect nobody"},
+		{1, "no such container", "attach nobody"},
+		{1, "no such container", "top nobody"},
+		{1, "no such container", "rename nobody new"},
+		{1, "not running", "exec made true"},
+		{1, "not running", "attach made"},
+		{1, "not running", "kill made"},
+		{1, "not running", "pause made"},
+		{1, "not running", "top made"},
+		{1, "not paused", "unpause up"},
+		{1, "stop it first", "rm up"},
+		{1, "in use", "rename up made"},
+		{1, "its name already", "rename up up"},
+		{1, "in use", "rename made " + id},
+		{1, "invalid name", "rename up /x"},
+		{125, "in use", "run -d --name up box true"},
+		{125, "in use", "create --name up box true"},
+		{125, "cannot be started again", "run -d --rm --restart always box true"},
+		{125, "--restart", "run -d --restart often box true"},
+		{125, "invalid --restart \"on-failure:x\": \"x\" is no number of times\n", "run -d --restart on-failure:x box true"},
+		{125, "--restart", "run -d --restart always:3 box true"},
+		{125, "--log-opt", "run -d --log-opt max-size=x box true"},
+		{125, "--stop-signal", "run -d --stop-signal NONE box true"},
+		{125, "--stop-signal", "run -d --stop-signal WINCH box true"},
+		{125, "--detach-keys", "run -d --detach-keys ctrl-1,x box true"},
+		{1, "invalid signal", "kill -s NONE up"},
+		{1, "does not reach", "kill -s WINCH up"},
+		{1, "invalid --tail", "logs --tail x up"},
+		{1, "invalid --since", "logs --since yesterday up"},
+		{1, "requires", "exec up"},
+		{1, "requires", "logs"},
+		{1, "requires", "logs up made"},
+		{1, "requires", "stop"},
+		{1, "requires", "rename up"},
+		{1, "--filter", "ps -f size=3"},
+		{1, "--filter", "ps -f exited=x"},
+		{1, "--filter", "ps -f name=("},
+		{1, "--filter", "ps -f status=up"},
+		{1, "no such container", "stats --no-stream nobody"},
+		{1, "not running", "stats --no-stream made"},
+		{1, "--format", "ps --format {{.Nothing}}"},
+		{1, "--format", "ps --format {{"},
+		{1, "no arguments", "ps up"},
+		{125, "not defined", "ps --nothing"},
+		{1, "--workdir", "exec -w tmp up pwd"},
+		{126, "chdir", "exec -w /none up pwd"},
+		{126, "no matching entries", "exec -u none up pwd"},
+		{127, "not found", "exec up no-such"},
+		{126, "exec", "exec up text"},
+		{1, "requires an image", "run"},
+	} {
+		if test.args == "run" {
+			test.status = 125
+		}
+		w.fails(test.status, test.word, strings.Fields(test.args)...)
+	}
+	// The start of an id, if it is of one container only.
+	if first := w.ok("ps", "-aq"); strings.Count(first, "\n") == 2 {
+		w.ok("inspect", id[:11])
+	}
+	w.ok("start", "up") // it runs: nothing to do, as with Docker
+	if after := w.ok("ps", "-a", "--format", "{{.ID}} {{.State}} {{.Names}}"); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
+func TestPsAndInspect(t *testing.T) {
+	w := newWorld(t)
+	ended := w.ok("run", "-d", "--name", "ended", "box", "sh", "-c", "exit 4")
+	w.ok("wait", "ended")
+	made := w.ok("create", "--name", "made", "-m", "64m", "-v", "/tmp:/data:ro", "-e", "A=1", "--restart", "on-failure:3", "--log-opt", "max-size=1m", "--stop-signal", "usr1", "box", "echo", "x")
+	up := w.ok("run", "-d", "-w", "/tmp", "box", "sleep", "1000")
+	for args, want := range map[string]string{
+		"ps -q":                              up,
+		"ps -aq":                             up + "\n" + made + "\n" + ended,
+		"ps -lq":                             up,
+		"ps -n 2 -q":                         up + "\n" + made,
+		"ps -q -f status=exited":             ended,
+		"ps -q -f exited=4":                  ended,
+		"ps -q -f exited=5":                  "",
+		"ps -aq -f name=ma":                  made,
+		"ps -aq -f name=ma -f name=end":      made + "\n" + ended,
+		"ps -aq -f name=ma -f status=exited": "",
+		"ps -aq -f ancestor=box -f id=" + made[:8]:                  made,
+		"ps -aq -f name=^ended$":                                    ended,
+		"ps -aq -f name=/mad.":                                      made,
+		"ps -aq -f name=^end$":                                      "",
+		"ps -q -f ancestor=box:latest":                              up,
+		"ps -q -f ancestor=other":                                   "",
+		"ps --format {{.Names}}|{{.Image}}|{{.State}}":              up + "|box|running",
+		"inspect -f {{.State.ExitCode}}{{.State.Running}} ended":    "4false",
+		"inspect -f {{.Path}}{{.Args}}{{.Config.WorkingDir}} " + up: "sleep[1000]/tmp",
+		"inspect -f {{.HostConfig.Memory}}{{.HostConfig.RestartPolicy}}{{.HostConfig.LogConfig}}{{.Mounts}} made": "67108864map[MaximumRetryCount:3 Name:on-failure]map[Config:map[max-size:1048576] Type:json-file][map[Destination:/data RW:false Source:/tmp Type:bind]]",
+		`ps -f name=^ended$ -a --format {{.Names|json}}`:                                                          `"ended"`,
+		`inspect -f {{.Config.Cmd|json}}{{.Path|upper}} made`:                                                     `["echo","x"]ECHO`,
+		"inspect -f {{.Config.StopSignal}} made":                                                                  "SIGUSR1",
+		"inspect -f {{.Name}} --type container made":                                                              "/made",
+		"inspect -f {{.RepoTags}} box":                                                                            "[box:latest]",
+	} {
+		if got := w.ok(strings.Fields(args)...); got != want {
+			t.Errorf("%s: %q, want %q", args, got, want)
+		}
+	}
+	if got := w.ok("inspect", "-f", `{{join .Config.Cmd "-"}}`, "made"); got != "echo-x" {
+		t.Errorf("join: %q", got)
+	}
+	if got := w.ok("ps", "-a", "--format", ""); !strings.HasPrefix(got, "CONTAINER ID ") {
+		t.Errorf("an empty format: %s", got)
+	}
+	if r := w.do("inspect", "-f", "{{.Name}}", "nobody", "made"); r.status != 1 || r.stdout != "/made\n" || !strings.Contains(r.stderr, `"nobody"`) {
+		t.Errorf("inspect of one that is missing and one that is there: %+v", r)
+	}
+	if got := w.ok("ps", "-a", "--no-trunc", "--format", "table {{.ID}}\t{{.Command}}"); !strings.HasPrefix(got, "CONTAINER ID   COMMAND\n") || !strings.Contains(got, `"sleep 1000"`) {
+		t.Errorf("table: %s", got)
+	}
+	if got := w.ok("ps", "-a", "--format", "json"); strings.Count(got, "\n") != 2 || !strings.Contains(got, `"Names":"made"`) {
+		t.Errorf("json: %s", got)
+	}
+	w.ok("rename", "made", "renamed")
+	w.ok("rename", up, "up")
+	if got := w.ok("container", "prune", "-f"); got != ended+"\n"+made {
+		t.Errorf("prune: %s", got)
+	}
+	if got := w.ok("ps", "-a", "--format", "{{.Names}}"); got != "up" {
+		t.Errorf("left: %s", got)
+	}
+	top := w.ok("top", "up", "-eo", "pid,args")
+	if !strings.HasPrefix(strings.TrimSpace(top), "PID") || strings.Count(top, "\n") != 1 || !strings.Contains(top, "sleep 1000") {
+		t.Errorf("top: %s", top)
+	}
+	w.fails(1, "no PID", "top", "up", "-eo", "args")
+	if got := w.ok("stats", "--no-stream", "--format", "json"); !strings.Contains(got, up) {
+		t.Errorf("stats: %s", got)
+	}
+	if got := w.ok("stats", "--no-stream", "--format", "json", "up"); !strings.Contains(got, up) {
+		t.Errorf("stats by name: %s", got)
+	}
+	w.ok("rm", "-f", "up", "nobody", "up")
+}
+
+func TestRestart(t *testing.T) {
+	w := newWorld(t)
+	w.ok("run", "-d", "--name", "three", "--restart", "on-failure:2", "box", "sh", "-c", "echo x; exit 5")
+	if got := w.ok("wait", "three"); got != "5" {
+		t.Errorf("wait: %s", got)
+	}
+	if got := w.ok("logs", "three"); got != "x\nx\nx" {
+		t.Errorf("logs: %q", got)
+	}
+	if s := w.state("three"); s.Restarts != 2 || s.Status != state.Exited {
+		t.Errorf("%+v", s)
+	}
+	w.ok("run", "-d", "--name", "once", "--restart", "on-failure", "box", "true")
+	if got := w.ok("wait", "once"); got != "0" {
+		t.Errorf("wait: %s", got)
+	}
+	w.ok("run", "-d", "--name", "ever", "--restart", "always", "box", "sh", "-c", "echo x")
+	w.until("it was started three times", func() bool { return strings.Count(w.do("logs", "ever").stdout, "x") >= 3 })
+	w.until("it waits", func() bool { return strings.HasPrefix(w.status("ever"), "Restarting (0) ") })
+	w.ok("stop", "ever")
+	if s := w.state("ever"); s.Status != state.Exited || s.ShimPID != 0 {
+		t.Errorf("%+v", s)
+	}
+	// kill ends it for good; other signals do not.
+	w.ok("run", "-d", "--name", "again", "--restart", "always", "box", "sh", "-c", "trap 'exit 1' USR1; echo up; while :; do sleep 0.02; done")
+	w.says("again", "up")
+	w.ok("kill", "-s", "USR1", "again")
+	w.says("again", "up\nup")
+	w.ok("kill", "again")
+	if got := w.ok("wait", "again"); got != "137" {
+		t.Errorf("wait: %s", got)
+	}
+	// One that waits hears no signal, and kill ends it.
+	w.ok("start", "ever")
+	w.until("it waits for a second and more", func() bool { s := w.state("ever"); return s.Restarts >= 5 && s.Status == state.Restarting })
+	w.fails(1, "waits to be started again", "kill", "-s", "USR1", "ever")
+	w.ok("kill", "ever")
+	w.until("it has ended", func() bool { return w.state("ever").Status == state.Exited })
+	// kill -9 of a shim that waits.
+	w.ok("start", "ever")
+	w.until("it waits", func() bool { return w.state("ever").Status == state.Restarting })
+	w.kill(w.state("ever").ShimPID)
+	w.until("it is known", func() bool { return w.state("ever").Status == state.Exited })
+}
+
+func TestPause(t *testing.T) {
+	w := newWorld(t)
+	w.ok("run", "-d", "--name", "tick", "box", "sh", "-c", "while :; do echo x; sleep 0.05; done")
+	w.says("tick", "x")
+	w.ok("pause", "tick")
+	if got := w.status("tick"); !strings.HasSuffix(got, " (Paused)") {
+		t.Errorf("status %q", got)
+	}
+	w.fails(1, "already paused", "pause", "tick")
+	w.fails(1, "is paused", "exec", "tick", "true")
+	w.fails(1, "is paused", "attach", "tick")
+	before := w.ok("logs", "tick")
+	time.Sleep(300 * time.Millisecond)
+	if after := w.ok("logs", "tick"); after != before {
+		t.Errorf("it went on: %d, %d bytes", len(before), len(after))
+	}
+	w.ok("unpause", "tick")
+	w.until("it goes on", func() bool { return len(w.ok("logs", "tick")) > len(before) })
+	// Whatever ends a paused container ends it.
+	for _, end := range []string{"stop -t 0 tick", "stop tick", "kill tick"} {
+		w.ok("restart", "-t", "0", "tick")
+		w.ok("pause", "tick")
+		w.ok(strings.Fields(end)...)
+		if got := w.ok("wait", "tick"); got != "137" && got != "143" {
+			t.Errorf("%s: %s", end, got)
+		}
+	}
+	w.ok("start", "tick")
+	w.ok("pause", "tick")
+	shim := w.state("tick").ShimPID
+	w.kill(shim)
+	w.until("it is known", func() bool { return w.state("tick").Status == state.Exited })
+	w.ok("ps")
+	w.ok("start", "tick")
+	w.ok("pause", "tick")
+	w.ok("rm", "-f", "tick")
+}
+
+// A process outside the PID namespace may hold on to a stream for ever: that
+// holds up neither wait nor the end of the shim.
+func TestStreamHeldOpen(t *testing.T) {
+	w := newWorld(t)
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.ok("run", "-d", "--name", "held", "box", "sh", "-c", "echo up; sleep 1000")
+	w.says("held", "up")
+	init := w.state("held").PID
+	held, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/1", init), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	w.ok("kill", "held")
+	before := time.Now()
+	if got := w.ok("wait", "held"); got != "137" {
+		t.Errorf("wait: %s", got)
+	}
+	if took := time.Since(before); took > 10*time.Second {
+		t.Errorf("wait took %v", took)
+	}
+	w.ok("start", "held")
+}
+
+// Of many who want one name, or to start one container, one does.
+func TestAtOnce(t *testing.T) {
+	w := newWorld(t)
+	many := func(n int, args ...string) (won int, last outcome) {
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		for range n {
+			all.Go(func() {
+				got := w.do(args...)
+				mu.Lock()
+				defer mu.Unlock()
+				if got.status == 0 {
+					won++
+				} else {
+					last = got
+				}
+			})
+		}
+		all.Wait()
+		return won, last
+	}
+	if won, last := many(times(50), "run", "-d", "--name", "one", "box", "sleep", "1000"); won != 1 || times(50) > 1 && !strings.Contains(last.stderr, "in use") {
+		t.Errorf("%d have got the name; %s", won, last.stderr)
+	}
+	w.ok("stop", "-t", "0", "one")
+	if won, last := many(times(20), "start", "one"); won != times(20) {
+		t.Errorf("%d of %d starts; %s", won, times(20), last.stderr)
+	}
+	if s := w.state("one"); s.Status != state.Running {
+		t.Errorf("%+v", s)
+	}
+	if ids := w.ok("ps", "-q"); strings.Contains(ids, "\n") {
+		t.Errorf("runs: %q", ids)
+	}
+	if won, last := many(times(20), "rm", "-f", "one"); won != times(20) {
+		t.Errorf("%d of %d removes; %s", won, times(20), last.stderr)
+	}
+}
+
+// What a dead shim's state says is corrected; what another boot's says, too.
+func TestStateIsNotBelieved(t *testing.T) {
+	w := newWorld(t)
+	id := w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
+	dir := filepath.Join(w.root, "containers", id)
+	running := w.read(dir + "/state.json")
+	s := w.state("web")
+	w.kill(s.ShimPID)
+	w.until("its end is known", func() bool { return w.state("web").Status == state.Exited })
+	if s := w.state("web"); s.ExitCode != 137 || !strings.Contains(s.Error, "was killed") {
+		t.Errorf("%+v", s)
+	}
+	if got := w.status("web"); !strings.HasPrefix(got, "Exited (137) ") {
+		t.Errorf("status %q", got)
+	}
+	w.until("the container is dead", func() bool { return !alive(s.PID) })
+
+	put := func(text string) {
+		if err := os.WriteFile(dir+"/state.json", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	boot, err := state.BootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(strings.Replace(running, boot, "00000000-0000-0000-0000-000000000000", 1))
+	if s := w.state("web"); s.Status != state.Exited || s.ExitCode != 255 || !strings.Contains(s.Error, "machine") {
+		t.Errorf("after another boot: %+v", s)
+	}
+	put("")
+	if s := w.state("web"); s.Status != state.Exited || s.ExitCode != 255 {
+		t.Errorf("after a power cut: %+v", s)
+	}
+	w.ok("start", "web")
+
+	// Another process has the shim's number now: it is not killed in its place.
+	stranger := exec.Command("sleep", "1000")
+	if err := stranger.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
+	c := &lifecycle.Container{Container: &containers.Container{ID: id, Dir: dir}, State: w.state("web")}
+	c.State.ShimPID = stranger.Process.Pid
+	if err := c.KillShim(); err == nil || !alive(stranger.Process.Pid) {
+		t.Errorf("a stranger was killed: %v", err)
+	}
+}
+
+// Kill -9 of init ends the container, with its status.
+func TestInitKilled(t *testing.T) {
+	w := newWorld(t)
+	w.ok("run", "-d", "--name", "web", "box", "sh", "-c", "sleep 1000 & sleep 1000")
+	w.kill(w.state("web").PID)
+	if got := w.ok("wait", "web"); got != "137" {
+		t.Errorf("wait: %s", got)
+	}
+	if s := w.state("web"); s.Error != "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A shim that somebody has stopped does not answer; rm -f removes the container
+// all the same, whoever looks meanwhile.
+func TestShimStopped(t *testing.T) {
+	w := newWorld(t)
+	for range times(10) {
+		id := w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
+		if err := unix.Kill(w.state("web").ShimPID, unix.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		var lookers sync.WaitGroup
+		for range 3 {
+			lookers.Go(func() {
+				for {
+					if _, err := state.Read(filepath.Join(w.root, "containers", id)); err != nil {
+						return // it is gone
+					}
+				}
+			})
+		}
+		before := time.Now()
+		got := w.do("rm", "-f", "web")
+		if took := time.Since(before); got.status != 0 || took > 9*time.Second {
+			t.Fatalf("%+v after %v", got, took)
+		}
+		lookers.Wait()
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	w := newWorld(t)
+	got := w.do("run", "--name", "hog", "-m", "16m", "--memory-swap", "16m", "box", "sh", "-c", "head -c 64m /dev/zero | tail -c 64m | wc -c")
+	if w.ok("inspect", "-f", "{{.State.OOMKilled}}", "hog") != "true" {
+		t.Errorf("%+q", got)
+	}
+}
+
+// The name of the store's directory may be longer than that of a socket.
+func TestLongPath(t *testing.T) {
+	w := newWorldAt(t, filepath.Join(t.TempDir(), strings.Repeat("long/", 40)))
+	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
+	w.ok("exec", "web", "true")
+	w.ok("stop", "-t", "0", "web")
+}
