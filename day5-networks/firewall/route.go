@@ -54,8 +54,9 @@ func (w *writer) loopbackStays(s sets) {
 }
 
 // translate sends what arrives at a published port to its container, whether it
-// comes from outside, from a container, or from this machine, whose packets
-// never pass prerouting.
+// comes from outside, from a container, or from this machine: what that sends to
+// itself comes to output first, and a connection's address is changed at the
+// first chain of type nat that it comes to, or never.
 func (w *writer) translate(d Description) {
 	chains := []*nftables.Chain{
 		w.chain("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest),
