@@ -112,12 +112,12 @@ func (ns netns) run(t testing.TB, line string) string {
 // get returns what an HTTP server says, or the error.
 func (ns netns) get(at, path string) (answer string) {
 	err := ns.in(func() error {
-		c, err := net.DialTimeout("tcp", at, 2*time.Second)
+		c, err := net.DialTimeout("tcp", at, 5*time.Second)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
 		fmt.Fprintf(c, "GET %s HTTP/1.0\r\n\r\n", path)
 		text, err := io.ReadAll(c)
 		_, answer, _ = strings.Cut(string(text), "\r\n\r\n")

@@ -268,7 +268,7 @@ func TestDeadServer(t *testing.T) {
 	if got := texts(ask(t, "udp", "web", dns.TypeA)); !slices.Equal(got, []string{"172.18.0.2"}) {
 		t.Error(got)
 	}
-	if took := time.Since(asked); took > time.Second {
+	if took := time.Since(asked); took > 2*time.Second {
 		t.Errorf("our own name took %v", took)
 	}
 	for range questions {
@@ -279,7 +279,7 @@ func TestDeadServer(t *testing.T) {
 	if took := time.Since(began); took > patience+time.Second {
 		t.Errorf("it took %v", took)
 	}
-	for end := time.Now().Add(time.Second); descriptors(t) > before; {
+	for end := time.Now().Add(5 * time.Second); descriptors(t) > before; {
 		if time.Now().After(end) {
 			t.Fatalf("%d descriptors before, %d now", before, descriptors(t))
 		}

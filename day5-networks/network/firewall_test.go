@@ -57,7 +57,7 @@ func TestIptables(t *testing.T) {
 	}
 	netns{}.serve(t, 53, "names")
 	for _, protocol := range []string{"tcp", "udp"} {
-		if answer, err := a.ask(protocol, at(e.DNS, 53), 2*time.Second); err != nil || !strings.HasPrefix(answer, "names") {
+		if answer, err := a.ask(protocol, at(e.DNS, 53), patience); err != nil || !strings.HasPrefix(answer, "names") {
 			t.Error(protocol, answer, err)
 		}
 	}
@@ -97,7 +97,7 @@ func TestFirewallOfOthers(t *testing.T) {
 					args := strings.Fields(line)
 					netns{}.run(t, args[0], args[1:]...)
 				}
-				if answer, err := a.ask("tcp", at(lanIP, 9000), 2*time.Second); err != nil || answer == "" {
+				if answer, err := a.ask("tcp", at(lanIP, 9000), patience); err != nil || answer == "" {
 					t.Error(answer, err)
 				}
 				netns{}.run(t, "nft", "flush", "table", "inet", "other")
@@ -148,7 +148,7 @@ func TestIptablesLegacy(t *testing.T) {
 			args := strings.Fields(command)
 			host.run(t, args[0], args[1:]...)
 		}
-		if answer, err := a.ask("tcp", at(lanIP, 9000), 2*time.Second); err != nil {
+		if answer, err := a.ask("tcp", at(lanIP, 9000), patience); err != nil {
 			t.Error(answer, err)
 		}
 		if err := w.networks.Disconnect(a.Owner); err != nil {
@@ -209,7 +209,7 @@ func TestSpoofing(t *testing.T) {
 			var text string
 			select {
 			case text = <-heard:
-			case <-time.After(5 * time.Second):
+			case <-time.After(patience):
 				t.Fatalf("%s: nothing comes any more: %s", f.what, netns{}.run(t, "nft", "list", "ruleset"))
 			}
 			if strings.Contains(text, "end") {
@@ -460,7 +460,7 @@ func TestHealed(t *testing.T) {
 		if err := w.networks.Recover(); err != nil {
 			t.Error(err)
 		}
-		if answer, err := b.ask("tcp", at(lanIP, 9000), 2*time.Second); err != nil {
+		if answer, err := b.ask("tcp", at(lanIP, 9000), patience); err != nil {
 			t.Errorf("after %s and Recover: %q, %v", loss, answer, err)
 		}
 	}

@@ -381,7 +381,7 @@ func TestOthersAreNotForwarded(t *testing.T) {
 		t.Error("forwarded:", answer)
 	}
 	host.run(t, "nft", "flush", "chain", "inet", w.networks.table, "forward")
-	if _, err := side.ask("tcp", at(lanIP, 9000), 2*time.Second); err != nil {
+	if _, err := side.ask("tcp", at(lanIP, 9000), patience); err != nil {
 		t.Error("without our rules it is not forwarded either:", err)
 	}
 	if err := netlink.LinkDel(veth); err != nil {
@@ -408,7 +408,7 @@ func TestTwoStores(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, x := range []*box{a, b} {
-		if answer, err := x.ask("tcp", at(lanIP, 9000), 2*time.Second); err != nil {
+		if answer, err := x.ask("tcp", at(lanIP, 9000), patience); err != nil {
 			t.Error(x.Name, answer, err)
 		}
 	}
@@ -420,7 +420,7 @@ func TestTwoStores(t *testing.T) {
 	if err := w.networks.Disconnect(a.Owner); err != nil {
 		t.Fatal(err)
 	}
-	if answer, err := b.ask("tcp", at(lanIP, 9000), 2*time.Second); err != nil {
+	if answer, err := b.ask("tcp", at(lanIP, 9000), patience); err != nil {
 		t.Error("after the other store's container has gone:", answer, err)
 	}
 	if err := other.Disconnect(b.Owner); err != nil {

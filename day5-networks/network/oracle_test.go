@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -166,6 +167,15 @@ func (w *world) clearCNI() {
 			host.run(w, "ip", "link", "del", name)
 		}
 	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		w.Error(err)
+	}
+	for _, l := range links { // which would go with their namespaces, some time
+		if strings.HasPrefix(l.Attrs().Name, "veth") {
+			_ = netlink.LinkDel(l) // it may just have done so
+		}
+	}
 	for _, path := range []string{"ipv4/ip_forward", "ipv6/conf/all/forwarding"} {
 		if err := os.WriteFile("/proc/sys/net/"+path, []byte("0"), 0); err != nil {
 			w.Error(err)
@@ -185,6 +195,9 @@ func compare(t *testing.T, mine, theirs []row) {
 		r := of[key{cni.what, cni.version, cni.protocol}]
 		if r.ok() == cni.ok() {
 			continue
+		}
+		if strings.HasSuffix(cni.got, syscall.EHOSTUNREACH.Error()) {
+			cni.got = silence // with more patience: no neighbour has that address
 		}
 		t.Logf("%-50s %s %s  ours: %-40s CNI: %s", r.what, r.version, r.protocol, r.got, cni.got)
 		if want, known := cniDiffers[r.what]; !r.ok() || !known || !strings.HasPrefix(cni.got, want) {

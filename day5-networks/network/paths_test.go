@@ -129,7 +129,7 @@ func TestPaths(t *testing.T) {
 func (w *world) prepare(bridgeNF string, setup []string) {
 	w.Helper()
 	const bridges = "/proc/sys/net/bridge"
-	if _, err := os.Stat(bridges); err != nil && os.Getenv("GO_DOCKER_MUST_RUN") == "1" {
+	if _, err := os.Stat(bridges); err != nil && bridgeNF == "1" && os.Getenv("GO_DOCKER_MUST_RUN") == "1" {
 		netns{}.run(w, "modprobe", "br_netfilter") // for all of this machine, which is therefore asked for
 	}
 	for _, name := range []string{"iptables", "ip6tables"} {
@@ -227,11 +227,11 @@ func (r *row) ok() bool {
 }
 
 func (r *row) try() {
-	patience := 3 * time.Second
+	wait := patience
 	if r.who == "" {
-		patience = 500 * time.Millisecond
+		wait = 500 * time.Millisecond
 	}
-	answer, err := r.from.ask(r.protocol, r.to, patience)
+	answer, err := r.from.ask(r.protocol, r.to, wait)
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -26,6 +26,9 @@ import (
 
 const boxed = "GO_DOCKER_TEST_BOX"
 
+// patience is for what must come, on a machine that is busy.
+const patience = 10 * time.Second
+
 // TestMain runs the tests in network and mount namespaces of their own: there
 // the test process is the host, and no packet and no rule is anywhere else.
 func TestMain(m *testing.M) {
