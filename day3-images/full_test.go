@@ -32,7 +32,7 @@ func TestRemoveOnFullDisk(t *testing.T) {
 			ok(t, s, "tag", "app:1", "app:2")
 			fill(t, disk, name)
 			refused(t, s, "no space left on device", "import", smallRoot(t))
-			refused(t, s, "no space left on device", "save", "-o", disk+"/saved.tar", "app:1")
+			refused(t, s, disk+"/saved.tar: no space left on device", "save", "-o", disk+"/saved.tar", "app:1")
 			for _, c := range []struct{ ref, want string }{
 				{"app:2", "Untagged: app:2\n"},
 				{"app:1", "Untagged: app:1\nDeleted: "},

@@ -85,12 +85,19 @@ func TestLayouts(t *testing.T) {
 		"a missing platform": {func(l layout) []D {
 			return []D{called(l.index(forPlatform(absent, "s390x"), forPlatform(l.image(ours), ours)), app)}
 		}, "Loaded image: app:1\n", "is not in the archive"},
-		"no platform in the entry": {func(l layout) []D {
-			return []D{called(l.index(attestation(l), l.image(ours)), app)}
-		}, "Loaded image: app:1\n", "there is linux/" + ours},
+		"no platform in the entries": {func(l layout) []D {
+			return []D{called(l.index(artifact(l), l.image("s390x"), l.image(ours), l.image("mips")), app)}
+		}, "Loaded image: app:1\n", "Loaded image: app:1\n"},
 		"an index in an index": {func(l layout) []D {
-			return []D{called(l.index(l.index(forPlatform(l.image(ours), ours))), app)}
-		}, "there is nothing", "there is nothing"},
+			return []D{called(l.index(attestation(l), unknown(l), l.index(l.index(forPlatform(l.image(ours), ours))), l.index(l.image("s390x"))), app)}
+		}, "Loaded image: app:1\n", "Loaded image: app:1\n"},
+		"too many indexes": {func(l layout) []D {
+			d := l.image(ours)
+			for range 10 {
+				d = l.index(d)
+			}
+			return []D{called(d, app)}
+		}, "more than 4 indexes in one another", "more than 4 indexes in one another"},
 		"an image for another platform": {func(l layout) []D { return []D{called(l.image("s390x"), app)} }, "Loaded image: app:1\n", "Loaded image: app:1\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,13 +143,16 @@ func TestPullIndexes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: digest, Size: 1, Platform: &v1.Platform{OS: "linux", Architecture: arch}}
+		return v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: digest, Size: 1}
 	}
-	index := func(tag string, entries ...v1.Descriptor) {
-		hub.pushManifest(tag, string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: entries}))
+	index := func(tag string, entries ...v1.Descriptor) v1.Descriptor {
+		text := asJSON(t, v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: entries})
+		hub.pushManifest(tag, string(types.OCIImageIndex), text)
+		return v1.Descriptor{MediaType: types.OCIImageIndex, Digest: image.SHA256(text), Size: int64(len(text))}
 	}
 	signature := v1.Descriptor{MediaType: "application/x-signature", Digest: image.SHA256(nil)}
-	index("outer", signature, push("s390x"), push(ours))
+	inner := index("inner", push("s390x"), push(ours))
+	index("outer", signature, inner)
 	for _, arch := range []string{ours, "s390x"} {
 		ok(t, s, "pull", "--platform", "linux/"+arch, hub.name("outer"))
 		if img, err := s.Resolve(hub.name("outer")); err != nil || img.Config.Architecture != arch {

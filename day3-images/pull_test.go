@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,6 +154,21 @@ func TestPullSurvives(t *testing.T) {
 			}
 			return false
 		},
+		"too many requests for two seconds": func() func(w http.ResponseWriter, r *http.Request, n int) bool {
+			var until atomic.Int64
+			return func(w http.ResponseWriter, r *http.Request, n int) bool {
+				now := time.Now().UnixMilli()
+				if until.CompareAndSwap(0, now+1900); now >= until.Load() {
+					return false
+				}
+				w.Header().Set("Retry-After", "2")
+				http.Error(w, "slow down", http.StatusTooManyRequests)
+				if n > 1 {
+					t.Errorf("%s: asked again at once", r.URL.Path)
+				}
+				return true
+			}
+		}(),
 		"connection closed": func(w http.ResponseWriter, r *http.Request, n int) bool {
 			if n == 1 {
 				hijack(w, "")
@@ -195,24 +211,24 @@ func TestPullRefuses(t *testing.T) {
 			broken := bytes.Clone(p.layers[0])
 			broken[len(broken)/2] ^= 1
 			f.setBlob(image.SHA256(p.layers[0]).String(), broken)
-		}, "error verifying sha256 checksum"},
+		}, "is damaged: its digest is"},
 		"a layer that is another tar": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
 			other := testkit.Tar(t, testkit.File("etc/c", "4"))
 			f.setBlob(image.SHA256(p.layers[2]).String(), append(other, make([]byte, len(p.layers[2])-len(other))...))
-		}, "error verifying sha256 checksum"},
+		}, "is damaged: its digest is"},
 		"a layer that is too long": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.push(t, "1", p)
 			f.setBlob(image.SHA256(p.layers[0]).String(), append(bytes.Clone(p.layers[0]), 0))
-		}, "does not have"},
+		}, "is longer than"},
 		"a size that is too great": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.manifest.Layers[2].Size++
 			f.push(t, "1", p)
-		}, "does not have"},
+		}, "ends after"},
 		"a size that is too small": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.manifest.Layers[2].Size--
 			f.push(t, "1", p)
-		}, "does not have"},
+		}, "is longer than"},
 		"a wrong diff ID": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.config.RootFS.DiffIDs[0] = p.config.RootFS.DiffIDs[1]
 			f.push(t, "1", p)
@@ -229,7 +245,7 @@ func TestPullRefuses(t *testing.T) {
 					}
 				}
 			})
-		}, "does not have"},
+		}, "is longer than"},
 		"a manifest without end": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			f.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 				if !strings.Contains(r.URL.Path, "manifests") {
@@ -260,14 +276,14 @@ func TestPullRefuses(t *testing.T) {
 			f.push(t, "1", p)
 			config, _ := p.documents(t)
 			f.setBlob(image.SHA256(config).String(), bytes.Replace(config, []byte("/bin/sh"), []byte("/bin/ls"), 1))
-		}, "error verifying sha256 checksum"},
+		}, "is damaged"},
 		"a manifest that is not the digest's": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			list := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{{Platform: testkit.Ptr(image.HostPlatform()), Size: 1}}}
 			list.Manifests[0].Digest, _ = v1.NewHash(testkit.ADigest)
 			_, manifest := p.documents(t)
 			f.setManifest(testkit.ADigest, string(p.manifest.MediaType), manifest)
 			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, list))
-		}, "does not match requested digest"},
+		}, "sent something else"},
 		"a manifest that is an index, too": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			_, manifest := p.documents(t)
 			f.pushManifest("1", string(types.OCIManifestSchema1), bytes.Replace(manifest, []byte("{"), []byte(`{"manifests":[],`), 1))
@@ -277,7 +293,7 @@ func TestPullRefuses(t *testing.T) {
 		}, "announced"},
 		"an empty index in an index": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			digest, _ := v1.NewHash(f.pushManifest("2", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{}})))
-			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{Digest: digest, MediaType: types.OCIImageIndex}}}))
+			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{{Digest: digest, Platform: testkit.Ptr(image.HostPlatform())}}}))
 		}, "there is nothing"},
 		"a foreign layer": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			p.manifest.Layers[1].MediaType = types.DockerForeignLayer

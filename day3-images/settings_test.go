@@ -3,9 +3,13 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"golang.org/x/sys/unix"
 )
@@ -60,4 +64,19 @@ func TestWrongSettings(t *testing.T) {
 		option, says, _ := strings.Cut(test, " ")
 		refuses(t, s.run(t, option, "busybox", "true"), 125, says)
 	}
+}
+
+// A small address space is one line, and no dump of stacks.
+func TestSmallAddressSpace(t *testing.T) {
+	build, _ := debug.ReadBuildInfo()
+	if slices.Contains(build.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		t.Skip("the race detector alone reserves more")
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `ulimit -v 1000000; exec "$0" images`, exe)
+	cmd.Env = program(t).Env
+	refuses(t, cmd, container.RuntimeError, "limited to 1000000 KiB", "ulimit -v unlimited")
 }

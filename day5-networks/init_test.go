@@ -37,7 +37,7 @@ func TestWhatStartsBeforeMain(t *testing.T) {
 			var n int
 			fmt.Sscan(m[2], &n)
 			started, bytes = started+1, bytes+n
-			for _, commands := range []string{"html/template", "net/http", "github.com/urfave", "github.com/google/go-containerregistry/pkg/v1/remote"} {
+			for _, commands := range []string{"html/template", "net/http", "github.com/urfave", "github.com/google/go-containerregistry/pkg/v1"} {
 				if strings.HasPrefix(m[1], commands) {
 					t.Errorf("%s has started in %q", m[1], test.args)
 				}
@@ -49,5 +49,22 @@ func TestWhatStartsBeforeMain(t *testing.T) {
 		if !strings.Contains(trace.String(), test.says) {
 			t.Errorf("%q has not run: %s", test.args, trace.String())
 		}
+	}
+}
+
+// A small address space is one line, and no dump of stacks.
+func TestSmallAddressSpace(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector alone reserves more")
+	}
+	program, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `ulimit -v 1000000; exec "$0" ps`, program)
+	said, err := cmd.CombinedOutput()
+	if err == nil || cmd.ProcessState.ExitCode() != 125 || strings.Count(string(said), "\n") != 1 ||
+		!strings.Contains(string(said), "limited to 1000000 KiB") || !strings.Contains(string(said), "ulimit -v unlimited") {
+		t.Errorf("%v: %s", err, said)
 	}
 }

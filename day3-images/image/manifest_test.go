@@ -150,13 +150,13 @@ func TestParseConfigRefuses(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	index := func(platforms ...string) *v1.IndexManifest {
-		list := &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
+		list := new(v1.IndexManifest)
 		for i, name := range platforms {
 			p, err := ParsePlatform(name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			list.Manifests = append(list.Manifests, v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: SHA256(nil), Size: int64(i), Platform: &p})
+			list.Manifests = append(list.Manifests, v1.Descriptor{MediaType: types.OCIManifestSchema1, Size: int64(i), Platform: &p})
 		}
 		return list
 	}
@@ -184,11 +184,7 @@ func TestChoose(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got v1.Descriptor
-		text, err := json.Marshal(index(test.there...))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _, err = ChooseManifest(text, types.OCIImageIndex, want, func(d v1.Descriptor) ([]byte, error) {
+		_, _, err = Choose(index(test.there...).Manifests, want, func(d v1.Descriptor) ([]byte, error) {
 			got = d
 			return []byte(`{` + testkit.OCIManifest + `,` + testkit.OCIConfig + `,"layers":[]}`), nil
 		})

@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"example.com/go-docker/day3-images/image"
+	"github.com/sirupsen/logrus"
 )
 
 type contextKey string
@@ -21,6 +23,7 @@ const isBlob contextKey = "blob"
 
 const (
 	stallTimeout = time.Minute // without a single byte
+	maxWait      = time.Minute // because a registry asks us to
 	maxErrorText = 256         // of what a registry says why not
 )
 
@@ -29,45 +32,97 @@ const (
 // machine itself, may do without TLS.
 func newTransport(insecure []string) http.RoundTripper {
 	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.DialContext = dial
+	base.ResponseHeaderTimeout = stallTimeout
 	base.DisableCompression = true // a digest is of the bytes as they are stored
 	return roundTripper(func(request *http.Request) (*http.Response, error) {
 		if request.URL.Scheme == "http" && !mayBePlain(request.URL, insecure) {
 			return nil, plainError{request.URL.Host}
 		}
-		response, err := base.RoundTrip(request)
+		ctx, cancel := context.WithCancelCause(request.Context())
+		response, err := base.RoundTrip(request.WithContext(ctx))
 		if err != nil {
+			cancel(nil)
 			return nil, err
 		}
-		b := body{response.Body, response.Body}
+		if err := obey(ctx, response); err != nil {
+			cancel(nil)
+			return nil, errors.Join(err, response.Body.Close())
+		}
+		b := &body{ReadCloser: response.Body, ctx: ctx, cancel: cancel, host: request.URL.Host, left: -1}
 		switch {
 		case response.StatusCode >= 400:
-			b.Reader = io.LimitReader(b.Reader, maxErrorText)
-		case request.Context().Value(isBlob) == nil:
-			b.Reader = io.LimitReader(b.Reader, image.MaxDocument+1)
+			b.left = maxErrorText
+		case ctx.Value(isBlob) == nil:
+			b.left = image.MaxDocument + 1
 		}
 		response.Body = b
 		return response, nil
 	})
 }
 
+// obey waits as long as a registry that has too much to do asks for, but not
+// longer than a minute. RFC 9110, 10.2.3
+func obey(ctx context.Context, response *http.Response) error {
+	after := response.Header.Get("Retry-After")
+	if after == "" || response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable {
+		return nil
+	}
+	wait := time.Duration(0)
+	if seconds, err := strconv.ParseUint(after, 10, 16); err == nil {
+		wait = time.Duration(seconds) * time.Second
+	} else if date, err := http.ParseTime(after); err == nil {
+		wait = time.Until(date)
+	}
+	if wait = min(wait, maxWait); wait <= 0 {
+		return nil
+	}
+	logrus.Infof("%s asks us to wait: %v", response.Request.URL.Host, wait.Round(time.Second))
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(wait):
+		return nil
+	}
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	connection, err := (&net.Dialer{Timeout: 30 * time.Second}).DialContext(ctx, network, address)
-	return impatient{connection}, err
+// A body ends after a number of bytes, and fails when nothing comes any more.
+type body struct {
+	io.ReadCloser
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	host   string
+	left   int64 // -1: any number
 }
 
-// An impatient connection fails when nothing comes any more.
-type impatient struct{ net.Conn }
-
-func (c impatient) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(stallTimeout)); err != nil {
-		return 0, err
+func (b *body) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, io.EOF
 	}
-	return c.Conn.Read(p)
+	if b.left > 0 {
+		p = p[:min(int64(len(p)), b.left)]
+	}
+	stalled := time.AfterFunc(stallTimeout, func() { b.cancel(stallError(b.host)) })
+	n, err := b.ReadCloser.Read(p)
+	stalled.Stop()
+	if b.left > 0 {
+		b.left -= int64(n)
+	}
+	switch {
+	case err == nil || err == io.EOF:
+		return n, err
+	case b.ctx.Err() != nil:
+		return n, context.Cause(b.ctx)
+	}
+	return n, transferError{err}
+}
+
+func (b *body) Close() error {
+	b.cancel(nil)
+	return b.ReadCloser.Close()
 }
 
 // mayBePlain follows Docker: 127.0.0.0/8, ::1 and localhost are this machine.
@@ -82,18 +137,13 @@ func (e plainError) Error() string {
 	return fmt.Sprintf("%s speaks plain http, which anybody on the way can change: if you want that, use --insecure-registry %s", e.host, e.host)
 }
 
-// A body tells a connection that broke off from what was wrong with what came.
-type body struct {
-	io.Reader
-	io.Closer
-}
+// A transferError says that a connection broke off.
+type transferError struct{ error }
 
-var errBrokeOff = errors.New("the connection broke off")
+func (e transferError) Unwrap() error { return e.error }
 
-func (b body) Read(p []byte) (int, error) {
-	n, err := b.Reader.Read(p)
-	if err != nil && err != io.EOF {
-		err = fmt.Errorf("%w: %w", errBrokeOff, err)
-	}
-	return n, err
+type stallError string
+
+func (host stallError) Error() string {
+	return fmt.Sprintf("%s sent nothing for %v", string(host), stallTimeout)
 }

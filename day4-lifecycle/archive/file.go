@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/moby/term"
 )
@@ -45,8 +46,9 @@ func Write(name string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	file, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".")
+	defer func() { err = inName(err, name) }()
 	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+		return err
 	}
 	err = errors.Join(write(file), file.Sync(), file.Close())
 	if err == nil {
@@ -54,6 +56,19 @@ func Write(name string, write func(io.Writer) error) (err error) {
 	}
 	if err != nil {
 		err = errors.Join(err, os.Remove(file.Name()))
+	}
+	return err
+}
+
+// inName has an error speak of the user's file, and not of the one beside it.
+func inName(err error, name string) error {
+	var file *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &link):
+		return &fs.PathError{Op: "write", Path: name, Err: link.Err}
+	case errors.As(err, &file) && strings.HasPrefix(filepath.Base(file.Path), "."+filepath.Base(name)+"."):
+		return &fs.PathError{Op: file.Op, Path: name, Err: file.Err}
 	}
 	return err
 }

@@ -1,8 +1,3 @@
-// Package registry pulls images from registries: OCI distribution
-// specification, "Pull". A library speaks the protocol, logs in, tries again
-// what may go better the next time, and checks every digest.
-//
-// The ladder has no rung for it; what becomes of an image is 09-image's.
 package registry
 
 import (
@@ -16,6 +11,7 @@ import (
 	"example.com/go-docker/day4-lifecycle/snapshot"
 	"example.com/go-docker/day4-lifecycle/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // Options say what to pull, and how.
@@ -33,8 +29,10 @@ type Result struct {
 
 // A pull is one image on its way from a registry into the store.
 type pull struct {
-	*source
 	store    *store.Store
+	ref      image.Reference
+	options  Options
+	client   *client
 	progress *progress
 	unpacker *snapshot.Unpacker
 }
@@ -48,18 +46,13 @@ func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Opti
 		return got, err
 	}
 	defer func() { err = errors.Join(err, j.End()) }()
-	from, err := newSource(ref, options.Insecure)
+	p := &pull{store: s, ref: ref, options: options, progress: newProgress(options.Progress)}
+	if p.client, err = open(ctx, ref, options.Insecure); err != nil {
+		return got, explain(ref, err)
+	}
+	manifest, m, digest, err := p.manifest(ctx)
 	if err != nil {
 		return got, err
-	}
-	p := &pull{source: from, store: s, progress: newProgress(options.Progress)}
-	platform := options.Platform
-	if platform.OS == "" {
-		platform = image.HostPlatform()
-	}
-	manifest, m, digest, err := p.manifest(ctx, ref, platform)
-	if err != nil {
-		return got, explain(ref, err)
 	}
 	configText, err := p.config(ctx, m.Config)
 	if err != nil {
@@ -69,15 +62,82 @@ func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Opti
 	if err != nil {
 		return got, err
 	}
-	// What was not in an index has not been chosen by anybody.
-	if err := image.CheckPlatform(config, platform); err != nil {
-		return got, fmt.Errorf("%w (--platform %s gets it all the same)", err, image.PlatformOf(config))
+	if err := p.checkPlatform(config); err != nil {
+		return got, err
 	}
 	if err := p.layers(ctx, m, config); err != nil {
 		return got, err
 	}
 	isNew, err := s.Publish(j, manifest, configText, ref.String(), digest)
 	return Result{digest, isNew}, err
+}
+
+func (p *pull) platform() v1.Platform {
+	if p.options.Platform.OS == "" {
+		return image.HostPlatform()
+	}
+	return p.options.Platform
+}
+
+// manifest returns the manifest for our platform, and the digest of what the
+// name stands for: of that manifest, or of an index it was chosen from.
+func (p *pull) manifest(ctx context.Context) (text []byte, m *v1.Manifest, digest v1.Hash, err error) {
+	id := p.ref.Tag
+	if id == "" {
+		id = p.ref.Digest.String()
+	}
+	text, kind, err := p.document(ctx, id, p.ref.Digest)
+	if err != nil {
+		return nil, nil, digest, err
+	}
+	digest = image.SHA256(text)
+	text, m, err = image.ChooseManifest(text, kind, p.platform(), func(d v1.Descriptor) ([]byte, error) {
+		if d.MediaType.IsConfig() {
+			return p.config(ctx, d)
+		}
+		text, _, err := p.document(ctx, d.Digest.String(), d.Digest)
+		return text, err
+	})
+	return text, m, digest, err
+}
+
+// document fetches a manifest or an index. Without a digest in its name it may
+// be any.
+func (p *pull) document(ctx context.Context, id string, want v1.Hash) ([]byte, types.MediaType, error) {
+	text, kind, err := p.client.manifest(ctx, id)
+	if err != nil {
+		return nil, "", explain(p.ref, err)
+	}
+	if sum := image.SHA256(text); want != (v1.Hash{}) && sum != want {
+		return nil, "", fmt.Errorf("%s was asked for manifest %s and sent something else, with the digest %s", p.client.host, want, sum)
+	}
+	return text, kind, nil
+}
+
+func (p *pull) config(ctx context.Context, blob v1.Descriptor) (text []byte, err error) {
+	if blob.Size > image.MaxDocument {
+		return nil, fmt.Errorf("the image's configuration is longer than %d bytes", image.MaxDocument)
+	}
+	err = retry(ctx, func() error {
+		body, err := p.client.blob(ctx, blob)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		text, err = io.ReadAll(body)
+		return err
+	})
+	return text, err
+}
+
+// checkPlatform looks at the image itself: what was not in an index has not
+// been chosen by anybody.
+func (p *pull) checkPlatform(config *v1.ConfigFile) error {
+	err := image.CheckPlatform(config, p.platform())
+	if err != nil && p.options.Platform.OS == "" {
+		return fmt.Errorf("%w (--platform %s gets it all the same)", err, image.PlatformOf(config))
+	}
+	return err
 }
 
 // layers gets the layers that are missing, several at a time.
@@ -87,14 +147,12 @@ func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile
 	}
 	defer p.progress.erase()
 	return p.unpacker.Layers(ctx, config, func(ctx context.Context, i int, diffID v1.Hash) error {
-		if err := p.layer(ctx, m.Layers[i], diffID); err != nil {
-			return fmt.Errorf("layer %s: %w", m.Layers[i].Digest, err)
-		}
-		return nil
+		return p.layer(ctx, m.Layers[i], diffID)
 	})
 }
 
-// layer fetches one layer, unless it is there.
+// layer fetches one layer, unless it is there. A download that breaks off
+// begins again.
 func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (err error) {
 	j, err := p.store.Begin(ctx, "blob-"+blob.Digest.Hex) // somebody else may be fetching it
 	if err != nil {
@@ -108,16 +166,16 @@ func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (e
 		p.progress.done(blob, "Already exists")
 		return nil
 	}
-	err = whole(ctx, func() error { return p.fetch(ctx, j, blob, diffID) })
-	if err == nil {
-		p.progress.done(blob, "Pull complete")
+	if err := retry(ctx, func() error { return p.fetch(ctx, j, blob, diffID) }); err != nil {
+		return fmt.Errorf("layer %s: %w", blob.Digest, err)
 	}
-	return err
+	p.progress.done(blob, "Pull complete")
+	return nil
 }
 
 // fetch unpacks a layer while it arrives.
 func (p *pull) fetch(ctx context.Context, j *store.Job, blob v1.Descriptor, diffID v1.Hash) (err error) {
-	body, err := p.blob(ctx, blob)
+	body, err := p.client.blob(ctx, blob)
 	if err != nil {
 		return err
 	}

@@ -32,24 +32,32 @@ func (a *spool) images(platform v1.Platform) ([]archived, error) {
 	return a.dockerImages(text)
 }
 
-// ociImages finds the image for the platform under each name. Where several have
-// one name, or none, those that are for another platform are left out.
+// ociImages finds the image for the platform under each name. Of those without
+// one, all are meant that are not known to be for another platform.
 func (a *spool) ociImages(index *v1.IndexManifest, platform v1.Platform) (all []archived, err error) {
 	entries := slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return !image.MayBeImage(d) })
-	times := map[string]int{}
-	for _, d := range entries {
-		times[archivedName(d)]++
-	}
+	groups, order := map[string][]v1.Descriptor{}, []archived{}
 	missing := errors.New("there is no image in it")
 	for _, d := range entries {
-		img := archived{name: archivedName(d)}
-		if times[img.name] > 1 && d.Platform != nil && image.Fit(*d.Platform, platform) == 0 {
-			missing = fmt.Errorf("no image for %s: there is %s", platform, d.Platform)
-			continue
+		name := archivedName(d)
+		key := name
+		if name == "" {
+			key = d.Digest.String()
+			if len(entries) > 1 && d.Platform != nil && image.Fit(*d.Platform, platform) == 0 {
+				missing = fmt.Errorf("no image for %s: there is %s", platform, d.Platform)
+				continue
+			}
 		}
-		text, err := a.document(d)
-		if err == nil {
-			img.manifest, img.m, err = image.ChooseManifest(text, d.MediaType, platform, a.document)
+		if groups[key] == nil {
+			order = append(order, archived{name: name, key: key})
+		}
+		groups[key] = append(groups[key], d)
+	}
+	for _, img := range order {
+		if group := groups[img.key]; len(group) > 1 {
+			img.manifest, img.m, err = image.Choose(group, platform, a.document)
+		} else if img.manifest, err = a.document(group[0]); err == nil {
+			img.manifest, img.m, err = image.ChooseManifest(img.manifest, group[0].MediaType, platform, a.document)
 		}
 		if errors.Is(err, image.ErrNotImage) {
 			missing = err
@@ -75,7 +83,7 @@ func archivedName(d v1.Descriptor) string {
 			if err == nil {
 				return ref.String()
 			}
-			logrus.Debugf("the archive's name for image %s is of no use: %v", d.Digest, err)
+			logrus.Warnf("the archive's name for image %s is of no use: %v", d.Digest, err)
 		}
 	}
 	return ""

@@ -64,6 +64,7 @@ type archived struct {
 	manifest []byte
 	m        *v1.Manifest
 	name     string // full, or "" if it has none
+	key      string // the same, or something else that is its own
 }
 
 // takeIn gives an image's layers their places in the store, then its name.

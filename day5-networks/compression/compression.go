@@ -53,7 +53,7 @@ func Decompress(r io.Reader) (io.ReadCloser, error) {
 	switch kind := Of(start); kind {
 	case "gzip":
 		doing = "decompress gzip"
-		source, err = gzip.NewReader(buffered)
+		source, err = newMembers(buffered)
 	case "zstd":
 		doing = "decompress zstd"
 		var decoder *zstd.Decoder
@@ -89,4 +89,40 @@ func (s named) Read(p []byte) (int, error) {
 		err = fmt.Errorf("%s: %w", s.doing, err)
 	}
 	return n, err
+}
+
+// members reads the members of a gzip file, one after the other. Zeros may
+// follow, which fill the last block of a tape or of a transfer: gzip(1) ignores
+// them.
+type members struct {
+	*gzip.Reader
+	source *bufio.Reader
+}
+
+func newMembers(source *bufio.Reader) (io.ReadCloser, error) {
+	first, err := gzip.NewReader(source)
+	if err != nil {
+		return nil, err
+	}
+	first.Multistream(false)
+	return members{first, source}, nil
+}
+
+func (m members) Read(p []byte) (n int, err error) {
+	for n == 0 {
+		if n, err = m.Reader.Read(p); err != io.EOF {
+			return n, err
+		}
+		next := byte(0)
+		for next == 0 {
+			if next, err = m.source.ReadByte(); err != nil {
+				return n, err
+			}
+		}
+		if err := errors.Join(m.source.UnreadByte(), m.Reset(m.source)); err != nil {
+			return n, err
+		}
+		m.Multistream(false)
+	}
+	return n, nil
 }

@@ -30,8 +30,9 @@ type Connection struct {
 	networks     *network.Networks
 	config       *state.Network
 	ports        []ports.Port // with the numbers that were chosen
-	held         *ports.Held  // never closed: the kernel does that at the shim's end
+	held         *ports.Held
 	endpoints    []network.Endpoint
+	left         func() error // returns when its links have gone
 }
 
 // Open reads how the container in dir is to be connected, and holds the ports
@@ -126,13 +127,26 @@ func (c *Connection) Start(open func() (*os.File, error)) error {
 	return c.writeEtc()
 }
 
-// End gives back what the container had on its networks.
-func (c *Connection) End() error {
+// End gives back what the container had on its networks. The rest of it goes on:
+// see Close.
+func (c *Connection) End() (err error) {
 	if len(c.endpoints) == 0 {
 		return nil
 	}
 	c.endpoints = nil
-	return c.networks.Disconnect(c.owner())
+	c.left, err = c.networks.Leave(c.owner())
+	return err
+}
+
+// LetGo lets others have the container's ports: it is not started again.
+func (c *Connection) LetGo() { _ = c.held.Close() }
+
+// Close returns when nothing of what the container had is left.
+func (c *Connection) Close() error {
+	if c.left == nil {
+		return nil
+	}
+	return c.left()
 }
 
 // writeEtc writes /etc/hosts, hostname and resolv.conf. They are mounted in the

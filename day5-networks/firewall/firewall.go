@@ -2,6 +2,7 @@
 // for everything, replaced whole in one transaction whenever something changes,
 // so that there is never half of it. How many rules there are does not depend
 // on how many containers: those are elements of sets and maps, which are hashed.
+// And where only containers come and go, only elements are changed.
 //
 // It grew from the steps 07-nat and 08-publish, plus: every path to a published
 // port, IPv6, networks apart, senders' addresses.
@@ -21,6 +22,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -62,6 +64,7 @@ type Forward struct {
 // Tables are our tables, and a socket to speak of them.
 type Tables struct {
 	conn *nftables.Conn
+	asks *netlink.Conn // for what nftables.Conn does not ask
 	name string
 }
 
@@ -72,18 +75,29 @@ func Open(name string) (*Tables, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a netlink socket for nft: %w", err)
 	}
-	return &Tables{conn, name}, nil
+	asks, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open a netlink socket for nft: %w", err), conn.CloseLasting())
+	}
+	return &Tables{conn, asks, name}, nil
 }
 
 // Close closes the socket, but does not wait for it. When one is closed the
 // kernel first frees what transactions have removed, after a grace period of
 // RCU: 5 to 15 ms, in which a container could start. nft_rcv_nl_event of
 // net/netfilter/nf_tables_api.c
-func (t *Tables) Close() { go func() { _ = t.conn.CloseLasting() }() }
+func (t *Tables) Close() {
+	go func() { _, _ = t.conn.CloseLasting(), t.asks.Close() }()
+}
 
 // Replace puts the description in the place of what the tables had before;
-// without networks there are none. It is all done or nothing is.
-func (t *Tables) Replace(d Description) error {
+// without networks there are none. It is all done or nothing is. The mark is for
+// the next Change.
+func (t *Tables) Replace(d Description) (mark string, err error) {
+	before, err := t.mark(d)
+	if err != nil {
+		return "", err
+	}
 	inet := &nftables.Table{Name: t.name, Family: nftables.TableFamilyINet}
 	bridge := &nftables.Table{Name: t.name, Family: nftables.TableFamilyBridge}
 	for _, table := range []*nftables.Table{inet, bridge} {
@@ -95,13 +109,16 @@ func (t *Tables) Replace(d Description) error {
 		sets := new(uint32)
 		r, g := &writer{conn: t.conn, table: inet, sets: sets}, &writer{conn: t.conn, table: bridge, sets: sets}
 		if err := errors.Join(r.route(d), g.guard(d)); err != nil {
-			return fmt.Errorf("describe the nft table %s: %w", t.name, err)
+			return "", fmt.Errorf("describe the nft table %s: %w", t.name, err)
 		}
 	}
 	if err := t.conn.Flush(); err != nil {
-		return fmt.Errorf("replace the nft table %s: %w", t.name, err)
+		return "", fmt.Errorf("replace the nft table %s: %w", t.name, err)
 	}
-	return nil
+	if before.text == "" || len(d.Networks) == 0 {
+		return "", nil
+	}
+	return before.next(), nil
 }
 
 // List returns which tables of ours there are: this one, and those of other
@@ -118,6 +135,10 @@ func (t *Tables) List(base string) (names []string, err error) {
 	}
 	return names, nil
 }
+
+// mostElements go in one message: an attribute of netlink has at most 64 KiB.
+// netlink(7)
+const mostElements = 400
 
 // A writer fills one table. Its first error stays.
 type writer struct {
@@ -136,15 +157,18 @@ func (w *writer) rule(c *nftables.Chain, parts ...part) {
 	w.conn.AddRule(&nftables.Rule{Table: w.table, Chain: c, Exprs: slices.Concat(parts...)})
 }
 
-// set adds a set; with a data type it is a map. The elements go in pieces: an
-// attribute of netlink has at most 64 KiB. netlink(7)
+// set adds a set; with a data type it is a map.
 func (w *writer) set(name string, key, data nftables.SetDatatype, elements []nftables.SetElement) *nftables.Set {
+	return w.add(w.describe(name, key, data), elements)
+}
+
+func (w *writer) describe(name string, key, data nftables.SetDatatype) *nftables.Set {
 	s := &nftables.Set{Table: w.table, Name: name, KeyType: key, DataType: data, IsMap: data.Bytes > 0}
 	if key.Name == nftables.TypeIFName.Name {
 		s.KeyByteOrder = binaryutil.NativeEndian // for nft(8), which shows it
 	}
 	s.Concatenation = len(nftables.ConcatSetTypeElements(key)) > 1
-	return w.add(s, elements)
+	return s
 }
 
 // ranges adds a set of prefixes.
@@ -156,7 +180,7 @@ func (w *writer) add(s *nftables.Set, elements []nftables.SetElement) *nftables.
 	*w.sets++
 	s.ID = *w.sets
 	w.err = errors.Join(w.err, w.conn.AddSet(s, nil))
-	for piece := range slices.Chunk(elements, 400) {
+	for piece := range slices.Chunk(elements, mostElements) {
 		w.err = errors.Join(w.err, w.conn.SetAddElements(s, piece))
 	}
 	return s

@@ -24,22 +24,9 @@ const (
 func (w *writer) guard(d Description) error {
 	w.conn.AddTable(w.table)
 	c := w.chain("guard", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
-	known := [2][]nftables.SetElement{}
-	for _, e := range d.Endpoints {
-		for i, v := range versions {
-			for _, a := range e.Addresses {
-				if v.has(a) {
-					known[i] = append(known[i], nftables.SetElement{Key: slices.Concat(linkName(e.Link), e.MAC, []byte{0, 0}, a.AsSlice())})
-				}
-			}
-		}
-	}
-	key := func(v version) nftables.SetDatatype {
-		return nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeEtherAddr, v.address)
-	}
 	v4, v6 := versions[0], versions[1]
-	known4 := w.set("known4", key(v4), none, known[0])
-	known6 := w.set("known6", key(v6), none, known[1])
+	known4 := w.fill(known(v4), d.Endpoints)
+	known6 := w.fill(known(v6), d.Endpoints)
 
 	w.rule(c, part{meta(expr.MetaKeyIIFNAME, first),
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: first, Data: []byte(d.Prefix)}}, accept)
@@ -56,6 +43,22 @@ func (w *writer) guard(d Description) error {
 	w.rule(c, ether(unix.ETH_P_IPV6), sender(v6.loadSource(first+6)), part{in(known6)}, accept)
 	w.rule(c, drop)
 	return w.err
+}
+
+// known are the addresses that endpoints have: link, Ethernet address, IP address.
+func known(v version) elastic {
+	return elastic{
+		name: "known" + v.suffix,
+		key:  nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeEtherAddr, v.address),
+		of: func(e Endpoint) (elements []nftables.SetElement) {
+			for _, a := range e.Addresses {
+				if v.has(a) {
+					elements = append(elements, nftables.SetElement{Key: slices.Concat(linkName(e.Link), e.MAC, []byte{0, 0}, a.AsSlice())})
+				}
+			}
+			return elements
+		},
+	}
 }
 
 // sender loads the port and the Ethernet address that a frame comes from, and an

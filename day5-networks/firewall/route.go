@@ -54,32 +54,16 @@ func (w *writer) loopbackStays(s sets) {
 }
 
 // translate sends what arrives at a published port to its container, whether it
-// comes from outside, from a container, or from this machine, whose packets
-// never pass prerouting.
+// comes from outside, from a container, or from this machine: what that sends to
+// itself comes to output first, and a connection's address is changed at the
+// first chain of type nat that it comes to, or never.
 func (w *writer) translate(d Description) {
 	chains := []*nftables.Chain{
 		w.chain("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest),
 		w.chain("output", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest),
 	}
 	for _, v := range versions {
-		var one, every []nftables.SetElement
-		for _, e := range d.Endpoints {
-			for _, f := range e.Forwards {
-				if !v.has(f.To.Addr()) {
-					continue
-				}
-				target := slices.Concat(f.To.Addr().AsSlice(), port(f.To.Port()))
-				key := f.key()
-				if f.From.Addr().IsUnspecified() {
-					every = append(every, nftables.SetElement{Key: key, Val: target})
-				} else {
-					one = append(one, nftables.SetElement{Key: slices.Concat(key, f.From.Addr().AsSlice()), Val: target})
-				}
-			}
-		}
-		target := nftables.MustConcatSetType(v.address, nftables.TypeInetService)
-		onOne := w.set("publish-one"+v.suffix, nftables.MustConcatSetType(append(service[:2:2], v.address)...), target, one)
-		onEvery := w.set("publish"+v.suffix, nftables.MustConcatSetType(service...), target, every)
+		onOne, onEvery := w.fill(published(v, true), d.Endpoints), w.fill(published(v, false), d.Endpoints)
 		for _, c := range chains {
 			if v.number == 6 || c.Name == "prerouting" {
 				// To loopback comes nothing from outside: without this, a neighbour on

@@ -27,7 +27,7 @@ func ForgetUDP(ports []uint16) error {
 		}
 		filters = append(filters, filter)
 	}
-	if len(filters) == 0 {
+	if len(filters) == 0 || none() {
 		return nil
 	}
 	handle, err := netlink.NewHandle(unix.NETLINK_NETFILTER)
@@ -52,4 +52,11 @@ func ForgetUDP(ports []uint16) error {
 		return fmt.Errorf("forget old UDP flows to the published ports: %w", err)
 	}
 	return nil
+}
+
+// none tells whether the kernel knows no flow of this network namespace.
+// nf_conntrack-sysctl.rst
+func none() bool {
+	count, err := read("/proc/sys/net/netfilter/nf_conntrack_count")
+	return err == nil && count == "0"
 }

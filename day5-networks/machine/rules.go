@@ -25,15 +25,15 @@ func wanted(hook nftables.ChainHook, bridge string) (rules []part) {
 		return []part{slices.Concat(match(expr.MetaKeyIIFNAME), end), slices.Concat(match(expr.MetaKeyOIFNAME), end)}
 	}
 	dns, all := [2]uint16{53, 53}, [2]uint16{0, 65535}
-	for _, m := range []struct {
+	for _, p := range []struct {
 		number byte
-		ports  expr.Match
+		match  expr.Match
 	}{
 		{unix.IPPROTO_UDP, expr.Match{Name: "udp", Info: &xt.Udp{SrcPorts: all, DstPorts: dns}}},
 		{unix.IPPROTO_TCP, expr.Match{Name: "tcp", Info: &xt.Tcp{SrcPorts: all, DstPorts: dns}}},
 	} {
-		protocol := part{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: unix.NFT_REG_1}, &expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: []byte{m.number}}}
-		rules = append(rules, slices.Concat(match(expr.MetaKeyIIFNAME), protocol, part{&m.ports}, end))
+		protocol := part{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: unix.NFT_REG_1}, &expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: []byte{p.number}}}
+		rules = append(rules, slices.Concat(match(expr.MetaKeyIIFNAME), protocol, part{&p.match}, end))
 	}
 	return rules
 }

@@ -5,7 +5,8 @@
 //
 // Everything is below STORE/networks:
 //
-//	lock                             held, flock(2), while anything is changed
+//	lock                             held, flock(2), while anything is changed;
+//	                                 in it, what was noted then: see Note
 //	ID/network.json                  a network: a Config
 //	ID/endpoints/CONTAINER.json      a container on it: a Record
 //	ID/endpoints/CONTAINER.pending   the same while it is made or removed
@@ -24,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/go-docker/day5-networks/lock"
@@ -175,6 +177,30 @@ func (s *Session) Sweep() error {
 		}
 	}
 	return errs
+}
+
+// Note returns what the session before has noted, if that was in this boot.
+func (s *Session) Note() string {
+	text := make([]byte, longestNote)
+	n, _ := s.lock.ReadAt(text, 0) // what cannot be read was not noted
+	line, _, _ := strings.Cut(string(text[:n]), "\n")
+	note, _ := strings.CutPrefix(line, s.Boot+" ")
+	if note == line {
+		return ""
+	}
+	return note
+}
+
+// longestNote is in bytes.
+const longestNote = 200
+
+// SetNote notes something for the next session. The file is not made shorter for
+// it: a file system such as ext4 would write it to the disk.
+func (s *Session) SetNote(note string) error {
+	if _, err := s.lock.WriteAt([]byte(s.Boot+" "+note+"\n"), 0); err != nil {
+		return fmt.Errorf("make a note for the next change of networks: %w", err)
+	}
+	return nil
 }
 
 // ReadChanges reads changed.json into v, and nothing if there is none.

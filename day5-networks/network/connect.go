@@ -64,7 +64,7 @@ func (s *session) establish(netns *os.File, made []*record) error {
 			return err
 		}
 	}
-	if err := s.filter(); err != nil {
+	if err := s.filter(true, made, nil); err != nil {
 		return err
 	}
 	for _, r := range made {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
 
 	"example.com/go-docker/day5-networks/machine"
 	"example.com/go-docker/day5-networks/netstate"
@@ -39,6 +40,26 @@ func (n *Networks) Disconnect(o Owner, networks ...string) error {
 		return fmt.Errorf("disconnect container %s: %w", o.Name, err)
 	}
 	return nil
+}
+
+// Leave is Disconnect from all networks for a caller who need not wait for the
+// kernel to remove links, which takes 2 to 30 ms. When it returns, no packet
+// passes any more, and what was changed on the machine is as it was. Until left
+// returns, other changes of networks wait; and should this process end before,
+// the next command does the rest.
+func (n *Networks) Leave(o Owner) (left func() error, err error) {
+	s, err := n.begin()
+	if err != nil {
+		return nil, err
+	}
+	leaving := slices.DeleteFunc(slices.Clone(s.Records), func(r *record) bool { return r.ID != o.ID })
+	links, err := s.detach(leaving)
+	done := make(chan error, 1)
+	go func() {
+		defer s.end()
+		done <- s.discard(leaving, links, err)
+	}()
+	return sync.OnceValue(func() error { return <-done }), err
 }
 
 // Recover removes what dead owners and killed commands have left: records,
@@ -78,7 +99,7 @@ func (s *session) heal() error {
 		return err
 	}
 	if !slices.Contains(there, s.networks.table) {
-		return s.filter()
+		return s.filter(false, nil, nil)
 	}
 	return s.letPass()
 }
@@ -106,17 +127,25 @@ func (s *session) recover() error {
 
 // release removes endpoints: links and rules, then the records. With the last
 // endpoint of a network its bridge goes, and with the last of all what else was
-// changed. A link that goes on for a moment without rules is one out of which
-// nothing comes: see the firewall's guard.
+// changed.
 func (s *session) release(leaving []*record) error {
+	links, err := s.detach(leaving)
+	return s.discard(leaving, links, err)
+}
+
+// detach removes what lets packets of endpoints pass, and returns the links that
+// are left. A link that goes on for a moment without rules is one out of which
+// nothing comes: see the firewall's guard.
+func (s *session) detach(leaving []*record) (links []string, errs error) {
 	leftover := len(s.Records) == 0 && !s.changes.Empty()
 	if len(leaving) == 0 && !leftover {
-		return nil
+		return nil, nil
 	}
 	if err := s.open(); err != nil {
-		return err
+		return nil, err
 	}
-	var errs error
+	// Of one that was pending nobody knows whether it has rules.
+	known := !slices.ContainsFunc(leaving, (*record).Pending)
 	for _, r := range leaving {
 		// Of a plan that has failed there may be no record yet.
 		if err := s.SetPending(r, true); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -125,25 +154,26 @@ func (s *session) release(leaving []*record) error {
 	}
 	fault("leaving")
 	s.Records = slices.DeleteFunc(s.Records, func(r *record) bool { return slices.Contains(leaving, r) })
-	var links []string
 	for _, r := range leaving {
 		links = append(links, r.HostInterface)
 		if c := s.Config(r.Network); !s.Used(c) && !slices.Contains(links, c.Bridge) {
 			links = append(links, c.Bridge)
 		}
 	}
-	gone := make(chan error, 1)
-	go func() { gone <- s.links.Remove(links...) }()
-	errs = errors.Join(errs, s.filter())
+	errs = errors.Join(errs, s.filter(known, nil, leaving))
 	fault("rules removed")
 	if len(s.Records) == 0 {
 		errs = errors.Join(errs, s.undo())
 	}
-	for _, r := range leaving {
-		errs = errors.Join(errs, machine.ForgetUDP(r.UDPPorts()))
+	return links, errs
+}
+
+// discard removes links and, if all has gone well, the records.
+func (s *session) discard(leaving []*record, links []string, errs error) error {
+	if len(links) > 0 {
+		errs = errors.Join(errs, s.unlink(leaving, links))
+		fault("unlinked")
 	}
-	errs = errors.Join(errs, <-gone)
-	fault("unlinked")
 	if errs != nil {
 		return errs // the records stay, and the next command tries again
 	}
@@ -152,6 +182,21 @@ func (s *session) release(leaving []*record) error {
 		fault("forgotten")
 	}
 	return errs
+}
+
+// unlink removes links, and while the kernel does that, what it remembers of
+// flows. The rest comes before: forwarding can be switched only between two links.
+// devinet_sysctl_forward of net/ipv4/devinet.c
+func (s *session) unlink(leaving []*record, links []string) error {
+	forgotten := make(chan error, 1)
+	go func() {
+		var ports []uint16
+		for _, r := range leaving {
+			ports = append(ports, r.UDPPorts()...)
+		}
+		forgotten <- machine.ForgetUDP(ports)
+	}()
+	return errors.Join(s.links.Remove(links...), <-forgotten)
 }
 
 // undo undoes what was changed on the machine, unless another store needs it.

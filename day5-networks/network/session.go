@@ -88,8 +88,9 @@ func (s *session) open() (err error) {
 	return err
 }
 
-// filter puts the rules in place that the records call for.
-func (s *session) filter() error {
+// filter puts the rules in place that the records call for. If it is known what
+// has come and gone since they were put there last, only that is changed.
+func (s *session) filter(known bool, come, gone []*record) error {
 	d := firewall.Description{Prefix: s.LinkPrefix, Alone: s.changes.Alone(), Kin: kin}
 	for i := range s.Configs {
 		c := &s.Configs[i]
@@ -97,18 +98,34 @@ func (s *session) filter() error {
 			d.Networks = append(d.Networks, firewall.Network{Bridge: c.Bridge, Subnets: c.Subnets, Gateways: c.Gateways, Internal: c.Internal})
 		}
 	}
-	for _, r := range s.Records {
-		e := firewall.Endpoint{Link: r.HostInterface, MAC: r.Ethernet(), Forwards: forwards(r)}
-		for _, a := range r.LinkAddresses() {
-			e.Addresses = append(e.Addresses, a.Addr())
-		}
-		d.Endpoints = append(d.Endpoints, e)
+	note, done, err := "", false, error(nil)
+	if known {
+		note, done, err = s.tables.Change(s.Note(), d, endpoints(come), endpoints(gone))
 	}
-	if err := s.tables.Replace(d); err != nil {
+	if !done && err == nil {
+		d.Endpoints = endpoints(s.Records)
+		note, err = s.tables.Replace(d)
+	}
+	if err == nil {
+		err = s.SetNote(note)
+	}
+	if err != nil {
 		return err
 	}
 	fault("rules")
 	return s.letPass()
+}
+
+// endpoints are the records in the firewall's words.
+func endpoints(records []*record) (all []firewall.Endpoint) {
+	for _, r := range records {
+		e := firewall.Endpoint{Link: r.HostInterface, MAC: r.Ethernet(), Forwards: forwards(r)}
+		for _, a := range r.LinkAddresses() {
+			e.Addresses = append(e.Addresses, a.Addr())
+		}
+		all = append(all, e)
+	}
+	return all
 }
 
 // letPass sees to it that other people's firewalls let our networks pass.

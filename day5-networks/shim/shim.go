@@ -191,6 +191,7 @@ func (s *shim) end() {
 	if s.config.AutoRemove && s.hasRun() {
 		remove(s.dir)
 	}
+	s.network.LetGo()
 	close(s.over)
 	answered := make(chan struct{})
 	go func() {
@@ -201,6 +202,7 @@ func (s *shim) end() {
 	case <-answered:
 	case <-time.After(5 * time.Second): // somebody does not read
 	}
+	_ = s.network.Close() // what is left, the next command removes
 }
 
 // remove removes a container: first its description, so that what is left after

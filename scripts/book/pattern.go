@@ -44,6 +44,7 @@ var patterns = []pattern{
 	{name: "key", rule: paired, re: regexp.MustCompile(`\b0x[0-9a-f]{8}\b`)},
 	{name: "ipc id", rule: paired, re: regexp.MustCompile(`\bid: (\d+)$`)},
 	{name: "temporary name", rule: paired, re: regexp.MustCompile(`\btmp\.\w{6,10}\b`)},
+	{name: "address", rule: exact, re: regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}(?:[:/]\d+)?\b`)}, // or it would be a version
 	{name: "date", rule: varies, re: regexp.MustCompile(`\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?[+-]\d\d:?\d\d|Z)?)?`)},
 	{name: "date", rule: varies, re: regexp.MustCompile(`\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +\d{1,2}(?: +(?:\d\d:\d\d(?::\d\d)?|\d{4}))?\b`)},
 	{name: "time", rule: varies, re: regexp.MustCompile(`\b\d\d:\d\d(?::\d\d)?(?:\.\d+)?\b`)},

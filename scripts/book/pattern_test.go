@@ -46,6 +46,8 @@ func TestSameLine(t *testing.T) {
 		{"cpu.stat", "cat cpu.stat", "nr_throttled 9", "nr_throttled 12", true},
 		{"usage", "cat memory.current", "1048576", "2097152", true},
 		{"a mount", "cat /proc/self/mountinfo", "536 535 0:52 / /proc rw shared:12 - proc proc rw", "36 35 0:22 / /proc rw shared:3 - proc proc rw", true},
+		{"an address", "", "hello, 10.0.0.1", "hello, 192.0.2.1", false},
+		{"an address and a port", "", "10.0.0.1:8080", "10.0.0.1:8081", false},
 		{"a kernel", "uname -r", "6.1.0-32-amd64", "6.18.5", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

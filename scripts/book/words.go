@@ -39,6 +39,7 @@ var menu = []struct {
 		day("2", "cgroups", "Cgroups", "cgroup"),
 		day("3", "images", "Images", "映像檔"),
 		day("4", "lifecycle", "Lifecycle", "生命週期"),
+		day("5", "networks", "Networks", "網路"),
 		[][3]string{{exercisesPage, "Exercises", "練習"}},
 	)},
 	{[2]string{"Look up", "查閱"}, [][3]string{

@@ -66,11 +66,11 @@ var (
 // exceptions are known, and meant to go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":             8640,
-	"day3-images/main":        1433,
-	"day4-lifecycle":          13272,
-	"day4-lifecycle/main":     2650,
-	"day5-networks":           18900,
+	"day3-images":             8893,
+	"day3-images/main":        1448,
+	"day4-lifecycle":          13525,
+	"day4-lifecycle/main":     2663,
+	"day5-networks":           19300,
 	"day5-networks/main":      3718,
 	"day5-networks/lifecycle": 629,
 	"day5-networks/shim":      634,

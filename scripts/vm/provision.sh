@@ -49,6 +49,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 wanted='
 unshare util-linux util-linux
 ip iproute2 iproute
+nft nftables nftables
 ps procps procps-ng
 pstree psmisc psmisc
 stress stress stress
@@ -81,7 +82,7 @@ done)
 if [ -z "$missing" ]; then
 	say "packages: all there"
 elif [ -n "$bundle" ]; then
-	# The chapters themselves need the first three, which every distribution installs.
+	# Days 1 to 4 need unshare, ip and ps, which every distribution installs; day 5 nft as well.
 	say "packages: without a network these stay away:" $missing
 elif [ $column = 2 ]; then
 	say "packages: installing" $missing

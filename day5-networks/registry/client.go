@@ -1,0 +1,125 @@
+// Package registry pulls images from registries: OCI distribution
+// specification, "Pull". A library answers the registry's challenges to log in
+// or to fetch a token.
+//
+// The ladder has no rung for it; what becomes of an image is 09-image's.
+package registry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"example.com/go-docker/day5-networks/image"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// A client reads one repository of one registry. To pull takes two kinds of
+// requests:
+//
+//	GET /v2/library/busybox/manifests/latest     a manifest or an index, by tag or digest
+//	GET /v2/library/busybox/blobs/sha256:...     a configuration or a layer
+type client struct {
+	http *http.Client
+	url  string // of the repository
+	host string
+}
+
+// A repository is what credentials may be for. The library's own type of that
+// name refuses paths of one letter.
+type repository struct {
+	name.Registry
+	path string
+}
+
+func (r repository) String() string { return r.RegistryStr() + "/" + r.path }
+
+// accepted are the kinds of manifests that we can read.
+var accepted = strings.Join([]string{
+	string(types.OCIImageIndex), string(types.DockerManifestList),
+	string(types.OCIManifestSchema1), string(types.DockerManifestSchema2),
+}, ", ")
+
+// open asks the registry who may read, and uses the credentials that docker
+// login or podman login has left.
+func open(ctx context.Context, ref image.Reference, insecure []string) (*client, error) {
+	var options []name.Option
+	if slices.Contains(insecure, ref.Domain) {
+		options = append(options, name.Insecure)
+	}
+	host, err := name.NewRegistry(ref.Domain, options...)
+	if err != nil {
+		return nil, err
+	}
+	credentials, err := authn.Resolve(ctx, authn.DefaultKeychain, repository{host, ref.Path})
+	if err != nil {
+		return nil, fmt.Errorf("find credentials for %s: %w", ref.Domain, err)
+	}
+	var authenticated http.RoundTripper
+	scope := "repository:" + ref.Path + ":" + transport.PullScope
+	err = retry(ctx, func() (err error) {
+		authenticated, err = transport.NewWithContext(ctx, host, credentials, newTransport(insecure), []string{scope})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	url := fmt.Sprintf("%s://%s/v2/%s/", host.Scheme(), host.RegistryStr(), ref.Path)
+	return &client{&http.Client{Transport: authenticated}, url, host.RegistryStr()}, nil
+}
+
+// manifest fetches a manifest or an index by tag or digest.
+func (c *client) manifest(ctx context.Context, id string) (text []byte, mediaType types.MediaType, err error) {
+	err = retry(ctx, func() error {
+		response, err := c.get(ctx, "manifests/"+id)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		kind, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
+		mediaType = types.MediaType(kind)
+		text, err = io.ReadAll(io.LimitReader(response.Body, image.MaxDocument+1))
+		if len(text) > image.MaxDocument {
+			return fmt.Errorf("the manifest is longer than %d bytes", image.MaxDocument)
+		}
+		return err
+	})
+	return text, mediaType, err
+}
+
+// blob returns a reader of a blob's content, which is verified at its end.
+func (c *client) blob(ctx context.Context, blob v1.Descriptor) (io.ReadCloser, error) {
+	response, err := c.get(context.WithValue(ctx, isBlob, true), "blobs/"+blob.Digest.String())
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{image.Verify(response.Body, "what "+c.host+" sent for", blob.Digest, blob.Size), response.Body}, nil
+}
+
+// get sends one request. A status other than 200 is an error.
+func (c *client) get(ctx context.Context, path string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", accepted)
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if err := transport.CheckError(response, http.StatusOK); err != nil {
+		response.Body.Close()
+		return nil, err
+	}
+	return response, nil
+}
