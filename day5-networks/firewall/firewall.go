@@ -61,33 +61,43 @@ type Forward struct {
 	From, To netip.AddrPort
 }
 
-// Tables are our tables, and a socket to speak of them.
+// Tables are our tables, and sockets to speak of them.
 type Tables struct {
-	conn *nftables.Conn
-	asks *netlink.Conn // for what nftables.Conn does not ask
-	name string
+	lists *nftables.Conn
+	conn  *nftables.Conn // for changes, which it gives to send
+	asks  *netlink.Conn
+	sent  error // what became of the last change
+	name  string
 }
 
-// Open opens the socket, in the network namespace of the calling thread. The
+// Open opens the sockets, in the network namespace of the calling thread. The
 // tables are called name; another store on this machine has name and a suffix.
 func Open(name string) (*Tables, error) {
-	conn, err := nftables.New(nftables.AsLasting())
-	if err != nil {
+	t := &Tables{name: name}
+	var errs [3]error
+	t.lists, errs[0] = nftables.New(nftables.AsLasting())
+	t.asks, errs[1] = netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	t.conn, errs[2] = nftables.New(nftables.AsLasting(), nftables.WithTestDial(t.send))
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Close()
 		return nil, fmt.Errorf("open a netlink socket for nft: %w", err)
 	}
-	asks, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open a netlink socket for nft: %w", err), conn.CloseLasting())
-	}
-	return &Tables{conn, asks, name}, nil
+	return t, nil
 }
 
-// Close closes the socket, but does not wait for it. When one is closed the
+// Close closes the sockets, but does not wait for it. When one is closed the
 // kernel first frees what transactions have removed, after a grace period of
 // RCU: 5 to 15 ms, in which a container could start. nft_rcv_nl_event of
 // net/netfilter/nf_tables_api.c
 func (t *Tables) Close() {
-	go func() { _, _ = t.conn.CloseLasting(), t.asks.Close() }()
+	go func() {
+		if t.lists != nil {
+			_ = t.lists.CloseLasting()
+		}
+		if t.asks != nil {
+			_ = t.asks.Close()
+		}
+	}()
 }
 
 // Replace puts the description in the place of what the tables had before;
@@ -112,7 +122,7 @@ func (t *Tables) Replace(d Description) (mark string, err error) {
 			return "", fmt.Errorf("describe the nft table %s: %w", t.name, err)
 		}
 	}
-	if err := t.conn.Flush(); err != nil {
+	if err := t.flush(); err != nil {
 		return "", fmt.Errorf("replace the nft table %s: %w", t.name, err)
 	}
 	if before.text == "" || len(d.Networks) == 0 {
@@ -124,7 +134,7 @@ func (t *Tables) Replace(d Description) (mark string, err error) {
 // List returns which tables of ours there are: this one, and those of other
 // stores whose containers are on networks.
 func (t *Tables) List(base string) (names []string, err error) {
-	tables, err := t.conn.ListTablesOfFamily(nftables.TableFamilyINet)
+	tables, err := t.lists.ListTablesOfFamily(nftables.TableFamilyINet)
 	if err != nil {
 		return nil, fmt.Errorf("list the nft tables: %w", err)
 	}

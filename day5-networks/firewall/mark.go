@@ -35,7 +35,7 @@ func (t *Tables) Change(mark string, d Description, come, gone []Endpoint) (stri
 			bridge.change(known(v), come, gone))
 	}
 	if errs == nil {
-		errs = t.conn.Flush()
+		errs = t.flush()
 	}
 	if errors.Is(errs, unix.ENOENT) { // in this moment somebody has taken it away
 		return "", false, nil
