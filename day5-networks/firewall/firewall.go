@@ -22,8 +22,9 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/nft"
 )
 
 // A Description is everything that the tables are to know.
@@ -63,42 +64,22 @@ type Forward struct {
 
 // Tables are our tables, and sockets to speak of them.
 type Tables struct {
-	lists *nftables.Conn
-	conn  *nftables.Conn // for changes, which it gives to send
-	asks  *netlink.Conn
-	sent  error // what became of the last change
-	name  string
+	conn *nft.Conn
+	name string
 }
 
 // Open opens the sockets, in the network namespace of the calling thread. The
 // tables are called name; another store on this machine has name and a suffix.
 func Open(name string) (*Tables, error) {
-	t := &Tables{name: name}
-	var errs [3]error
-	t.lists, errs[0] = nftables.New(nftables.AsLasting())
-	t.asks, errs[1] = netlink.Dial(unix.NETLINK_NETFILTER, nil)
-	t.conn, errs[2] = nftables.New(nftables.AsLasting(), nftables.WithTestDial(t.send))
-	if err := errors.Join(errs[:]...); err != nil {
-		t.Close()
-		return nil, fmt.Errorf("open a netlink socket for nft: %w", err)
+	conn, err := nft.Open()
+	if err != nil {
+		return nil, err
 	}
-	return t, nil
+	return &Tables{conn, name}, nil
 }
 
-// Close closes the sockets, but does not wait for it. When one is closed the
-// kernel first frees what transactions have removed, after a grace period of
-// RCU: 5 to 15 ms, in which a container could start. nft_rcv_nl_event of
-// net/netfilter/nf_tables_api.c
-func (t *Tables) Close() {
-	go func() {
-		if t.lists != nil {
-			_ = t.lists.CloseLasting()
-		}
-		if t.asks != nil {
-			_ = t.asks.Close()
-		}
-	}()
-}
+// Close closes the sockets, and does not wait for it.
+func (t *Tables) Close() { t.conn.Close() }
 
 // Replace puts the description in the place of what the tables had before;
 // without networks there are none. It is all done or nothing is. The mark is for
@@ -117,12 +98,12 @@ func (t *Tables) Replace(d Description) (mark string, err error) {
 	}
 	if len(d.Networks) > 0 {
 		sets := new(uint32)
-		r, g := &writer{conn: t.conn, table: inet, sets: sets}, &writer{conn: t.conn, table: bridge, sets: sets}
+		r, g := &writer{conn: t.conn.Conn, table: inet, sets: sets}, &writer{conn: t.conn.Conn, table: bridge, sets: sets}
 		if err := errors.Join(r.route(d), g.guard(d)); err != nil {
 			return "", fmt.Errorf("describe the nft table %s: %w", t.name, err)
 		}
 	}
-	if err := t.flush(); err != nil {
+	if err := t.conn.Commit(); err != nil {
 		return "", fmt.Errorf("replace the nft table %s: %w", t.name, err)
 	}
 	if before.text == "" || len(d.Networks) == 0 {
@@ -134,9 +115,9 @@ func (t *Tables) Replace(d Description) (mark string, err error) {
 // List returns which tables of ours there are: this one, and those of other
 // stores whose containers are on networks.
 func (t *Tables) List(base string) (names []string, err error) {
-	tables, err := t.lists.ListTablesOfFamily(nftables.TableFamilyINet)
+	tables, err := t.conn.Tables(nftables.TableFamilyINet)
 	if err != nil {
-		return nil, fmt.Errorf("list the nft tables: %w", err)
+		return nil, err
 	}
 	for _, table := range tables {
 		if table.Name == base || strings.HasPrefix(table.Name, base+"-") {
