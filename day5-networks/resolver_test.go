@@ -220,6 +220,7 @@ func TestNetworksKilledAtRandom(t *testing.T) {
 	w.ok("network", "create", "one")
 	w.ok("network", "create", "--ipv6", "two")
 	w.ok("run", "--rm", "box", "true") // bridge is there
+	w.ok("ps")                         // and its links have gone
 	before := w.machine()
 	commands := []string{
 		"run -d --name web -p 8080:80 box sleep 1000",

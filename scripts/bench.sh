@@ -6,12 +6,12 @@
 #   scripts/bench.sh --short     a look, in five minutes: writes nothing into docs
 #
 # Whichever of runc, crun, bubblewrap, podman, umoci, skopeo, docker-registry and containerd
-# are installed take part (Debian's packages have these names). On a machine that has cgroup v2
-# beside v1, crun refuses to run; so the benchmarks have a mount namespace in which
-# v2 is covered, as on a machine with v1 alone.
+# are installed take part (Debian's packages have these names); containernetworking-plugins
+# must be. On a machine that has cgroup v2 beside v1, crun refuses to run; so the benchmarks
+# have a mount namespace in which v2 is covered, as on a machine with v1 alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case ${1-} in '' | --short) ;; *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 125 ;; esac
+case ${1-} in '' | --short) ;; *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 125 ;; esac
 short=${1-}
 [ "$(id -u)" = 0 ] || { echo "bench.sh: run it as root" >&2; exit 125; }
 if [ -z "${GO_DOCKER_BENCH-}" ] && [ -d /sys/fs/cgroup/unified ] && [ -d /sys/fs/cgroup/memory ]; then
@@ -64,6 +64,11 @@ bench day4-lifecycle Exec 40
 bench day4-lifecycle Ps 40
 bench day4-lifecycle Log 7
 bench day4-lifecycle ShimMemory 1
+bench day5-networks NetworkStart 30
+bench day5-networks NetworkAlone 30
+bench day5-networks/network Connect 30
+bench day5-networks/network Many 1
+bench day5-networks/network Throughput 15
 
 # Day 2 again on cgroup v2, in a virtual machine. If that is emulated, its milliseconds say little.
 mkdir "$dir/bin"

@@ -9,13 +9,11 @@ package background
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,22 +24,20 @@ import (
 
 // What a resolver finds at its descriptors.
 const (
-	Lock   = 3 // the network's resolver.lock, held
-	Report = 4 // a pipe, for Ready, or why it cannot answer
+	Lock    = 3 // the network's resolver.lock, held
+	Events  = 4 // changes of the network's endpoints: inotify(7)
+	Sockets = 5 // and what follows: at each gateway's address one of UDP and one of TCP
 )
-
-// Ready is what a resolver reports when it answers.
-const Ready = "ready"
-
-// patience is how long a resolver may take to bind its addresses.
-const patience = 10 * time.Second
 
 // Start starts the network's resolver if it does not run: the process
 // "PROGRAM resolver STORE ID", in our network namespace. The caller holds the
 // networks' lock.
+//
+// All that can go wrong is done here, and nobody waits for the process: questions
+// that come before it is ready wait in its sockets.
 func Start(root string, c *netstate.Config) error {
-	path := netstate.Store{Dir: filepath.Join(root, "networks")}.Path(c.ID, "resolver.lock")
-	held, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	store := netstate.Store{Dir: filepath.Join(root, "networks")}
+	held, err := os.OpenFile(store.Path(c.ID, "resolver.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("network %s: start its resolver: %w", c.Name, err)
 	}
@@ -51,46 +47,41 @@ func Start(root string, c *netstate.Config) error {
 	} else if err != nil {
 		return fmt.Errorf("network %s: start its resolver: %w", c.Name, err)
 	}
-	if err := spawn(root, c, held); err != nil {
+	files := []*os.File{held}
+	events, err := watch(store.Path(c.ID, "endpoints"))
+	if err == nil {
+		defer events.Close()
+		var sockets []*os.File
+		sockets, err = bind(c.Gateways)
+		defer closeAll(sockets)
+		files = append(append(files, events), sockets...)
+	}
+	if err == nil {
+		err = spawn(root, c, files)
+	}
+	if err != nil {
 		return fmt.Errorf("network %s: start its resolver: %w", c.Name, err)
 	}
 	return nil
 }
 
-func spawn(root string, c *netstate.Config, held *os.File) error {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
+func spawn(root string, c *netstate.Config, files []*os.File) error {
 	// What our caller forgot to close, the resolver would keep open for long.
 	// Kernels before 5.11 cannot say so.
-	err = unix.CloseRange(3, 1<<32-1, unix.CLOSE_RANGE_CLOEXEC)
+	err := unix.CloseRange(3, 1<<32-1, unix.CLOSE_RANGE_CLOEXEC)
 	if err != nil && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) {
-		return errors.Join(fmt.Errorf("hide open descriptors: %w", err), w.Close())
+		return fmt.Errorf("hide open descriptors: %w", err)
 	}
 	cmd := exec.Command("/proc/self/exe", "resolver", root, c.ID)
 	cmd.Args[0] = filepath.Base(os.Args[0])
 	cmd.Env, cmd.Dir = []string{}, "/"
-	cmd.ExtraFiles = []*os.File{held, w}
+	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := errors.Join(startConfined(cmd), w.Close()); err != nil {
+	if err := startConfined(cmd); err != nil {
 		return err
 	}
 	go func() { _ = cmd.Wait() }() // a zombie, should we outlive it
-	_ = r.SetReadDeadline(time.Now().Add(patience))
-	report, err := io.ReadAll(r)
-	switch {
-	case err != nil || string(report) == Ready:
-	case len(report) == 0:
-		err = errors.New("it ended without a word")
-	default:
-		err = errors.New(string(report))
-	}
-	if err != nil {
-		_ = cmd.Process.Kill() // it may have ended
-	}
-	return err
+	return nil
 }
 
 // startConfined starts a process with the capabilities that containers have, and

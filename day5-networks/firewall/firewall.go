@@ -22,8 +22,9 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/nft"
 )
 
 // A Description is everything that the tables are to know.
@@ -61,34 +62,24 @@ type Forward struct {
 	From, To netip.AddrPort
 }
 
-// Tables are our tables, and a socket to speak of them.
+// Tables are our tables, and sockets to speak of them.
 type Tables struct {
-	conn *nftables.Conn
-	asks *netlink.Conn // for what nftables.Conn does not ask
+	conn *nft.Conn
 	name string
 }
 
-// Open opens the socket, in the network namespace of the calling thread. The
+// Open opens the sockets, in the network namespace of the calling thread. The
 // tables are called name; another store on this machine has name and a suffix.
 func Open(name string) (*Tables, error) {
-	conn, err := nftables.New(nftables.AsLasting())
+	conn, err := nft.Open()
 	if err != nil {
-		return nil, fmt.Errorf("open a netlink socket for nft: %w", err)
+		return nil, err
 	}
-	asks, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open a netlink socket for nft: %w", err), conn.CloseLasting())
-	}
-	return &Tables{conn, asks, name}, nil
+	return &Tables{conn, name}, nil
 }
 
-// Close closes the socket, but does not wait for it. When one is closed the
-// kernel first frees what transactions have removed, after a grace period of
-// RCU: 5 to 15 ms, in which a container could start. nft_rcv_nl_event of
-// net/netfilter/nf_tables_api.c
-func (t *Tables) Close() {
-	go func() { _, _ = t.conn.CloseLasting(), t.asks.Close() }()
-}
+// Close closes the sockets, and does not wait for it.
+func (t *Tables) Close() { t.conn.Close() }
 
 // Replace puts the description in the place of what the tables had before;
 // without networks there are none. It is all done or nothing is. The mark is for
@@ -107,12 +98,12 @@ func (t *Tables) Replace(d Description) (mark string, err error) {
 	}
 	if len(d.Networks) > 0 {
 		sets := new(uint32)
-		r, g := &writer{conn: t.conn, table: inet, sets: sets}, &writer{conn: t.conn, table: bridge, sets: sets}
+		r, g := &writer{conn: t.conn.Conn, table: inet, sets: sets}, &writer{conn: t.conn.Conn, table: bridge, sets: sets}
 		if err := errors.Join(r.route(d), g.guard(d)); err != nil {
 			return "", fmt.Errorf("describe the nft table %s: %w", t.name, err)
 		}
 	}
-	if err := t.conn.Flush(); err != nil {
+	if err := t.conn.Commit(); err != nil {
 		return "", fmt.Errorf("replace the nft table %s: %w", t.name, err)
 	}
 	if before.text == "" || len(d.Networks) == 0 {
@@ -124,9 +115,9 @@ func (t *Tables) Replace(d Description) (mark string, err error) {
 // List returns which tables of ours there are: this one, and those of other
 // stores whose containers are on networks.
 func (t *Tables) List(base string) (names []string, err error) {
-	tables, err := t.conn.ListTablesOfFamily(nftables.TableFamilyINet)
+	tables, err := t.conn.Tables(nftables.TableFamilyINet)
 	if err != nil {
-		return nil, fmt.Errorf("list the nft tables: %w", err)
+		return nil, err
 	}
 	for _, table := range tables {
 		if table.Name == base || strings.HasPrefix(table.Name, base+"-") {

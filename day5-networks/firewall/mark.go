@@ -2,7 +2,6 @@ package firewall
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"syscall"
 
 	"github.com/google/nftables"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,15 +25,15 @@ func (t *Tables) Change(mark string, d Description, come, gone []Endpoint) (stri
 	if err != nil || before.text != mark || mark == "" {
 		return "", false, err
 	}
-	inet := &writer{conn: t.conn, table: &nftables.Table{Name: t.name, Family: nftables.TableFamilyINet}}
-	bridge := &writer{conn: t.conn, table: &nftables.Table{Name: t.name, Family: nftables.TableFamilyBridge}}
+	inet := &writer{conn: t.conn.Conn, table: &nftables.Table{Name: t.name, Family: nftables.TableFamilyINet}}
+	bridge := &writer{conn: t.conn.Conn, table: &nftables.Table{Name: t.name, Family: nftables.TableFamilyBridge}}
 	var errs error
 	for _, v := range versions {
 		errs = errors.Join(errs, inet.change(published(v, true), come, gone), inet.change(published(v, false), come, gone),
 			bridge.change(known(v), come, gone))
 	}
 	if errs == nil {
-		errs = t.conn.Flush()
+		errs = t.conn.Commit()
 	}
 	if errors.Is(errs, unix.ENOENT) { // in this moment somebody has taken it away
 		return "", false, nil
@@ -65,19 +63,12 @@ func (m mark) next() string {
 
 func (m mark) String() string { return fmt.Sprintf("%x %08x", m.sum, m.generation) }
 
-// mark reads the generation. Without a cookie for the network namespace, before
-// Linux 5.14, there is no mark: its text is empty.
+// mark is what tells the tables as they are now. Without a cookie there is none:
+// its text is empty.
 func (t *Tables) mark(d Description) (m mark, err error) {
-	var cookie uint64
-	raw, err := t.asks.SyscallConn()
-	if err != nil {
+	generation, cookie, err := t.conn.Generation()
+	if err != nil || cookie == 0 {
 		return m, err
-	}
-	errControl := raw.Control(func(fd uintptr) {
-		cookie, err = unix.GetsockoptUint64(int(fd), unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
-	})
-	if errControl != nil || err != nil {
-		return m, errControl
 	}
 	// Another build of this program may have other rules.
 	program, err := os.Stat("/proc/self/exe")
@@ -92,35 +83,7 @@ func (t *Tables) mark(d Description) (m mark, err error) {
 	}
 	sum := sha256.Sum256(text)
 	copy(m.sum[:], sum[:])
-	if m.generation, err = t.generation(); err != nil {
-		return m, err
-	}
+	m.generation = generation
 	m.text = m.String()
 	return m, nil
-}
-
-// generation is how often nft has been changed in this network namespace.
-func (t *Tables) generation() (uint32, error) {
-	replies, err := t.asks.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request},
-		Data:   make([]byte, 4), // struct nfgenmsg
-	})
-	if err != nil {
-		return 0, fmt.Errorf("ask for nft's generation: %w", err)
-	}
-	for _, reply := range replies {
-		if len(reply.Data) < 4 {
-			continue
-		}
-		attributes, err := netlink.UnmarshalAttributes(reply.Data[4:])
-		if err != nil {
-			return 0, err
-		}
-		for _, a := range attributes {
-			if a.Type == unix.NFTA_GEN_ID && len(a.Data) == 4 {
-				return binary.BigEndian.Uint32(a.Data), nil
-			}
-		}
-	}
-	return 0, errors.New("ask for nft's generation: there is none in the answer")
 }

@@ -23,6 +23,7 @@ import (
 type Changes struct {
 	Values  []Value
 	Accepts []Accept
+	Boot    string // the boot of the machine in which they were made
 
 	Save func() error `json:"-"`
 }

@@ -1,10 +1,12 @@
 package machine
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -12,10 +14,59 @@ import (
 // flow whose packets keep coming never ends, and goes on to where its first
 // packet went: to a container that is no more, or to none, although one has
 // published the port since. TCP's connections end with those who have them.
-//
-// The kernel goes through its whole table for it, 10 ms for 262,144 buckets; so
-// it is asked as rarely as possible.
 func ForgetUDP(ports []uint16) error {
+	var errs error
+	for _, port := range ports {
+		for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+			errs = errors.Join(errs, forget(family, port))
+		}
+	}
+	if errors.Is(errs, unix.EINVAL) {
+		errs = forgetOneByOne(ports)
+	}
+	if errs != nil {
+		return fmt.Errorf("forget old UDP flows to the published ports: %w", errs)
+	}
+	return nil
+}
+
+// What netlink.CustomConntrackFilter cannot say. CTA_FILTER of
+// linux/netfilter/nfnetlink_conntrack.h; its flags are in
+// net/netfilter/nf_internals.h.
+const (
+	ctaFilter      = 25
+	ctaOrigFlags   = 1
+	byProtocol     = 1 << 3
+	byDestPort     = 1 << 5
+	deleteFlows    = unix.NFNL_SUBSYS_CTNETLINK<<8 | nl.IPCTNL_MSG_CT_DELETE
+	ctaOrigTuple   = nl.CTA_TUPLE_ORIG | unix.NLA_F_NESTED
+	ctaTupleProto  = nl.CTA_TUPLE_PROTO | unix.NLA_F_NESTED
+	ctaFilterOuter = ctaFilter | unix.NLA_F_NESTED
+)
+
+// forget has the kernel look for the flows itself: since Linux 6.12, before it is
+// EINVAL. For that it goes through its table, and passes over what is empty.
+func forget(family byte, port uint16) error {
+	request := nl.NewNetlinkRequest(deleteFlows, unix.NLM_F_ACK)
+	request.AddData(&nl.Nfgenmsg{NfgenFamily: family, Version: nl.NFNETLINK_V0})
+	tuple := nl.NewRtAttr(ctaOrigTuple, nil)
+	transport := tuple.AddRtAttr(ctaTupleProto, nil)
+	transport.AddRtAttr(nl.CTA_PROTO_NUM, []byte{unix.IPPROTO_UDP})
+	transport.AddRtAttr(nl.CTA_PROTO_DST_PORT, binary.BigEndian.AppendUint16(nil, port))
+	filter := nl.NewRtAttr(ctaFilterOuter, nil)
+	filter.AddRtAttr(ctaOrigFlags, binary.NativeEndian.AppendUint32(nil, byProtocol|byDestPort))
+	request.AddData(tuple)
+	request.AddData(filter)
+	_, err := request.Execute(unix.NETLINK_NETFILTER, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// forgetOneByOne reads all flows, 10 ms for a table of 262,144 buckets; so what
+// is not there is not removed.
+func forgetOneByOne(ports []uint16) error {
 	var filters []netlink.CustomConntrackFilter
 	for _, port := range ports {
 		filter := &netlink.ConntrackFilter{}
@@ -26,9 +77,6 @@ func ForgetUDP(ports []uint16) error {
 			return err
 		}
 		filters = append(filters, filter)
-	}
-	if len(filters) == 0 || none() {
-		return nil
 	}
 	handle, err := netlink.NewHandle(unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -48,15 +96,5 @@ func ForgetUDP(ports []uint16) error {
 		_, e := handle.ConntrackDeleteFilters(netlink.ConntrackTable, family, filters...)
 		err = errors.Join(err, e)
 	}
-	if err != nil {
-		return fmt.Errorf("forget old UDP flows to the published ports: %w", err)
-	}
-	return nil
-}
-
-// none tells whether the kernel knows no flow of this network namespace.
-// nf_conntrack-sysctl.rst
-func none() bool {
-	count, err := read("/proc/sys/net/netfilter/nf_conntrack_count")
-	return err == nil && count == "0"
+	return err
 }

@@ -81,7 +81,7 @@ func serve(t *testing.T, upstream ...string) {
 			return list
 		},
 	}
-	if err := s.Listen([]netip.AddrPort{ours, netip.MustParseAddrPort("[::1]:53")}); err != nil {
+	if err := s.Use(sockets(t, ours.String(), "[::1]:53")); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -93,6 +93,32 @@ func serve(t *testing.T, upstream ...string) {
 			t.Error(err)
 		}
 	})
+}
+
+// sockets are bound, for UDP and TCP, as a resolver inherits them.
+func sockets(t *testing.T, at ...string) (files []*os.File) {
+	t.Helper()
+	for _, a := range at {
+		packets, err := net.ListenPacket("udp", a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener, err := net.Listen("tcp", a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, socket := range []interface {
+			File() (*os.File, error)
+			Close() error
+		}{packets.(*net.UDPConn), listener.(*net.TCPListener)} {
+			file, err := socket.File()
+			if err = errors.Join(err, socket.Close()); err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 // upstream starts a server of somebody else; nil is no answer.
@@ -324,15 +350,14 @@ func TestManyAddresses(t *testing.T) {
 	}
 }
 
-func TestListenTaken(t *testing.T) {
-	taken, err := net.Listen("tcp", "0.0.0.0:53")
+func TestUseNoSocket(t *testing.T) {
+	file, err := os.Open("/dev/null")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
 	s := new(Server)
-	if err := s.Listen([]netip.AddrPort{ours}); err == nil || !strings.Contains(err.Error(), "another DNS server") {
-		t.Error(err)
+	if err := s.Use(append(sockets(t, ours.String()), file)); err == nil {
+		t.Error("/dev/null is taken for a socket")
 	}
 	if conn, err := net.ListenPacket("udp", ours.String()); err != nil {
 		t.Errorf("something is still bound: %v", err)

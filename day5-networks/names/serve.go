@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
-	"syscall"
+	"os"
 	"time"
 
 	"github.com/miekg/dns"
-	"golang.org/x/sys/unix"
 )
 
 // A Server answers questions.
@@ -33,46 +31,25 @@ const mostForwarded = 256
 // longestQuestion is in bytes, over UDP.
 const longestQuestion = 4096
 
-// Listen binds the addresses, for UDP and TCP. After an error nothing is bound.
-func (s *Server) Listen(at []netip.AddrPort) error {
+// Use takes the sockets at which to answer: they are bound, and those of TCP
+// listen. The files are closed.
+func (s *Server) Use(sockets []*os.File) error {
 	s.busy = make(chan struct{}, mostForwarded)
-	// The address may be about to come: freebind of ip(7). And a server of the
-	// host that has the port on all addresses may allow us ours, SO_REUSEADDR.
-	config := net.ListenConfig{Control: func(network, _ string, raw syscall.RawConn) (err error) {
-		errControl := raw.Control(func(fd uintptr) {
-			err = errors.Join(unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), freebind(int(fd), network))
-		})
-		return errors.Join(errControl, err)
-	}}
-	for _, a := range at {
-		udp, err := config.ListenPacket(context.Background(), "udp", a.String())
+	for _, file := range sockets {
+		d := new(dns.Server)
+		packets, err := net.FilePacketConn(file)
 		if err == nil {
-			s.servers = append(s.servers, s.server(&dns.Server{PacketConn: udp, UDPSize: longestQuestion}))
-			var tcp net.Listener
-			if tcp, err = config.Listen(context.Background(), "tcp", a.String()); err == nil {
-				s.servers = append(s.servers, s.server(&dns.Server{Listener: tcp}))
-			}
+			d.PacketConn, d.UDPSize = packets, longestQuestion
+		} else {
+			d.Listener, err = net.FileListener(file)
 		}
-		if err != nil {
+		if err = errors.Join(err, file.Close()); err != nil {
 			s.close()
-			return fmt.Errorf("serve names: %w", explainListen(err))
+			return fmt.Errorf("serve names: %w", err)
 		}
+		s.servers = append(s.servers, s.server(d))
 	}
 	return nil
-}
-
-func freebind(fd int, network string) error {
-	if strings.HasSuffix(network, "6") {
-		return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1)
-	}
-	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_FREEBIND, 1)
-}
-
-func explainListen(err error) error {
-	if errors.Is(err, unix.EADDRINUSE) {
-		return fmt.Errorf("%w: another DNS server of this host has the port on all addresses: let it listen on its own alone (dnsmasq: bind-interfaces)", err)
-	}
-	return err
 }
 
 func (s *Server) server(d *dns.Server) *dns.Server {
@@ -94,8 +71,7 @@ func (s *Server) close() {
 	s.servers = nil
 }
 
-// Serve answers what comes to the addresses that Listen has bound, until ctx
-// ends. It returns nil then.
+// Serve answers what comes to the sockets, until ctx ends. It returns nil then.
 func (s *Server) Serve(ctx context.Context) error {
 	ended := make(chan error, len(s.servers))
 	for _, d := range s.servers {

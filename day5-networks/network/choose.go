@@ -67,8 +67,5 @@ func (s *session) forget(o Owner, netns uint64) error {
 			old = append(old, r)
 		}
 	}
-	if len(old) == 0 {
-		return nil
-	}
 	return s.release(old)
 }

@@ -83,20 +83,21 @@ func (s *session) establish(netns *os.File, made []*record) error {
 		}
 	}
 	fault("ready")
-	forgetFlows(made)
+	go func() { // the container need not wait
+		if err := forgetFlows(made); err != nil {
+			logrus.Warn(err)
+		}
+	}()
 	return nil
 }
 
-// forgetFlows lets the old flows to the published ports come to an end. The
-// container need not wait: that takes as long as half of its start.
-func forgetFlows(made []*record) {
-	for _, r := range made {
-		go func() {
-			if err := machine.ForgetUDP(r.UDPPorts()); err != nil {
-				logrus.Warn(err)
-			}
-		}()
+// forgetFlows lets the old flows to the published ports come to an end.
+func forgetFlows(records []*record) error {
+	var ports []uint16
+	for _, r := range records {
+		ports = append(ports, r.UDPPorts()...)
 	}
+	return machine.ForgetUDP(ports)
 }
 
 // plug makes an endpoint's links.

@@ -55,6 +55,13 @@ func TestIptables(t *testing.T) {
 			t.Errorf("no\n%s in\n%s", rule, got)
 		}
 	}
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		l, err := net.Listen("tcp", ":53") // the resolver's stand-in ends at once, and until then has the port
+		if err == nil {
+			l.Close()
+			break
+		}
+	}
 	netns{}.serve(t, 53, "names")
 	for _, protocol := range []string{"tcp", "udp"} {
 		if answer, err := a.ask(protocol, at(e.DNS, 53), patience); err != nil || !strings.HasPrefix(answer, "names") {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"example.com/go-docker/day5-networks/machine"
 	"example.com/go-docker/day5-networks/netstate"
 )
 
@@ -16,50 +15,58 @@ import (
 // Its network namespace may be gone. A default route does not move to another
 // network.
 func (n *Networks) Disconnect(o Owner, networks ...string) error {
-	s, err := n.begin()
-	if err != nil {
+	left, err := n.Leave(o, networks...)
+	if left == nil {
 		return err
 	}
-	defer s.end()
-	leaving := slices.DeleteFunc(slices.Clone(s.Records), func(r *record) bool { return r.ID != o.ID })
-	if len(networks) > 0 {
-		ids := map[string]bool{}
-		for _, name := range networks {
-			c, err := netstate.Find(s.Configs, name)
-			if err != nil {
-				return err
-			}
-			if !slices.ContainsFunc(leaving, func(r *record) bool { return r.Network == c.ID }) {
-				return fmt.Errorf("container %s is not on network %s", o.Name, c.Name)
-			}
-			ids[c.ID] = true
-		}
-		leaving = slices.DeleteFunc(leaving, func(r *record) bool { return !ids[r.Network] })
-	}
-	if err := s.release(leaving); err != nil {
-		return fmt.Errorf("disconnect container %s: %w", o.Name, err)
-	}
-	return nil
+	return left()
 }
 
-// Leave is Disconnect from all networks for a caller who need not wait for the
-// kernel to remove links, which takes 2 to 30 ms. When it returns, no packet
-// passes any more, and what was changed on the machine is as it was. Until left
-// returns, other changes of networks wait; and should this process end before,
-// the next command does the rest.
-func (n *Networks) Leave(o Owner) (left func() error, err error) {
+// Leave is Disconnect for a caller who need not wait for the kernel to remove
+// links, which takes 2 to 30 ms. When it returns, no packet passes any more, and
+// what was changed on the machine is as it was. Until left returns, other changes
+// of networks wait; and should this process end before, the next command does the
+// rest. After an error left may be nil.
+func (n *Networks) Leave(o Owner, networks ...string) (left func() error, err error) {
 	s, err := n.begin()
 	if err != nil {
 		return nil, err
 	}
-	leaving := slices.DeleteFunc(slices.Clone(s.Records), func(r *record) bool { return r.ID != o.ID })
+	leaving, err := s.of(o, networks)
+	if err != nil {
+		s.end()
+		return nil, err
+	}
 	links, err := s.detach(leaving)
 	done := make(chan error, 1)
 	go func() {
 		defer s.end()
-		done <- s.discard(leaving, links, err)
+		if err := s.discard(leaving, links, err); err != nil {
+			done <- fmt.Errorf("disconnect container %s: %w", o.Name, err)
+		}
+		close(done)
 	}()
 	return sync.OnceValue(func() error { return <-done }), err
+}
+
+// of are a container's endpoints; if networks are named, those on them.
+func (s *session) of(o Owner, networks []string) (leaving []*record, err error) {
+	own := slices.DeleteFunc(slices.Clone(s.Records), func(r *record) bool { return r.ID != o.ID })
+	if len(networks) == 0 {
+		return own, nil
+	}
+	for _, name := range networks {
+		c, err := netstate.Find(s.Configs, name)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(own, func(r *record) bool { return r.Network == c.ID })
+		if i < 0 {
+			return nil, fmt.Errorf("container %s is not on network %s", o.Name, c.Name)
+		}
+		leaving = append(leaving, own[i])
+	}
+	return leaving, nil
 }
 
 // Recover removes what dead owners and killed commands have left: records,
@@ -189,13 +196,7 @@ func (s *session) discard(leaving []*record, links []string, errs error) error {
 // devinet_sysctl_forward of net/ipv4/devinet.c
 func (s *session) unlink(leaving []*record, links []string) error {
 	forgotten := make(chan error, 1)
-	go func() {
-		var ports []uint16
-		for _, r := range leaving {
-			ports = append(ports, r.UDPPorts()...)
-		}
-		forgotten <- machine.ForgetUDP(ports)
-	}()
+	go func() { forgotten <- forgetFlows(leaving) }()
 	return errors.Join(s.links.Remove(links...), <-forgotten)
 }
 

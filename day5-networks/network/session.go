@@ -14,16 +14,10 @@ import (
 type session struct {
 	*netstate.Session
 	networks *Networks
-	changes  changes
+	changes  machine.Changes // changed.json
 
 	links  *link.Links      // nil until used
 	tables *firewall.Tables // nil until used
-}
-
-// changes is changed.json.
-type changes struct {
-	machine.Changes
-	Boot string
 }
 
 // begin waits for the lock and reads what there is.
@@ -57,7 +51,7 @@ func (s *session) readChanges() error {
 		return err
 	}
 	if s.changes.Boot != s.Boot {
-		s.changes = changes{Boot: s.Boot}
+		s.changes = machine.Changes{Boot: s.Boot}
 		if err := s.WriteChanges(nil); err != nil {
 			return err
 		}
@@ -150,11 +144,7 @@ func forwards(r *record) (all []firewall.Forward) {
 				from = every[a.Addr().Is4()]
 			}
 			if from.Is4() == a.Addr().Is4() {
-				all = append(all, firewall.Forward{
-					Protocol: p.Protocol,
-					From:     netip.AddrPortFrom(from, p.HostPort),
-					To:       netip.AddrPortFrom(a.Addr(), p.Port),
-				})
+				all = append(all, firewall.Forward{Protocol: p.Protocol, From: netip.AddrPortFrom(from, p.HostPort), To: netip.AddrPortFrom(a.Addr(), p.Port)})
 			}
 		}
 	}

@@ -39,15 +39,10 @@ const owners = 10 * time.Second
 // run is all that a resolver does.
 func run(root, id string) int {
 	unix.CloseOnExec(background.Lock)
-	unix.CloseOnExec(background.Report)
-	report := os.NewFile(background.Report, "report")
-	k, server, err := listen(root, id)
+	k, server, err := prepare(root, id)
 	if err != nil {
-		_, _ = report.WriteString(err.Error()) // whoever wanted to know has gone
-		return 1
+		return 1 // nobody is there to be told; the next command tries again
 	}
-	_, _ = report.WriteString(background.Ready)
-	_ = report.Close()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ctx) }()
@@ -64,10 +59,11 @@ func run(root, id string) int {
 	return 0
 }
 
-// listen gets ready to serve. Before anything is said, every address is bound.
-func listen(root, id string) (*known, *names.Server, error) {
-	n := netstate.Store{Dir: filepath.Join(root, "networks")}
-	configs, err := n.ReadConfigs()
+// prepare takes what was inherited, and gets ready to serve.
+func prepare(root, id string) (*known, *names.Server, error) {
+	k := &known{networks: netstate.Store{Dir: filepath.Join(root, "networks")}}
+	k.events = inherited(background.Events)
+	configs, err := k.networks.ReadConfigs()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,29 +71,20 @@ func listen(root, id string) (*known, *names.Server, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	k := &known{networks: n, own: *c}
-	if k.events, err = watch(n.Path(id, "endpoints")); err != nil {
-		return nil, nil, err
-	}
+	k.own = *c
 	server := &names.Server{Lookup: k.lookup, Upstream: k.upstream}
-	var at []netip.AddrPort
-	for _, gateway := range c.Gateways {
-		at = append(at, netip.AddrPortFrom(gateway, 53))
+	var sockets []*os.File
+	for i := range 2 * len(c.Gateways) {
+		sockets = append(sockets, inherited(background.Sockets+i))
 	}
-	return k, server, server.Listen(at)
+	return k, server, server.Use(sockets)
 }
 
-// watch returns a file from which changes of a directory can be read. inotify(7)
-func watch(dir string) (*os.File, error) {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
-		return nil, &os.PathError{Op: "watch", Path: dir, Err: err}
-	}
-	events := os.NewFile(uintptr(fd), "inotify")
-	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_DELETE|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF); err != nil {
-		return nil, errors.Join(&os.PathError{Op: "watch", Path: dir, Err: err}, events.Close())
-	}
-	return events, nil
+// inherited is a descriptor as a file whose reads have deadlines.
+func inherited(fd int) *os.File {
+	unix.CloseOnExec(fd)
+	_ = unix.SetNonblock(fd, true) // os/exec has changed that; without it no read has one
+	return os.NewFile(uintptr(fd), "inherited")
 }
 
 // untilNobody returns when nobody alive is on the network. Then end has been

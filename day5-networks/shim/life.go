@@ -163,7 +163,7 @@ func (s *shim) again(pause time.Duration) bool {
 }
 
 // stop ends the container for good: with a signal, and after so many seconds
-// with SIGKILL; negative is never.
+// with SIGKILL; negative is never. When it returns, nothing is left of it.
 func (s *shim) stop(sig syscall.Signal, seconds int) error {
 	s.giveUp()
 	if err := s.signal(sig); err != nil && !errors.Is(err, errNotRunning) {
@@ -175,7 +175,7 @@ func (s *shim) stop(sig syscall.Signal, seconds int) error {
 	}
 	select {
 	case <-s.over:
-		return nil
+		return s.network.Close()
 	case <-late:
 	}
 	for range 10 {
@@ -187,7 +187,7 @@ func (s *shim) stop(sig syscall.Signal, seconds int) error {
 		}
 		select {
 		case <-s.over:
-			return nil
+			return s.network.Close()
 		case <-time.After(time.Second):
 		}
 	}

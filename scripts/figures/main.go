@@ -131,7 +131,7 @@ func fill(page string, sections map[string][]row, w words) (string, error) {
 }
 
 // peers are those that the others are compared with: the start of the name.
-var peers = []string{"runc", "crun", "umoci", "tar", "podman", "skopeo to containers-storage", "nothing, in Go", "conmon", "containerd-shim", "a start"}
+var peers = []string{"runc", "crun", "umoci", "tar", "podman", "skopeo to containers-storage", "nothing, in Go", "conmon", "containerd-shim", "a start", "CNI", "by hand", "ours, of two hundred the first"}
 
 func table(rows []row, w words) string {
 	var others []row

@@ -33,7 +33,7 @@ var dayLines = map[int]int{1: 1200, 2: 2600, 3: 6500, 4: 8000, 5: 9300}
 // any; nobody imports the commands, which are main, nor what has only commands
 // for readers, see mainOnly.
 var (
-	leaves = []string{"hierarchy", "usage", "lock", "namespace", "terminal", "image", "inroot", "metadata", "compression", "interrupt", "logfile", "durable", "address", "link", "firewall", "machine", "ports", "names", "etc"}
+	leaves = []string{"hierarchy", "usage", "lock", "namespace", "terminal", "image", "inroot", "metadata", "compression", "interrupt", "logfile", "durable", "address", "link", "nft", "firewall", "machine", "ports", "names", "etc"}
 	low    = slices.Concat(leaves, []string{"layer", "chain", "mountfd", "confine", "rootless"})
 	any    = []string{"*"}
 
@@ -53,7 +53,7 @@ var (
 		"streams": {"container", "logfile", "wire"},
 		"shim":    slices.Concat(low, []string{"container", "cgroup", "rootfs", "wire", "freezer", "state", "join", "streams", "connection"}),
 		// Day 5: what is on the disk, what is in the kernel, and who composes them.
-		"machine": {"firewall"}, "netstate": {"address", "lock", "ports"}, "background": {"confine", "lock", "netstate"},
+		"firewall": {"nft"}, "machine": {"firewall"}, "netstate": {"address", "lock", "ports"}, "background": {"confine", "lock", "netstate"},
 		"network":    {"address", "background", "firewall", "link", "lock", "machine", "netstate", "ports"},
 		"connection": {"etc", "lock", "netstate", "network", "ports", "state", "wire"},
 		"resolver":   {"background", "etc", "names", "netstate", "state"},

@@ -1,0 +1,142 @@
+// Package nft speaks to the kernel of nftables: a transaction in one message each
+// way, and how often there has been one.
+//
+// The ladder's programs leave both to nftables' library; this is faster.
+package nft
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A Conn is sockets in a network namespace. What its Conn gathers, Commit sends.
+type Conn struct {
+	*nftables.Conn
+	lists *nftables.Conn
+	asks  *netlink.Conn
+	sent  error // what became of the last transaction
+}
+
+// Open opens the sockets, in the network namespace of the calling thread.
+func Open() (*Conn, error) {
+	c := new(Conn)
+	var errs [3]error
+	c.lists, errs[0] = nftables.New(nftables.AsLasting())
+	c.asks, errs[1] = netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	c.Conn, errs[2] = nftables.New(nftables.AsLasting(), nftables.WithTestDial(c.send))
+	if err := errors.Join(errs[:]...); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("open a netlink socket for nft: %w", err)
+	}
+	return c, nil
+}
+
+// Close closes the sockets, but does not wait for it. When one is closed the
+// kernel first frees what transactions have removed, after a grace period of
+// RCU: 5 to 15 ms, in which a container could start. nft_rcv_nl_event of
+// net/netfilter/nf_tables_api.c
+func (c *Conn) Close() {
+	go func() {
+		if c.lists != nil {
+			_ = c.lists.CloseLasting()
+		}
+		if c.asks != nil {
+			_ = c.asks.Close()
+		}
+	}()
+}
+
+// Tables lists the tables of a family.
+func (c *Conn) Tables(family nftables.TableFamily) ([]*nftables.Table, error) {
+	tables, err := c.lists.ListTablesOfFamily(family)
+	if err != nil {
+		return nil, fmt.Errorf("list the nft tables: %w", err)
+	}
+	return tables, nil
+}
+
+// Commit makes the changes that were gathered, all or none.
+func (c *Conn) Commit() error {
+	c.sent = nil
+	return errors.Join(c.Flush(), c.sent)
+}
+
+// send sends a transaction. nftables.Conn would have each of a hundred messages
+// acknowledged, and read that with two system calls: two thirds of the time. One
+// answer is enough: what fails is told anyway, before the last message's is.
+// nfnetlink_rcv_batch of net/netfilter/nfnetlink.c
+//
+// What it returns, nftables.Conn takes for the kernel's answers: none.
+func (c *Conn) send(messages []netlink.Message) ([]netlink.Message, error) {
+	messages = slices.Clone(messages)
+	for i := range messages {
+		h := &messages[i].Header
+		h.Flags &^= netlink.Acknowledge
+		h.Sequence, h.PID = 0, 0 // the socket's own
+	}
+	if len(messages) > 2 { // the first and the last one begin and end it
+		messages[len(messages)-2].Header.Flags |= netlink.Acknowledge
+		_, c.sent = c.asks.SendMessages(messages)
+		if c.sent == nil {
+			_, c.sent = c.asks.Receive()
+		}
+	}
+	if c.sent != nil { // there may be more answers in the socket
+		if fresh, err := netlink.Dial(unix.NETLINK_NETFILTER, nil); err == nil {
+			go func(old *netlink.Conn) { _ = old.Close() }(c.asks)
+			c.asks = fresh
+		}
+	}
+	return nil, io.EOF
+}
+
+// Generation is how often nft has been changed in this network namespace, by
+// whomever, and the namespace's cookie, which no other ever has: 0 before Linux
+// 5.14.
+func (c *Conn) Generation() (generation uint32, cookie uint64, err error) {
+	raw, err := c.asks.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) {
+			cookie, _ = unix.GetsockoptUint64(int(fd), unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+		})
+	}
+	if err == nil {
+		generation, err = c.generation()
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("ask for nft's generation: %w", err)
+	}
+	return generation, cookie, nil
+}
+
+func (c *Conn) generation() (uint32, error) {
+	replies, err := c.asks.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request},
+		Data:   make([]byte, 4), // struct nfgenmsg
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, reply := range replies {
+		if len(reply.Data) < 4 {
+			continue
+		}
+		attributes, err := netlink.UnmarshalAttributes(reply.Data[4:])
+		if err != nil {
+			return 0, err
+		}
+		for _, a := range attributes {
+			if a.Type == unix.NFTA_GEN_ID && len(a.Data) == 4 {
+				return binary.BigEndian.Uint32(a.Data), nil
+			}
+		}
+	}
+	return 0, errors.New("there is none in the answer")
+}
