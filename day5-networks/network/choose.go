@@ -32,8 +32,8 @@ func (s *session) plan(netns *os.File, o Owner, a []Attachment, p []ports.Port) 
 		if slices.ContainsFunc(s.Records, func(r *record) bool { return r.ID == o.ID && r.Network == c.ID }) {
 			return made, fmt.Errorf("it is on network %s already", c.Name)
 		}
-		r := &record{Boot: s.Boot, Netns: stat.Ino}
-		r.Endpoint = Endpoint{Owner: o, Network: c.ID, Aliases: wish.Aliases, DNS: c.Gateways[0]}
+		e := Endpoint{Owner: o, Network: c.ID, Aliases: wish.Aliases, DNS: c.Gateways[0]}
+		r := &record{Endpoint: e, Boot: s.Boot, Netns: stat.Ino}
 		if err := s.Choose(r, c, wish); err != nil {
 			return made, fmt.Errorf("network %s: %w", c.Name, err)
 		}

@@ -16,10 +16,10 @@ import (
 // network.
 func (n *Networks) Disconnect(o Owner, networks ...string) error {
 	left, err := n.Leave(o, networks...)
-	if left == nil {
-		return err
+	if left != nil {
+		err = left()
 	}
-	return left()
+	return err
 }
 
 // Leave is Disconnect for a caller who need not wait for the kernel to remove

@@ -47,17 +47,13 @@ func (s *session) end() {
 
 // readChanges reads what was changed in this boot.
 func (s *session) readChanges() error {
-	if err := s.ReadChanges(&s.changes); err != nil {
-		return err
-	}
-	if s.changes.Boot != s.Boot {
+	err := s.ReadChanges(&s.changes)
+	if err == nil && s.changes.Boot != s.Boot {
 		s.changes = machine.Changes{Boot: s.Boot}
-		if err := s.WriteChanges(nil); err != nil {
-			return err
-		}
+		err = s.WriteChanges(nil)
 	}
 	s.changes.Save = s.saveChanges
-	return nil
+	return err
 }
 
 // saveChanges writes changed.json, or removes it when nothing is changed.
