@@ -55,6 +55,13 @@ func TestIptables(t *testing.T) {
 			t.Errorf("no\n%s in\n%s", rule, got)
 		}
 	}
+	b := w.box("b")
+	if said := logged(t, func() { b.on(Attachment{Network: DefaultName}) }); said != "" {
+		t.Error("said again:", said)
+	}
+	if again := (netns{}).run(t, "iptables", "-S"); again != got {
+		t.Error("the rules are there twice:", again)
+	}
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		l, err := net.Listen("tcp", ":53") // the resolver's stand-in ends at once, and until then has the port
 		if err == nil {
@@ -67,13 +74,6 @@ func TestIptables(t *testing.T) {
 		if answer, err := a.ask(protocol, at(e.DNS, 53), patience); err != nil || !strings.HasPrefix(answer, "names") {
 			t.Error(protocol, answer, err)
 		}
-	}
-	b := w.box("b")
-	if said := logged(t, func() { b.on(Attachment{Network: DefaultName}) }); said != "" {
-		t.Error("said again:", said)
-	}
-	if again := (netns{}).run(t, "iptables", "-S"); again != got {
-		t.Error("the rules are there twice:", again)
 	}
 }
 
