@@ -292,10 +292,10 @@ done
 func TestNatProgram(t *testing.T) {
 	got := play(t, `
 web() { 06-bridge web timeout 1 busybox wget -qO- 192.0.2.2 2>/dev/null || echo "no answer"; }
-start() { 07-nat >/run/out & nat=$!; await 'grep ready /run/out'; }
+start() { rm -f /run/out; 07-nat >/run/out & nat=$!; await 'grep ready /run/out'; }
 web
 start; web; kill $nat; wait $nat; await '! ip link | grep veth'; state
-start; kill -9 $nat; wait $nat || true; start; echo "$(nft list ruleset | grep -c masquerade) rules"; cat /proc/sys/net/ipv4/ip_forward
+start; { kill -9 $nat; wait $nat; } 2>/dev/null || true; start; echo "$(nft list ruleset | grep -c masquerade) rules"; cat /proc/sys/net/ipv4/ip_forward
 06-bridge db busybox httpd -f -p 80 -h /run/www & await 'get 10.0.0.2'
 ip -n lan route add 10.0.0.0/24 via 192.0.2.1; lan 10.0.0.2
 `, "06-bridge", "07-nat")
