@@ -105,6 +105,11 @@ func (l *Links) remove(name string) error {
 		case <-time.After(pause):
 		}
 		if there, err := l.Exists(name); err == nil && !there {
+			// Its routes go after its name, while the kernel's lock of links is held:
+			// who asks once more waits for that lock.
+			if err := l.handle.LinkDel(link); err != nil && !errors.Is(err, syscall.ENODEV) {
+				return fmt.Errorf("remove link %s: %w", name, err)
+			}
 			return nil
 		}
 	}

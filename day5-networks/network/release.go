@@ -40,11 +40,12 @@ func (n *Networks) Leave(o Owner, networks ...string) (left func() error, err er
 	links, err := s.detach(leaving)
 	done := make(chan error, 1)
 	go func() {
-		defer s.end()
-		if err := s.discard(leaving, links, err); err != nil {
-			done <- fmt.Errorf("disconnect container %s: %w", o.Name, err)
+		err := s.discard(leaving, links, err)
+		s.end()
+		if err != nil {
+			err = fmt.Errorf("disconnect container %s: %w", o.Name, err)
 		}
-		close(done)
+		done <- err
 	}()
 	return sync.OnceValue(func() error { return <-done }), err
 }
