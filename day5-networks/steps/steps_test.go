@@ -305,7 +305,7 @@ ip -n lan route add 10.0.0.0/24 via 192.0.2.1; lan 10.0.0.2
 
 func TestPublishProgram(t *testing.T) {
 	got := play(t, `
-start() { 08-publish "$@" >/run/out & publish=$!; await 'grep ready /run/out'; }
+start() { rm -f /run/out; 08-publish "$@" >/run/out & publish=$!; await 'grep ready /run/out'; }
 box() { 06-bridge db timeout 2 busybox wget -qO- "$@" 2>&1 || echo "no answer"; }
 06-bridge web sh -c 'busybox httpd -p 80 -h /run/www; until timeout 2 busybox wget -qO- 192.0.2.1:8080 >/run/own 2>/dev/null; do sleep 0.1; done; sleep 60' &
 await 'get 10.0.0.2 | grep hello'
