@@ -196,9 +196,9 @@ func (s *scene) try(print bool) []row {
 	for i, version := range []string{"IPv4", "IPv6"} {
 		for _, p := range s.paths(i) {
 			for _, protocol := range []string{"tcp", "udp"} {
-				r := row{path: p, version: version, protocol: protocol, wait: patience}
-				if p.who == "" || s.shut == nil && i == 1 && cniDiffers[p.what] == silence { // what does not come
-					r.wait = 500 * time.Millisecond
+				r := row{path: p, version: version, protocol: protocol}
+				if s.shut == nil && i == 1 && cniDiffers[p.what] == silence {
+					r.silent = true
 				}
 				rows = append(rows, r)
 			}
@@ -221,7 +221,7 @@ func (s *scene) try(print bool) []row {
 type row struct {
 	path
 	version, protocol, got string
-	wait                   time.Duration
+	silent                 bool // known not to be answered, for all that who says
 }
 
 const silence = "silence"
@@ -232,7 +232,11 @@ func (r *row) ok() bool {
 }
 
 func (r *row) try() {
-	answer, err := r.from.ask(r.protocol, r.to, r.wait)
+	wait := patience
+	if r.who == "" || r.silent {
+		wait = 500 * time.Millisecond
+	}
+	answer, err := r.from.ask(r.protocol, r.to, wait)
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
