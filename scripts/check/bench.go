@@ -137,8 +137,11 @@ func (b *bench) start(comm string, extra ...string) (pid int) {
 		pid = b.find(comm)
 		return pid != 0 || b.over()
 	})
-	if pid == 0 {
-		pid = b.find(comm) // left by a program that has ended
+	if pid == 0 { // a program that has ended may have left one that is about to become it: sh -c 'setsid sleep 60 &'
+		until(3*time.Second, func() bool {
+			pid = b.find(comm)
+			return pid != 0
+		})
 	}
 	if pid == 0 {
 		b.want("a process named "+comm+" runs in the end", false, "none", comm, "what your program says, above, if anything; or has the kernel killed it?")
