@@ -52,7 +52,7 @@ func Start(root string, c *netstate.Config) error {
 	if err == nil {
 		defer events.Close()
 		var sockets []*os.File
-		sockets, err = bind(c.Gateways)
+		sockets, err = bindSoon(c.Gateways)
 		defer closeAll(sockets)
 		files = append(append(files, events), sockets...)
 	}

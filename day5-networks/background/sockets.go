@@ -9,9 +9,31 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/lock"
 )
+
+// patience is how long a resolver whose network has gone may take to end.
+const patience = 2 * time.Second
+
+// bindSoon is bind. But the addresses may be those of a network that was just
+// removed, whose resolver is about to end.
+func bindSoon(at []netip.Addr) (sockets []*os.File, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var last error
+	err = lock.Poll(ctx, func() (bool, error) {
+		sockets, last = bind(at)
+		return !errors.Is(last, unix.EADDRINUSE), nil
+	})
+	if err != nil || last != nil {
+		return nil, last
+	}
+	return sockets, nil
+}
 
 // bind makes the sockets at which a resolver answers, for UDP and TCP at each
 // address. They are there before it is: what comes meanwhile waits in them.

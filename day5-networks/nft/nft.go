@@ -88,13 +88,21 @@ func (c *Conn) send(messages []netlink.Message) ([]netlink.Message, error) {
 			_, c.sent = c.asks.Receive()
 		}
 	}
-	if c.sent != nil { // there may be more answers in the socket
-		if fresh, err := netlink.Dial(unix.NETLINK_NETFILTER, nil); err == nil {
-			go func(old *netlink.Conn) { _ = old.Close() }(c.asks)
-			c.asks = fresh
-		}
+	if c.sent != nil {
+		c.sent = errors.Join(c.sent, c.renew())
 	}
 	return nil, io.EOF
+}
+
+// renew takes another socket: in the old one there may be more answers.
+func (c *Conn) renew() error {
+	fresh, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return fmt.Errorf("open a netlink socket for nft: %w", err)
+	}
+	go func(old *netlink.Conn) { _ = old.Close() }(c.asks)
+	c.asks = fresh
+	return nil
 }
 
 // Generation is how often nft has been changed in this network namespace, by
@@ -109,6 +117,11 @@ func (c *Conn) Generation() (generation uint32, cookie uint64, err error) {
 	}
 	if err == nil {
 		generation, err = c.generation()
+	}
+	if err != nil { // an answer to something else
+		if err = c.renew(); err == nil {
+			generation, err = c.generation()
+		}
 	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("ask for nft's generation: %w", err)
