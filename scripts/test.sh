@@ -163,7 +163,7 @@ else
 	TEST_WHERE=race try gotest -race -short -timeout 20m -skip "^Test($many|$big)" "${threaded[@]}"
 
 	step "the long forms: a thousand runs killed, interrupted, at once"
-	TEST_WHERE=long GO_DOCKER_LONG=1 try gotest -timeout 20m -run '^Test(KilledAtEveryStep|InterruptedAtEveryStep|ManyAtOnce)$' "${packages[@]}"
+	TEST_WHERE=long GO_DOCKER_LONG=1 try gotest -timeout 20m -run '^Test(KilledAtEveryStep|KilledAtRandom|InterruptedAtEveryStep|ManyAtOnce)$' "${packages[@]}"
 
 	if [ "$root" ]; then
 		step "benchmarks, one round: that they run" # scripts/bench.sh is for the figures
