@@ -172,7 +172,7 @@ func Read(dir string) (*State, error) {
 	if err != nil || !s.Live() {
 		return s, err
 	}
-	held, err := probe(dir)
+	held, err := lock.Probe(filepath.Join(dir, lockFile))
 	if errors.Is(err, lock.ErrHeld) { // by a shim, or by a command that has corrected the state
 		return read(dir)
 	}

@@ -64,7 +64,7 @@ func needsRecovery(root string) bool {
 }
 
 func held(path string) bool {
-	file, err := lock.Try(path)
+	file, err := lock.Probe(path)
 	if err == nil {
 		_ = file.Close()
 	}

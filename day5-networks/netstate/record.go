@@ -29,7 +29,7 @@ type Record struct {
 
 // Alive tells whether the owner's lock is held.
 func (r *Record) Alive() (bool, error) {
-	file, err := lock.Try(r.Lock)
+	file, err := lock.Probe(r.Lock)
 	switch {
 	case errors.Is(err, lock.ErrHeld):
 		return true, nil

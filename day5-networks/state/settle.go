@@ -3,32 +3,12 @@ package state
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"example.com/go-docker/day5-networks/lock"
 )
-
-// probe gets the lock as one of many: a shim, whose lock is its alone, prevents
-// that, others who only look do not. flock(2)
-func probe(dir string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDONLY|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	err = unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = lock.ErrHeld
-	}
-	if err != nil {
-		return nil, errors.Join(&fs.PathError{Op: "lock", Path: file.Name(), Err: err}, file.Close())
-	}
-	return file, nil
-}
 
 // Settle is for who has the lock, if only as one of many: it returns the state,
 // and corrects it if it speaks of a shim, which must be dead. A correction that
@@ -58,7 +38,7 @@ func Settle(dir string) (*State, error) {
 // error Is lock.ErrHeld if somebody else has it. The state is settled first:
 // one that speaks of a shim while the lock is another's alone is to be believed.
 func TryLock(dir string) (*os.File, error) {
-	held, err := probe(dir)
+	held, err := lock.Probe(filepath.Join(dir, lockFile))
 	if err != nil {
 		return nil, err
 	}
