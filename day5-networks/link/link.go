@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -113,21 +112,6 @@ func (l *Links) remove(name string) error {
 			return nil
 		}
 	}
-}
-
-// Names returns the links whose names begin so.
-func (l *Links) Names(prefix string) ([]string, error) {
-	all, err := l.handle.LinkList()
-	if err != nil {
-		return nil, fmt.Errorf("list the links: %w", err)
-	}
-	var names []string
-	for _, link := range all {
-		if name := link.Attrs().Name; strings.HasPrefix(name, prefix) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
 }
 
 // addAddress gives a link an address, which may be there already. It is used at
