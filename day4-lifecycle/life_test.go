@@ -390,6 +390,13 @@ func TestRestart(t *testing.T) {
 	w.fails(1, "waits to be started again", "kill", "-s", "USR1", "ever")
 	w.ok("kill", "ever")
 	w.until("it has ended", func() bool { return w.state("ever").Status == state.Exited })
+	// At whatever moment kill comes, it ends it: while it is started, runs, ends, waits.
+	for delay := range 12 {
+		w.ok("start", "ever")
+		time.Sleep(time.Duration(delay) * 11 * time.Millisecond)
+		w.ok("kill", "ever")
+		w.until("it has ended", func() bool { return w.state("ever").Status == state.Exited })
+	}
 	// kill -9 of a shim that waits.
 	w.ok("start", "ever")
 	w.until("it waits", func() bool { return w.state("ever").Status == state.Restarting })

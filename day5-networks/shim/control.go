@@ -20,23 +20,31 @@ var (
 )
 
 // kill sends the signal that somebody wants sent. One that means the end rules
-// out another start, and so ends what waits for that.
+// out another start, and so ends what waits for that. What has a restart policy
+// may end by itself meanwhile, or be just being started: it ends for good all the
+// same, because of this.
 func (s *shim) kill(sig syscall.Signal) error {
-	last := sig == syscall.SIGKILL || sig == s.stopSignal()
+	last := s.lives() && (sig == syscall.SIGKILL || sig == s.stopSignal())
 	if last {
 		s.giveUp()
 	}
 	for {
 		err := s.signal(sig)
-		if !last || !errors.Is(err, errRestarting) {
+		if !last || !errors.Is(err, errNotRunning) {
 			return err
 		}
 		select {
 		case <-s.over:
 			return nil
-		case <-time.After(10 * time.Millisecond): // it was just being started
+		case <-time.After(10 * time.Millisecond): // then there is somebody to be signalled
 		}
 	}
+}
+
+func (s *shim) lives() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.Live()
 }
 
 // signal sends a signal. What is paused goes on: else it would not notice.
