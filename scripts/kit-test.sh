@@ -60,13 +60,17 @@ grep -q '"oom_kills": *1' day2.out || { cat day2.out; fail "day 2: no OOM kill";
 for kind in added changed deleted; do
 	grep -q "\"name\":\"container\".*\"kind\":\"$kind\"" day3.out || { cat day3.out; fail "day 3: the container has $kind nothing"; }
 done
+./enter go run ./day4-lifecycle --format json >day4.out || { cat day4.out; fail "day 4"; }
+grep -q '"output":"I go: terminated' day4.out || { cat day4.out; fail "day 4: it was not stopped"; }
+./enter go run ./day5-networks --format json >day5.out || { cat day5.out; fail "day 5"; }
+grep -q '"paths":' day5.out || { cat day5.out; fail "day 5: no table of paths"; }
 
 step "the image"
 ./enter go run ./day3-images load -q -i ../images/busybox.tar
 [ "$(./enter go run ./day3-images run --rm busybox cat /etc/passwd)" = root:x:0:0:root:/root:/bin/sh ] || fail "the image does not run"
 
 step "an exercise of each chapter, from failing to passing"
-for exercise in 'day1 2 host-name' 'day2 3 escape' 'day3 4 pivot'; do
+for exercise in 'day1 2 host-name' 'day2 3 escape' 'day3 4 pivot' 'day4 4 trap' 'day5 1 comes-back'; do
 	set -- $exercise
 	status=0
 	./enter go run ./scripts/check "$1" "$2" >check.out 2>&1 || status=$?
@@ -90,7 +94,7 @@ grep -q '^not yet' check.out || { cat check.out; fail "day2 3 cannot be checked 
 step "every package that scripts/test.sh builds, and every module it asks for"
 ./enter go vet work
 GOWORK=off ./enter go -C scripts/tools list -deps tool >/dev/null
-for module in day1-namespaces day2-cgroups day3-images; do GOWORK=off ./enter go -C $module mod tidy -diff; done
+for module in day*-*; do GOWORK=off ./enter go -C $module mod tidy -diff; done
 END
 
 # here SCRIPT. Warnings may be about this machine, such as a container's; the guest has none.
@@ -132,7 +136,7 @@ for where in "$@"; do
 		tar -C "$(go env GOROOT)" --exclude=./test --exclude=./api --exclude=./doc --exclude=./misc --exclude='*_test.go' --exclude=testdata \
 			--exclude='./src/runtime/race/*.syso' --exclude='./src/cmd' -cf - . | tar -C "$tmp/go" -xf -
 		scripts/vm/run -v --cgroup v2 --memory 6144 --timeout 1200 --env HOME=/root --env PATH=/usr/local/bin:/usr/bin:/bin \
-			--file "$guest:$bundle" --file "$tmp/class.sh:$tmp/class.sh" --file "$tmp/go:$(go env GOROOT)" --file "$(command -v flock):/usr/local/bin/flock" --file "$(command -v ip):/usr/local/bin/ip" \
+			--file "$guest:$bundle" --file "$tmp/class.sh:$tmp/class.sh" --file "$tmp/go:$(go env GOROOT)" --file "$(command -v flock):/usr/local/bin/flock" --file "$(command -v ip):/usr/local/bin/ip" --file "$(command -v nft):/usr/local/bin/nft" \
 			sh "$tmp/class.sh" "$bundle" 2>"$tmp/console" || { tail -n 40 "$tmp/console"; fail "in the guest"; }
 		grep '^vm:' "$tmp/console" || true
 		;;
