@@ -94,7 +94,7 @@ grep -q '^not yet' check.out || { cat check.out; fail "day2 3 cannot be checked 
 step "every package that scripts/test.sh builds, and every module it asks for"
 ./enter go vet work
 GOWORK=off ./enter go -C scripts/tools list -deps tool >/dev/null
-for module in day*-*; do GOWORK=off ./enter go -C $module mod tidy -diff; done
+for module in repository/day*-*; do GOWORK=off ./enter go -C "${module#repository/}" mod tidy -diff || fail "$module: go mod tidy"; done
 END
 
 # here SCRIPT. Warnings may be about this machine, such as a container's; the guest has none.
