@@ -18,7 +18,7 @@ import (
 // dead.
 func (c *Container) leaveNetworks() error {
 	root := filepath.Dir(filepath.Dir(c.Dir))
-	left, err := filepath.Glob(filepath.Join(root, "networks", "*", "endpoints", c.ID+".*"))
+	left, err := filepath.Glob(filepath.Join(root, "networks", "*", "endpoints", c.ID+",*"))
 	if err != nil || len(left) == 0 {
 		return err
 	}

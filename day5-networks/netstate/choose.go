@@ -21,6 +21,7 @@ type Attachment struct {
 }
 
 // nextInterface is the first of eth0, eth1, ... that the container does not have.
+// Its own records are loaded.
 func (s *Session) nextInterface(o Owner) string {
 	for i := 0; ; i++ {
 		name := fmt.Sprintf("eth%d", i)
@@ -37,7 +38,7 @@ func (s *Session) Choose(r *Record, c *Config, wish Attachment) error {
 	_, _ = rand.Read(random[:]) // never fails: it ends the program
 	r.HostInterface = s.LinkPrefix + hex.EncodeToString(random[:])
 	r.Interface = s.nextInterface(r.Owner)
-	used := map[netip.Addr]bool{}
+	used := make(map[netip.Addr]bool, len(s.Records))
 	for _, other := range s.Records {
 		for _, a := range other.Addresses {
 			used[a.Addr()] = true
@@ -65,29 +66,45 @@ func (s *Session) Choose(r *Record, c *Config, wish Attachment) error {
 	if wish.IP6.IsValid() && len(c.Subnets) < 2 {
 		return fmt.Errorf("address %s: the network has no IPv6: make it with --ipv6", wish.IP6)
 	}
-	mac := address.MAC(r.Addresses[0].Addr())
-	if wish.MAC != "" {
-		var err error
-		if mac, err = net.ParseMAC(wish.MAC); err != nil || len(mac) != 6 || mac[0]&1 != 0 {
-			return fmt.Errorf("MAC address %q: want six pairs of digits, such as 02:42:0a:09:00:02, of a single host", wish.MAC)
-		}
-		for _, other := range s.Records {
-			if other.Network == c.ID && other.MAC == mac.String() {
-				return fmt.Errorf("MAC address %s is in use by container %s", mac, other.Name)
-			}
-		}
+	return s.chooseMAC(r, wish.MAC)
+}
+
+// chooseMAC takes the one that is wished for, or makes one of the address.
+func (s *Session) chooseMAC(r *Record, wish string) error {
+	r.MAC = address.MAC(r.Addresses[0].Addr()).String()
+	if wish == "" {
+		return nil
+	}
+	mac, err := net.ParseMAC(wish)
+	if err != nil || len(mac) != 6 || mac[0]&1 != 0 {
+		return fmt.Errorf("MAC address %q: want six pairs of digits, such as 02:42:0a:09:00:02, of a single host", wish)
 	}
 	r.MAC = mac.String()
+	if err := s.Load(); err != nil {
+		return err
+	}
+	for _, other := range s.Records {
+		if other.Network == r.Network && other.MAC == r.MAC {
+			return fmt.Errorf("MAC address %s is in use by container %s", mac, other.Name)
+		}
+	}
 	return nil
 }
 
-// CheckPorts says what cannot be published.
+// CheckPorts says what cannot be published. That others have a port shows already
+// when it is held, as package ports does; here is who it is.
 func (s *Session) CheckPorts(p []ports.Port) error {
 	for _, port := range p {
 		if port.HostIP == netip.IPv6Loopback() {
 			return fmt.Errorf("publish port %d at [::1]: IPv6 has no way from there into a container: use 127.0.0.1", port.HostPort)
 		}
 		for _, r := range s.Records {
+			if !r.MayPublish(p) {
+				continue
+			}
+			if err := r.Load(); err != nil {
+				return err
+			}
 			for _, other := range r.Ports {
 				if port.HostIP == other.HostIP && port.HostPort == other.HostPort && port.Protocol == other.Protocol {
 					return fmt.Errorf("port %d/%s is published by container %s already", port.HostPort, port.Protocol, r.Name)

@@ -46,9 +46,6 @@ func writeJSON(path string, v any, durable bool) error {
 	return nil
 }
 
-// Remove removes a record.
-func (s Store) Remove(r *Record) error { return remove(s.file(r, r.pending)) }
-
 // remove removes files; one that is not there is no error.
 func remove(paths ...string) (errs error) {
 	for _, path := range paths {
@@ -57,4 +54,29 @@ func remove(paths ...string) (errs error) {
 		}
 	}
 	return errs
+}
+
+// ReadConfigs reads all networks. A directory without a network.json is one that
+// is being made or removed, or was.
+func (s Store) ReadConfigs() ([]Config, error) {
+	entries, err := os.ReadDir(s.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the networks: %w", err)
+	}
+	var configs []Config
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		var c Config
+		err := readJSON(s.Path(e.Name(), "network.json"), &c)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		configs = append(configs, c)
+	}
+	return configs, nil
 }

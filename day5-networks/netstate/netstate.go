@@ -5,16 +5,15 @@
 //
 // Everything is below STORE/networks:
 //
-//	lock                             held, flock(2), while anything is changed;
-//	                                 in it, what was noted then: see Note
-//	ID/network.json                  a network: a Config
-//	ID/endpoints/CONTAINER.json      a container on it: a Record
-//	ID/endpoints/CONTAINER.pending   the same while it is made or removed
-//	changed.json                     what was changed on this machine besides
+//	lock                     held, flock(2), while anything is changed; in it,
+//	                         what was noted then: see Note
+//	ID/network.json          a network: a Config
+//	ID/endpoints/*.json      the containers on it: see endpoint.Record
+//	ID/endpoints/*.pending   the same while they are made or removed
+//	changed.json             what was changed on this machine besides
 //
-// A record is written before what it speaks of is made and removed after it has
-// gone. Its owner lives as long as a lock is held, and a record of another boot
-// of the machine has nothing in the kernel.
+// The owner of a record lives as long as a lock is held, and a record of another
+// boot of the machine has nothing in the kernel.
 package netstate
 
 import (
@@ -28,8 +27,8 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day5-networks/endpoint"
 	"example.com/go-docker/day5-networks/lock"
-	"example.com/go-docker/day5-networks/ports"
 )
 
 // DefaultName is the network of containers that name none.
@@ -53,26 +52,12 @@ type Config struct {
 	Created  time.Time
 }
 
-// An Owner is the container that an endpoint belongs to.
-type Owner struct {
-	ID   string
-	Name string
-	Lock string // path of the lock file that is held as long as it lives
-}
-
-// An Endpoint is a container's place on a network: ID/endpoints/CONTAINER.json.
-type Endpoint struct {
-	Owner
-	Network       string // the network's ID
-	Interface     string // in the container: eth0
-	HostInterface string
-	MAC           string
-	Addresses     []netip.Prefix // IPv4, then IPv6
-	Gateways      []netip.Addr   // of the default routes; none: another network has them
-	Aliases       []string
-	Ports         []ports.Port
-	DNS           netip.Addr // where the network's resolver answers
-}
+// What is on record of a container.
+type (
+	Owner    = endpoint.Owner
+	Endpoint = endpoint.Endpoint
+	Record   = endpoint.Record
+)
 
 // A Store is a directory of networks.
 type Store struct {
@@ -101,12 +86,13 @@ type Session struct {
 	Store
 	Boot    string
 	Configs []Config
-	Records []*Record // of this boot, on all networks
+	Records []*Record // on all networks; not loaded, see endpoint.Record
 
 	lock *os.File
 }
 
-// Begin waits for the lock and reads everything. What speaks of another boot is
+// Begin waits for the lock and reads what there is, of a record its name. If the
+// session before was in another boot of the machine, what speaks of that is
 // removed: it took links, rules and settings with it.
 func (s Store) Begin() (_ *Session, err error) {
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
@@ -134,16 +120,81 @@ func (s *Session) read() (err error) {
 		return err
 	}
 	for _, c := range s.Configs {
-		records, err := s.ReadRecords(c.ID)
+		records, err := endpoint.List(s.endpoints(c.ID))
 		if err != nil {
 			return err
 		}
-		for _, r := range records {
-			if r.Boot == s.Boot {
-				s.Records = append(s.Records, r)
-			} else if err := s.Remove(r); err != nil {
-				return err
-			}
+		s.Records = append(s.Records, records...)
+	}
+	if _, thisBoot := s.noted(); thisBoot {
+		return nil
+	}
+	if err := s.removeOld(); err != nil {
+		return err
+	}
+	return s.SetNote("")
+}
+
+// removeOld removes the records of other boots.
+func (s *Session) removeOld() error {
+	if err := s.Load(); err != nil {
+		return err
+	}
+	var errs error
+	s.Records = slices.DeleteFunc(s.Records, func(r *Record) bool {
+		if r.Boot == s.Boot {
+			return false
+		}
+		errs = errors.Join(errs, r.Remove())
+		return true
+	})
+	return errs
+}
+
+// Load loads all records.
+func (s *Session) Load() error {
+	for _, r := range s.Records {
+		if err := r.Load(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endpoints is where a network's records are.
+func (s Store) endpoints(id string) string { return s.Path(id, "endpoints") }
+
+// Empty tells whether there is no record of an endpoint of the network.
+func (s Store) Empty(id string) (bool, error) {
+	records, err := endpoint.List(s.endpoints(id))
+	return len(records) == 0, err
+}
+
+// OnRecord returns the endpoints of a network, without asking whether their
+// owners live.
+func (s Store) OnRecord(id string) ([]Endpoint, error) { return endpoint.OnRecord(s.endpoints(id)) }
+
+// Live returns the endpoints of a network whose owners live.
+func (s Store) Live(id string) ([]Endpoint, error) {
+	boot, err := BootID()
+	if err != nil {
+		return nil, err
+	}
+	return endpoint.Live(s.endpoints(id), boot)
+}
+
+// Write writes a new record.
+func (s *Session) Write(r *Record) error { return r.Write(s.endpoints(r.Network)) }
+
+// Rename gives a container another name on all of its networks. Its records are
+// never pending for that: they would be taken for those of a dead one.
+func (s *Session) Rename(id, name string) error {
+	for _, r := range s.Records {
+		if r.ID != id || r.Pending() {
+			continue
+		}
+		if err := r.Rename(name, s.Path(r.Network, "endpoint"+unfinished)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -181,14 +232,15 @@ func (s *Session) Sweep() error {
 
 // Note returns what the session before has noted, if that was in this boot.
 func (s *Session) Note() string {
+	note, _ := s.noted()
+	return note
+}
+
+func (s *Session) noted() (note string, thisBoot bool) {
 	text := make([]byte, longestNote)
 	n, _ := s.lock.ReadAt(text, 0) // what cannot be read was not noted
 	line, _, _ := strings.Cut(string(text[:n]), "\n")
-	note, _ := strings.CutPrefix(line, s.Boot+" ")
-	if note == line {
-		return ""
-	}
-	return note
+	return strings.CutPrefix(line, s.Boot+" ")
 }
 
 // longestNote is in bytes.

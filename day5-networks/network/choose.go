@@ -59,6 +59,9 @@ func (s *session) forget(o Owner, netns uint64) error {
 		if r.ID != o.ID {
 			continue
 		}
+		if err := r.Load(); err != nil {
+			return err
+		}
 		there, err := s.links.Exists(r.HostInterface)
 		if err != nil {
 			return err

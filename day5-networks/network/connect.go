@@ -3,13 +3,12 @@ package network
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
 
 	"github.com/sirupsen/logrus"
 
-	"example.com/go-docker/day5-networks/address"
+	"example.com/go-docker/day5-networks/describe"
 	"example.com/go-docker/day5-networks/link"
 	"example.com/go-docker/day5-networks/machine"
 	"example.com/go-docker/day5-networks/ports"
@@ -26,22 +25,41 @@ func (n *Networks) Connect(netns *os.File, o Owner, a []Attachment, p []ports.Po
 		return nil, err
 	}
 	defer s.end()
-	// What a dead container has left may have the address, or the port.
-	if err := errors.Join(s.recover(), s.open()); err != nil {
+	// How many containers there are must not matter here: of others than those who
+	// have a port that we want it is not asked whether they live.
+	_, err = s.recoverIf(func(r *record) bool { return r.MayPublish(p) })
+	if err := errors.Join(err, s.open()); err != nil {
 		return nil, err
 	}
-	made, err := s.plan(netns, o, a, p)
-	if err == nil {
-		err = s.establish(netns, made)
+	made, err := s.connect(netns, o, a, p)
+	if err != nil {
+		// A dead one may have what it was that we could not get.
+		if some, errDead := s.recover(); some || errDead != nil {
+			if err = errDead; err == nil {
+				made, err = s.connect(netns, o, a, p)
+			}
+		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("connect container %s: %w", o.Name, err), s.release(made))
+		return nil, fmt.Errorf("connect container %s: %w", o.Name, err)
 	}
 	endpoints := make([]Endpoint, len(made))
 	for i, r := range made {
 		endpoints[i] = r.Endpoint
 	}
 	return endpoints, nil
+}
+
+// connect plans and establishes, all or nothing.
+func (s *session) connect(netns *os.File, o Owner, a []Attachment, p []ports.Port) ([]*record, error) {
+	made, err := s.plan(netns, o, a, p)
+	if err == nil {
+		err = s.establish(netns, made)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.release(made))
+	}
+	return made, nil
 }
 
 // establish makes what was planned: first the records, then links that carry
@@ -74,7 +92,7 @@ func (s *session) establish(netns *os.File, made []*record) error {
 		fault("addresses")
 	}
 	for _, r := range made {
-		if err := s.SetPending(r, false); err != nil {
+		if err := r.SetPending(false); err != nil {
 			return err
 		}
 		// While the lock is held: so nobody starts a second one.
@@ -100,19 +118,9 @@ func forgetFlows(records []*record) error {
 	return machine.ForgetUDP(ports)
 }
 
-// plug makes an endpoint's links.
+// plug makes an endpoint's links, and the bridge for them.
 func (s *session) plug(netns *os.File, r *record) error {
-	c := s.Config(r.Network)
-	b := link.Bridge{Name: c.Bridge, MAC: address.MAC(c.Gateways[0]), MTU: c.MTU}
-	for i, subnet := range c.Subnets {
-		b.Addresses = append(b.Addresses, netip.PrefixFrom(c.Gateways[i], subnet.Bits()))
-	}
-	if len(c.Subnets) > 1 {
-		// While the kernel checked one of its own for duplicates, for a second or
-		// two, it would not ask for neighbours, and lose what is for them.
-		b.Addresses = append(b.Addresses, netip.PrefixFrom(address.LinkLocal(b.MAC), 64))
-	}
-	if err := s.links.Ensure(b); err != nil {
+	if err := s.links.Ensure(describe.Bridge(s.Config(r.Network))); err != nil {
 		return err
 	}
 	fault("bridge")
@@ -120,10 +128,6 @@ func (s *session) plug(netns *os.File, r *record) error {
 	return s.links.Plug(netns, s.pair(r))
 }
 
-// pair describes an endpoint's links.
 func (s *session) pair(r *record) link.Pair {
-	return link.Pair{
-		Bridge: s.Config(r.Network).Bridge, Host: r.HostInterface, Container: r.Interface,
-		MAC: r.Ethernet(), Addresses: r.LinkAddresses(), Gateways: r.Gateways,
-	}
+	return describe.Pair(&r.Endpoint, s.Config(r.Network).Bridge)
 }

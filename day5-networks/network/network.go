@@ -119,7 +119,7 @@ func (n *Networks) Remove(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.recover(); err != nil {
+	if _, err := s.recover(); err != nil {
 		return err
 	}
 	var users []string

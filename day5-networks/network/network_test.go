@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +16,6 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"example.com/go-docker/day5-networks/address"
-	"example.com/go-docker/day5-networks/netstate"
 	"example.com/go-docker/day5-networks/ports"
 )
 
@@ -218,47 +216,6 @@ func TestCreate(t *testing.T) {
 		t.Error(err)
 	}
 	w.before = w.machine()
-}
-
-// What speaks of another boot has nothing in the kernel, and the same address
-// may be another's by now.
-func TestAnotherBoot(t *testing.T) {
-	w := newWorld(t)
-	a := w.box("a")
-	e := a.on(Attachment{Network: DefaultName}, both(8080, 80)...)
-	dir := filepath.Join(w.root, "networks")
-	keep := map[string][]byte{}
-	for _, path := range []string{filepath.Join(dir, e.Network, "endpoints", "a-id.json"), filepath.Join(dir, "changed.json")} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		boot, err := netstate.BootID()
-		if err != nil {
-			t.Fatal(err)
-		}
-		keep[path] = []byte(strings.ReplaceAll(string(text), boot, "another"))
-	}
-	if err := w.networks.Disconnect(a.Owner); err != nil {
-		t.Fatal(err)
-	}
-	for path, text := range keep {
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if live, err := w.networks.Endpoints(e.Network); err != nil || len(live) != 0 {
-		t.Error(live, err)
-	}
-	if err := w.networks.Recover(); err != nil {
-		t.Error(err)
-	}
-	if after := w.machine(); after != w.before {
-		t.Error(after)
-	}
-	if got := w.box("b").on(Attachment{Network: DefaultName}); got.Addresses[0] != e.Addresses[0] {
-		t.Error(got.Addresses)
-	}
 }
 
 // A container whose shim was killed is started again before anybody looks.

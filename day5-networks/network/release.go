@@ -52,7 +52,16 @@ func (n *Networks) Leave(o Owner, networks ...string) (left func() error, err er
 
 // of are a container's endpoints; if networks are named, those on them.
 func (s *session) of(o Owner, networks []string) (leaving []*record, err error) {
-	own := slices.DeleteFunc(slices.Clone(s.Records), func(r *record) bool { return r.ID != o.ID })
+	var own []*record
+	for _, r := range s.Records {
+		if r.ID != o.ID {
+			continue
+		}
+		if err := r.Load(); err != nil {
+			return nil, err
+		}
+		own = append(own, r)
+	}
 	if len(networks) == 0 {
 		return own, nil
 	}
@@ -81,7 +90,7 @@ func (n *Networks) Recover() error {
 		return err
 	}
 	defer s.end()
-	if err := s.recover(); err != nil {
+	if _, err := s.recover(); err != nil {
 		return err
 	}
 	errs := s.heal()
@@ -112,25 +121,35 @@ func (s *session) heal() error {
 	return s.letPass()
 }
 
-func (s *session) recover() error {
+// recover removes what the dead have left, and who was killed while he made or
+// removed an endpoint. It tells whether there was anything.
+func (s *session) recover() (bool, error) {
 	if err := s.Sweep(); err != nil {
-		return err
+		return false, err
 	}
+	return s.recoverIf(func(*record) bool { return true })
+}
+
+// recoverIf does so with the dead who may be in the way.
+func (s *session) recoverIf(inTheWay func(*record) bool) (bool, error) {
 	var dead []*record
 	for _, r := range s.Records {
-		// Who makes or removes an endpoint has the lock, which we have now.
-		alive, err := r.Alive()
-		if err != nil {
-			return err
+		if !r.Pending() && !inTheWay(r) {
+			continue
 		}
+		alive, err := r.Alive(s.Boot)
+		if err != nil {
+			return false, err
+		}
+		// Who makes or removes an endpoint has the lock, which we have now.
 		if !alive || r.Pending() {
 			dead = append(dead, r)
 		}
 	}
 	if err := s.release(dead); err != nil {
-		return fmt.Errorf("remove what dead containers have left: %w", err)
+		return false, fmt.Errorf("remove what dead containers have left: %w", err)
 	}
-	return nil
+	return len(dead) > 0, nil
 }
 
 // release removes endpoints: links and rules, then the records. With the last
@@ -155,10 +174,7 @@ func (s *session) detach(leaving []*record) (links []string, errs error) {
 	// Of one that was pending nobody knows whether it has rules.
 	known := !slices.ContainsFunc(leaving, (*record).Pending)
 	for _, r := range leaving {
-		// Of a plan that has failed there may be no record yet.
-		if err := s.SetPending(r, true); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = errors.Join(errs, err)
-		}
+		errs = errors.Join(errs, r.SetPending(true))
 	}
 	fault("leaving")
 	s.Records = slices.DeleteFunc(s.Records, func(r *record) bool { return slices.Contains(leaving, r) })
@@ -186,7 +202,7 @@ func (s *session) discard(leaving []*record, links []string, errs error) error {
 		return errs // the records stay, and the next command tries again
 	}
 	for _, r := range leaving {
-		errs = errors.Join(errs, s.Remove(r))
+		errs = errors.Join(errs, r.Remove())
 		fault("forgotten")
 	}
 	return errs

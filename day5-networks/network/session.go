@@ -1,8 +1,7 @@
 package network
 
 import (
-	"net/netip"
-
+	"example.com/go-docker/day5-networks/describe"
 	"example.com/go-docker/day5-networks/firewall"
 	"example.com/go-docker/day5-networks/link"
 	"example.com/go-docker/day5-networks/machine"
@@ -85,15 +84,18 @@ func (s *session) filter(known bool, come, gone []*record) error {
 	for i := range s.Configs {
 		c := &s.Configs[i]
 		if s.Used(c) {
-			d.Networks = append(d.Networks, firewall.Network{Bridge: c.Bridge, Subnets: c.Subnets, Gateways: c.Gateways, Internal: c.Internal})
+			d.Networks = append(d.Networks, describe.Network(c))
 		}
 	}
 	note, done, err := "", false, error(nil)
 	if known {
-		note, done, err = s.tables.Change(s.Note(), d, endpoints(come), endpoints(gone))
+		note, done, err = s.tables.Change(s.Note(), d, describe.Endpoints(come), describe.Endpoints(gone))
 	}
 	if !done && err == nil {
-		d.Endpoints = endpoints(s.Records)
+		if err := s.Load(); err != nil {
+			return err
+		}
+		d.Endpoints = describe.Endpoints(s.Records)
 		note, err = s.tables.Replace(d)
 	}
 	if err == nil {
@@ -106,18 +108,6 @@ func (s *session) filter(known bool, come, gone []*record) error {
 	return s.letPass()
 }
 
-// endpoints are the records in the firewall's words.
-func endpoints(records []*record) (all []firewall.Endpoint) {
-	for _, r := range records {
-		e := firewall.Endpoint{Link: r.HostInterface, MAC: r.Ethernet(), Forwards: forwards(r)}
-		for _, a := range r.LinkAddresses() {
-			e.Addresses = append(e.Addresses, a.Addr())
-		}
-		all = append(all, e)
-	}
-	return all
-}
-
 // letPass sees to it that other people's firewalls let our networks pass.
 func (s *session) letPass() error {
 	var bridges []string
@@ -127,22 +117,4 @@ func (s *session) letPass() error {
 		}
 	}
 	return s.changes.Foreign(tables, bridges)
-}
-
-// forwards are the endpoint's published ports, each for every version of IP that
-// both the host's address and the container have; no address is all of them.
-func forwards(r *record) (all []firewall.Forward) {
-	every := map[bool]netip.Addr{true: netip.IPv4Unspecified(), false: netip.IPv6Unspecified()}
-	for _, p := range r.Ports {
-		for _, a := range r.Addresses {
-			from := p.HostIP
-			if !from.IsValid() {
-				from = every[a.Addr().Is4()]
-			}
-			if from.Is4() == a.Addr().Is4() {
-				all = append(all, firewall.Forward{Protocol: p.Protocol, From: netip.AddrPortFrom(from, p.HostPort), To: netip.AddrPortFrom(a.Addr(), p.Port)})
-			}
-		}
-	}
-	return all
 }

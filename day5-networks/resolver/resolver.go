@@ -94,15 +94,18 @@ func (k *known) untilNobody(end func()) {
 		// A record has gone, or it is time to look.
 		_ = k.events.SetReadDeadline(time.Now().Add(owners))
 		_, err := k.events.Read(buffer)
-		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-			if live, err := k.networks.OnRecord(k.own.ID); err != nil || len(live) > 0 && k.anyAlive() {
-				continue
-			}
+		if err == nil && k.anyOnRecord() || errors.Is(err, os.ErrDeadlineExceeded) && k.anyAlive() {
+			continue
 		}
 		if ended, err := k.endIfNobody(end); ended && err == nil {
 			return
 		}
 	}
+}
+
+func (k *known) anyOnRecord() bool {
+	empty, err := k.networks.Empty(k.own.ID)
+	return err != nil || !empty
 }
 
 func (k *known) anyAlive() bool {
@@ -126,7 +129,7 @@ func (k *known) endIfNobody(end func()) (bool, error) {
 		if r.Network != k.own.ID {
 			continue
 		}
-		if alive, err := r.Alive(); alive || err != nil {
+		if alive, err := r.Alive(s.Boot); alive || err != nil {
 			return false, err
 		}
 	}

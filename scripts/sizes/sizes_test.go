@@ -53,8 +53,9 @@ var (
 		"streams": {"container", "logfile", "wire"},
 		"shim":    slices.Concat(low, []string{"container", "cgroup", "rootfs", "wire", "freezer", "state", "join", "streams", "connection"}),
 		// Day 5: what is on the disk, what is in the kernel, and who composes them.
-		"firewall": {"nft"}, "machine": {"firewall"}, "netstate": {"address", "lock", "ports"}, "background": {"confine", "lock", "netstate"},
-		"network":    {"address", "background", "firewall", "link", "lock", "machine", "netstate", "ports"},
+		"firewall": {"nft"}, "machine": {"firewall"}, "endpoint": {"address", "lock", "ports"}, "netstate": {"address", "endpoint", "lock", "ports"}, "background": {"confine", "lock", "netstate"},
+		"describe":   {"address", "endpoint", "firewall", "link", "netstate"},
+		"network":    {"background", "describe", "firewall", "link", "lock", "machine", "netstate", "ports"},
 		"connection": {"etc", "lock", "netstate", "network", "ports", "state", "wire"},
 		"resolver":   {"background", "etc", "names", "netstate", "state"},
 		"commit":     any, "registry": any, "archive": any, "lifecycle": any, "oci": any, "demo": any,
