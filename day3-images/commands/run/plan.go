@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -7,14 +7,15 @@ import (
 	"os"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"example.com/go-docker/day3-images/cgroup"
+	"example.com/go-docker/day3-images/commands/action"
 	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/containers"
-	"example.com/go-docker/day3-images/demo"
 	"example.com/go-docker/day3-images/rootfs"
 	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
-	"github.com/sirupsen/logrus"
 )
 
 // A plan is all that makes up a container before it runs.
@@ -55,12 +56,13 @@ func (p *plan) run(s *store.Store) (status int, err error) {
 	return process.Wait()
 }
 
-// runForDemo is a demo.Runner.
-func runForDemo(s *store.Store, c *container.Container, img *store.Image) (int, error) {
+// Image runs a container that no flags describe. What it writes goes to standard
+// error. It returns the exit status.
+func Image(s *store.Store, c *container.Container, img *store.Image, limits cgroup.Limits) (int, error) {
 	p := &plan{
 		container: c,
 		parent:    container.Parent{Stdout: os.Stderr},
-		cgroup:    cgroup.Config{ID: c.ID, Limits: cgroup.Limits{Memory: demo.Memory}, Init: true},
+		cgroup:    cgroup.Config{ID: c.ID, Limits: limits, Init: true},
 		dir:       &containers.Container{ID: c.ID, Image: img.ID, Created: time.Now().UTC()},
 		image:     img,
 	}
@@ -70,7 +72,7 @@ func runForDemo(s *store.Store, c *container.Container, img *store.Image) (int, 
 // completeRoot adds the image to what the command line says of the root.
 func (p *plan) completeRoot(s *store.Store) error {
 	var layers []string
-	err := interruptible(func(ctx context.Context) (err error) {
+	err := action.Interruptible(func(ctx context.Context) (err error) {
 		layers, err = snapshot.Dirs(ctx, s, p.image)
 		return err
 	})

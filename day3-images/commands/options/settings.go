@@ -1,23 +1,43 @@
-package main
+package options
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
+	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
-	"example.com/go-docker/day3-images/confine"
-	"example.com/go-docker/day3-images/rootfs"
 	"github.com/docker/go-units"
 	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day3-images/commands/limits"
+	"example.com/go-docker/day3-images/confine"
+	"example.com/go-docker/day3-images/rootfs"
 )
 
-// settingFlags are what else people give to docker run.
-func settingFlags() []urfave.Flag {
+func volumesFromFlags(ctx *urfave.Context) ([]rootfs.Volume, error) {
+	var volumes []rootfs.Volume
+	for _, s := range ctx.StringSlice("volume") {
+		v, err := rootfs.ParseVolume(s)
+		if err != nil {
+			return nil, fmt.Errorf("invalid --volume %q: %w", s, err)
+		}
+		volumes = append(volumes, v)
+	}
+	for _, s := range ctx.StringSlice("tmpfs") {
+		v, err := rootfs.ParseTmpfs(s)
+		if err != nil {
+			return nil, fmt.Errorf("invalid --tmpfs %q: %w", s, err)
+		}
+		volumes = append(volumes, v)
+	}
+	slices.SortStableFunc(volumes, func(a, b rootfs.Volume) int { return strings.Compare(a.Target, b.Target) }) // /a before /a/b
+	return volumes, nil
+}
+
+// SettingFlags are what else people give to docker run.
+func SettingFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringSliceFlag{Name: "env-file", Usage: "read NAME=VALUE, or NAME, from the lines of `FILE`"},
 		&urfave.StringSliceFlag{Name: "add-host", Usage: "add `NAME:ADDRESS` to /etc/hosts"},
@@ -35,7 +55,7 @@ func rootFromFlags(ctx *urfave.Context) (*rootfs.Root, error) {
 		return nil, err
 	}
 	if size := ctx.String("shm-size"); size != "" {
-		if r.ShmSize, err = parseBytes(size); err == nil && r.ShmSize == 0 {
+		if r.ShmSize, err = limits.ParseBytes(size); err == nil && r.ShmSize == 0 {
 			err = errors.New("want more than 0")
 		}
 		if err != nil {
@@ -64,8 +84,8 @@ func rlimitsFromFlags(ctx *urfave.Context) ([]confine.Rlimit, error) {
 	return limits, nil
 }
 
-// hostsFromFlags returns the lines that --add-host adds to /etc/hosts.
-func hostsFromFlags(ctx *urfave.Context) (lines string, err error) {
+// Hosts returns the lines that --add-host adds to /etc/hosts.
+func Hosts(ctx *urfave.Context) (lines string, err error) {
 	for _, s := range ctx.StringSlice("add-host") {
 		at := strings.IndexAny(s, ":=") // an address may have colons itself
 		if at <= 0 || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
@@ -78,37 +98,4 @@ func hostsFromFlags(ctx *urfave.Context) (lines string, err error) {
 		lines += address.String() + "\t" + s[:at] + "\n"
 	}
 	return lines, nil
-}
-
-// readEnvFiles reads variables as docker run --env-file does: a line each,
-// without quotes or escapes, comments after #.
-func readEnvFiles(names []string) ([]string, error) {
-	var env []string
-	for _, name := range names {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		lines := bufio.NewScanner(file)
-		for lines.Scan() {
-			line := strings.TrimLeftFunc(strings.TrimPrefix(lines.Text(), "\ufeff"), unicode.IsSpace)
-			if line == "" || line[0] == '#' {
-				continue
-			}
-			variable, _, hasValue := strings.Cut(line, "=")
-			if !hasValue {
-				variable = strings.TrimSpace(line)
-				line = variable
-			}
-			if variable == "" || strings.ContainsFunc(variable, unicode.IsSpace) || !utf8.ValidString(line) {
-				return nil, fmt.Errorf("%s: invalid line %q: want NAME=VALUE or NAME", name, line)
-			}
-			env = append(env, line)
-		}
-		if err := lines.Err(); err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-	}
-	return env, nil
 }

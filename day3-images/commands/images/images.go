@@ -1,4 +1,9 @@
-package main
+// Package images has the commands about images, from pull to rmi. The rooms
+// registry, archive, store and commit do their work.
+//
+// It grew from the rungs 09-image and 10-commit, plus: names instead of
+// directories, lists, archives, registries.
+package images
 
 import (
 	"cmp"
@@ -6,16 +11,18 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day3-images/commands/action"
+	"example.com/go-docker/day3-images/commands/output"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
-	"github.com/docker/go-units"
-	urfave "github.com/urfave/cli/v2"
 )
 
-var imagesCommand = &urfave.Command{
+// List is the command images.
+var List = &urfave.Command{
 	Name:      "images",
 	Usage:     "list images",
 	ArgsUsage: "[REPOSITORY[:TAG]]",
@@ -23,7 +30,7 @@ var imagesCommand = &urfave.Command{
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show IDs only", DisableDefaultText: true},
 		noTruncFlag(),
 	},
-	Action: withStore(0, 1, "one repository at most", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
+	Action: action.WithStore(0, 1, "one repository at most", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
 		return listImages(s, ctx.Args().First(), ctx.Bool("quiet"), ctx.Bool("no-trunc"))
 	}),
 }
@@ -46,7 +53,7 @@ func listImages(s *store.Store, filter string, quiet, full bool) error {
 	if err != nil {
 		return err
 	}
-	table := newTable("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
+	table := output.NewTable("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
 	for _, img := range all {
 		names := img.Names
 		if len(names) == 0 {
@@ -58,7 +65,7 @@ func listImages(s *store.Store, filter string, quiet, full bool) error {
 		})
 		if quiet {
 			if len(names) > 0 {
-				fmt.Println(idFor(img.ID, full))
+				fmt.Println(output.ID(img.ID, full))
 			}
 			continue
 		}
@@ -68,7 +75,7 @@ func listImages(s *store.Store, filter string, quiet, full bool) error {
 		}
 		for _, name := range names {
 			repository, tag := image.SplitName(name)
-			table.row(cmp.Or(image.Familiar(repository), "<none>"), cmp.Or(tag, "<none>"), idFor(img.ID, full), ago(img.Config.Created.Time), humanSize(size))
+			table.Row(cmp.Or(image.Familiar(repository), "<none>"), cmp.Or(tag, "<none>"), output.ID(img.ID, full), output.Ago(img.Config.Created.Time), output.Size(size))
 		}
 	}
 	if quiet {
@@ -76,20 +83,3 @@ func listImages(s *store.Store, filter string, quiet, full bool) error {
 	}
 	return table.Flush()
 }
-
-func idFor(id string, full bool) string {
-	if full {
-		return id
-	}
-	return image.ShortID(id)
-}
-
-// ago is Docker's way to show a time. Reproducible images have none, or 1970.
-func ago(t time.Time) string {
-	if t.IsZero() {
-		return "N/A"
-	}
-	return units.HumanDuration(time.Since(t)) + " ago"
-}
-
-func humanSize(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }

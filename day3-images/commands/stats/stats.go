@@ -1,4 +1,9 @@
-package main
+// Package stats is the command stats: what containers use, read twice, because
+// the kernel counts CPU time and knows no percentages.
+//
+// It grew from day 2's rung 06-measure, plus: every running container, as a table
+// or as JSON.
+package stats
 
 import (
 	"encoding/json"
@@ -21,7 +26,8 @@ import (
 	"example.com/go-docker/day3-images/usage"
 )
 
-var statsCommand = &urfave.Command{
+// Command is the command stats.
+var Command = &urfave.Command{
 	Name:      "stats",
 	Usage:     "show what running containers use",
 	ArgsUsage: "[CONTAINER...]",

@@ -1,33 +1,37 @@
-package main
+package images
 
 import (
 	"context"
 	"fmt"
 	"io"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	urfave "github.com/urfave/cli/v2"
+
 	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/commands/action"
+	"example.com/go-docker/day3-images/commands/fetch"
 	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/interrupt"
 	"example.com/go-docker/day3-images/store"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	urfave "github.com/urfave/cli/v2"
 )
 
-var loadCommand = &urfave.Command{
+// Load is the command load.
+var Load = &urfave.Command{
 	Name:  "load",
 	Usage: "take in images from a tar, as of docker save, podman save, skopeo",
 	Flags: []urfave.Flag{
 		&urfave.StringFlag{Name: "input", Aliases: []string{"i"}, Value: "-", Usage: "`FILE` to read", DefaultText: "standard input"},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing", DisableDefaultText: true},
-		platformFlag("to take of several"),
+		fetch.PlatformFlag("to take of several"),
 	},
-	Action: withStore(0, 0, "no argument but a file with -i", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
-		platform, err := platformFrom(ctx)
+	Action: action.WithStore(0, 0, "no argument but a file with -i", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
+		platform, err := fetch.Platform(ctx)
 		if err != nil {
 			return err
 		}
-		if err := requireRoot(); err != nil {
+		if err := action.RequireRoot(); err != nil {
 			return err
 		}
 		file, err := archive.Open(ctx.String("input"))
@@ -49,37 +53,39 @@ var loadCommand = &urfave.Command{
 }
 
 func platformOrOurs(ctx *urfave.Context) (v1.Platform, error) {
-	platform, err := platformFrom(ctx)
+	platform, err := fetch.Platform(ctx)
 	if platform.OS == "" {
 		platform = image.HostPlatform()
 	}
 	return platform, err
 }
 
-var saveCommand = &urfave.Command{
+// Save is the command save.
+var Save = &urfave.Command{
 	Name:      "save",
 	Usage:     "write images to a tar, which is docker's archive and an OCI layout in one",
 	ArgsUsage: "IMAGE...",
 	Flags: []urfave.Flag{
 		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: standard output)"},
 	},
-	Action: withStore(1, -1, "an image", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
+	Action: action.WithStore(1, -1, "an image", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
 		return archive.Write(ctx.String("output"), func(w io.Writer) error {
 			return archive.Save(s, ctx.Args().Slice(), interrupt.Writer(until, w))
 		})
 	}),
 }
 
-var importCommand = &urfave.Command{
+// Import is the command import.
+var Import = &urfave.Command{
 	Name:      "import",
 	Usage:     "make an image of one layer from a root file system",
 	ArgsUsage: "FILE.tar|DIRECTORY|- [NAME[:TAG]]",
 	Flags: []urfave.Flag{
 		changeFlag(),
 		&urfave.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
-		platformFlag("of what is in it"),
+		fetch.PlatformFlag("of what is in it"),
 	},
-	Action: withStore(1, 2, "a file, a directory or -, and a name at most", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
+	Action: action.WithStore(1, 2, "a file, a directory or -, and a name at most", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
 		source := ctx.Args().First()
 		change, err := commit.ParseChanges(ctx.StringSlice("change"))
 		if err != nil {
@@ -89,7 +95,7 @@ var importCommand = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		if err := requireRoot(); err != nil {
+		if err := action.RequireRoot(); err != nil {
 			return err
 		}
 		img, err := archive.Import(until, s, source, ctx.Args().Get(1), func(c *v1.ConfigFile) {

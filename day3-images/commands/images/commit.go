@@ -1,4 +1,4 @@
-package main
+package images
 
 import (
 	"context"
@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"io"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	urfave "github.com/urfave/cli/v2"
+
 	"example.com/go-docker/day3-images/archive"
+	"example.com/go-docker/day3-images/commands/action"
 	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/interrupt"
 	"example.com/go-docker/day3-images/store"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	urfave "github.com/urfave/cli/v2"
 )
 
-var commitCommand = &urfave.Command{
+// Commit is the command commit.
+var Commit = &urfave.Command{
 	Name:      "commit",
 	Usage:     "make an image of what a container has changed",
 	ArgsUsage: "CONTAINER [NAME[:TAG]]",
@@ -27,7 +30,7 @@ var commitCommand = &urfave.Command{
 		&urfave.StringFlag{Name: "author", Aliases: []string{"a"}, Usage: "`NAME` of who made it"},
 		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write a tar to `FILE`, - for standard output"},
 	},
-	Action: withStore(1, 2, "a container, and a name at most", commitContainer),
+	Action: action.WithStore(1, 2, "a container, and a name at most", commitContainer),
 }
 
 func changeFlag() urfave.Flag {
@@ -42,7 +45,7 @@ func commitContainer(until context.Context, ctx *urfave.Context, s *store.Store)
 	if err != nil {
 		return err
 	}
-	if err := requireRoot(); err != nil {
+	if err := action.RequireRoot(); err != nil {
 		return err
 	}
 	c, err := containers.Find(s, ctx.Args().First())

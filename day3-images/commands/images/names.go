@@ -1,17 +1,19 @@
-package main
+package images
 
 import (
 	"context"
 	"errors"
-	"strings"
 
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day3-images/commands/action"
 	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/store"
-	urfave "github.com/urfave/cli/v2"
 )
 
-var tagCommand = &urfave.Command{
+// Tag is the command tag.
+var Tag = &urfave.Command{
 	Name:      "tag",
 	Usage:     "give an image one more name",
 	ArgsUsage: "IMAGE NAME[:TAG]",
@@ -26,15 +28,16 @@ var tagCommand = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		s, err := openStore(ctx)
+		s, err := action.OpenStore(ctx)
 		if err != nil {
 			return err
 		}
-		return interruptible(func(context.Context) error { return s.Tag(ctx.Args().First(), name) })
+		return action.Interruptible(func(context.Context) error { return s.Tag(ctx.Args().First(), name) })
 	},
 }
 
-var rmiCommand = &urfave.Command{
+// Remove is the command rmi.
+var Remove = &urfave.Command{
 	Name:      "rmi",
 	Usage:     "remove images",
 	ArgsUsage: "IMAGE...",
@@ -44,39 +47,17 @@ var rmiCommand = &urfave.Command{
 		&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "remove all names; do not complain about missing images", DisableDefaultText: true},
 	},
 	Action: func(ctx *urfave.Context) error {
-		s, err := openStore(ctx)
+		s, err := action.OpenStore(ctx)
 		if err != nil {
 			return err
 		}
 		users := func(id string) ([]string, error) { return containers.Users(s, id) }
-		return eachArgument(ctx, func(ref string) ([]string, error) {
+		return action.EachArgument(ctx, func(ref string) ([]string, error) {
 			done, err := s.Remove(ref, ctx.Bool("force"), users)
 			if ctx.Bool("force") && errors.Is(err, store.ErrNoImage) {
 				return nil, nil
 			}
 			return done, err
-		})
-	},
-}
-
-var rmCommand = &urfave.Command{
-	Name:      "rm",
-	Usage:     "remove containers that have ended",
-	ArgsUsage: "CONTAINER...",
-	Action: func(ctx *urfave.Context) error {
-		s, err := openStore(ctx)
-		if err != nil {
-			return err
-		}
-		return eachArgument(ctx, func(ref string) ([]string, error) {
-			c, err := containers.Find(s, ref)
-			if err != nil {
-				return nil, err
-			}
-			if err := c.Remove(); err != nil {
-				return nil, err
-			}
-			return []string{strings.TrimSpace(ref)}, nil
 		})
 	},
 }

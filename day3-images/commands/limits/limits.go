@@ -1,4 +1,9 @@
-package main
+// Package limits turns flags about memory, CPUs and processes into the limits of a
+// cgroup.
+//
+// It grew from day 2's rung 09-more-limits, plus: Docker's units, and everything
+// refused that the kernel would take for something else.
+package limits
 
 import (
 	"errors"
@@ -22,15 +27,11 @@ const (
 	maxPidsMax = 4194304 // PID_MAX_LIMIT, proc(5)
 )
 
-func memoryFlags() []urfave.Flag {
+// Flags are those that FromFlags reads, and the one that says where the cgroup goes.
+func Flags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "memory limit, like `100m`"},
 		&urfave.StringFlag{Name: "memory-swap", Usage: "memory and swap together, `200m`; -1: any (default: no swap)"},
-	}
-}
-
-func limitFlags() []urfave.Flag {
-	return []urfave.Flag{
 		&urfave.StringFlag{Name: "memory-reservation", Usage: "memory to come back to when there is little, like `50m`"},
 		&urfave.StringFlag{Name: "cpus", Usage: "CPU time, as a `NUMBER` of CPUs like 0.5"},
 		&urfave.StringFlag{Name: "cpu-shares", Aliases: []string{"c", "cpushare"}, Usage: "`WEIGHT` against other containers, 2 to 262144"},
@@ -40,9 +41,9 @@ func limitFlags() []urfave.Flag {
 	}
 }
 
-// limitsFromFlags checks everything that can be checked before anything is
+// FromFlags checks everything that can be checked before anything is
 // made. Kernel files do not validate: memory.limit_in_bytes takes 2^64 as 0.
-func limitsFromFlags(ctx *urfave.Context) (cgroup.Limits, error) {
+func FromFlags(ctx *urfave.Context) (cgroup.Limits, error) {
 	var l cgroup.Limits
 	parse := []struct {
 		flag  string
@@ -83,18 +84,18 @@ func limitsFromFlags(ctx *urfave.Context) (cgroup.Limits, error) {
 }
 
 func parseMemory(s string) (int64, error) {
-	n, err := parseBytes(s)
+	n, err := ParseBytes(s)
 	if err == nil && n < minMemory {
 		return 0, errors.New("the minimum is 6m")
 	}
 	return n, err
 }
 
-// parseBytes reads Docker's sizes: 100m is 100 MiB. go-units computes in
+// ParseBytes reads Docker's sizes: 100m is 100 MiB. go-units computes in
 // floating point, and a number that does not fit in an int64 comes back
 // negative or as the greatest there is, depending on the processor. It also
 // takes 1e9g and 0x1p30, which nobody means.
-func parseBytes(s string) (int64, error) {
+func ParseBytes(s string) (int64, error) {
 	n, err := units.RAMInBytes(s)
 	if err != nil || strings.ContainsAny(s, "eExX") {
 		return 0, errors.New("want a size like 100m or 1g")
@@ -116,7 +117,7 @@ func parseSwap(s string, memory int64) (int64, error) {
 	case "0": // Docker's "not set"
 		return 0, nil
 	}
-	sum, err := parseBytes(s)
+	sum, err := ParseBytes(s)
 	switch {
 	case err != nil:
 		return 0, err

@@ -1,4 +1,6 @@
-package main
+// Package inspect is the command inspect: all about an image, under the names that
+// docker inspect uses. The ladder has no rung for it.
+package inspect
 
 import (
 	"context"
@@ -8,18 +10,21 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day3-images/commands/action"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	urfave "github.com/urfave/cli/v2"
 )
 
-var inspectCommand = &urfave.Command{
+// Command is the command inspect.
+var Command = &urfave.Command{
 	Name:      "inspect",
 	Usage:     "show all about images, as JSON",
 	ArgsUsage: "IMAGE...",
-	Action: withStore(1, -1, "an image", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
+	Action: action.WithStore(1, -1, "an image", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
 		var all []*inspected
 		for _, ref := range ctx.Args().Slice() {
 			i, err := inspect(s, ref)

@@ -1,22 +1,26 @@
-package main
+package images
 
 import (
 	"context"
 	"slices"
 	"strings"
 
+	urfave "github.com/urfave/cli/v2"
+
 	"example.com/go-docker/day3-images/cli"
+	"example.com/go-docker/day3-images/commands/action"
+	"example.com/go-docker/day3-images/commands/output"
 	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
-	urfave "github.com/urfave/cli/v2"
 )
 
-var historyCommand = &urfave.Command{
+// History is the command history.
+var History = &urfave.Command{
 	Name:      "history",
 	Usage:     "show how an image was made",
 	ArgsUsage: "IMAGE",
 	Flags:     []urfave.Flag{noTruncFlag()},
-	Action: withStore(1, 1, "an image", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
+	Action: action.WithStore(1, 1, "an image", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
 		img, err := s.Resolve(ctx.Args().First())
 		if err != nil {
 			return err
@@ -44,21 +48,21 @@ func printHistory(s *store.Store, img *store.Image, full bool) error {
 		if !full && len(by) > 45 {
 			by = append(by[:44], '…')
 		}
-		rows = append(rows, []string{"<missing>", ago(h.Created.Time), string(by), humanSize(size), oneLine(h.Comment)})
+		rows = append(rows, []string{"<missing>", output.Ago(h.Created.Time), string(by), output.Size(size), oneLine(h.Comment)})
 	}
 	for _, diffID := range layers {
 		size, err := snapshot.LayerSize(s, diffID)
 		if err != nil {
 			return err
 		}
-		rows = append(rows, []string{"<missing>", "N/A", "", humanSize(size), ""})
+		rows = append(rows, []string{"<missing>", "N/A", "", output.Size(size), ""})
 	}
-	table := newTable("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT")
+	table := output.NewTable("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT")
 	for i, row := range slices.Backward(rows) {
 		if i == len(rows)-1 {
-			row[0] = idFor(img.ID, full)
+			row[0] = output.ID(img.ID, full)
 		}
-		table.row(row...)
+		table.Row(row...)
 	}
 	return table.Flush()
 }

@@ -1,4 +1,7 @@
-package main
+// Package options turns the flags of run, and what an image says, into the
+// description of a container. It checks all that can be checked before anything is
+// made. The ladder has no rung for it: its programs take no flags.
+package options
 
 import (
 	"errors"
@@ -16,22 +19,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day3-images/cgroup"
+	"example.com/go-docker/day3-images/commands/limits"
 	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/namespace"
 )
 
-func runCommand() *urfave.Command {
-	return &urfave.Command{
-		Name:        "run",
-		Usage:       "run a command in a new container of an image",
-		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
-		Description: "All namespaces are new but the user namespace, unless some are named.",
-		Flags:       slices.Concat(namespaceFlags(), containerFlags(), memoryFlags(), limitFlags(), settingFlags(), []urfave.Flag{insecureFlag()}),
-		Action:      runImage,
-	}
-}
-
-func namespaceFlags() []urfave.Flag {
+// NamespaceFlags name the namespaces that are to be new.
+func NamespaceFlags() []urfave.Flag {
 	var flags []urfave.Flag
 	for _, k := range namespace.Kinds {
 		flags = append(flags, &urfave.BoolFlag{Name: k.Name, Usage: "new " + k.Name + " namespace: " + k.Holds, DisableDefaultText: true})
@@ -39,7 +33,8 @@ func namespaceFlags() []urfave.Flag {
 	return flags
 }
 
-func containerFlags() []urfave.Flag {
+// ContainerFlags are about the container's process and its root.
+func ContainerFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "keep standard input open", DisableDefaultText: true},
 		&urfave.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal", DisableDefaultText: true},
@@ -56,7 +51,9 @@ func containerFlags() []urfave.Flag {
 	}
 }
 
-func containerFromFlags(ctx *urfave.Context) (*container.Container, error) {
+// Container is what init will receive, as far as the command line alone tells: an
+// ID, arguments, namespaces, the root's mounts.
+func Container(ctx *urfave.Context) (*container.Container, error) {
 	if !ctx.Args().Present() {
 		return nil, errors.New("run requires an image: see run --help")
 	}
@@ -119,9 +116,9 @@ func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
 	return named, nil
 }
 
-// cgroupFromFlags says what cgroup the container gets.
-func cgroupFromFlags(ctx *urfave.Context, c *container.Container) (cgroup.Config, error) {
-	limits, err := limitsFromFlags(ctx)
+// Cgroup says what cgroup the container gets.
+func Cgroup(ctx *urfave.Context, c *container.Container) (cgroup.Config, error) {
+	l, err := limits.FromFlags(ctx)
 	if err != nil {
 		return cgroup.Config{}, err
 	}
@@ -129,7 +126,7 @@ func cgroupFromFlags(ctx *urfave.Context, c *container.Container) (cgroup.Config
 	if slices.Contains(strings.Split(parent, "/"), "..") {
 		return cgroup.Config{}, fmt.Errorf("invalid --cgroup-parent %q: .. leads out of it", parent)
 	}
-	return cgroup.Config{ID: c.ID, Parent: parent, Limits: limits, Init: c.Init}, nil
+	return cgroup.Config{ID: c.ID, Parent: parent, Limits: l, Init: c.Init}, nil
 }
 
 func checkHostname(c *container.Container) error {
@@ -144,42 +141,4 @@ func checkHostname(c *container.Container) error {
 		return errors.New("it has white space or a control character, which would end it in /etc/hosts")
 	}
 	return nil
-}
-
-// environment is the image's, and what -e adds to it or changes. HOME comes
-// later, from the container's passwd.
-func environment(c *container.Container, image, set []string) ([]string, error) {
-	env := append(slices.Clone(image), "HOSTNAME="+c.Hostname)
-	if c.TTY {
-		env = append(env, "TERM="+os.Getenv("TERM"))
-	}
-	if !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "PATH=") }) {
-		env = append(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-	}
-	values, err := fromOurs(set)
-	for _, e := range values {
-		name, _, _ := strings.Cut(e, "=")
-		env = slices.DeleteFunc(env, func(old string) bool { return strings.HasPrefix(old, name+"=") })
-		env = append(env, e)
-	}
-	return env, err
-}
-
-// fromOurs adds to names without a value that of our own environment: those that
-// we do not have are left out.
-func fromOurs(set []string) (env []string, err error) {
-	for _, e := range set {
-		name, _, hasValue := strings.Cut(e, "=")
-		if name == "" || strings.ContainsRune(e, 0) {
-			return nil, fmt.Errorf("invalid --env %q: want NAME=VALUE or NAME", e)
-		}
-		value, ok := os.LookupEnv(name)
-		switch {
-		case hasValue:
-			env = append(env, e)
-		case ok:
-			env = append(env, name+"="+value)
-		}
-	}
-	return env, nil
 }

@@ -1,4 +1,4 @@
-package main
+package action
 
 import (
 	"context"
@@ -10,10 +10,10 @@ import (
 	"example.com/go-docker/day3-images/container"
 )
 
-// interruptible runs what a user may want to stop. After ^C or SIGTERM its
+// Interruptible runs what a user may want to stop. After ^C or SIGTERM its
 // context ends, so that it can remove what is half-made; the exit status is
 // the shell's for that signal.
-func interruptible(do func(context.Context) error) error {
+func Interruptible(do func(context.Context) error) error {
 	caught := make(chan os.Signal, 1)
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(sig) { // as nohup(1) asks
