@@ -3,11 +3,8 @@
 package inspect
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"text/template"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -31,9 +28,9 @@ var Command = &urfave.Command{
 		if !ctx.Args().Present() {
 			return errors.New("inspect requires a container or an image: see inspect --help")
 		}
-		line, err := template.New("format").Funcs(output.Functions).Option("missingkey=error").Parse(ctx.String("format") + "\n")
+		show, err := output.Objects(ctx.String("format"))
 		if err != nil {
-			return fmt.Errorf("invalid --format %q: %w", ctx.String("format"), err)
+			return err
 		}
 		s, err := action.OpenStore(ctx)
 		if err != nil {
@@ -51,18 +48,7 @@ var Command = &urfave.Command{
 		if len(all) == 0 {
 			return missing
 		}
-		if ctx.String("format") != "" {
-			for _, i := range all {
-				if err := line.Execute(os.Stdout, output.AsJSON(i)); err != nil {
-					return fmt.Errorf("--format: %w", err)
-				}
-			}
-			return missing
-		}
-		out := json.NewEncoder(os.Stdout)
-		out.SetIndent("", "    ")
-		out.SetEscapeHTML(false)
-		return errors.Join(missing, out.Encode(all))
+		return errors.Join(missing, show(all))
 	},
 }
 

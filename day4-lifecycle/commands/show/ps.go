@@ -45,7 +45,7 @@ var Ps = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		show, err := parseFormat(ctx.String("format"))
+		show, err := output.List(ctx.String("format"), psColumns, psTitles)
 		if err != nil {
 			return err
 		}
@@ -74,7 +74,11 @@ var Ps = &urfave.Command{
 			}
 			return nil
 		}
-		return show(os.Stdout, all, ctx.Bool("no-trunc"))
+		var rows []psRow
+		for _, c := range all {
+			rows = append(rows, rowOf(c, ctx.Bool("no-trunc")))
+		}
+		return show(os.Stdout, rows)
 	},
 }
 
@@ -82,6 +86,10 @@ var Ps = &urfave.Command{
 type psRow struct {
 	ID, Image, Command, CreatedAt, RunningFor, State, Status, Ports, Names string
 }
+
+const psColumns = `{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}`
+
+var psTitles = psRow{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED AT", "CREATED", "STATE", "STATUS", "PORTS", "NAMES"}
 
 func rowOf(c *lifecycle.Container, full bool) psRow {
 	command := cli.Printable(strings.Join(c.Args, " "))

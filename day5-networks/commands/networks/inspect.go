@@ -1,12 +1,7 @@
 package networks
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
 	"strconv"
-	"text/template"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -56,11 +51,11 @@ var inspect = &urfave.Command{
 		&urfave.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "a `TEMPLATE`, like '{{.Name}}'"},
 	},
 	Action: withNetworks(1, -1, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
-		line, err := template.New("format").Funcs(output.Functions).Option("missingkey=error").Parse(ctx.String("format") + "\n")
+		show, err := output.Objects(ctx.String("format"))
 		if err != nil {
-			return fmt.Errorf("invalid --format %q: %w", ctx.String("format"), err)
+			return err
 		}
-		all, missing := []*inspectedNetwork{}, error(nil)
+		all, missing := []any{}, error(nil)
 		for _, name := range ctx.Args().Slice() {
 			i, err := inspectNetwork(n, name)
 			if err != nil {
@@ -70,16 +65,8 @@ var inspect = &urfave.Command{
 			}
 			all = append(all, i)
 		}
-		if ctx.String("format") == "" {
-			out := json.NewEncoder(os.Stdout)
-			out.SetIndent("", "    ")
-			out.SetEscapeHTML(false)
-			return errors.Join(missing, out.Encode(all))
-		}
-		for _, i := range all {
-			if err := line.Execute(os.Stdout, output.AsJSON(i)); err != nil {
-				return fmt.Errorf("--format: %w", err)
-			}
+		if err := show(all); err != nil {
+			return err
 		}
 		return missing
 	}),

@@ -2,13 +2,10 @@ package networks
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
-	"text/template"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -23,6 +20,10 @@ type networkRow struct {
 	CreatedAt, Driver, ID, IPv6, Internal, Labels, Name, Scope string
 }
 
+const networkColumns = `{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}`
+
+var networkTitles = networkRow{"CREATED AT", "DRIVER", "NETWORK ID", "IPV6", "INTERNAL", "LABELS", "NAME", "SCOPE"}
+
 var list = &urfave.Command{
 	Name:    "ls",
 	Aliases: []string{"list"},
@@ -34,6 +35,10 @@ var list = &urfave.Command{
 		&urfave.StringFlag{Name: "format", Value: "table", Usage: "`table`, json, or a template like '{{.ID}} {{.Name}}'"},
 	},
 	Action: withNetworks(0, 0, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
+		show, err := output.List(ctx.String("format"), networkColumns, networkTitles)
+		if err != nil {
+			return err
+		}
 		if _, err := n.Find(network.DefaultName); err != nil {
 			return err
 		}
@@ -47,7 +52,7 @@ var list = &urfave.Command{
 			}
 			return nil
 		}
-		return printNetworks(os.Stdout, ctx.String("format"), rows)
+		return show(os.Stdout, rows)
 	}),
 }
 
@@ -104,34 +109,4 @@ func joinLabels(labels map[string]string) string {
 	}
 	slices.Sort(list)
 	return strings.Join(list, ",")
-}
-
-func printNetworks(w io.Writer, format string, rows []networkRow) error {
-	switch format {
-	case "table", "":
-		format = `table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}`
-	case "json":
-		format = "{{json .}}"
-	}
-	text, table := strings.CutPrefix(format, "table ")
-	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
-	line, err := template.New("format").Funcs(output.Functions).Parse(text + "\n")
-	if err == nil {
-		err = line.Execute(io.Discard, networkRow{})
-	}
-	if err != nil {
-		return fmt.Errorf("invalid --format %q: %w", format, err)
-	}
-	out := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	if !table {
-		out.Init(w, 0, 8, 0, '\t', 0)
-	} else if err := line.Execute(out, networkRow{"CREATED AT", "DRIVER", "NETWORK ID", "IPV6", "INTERNAL", "LABELS", "NAME", "SCOPE"}); err != nil {
-		return err
-	}
-	for _, r := range rows {
-		if err := line.Execute(out, r); err != nil {
-			return err
-		}
-	}
-	return out.Flush()
 }

@@ -50,7 +50,7 @@ var Ps = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		show, err := parseFormat(ctx.String("format"))
+		show, err := output.List(ctx.String("format"), psColumns, psTitles)
 		if err != nil {
 			return err
 		}
@@ -91,6 +91,10 @@ var Ps = &urfave.Command{
 type psRow struct {
 	ID, Image, Command, CreatedAt, RunningFor, State, Status, Ports, Networks, Names string
 }
+
+const psColumns = `{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}`
+
+var psTitles = psRow{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED AT", "CREATED", "STATE", "STATUS", "PORTS", "NETWORKS", "NAMES"}
 
 func rowsOf(s *store.Store, all []*lifecycle.Container, full bool) ([]psRow, error) {
 	on, err := endpoints.ByContainer(s)
