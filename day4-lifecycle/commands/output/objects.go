@@ -63,7 +63,12 @@ var functions = template.FuncMap{
 		}
 		return strings.Join(words, separator)
 	},
-	"split": strings.Split,
+	"split": func(text, separator string) (list []any) { // which join takes
+		for _, word := range strings.Split(text, separator) {
+			list = append(list, word)
+		}
+		return list
+	},
 	"upper": strings.ToUpper,
 	"lower": strings.ToLower,
 }
