@@ -63,7 +63,7 @@ var (
 		"commands/output":    {"image"},
 		"commands/limits":    {"cgroup"},
 		"commands/fetch":     {"commands/action", "image", "registry", "store"},
-		"commands/options":   {"cgroup", "commands/limits", "confine", "container", "logfile", "namespace", "network", "ports", "rootfs", "state"},
+		"commands/options":   {"address", "cgroup", "commands/limits", "confine", "container", "logfile", "namespace", "network", "ports", "rootfs", "state"},
 		"commands/named":     {"commands/action", "container", "containers", "lifecycle"},
 		"commands/endpoints": {"network", "ports", "store"},
 		"commands/run":       any, "commands/images": any, "commands/inspect": any, "commands/stats": any,
@@ -77,8 +77,8 @@ var (
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
 	"day3-images":             8957,
-	"day4-lifecycle":          13635,
-	"day5-networks":           19553,
+	"day4-lifecycle":          13640,
+	"day5-networks":           19560,
 	"day5-networks/lifecycle": 629,
 	"day5-networks/shim":      636,
 	"day5-networks/demo":      675,

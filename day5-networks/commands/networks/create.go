@@ -8,6 +8,7 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
+	"example.com/go-docker/day5-networks/address"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/store"
 )
@@ -61,9 +62,9 @@ func networkConfigFromFlags(ctx *urfave.Context) (network.Config, error) {
 		return c, fmt.Errorf("--gateway and --ip-range need the --subnet that they are in")
 	}
 	for _, text := range ctx.StringSlice("gateway") {
-		gateway, err := netip.ParseAddr(text)
+		gateway, err := address.ParseAddr("gateway", text)
 		if err != nil {
-			return c, fmt.Errorf("invalid --gateway %q: want an address", text)
+			return c, err
 		}
 		c.Gateways = append(c.Gateways, gateway)
 	}
@@ -86,15 +87,12 @@ func networkConfigFromFlags(ctx *urfave.Context) (network.Config, error) {
 	return c, nil
 }
 
-// prefixesFrom reads subnets. IPv4's come first.
+// prefixesFrom reads subnets or ranges. IPv4's come first.
 func prefixesFrom(flag string, texts []string) (list []netip.Prefix, err error) {
 	for _, text := range texts {
-		p, err := netip.ParsePrefix(text)
+		p, err := address.ParsePrefix(flag, text)
 		if err != nil {
-			return nil, fmt.Errorf("invalid --%s %q: want an address and a length, like 10.5.0.0/16", flag, text)
-		}
-		if p != p.Masked() && flag == "subnet" {
-			return nil, fmt.Errorf("invalid --%s %q: the network's own address is %s", flag, text, p.Masked())
+			return nil, err
 		}
 		if p.Addr().Is4() {
 			list = append([]netip.Prefix{p}, list...)

@@ -10,6 +10,7 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
+	"example.com/go-docker/day5-networks/address"
 	"example.com/go-docker/day5-networks/namespace"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/ports"
@@ -51,9 +52,9 @@ func Network(ctx *urfave.Context) (*state.Network, error) {
 		n.Ports = append(n.Ports, list...)
 	}
 	for _, text := range ctx.StringSlice("dns") {
-		server, err := netip.ParseAddr(text)
+		server, err := address.ParseAddr("dns", text)
 		if err != nil {
-			return nil, fmt.Errorf("invalid --dns %q: want an address", text)
+			return nil, err
 		}
 		n.DNS = append(n.DNS, server)
 	}
@@ -123,16 +124,19 @@ func attachmentsFromFlags(ctx *urfave.Context, networks []string) ([]network.Att
 // Addresses reads --ip and --ip6, of run and of network connect.
 func Addresses(ctx *urfave.Context) (ip, ip6 netip.Addr, err error) {
 	if text := ctx.String("ip"); text != "" {
-		if ip, err = netip.ParseAddr(text); err != nil || !ip.Is4() {
-			return ip, ip6, fmt.Errorf("invalid --ip %q: want an IPv4 address", text)
+		if ip, err = address.ParseAddr("ip", text); err == nil && !ip.Is4() {
+			err = fmt.Errorf("invalid --ip %q: want an IPv4 address", text)
+		}
+		if err != nil {
+			return ip, ip6, err
 		}
 	}
 	if text := ctx.String("ip6"); text != "" {
-		if ip6, err = netip.ParseAddr(text); err != nil || !ip6.Is6() || ip6.Zone() != "" {
-			return ip, ip6, fmt.Errorf("invalid --ip6 %q: want an IPv6 address", text)
+		if ip6, err = address.ParseAddr("ip6", text); err == nil && !ip6.Is6() {
+			err = fmt.Errorf("invalid --ip6 %q: want an IPv6 address", text)
 		}
 	}
-	return ip, ip6, nil
+	return ip, ip6, err
 }
 
 // Aliases checks names for a network, of run and of network connect.
