@@ -73,7 +73,7 @@ var exceptions = map[string]int{
 	"day5-networks":           19469,
 	"day5-networks/main":      3733,
 	"day5-networks/lifecycle": 629,
-	"day5-networks/shim":      636,
+	"day5-networks/shim":      638,
 	"day5-networks/demo":      675,
 }
 
