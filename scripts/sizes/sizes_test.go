@@ -80,7 +80,7 @@ var exceptions = map[string]int{
 	"day4-lifecycle":          13640,
 	"day5-networks":           19560,
 	"day5-networks/lifecycle": 629,
-	"day5-networks/shim":      636,
+	"day5-networks/shim":      638,
 	"day5-networks/demo":      675,
 }
 
