@@ -76,9 +76,9 @@ var (
 // exceptions are known, and meant to go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":             8957,
-	"day4-lifecycle":          13640,
-	"day5-networks":           19560,
+	"day3-images":             8960,
+	"day4-lifecycle":          13650,
+	"day5-networks":           19570,
 	"day5-networks/lifecycle": 629,
 	"day5-networks/shim":      638,
 	"day5-networks/demo":      675,
