@@ -55,6 +55,9 @@ func Open(dir string, id, hostname string) (*Connection, error) {
 		}
 		ipv6 = ipv6 || n.IPv6
 	}
+	if err := c.makeEtc(); err != nil {
+		return nil, err
+	}
 	c.ports, c.held, err = ports.Hold(ports.Families(c.config.Ports, ipv6))
 	return c, err
 }
@@ -109,17 +112,12 @@ func (c *Connection) PeerNetns() (*os.File, error) {
 
 // Start connects the container, whose init waits in netns, and writes the files
 // from which it knows names.
-func (c *Connection) Start(open func() (*os.File, error)) error {
+func (c *Connection) Start(netns *os.File) (err error) {
 	if c.config.Peer() != "" {
 		return nil // the other's files, too
 	}
 	c.endpoints = nil
 	if len(c.config.Attachments) > 0 {
-		netns, err := open()
-		if err != nil {
-			return err
-		}
-		defer netns.Close()
 		if c.endpoints, err = c.networks.Connect(netns, c.owner(), c.config.Attachments, c.ports); err != nil {
 			return err
 		}
@@ -147,6 +145,22 @@ func (c *Connection) Close() error {
 		return nil
 	}
 	return c.left()
+}
+
+// makeEtc makes the files that writeEtc writes. When they are mounted in the
+// container, it is not known yet what belongs in them.
+func (c *Connection) makeEtc() error {
+	if c.config.Peer() != "" {
+		return nil // the other's files
+	}
+	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
+		file, err := os.OpenFile(filepath.Join(c.dir, name), os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			return fmt.Errorf("make the container's /etc/%s: %w", name, err)
+		}
+		_ = file.Close() // nothing was written
+	}
+	return nil
 }
 
 // writeEtc writes /etc/hosts, hostname and resolv.conf. They are mounted in the

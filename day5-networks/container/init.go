@@ -43,12 +43,15 @@ func runInit() int {
 	go func() { asked <- CatchSignals() }()
 
 	report := os.NewFile(reportFD, "report")
-	m, err := receive(os.NewFile(configFD, "config"))
+	m, wait, err := receive(os.NewFile(configFD, "config"))
 	if err != nil {
 		return complain(err) // the parent is gone: nobody reads a report
 	}
 	if err := setUp(&m.Container); err != nil {
 		return giveUp(report, err)
+	}
+	if !wait() {
+		return RuntimeError // the same
 	}
 	command, err := startCommand(&m.Container, m.Entry)
 	if err != nil {

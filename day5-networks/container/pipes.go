@@ -18,10 +18,10 @@ const (
 	reportFD = 4
 )
 
-// pipes join the parent and init. Init blocks on config until the parent has
-// everything ready; what it reads there is the container. On report it says
-// why it failed; end of file means that the command runs, because exec closes
-// the descriptor.
+// pipes join the parent and init. On config init reads the container, and when
+// that is ready, blocks there until the parent has everything else ready. On
+// report it says why it failed; end of file means that the command runs, because
+// exec closes the descriptor.
 type pipes struct {
 	config, report *os.File // the parent's ends
 	childEnds      []*os.File
@@ -63,26 +63,27 @@ type message struct {
 	Entry     cgroup.Entry
 }
 
-// send releases init.
-func (p *pipes) send(m message) error {
+// send sends init a message or, after that, true: then the command may run.
+func (p *pipes) send(m any) error {
 	if err := json.NewEncoder(p.config).Encode(m); err != nil {
 		return fmt.Errorf("send the container to init: %w", err)
 	}
 	return nil
 }
 
-// receive is the child's side of send. It blocks; end of file means that the
-// parent gave up or died, and then nothing may run.
-func receive(config io.Reader) (*message, error) {
-	m := new(message)
-	err := json.NewDecoder(config).Decode(m)
+// receive is the child's side of send: it returns the container, and what waits
+// until the command may run. Both block; end of file means that the parent gave up
+// or died, and then nothing may run.
+func receive(config io.Reader) (*message, func() bool, error) {
+	m, in := new(message), json.NewDecoder(config)
+	err := in.Decode(m)
 	if err == nil && len(m.Container.Args) == 0 {
 		err = errors.New("no command")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the container from descriptor %d (init is started by run, not by hand): %w", configFD, err)
+		return nil, nil, fmt.Errorf("read the container from descriptor %d (init is started by run, not by hand): %w", configFD, err)
 	}
-	return m, nil
+	return m, func() (run bool) { return in.Decode(&run) == nil && run }, nil
 }
 
 // Strings are strings of any bytes. A string in JSON is Unicode: a byte

@@ -25,7 +25,7 @@ type Process struct {
 	pidfd     int // of init, pidfd_open(2)
 }
 
-// Create makes the namespaces and in them init, which waits for Start. When it
+// Create makes the namespaces and in them init, which waits for Prepare. When it
 // returns an error, nothing of the container is left. It belongs on the main
 // goroutine: the container dies with the thread that has made it.
 func Create(c *Container, parent Parent) (_ *Process, err error) {
@@ -88,9 +88,14 @@ func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
 	return cmd, err
 }
 
-// Start has init go on, and returns as soon as the container's command runs.
+// Prepare has init make the container's root directory, and does not wait for it:
+// that takes longer than most of what is left to do outside.
+func (p *Process) Prepare() error { return p.pipes.send(message{*p.container, p.entry}) }
+
+// Start has init start the container's command, and returns as soon as it runs.
 func (p *Process) Start() error {
-	if err := p.pipes.send(message{*p.container, p.entry}); err != nil {
+	// If init has ended, it has reported why.
+	if err := p.pipes.send(true); err != nil && !errors.Is(err, unix.EPIPE) {
 		return err
 	}
 	return p.untilRunning()

@@ -54,6 +54,18 @@ func Endpoints(records []*endpoint.Record) (all []firewall.Endpoint) {
 	return all
 }
 
+// UDPPorts are the ports of the host whose old flows must come to an end.
+func UDPPorts(records []*endpoint.Record) (all []uint16) {
+	for _, r := range records {
+		for _, p := range r.Ports {
+			if p.Protocol == "udp" {
+				all = append(all, p.HostPort)
+			}
+		}
+	}
+	return all
+}
+
 // forwards are the endpoint's published ports, each for every version of IP that
 // both the host's address and the container have; no address is all of them.
 func forwards(e *endpoint.Endpoint) (all []firewall.Forward) {

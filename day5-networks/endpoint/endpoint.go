@@ -52,13 +52,3 @@ func (e *Endpoint) LinkAddresses() []netip.Prefix {
 	}
 	return append(slices.Clone(e.Addresses), netip.PrefixFrom(address.LinkLocal(e.Ethernet()), 64))
 }
-
-// UDPPorts are the ports of the host that it has published.
-func (e *Endpoint) UDPPorts() (ports []uint16) {
-	for _, p := range e.Ports {
-		if p.Protocol == "udp" {
-			ports = append(ports, p.HostPort)
-		}
-	}
-	return ports
-}

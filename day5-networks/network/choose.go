@@ -55,13 +55,11 @@ func (s *session) plan(netns *os.File, o Owner, a []Attachment, p []ports.Port) 
 // held again, and so it does not look dead.
 func (s *session) forget(o Owner, netns uint64) error {
 	var old []*record
-	for _, r := range s.Records {
-		if r.ID != o.ID {
-			continue
-		}
-		if err := r.Load(); err != nil {
-			return err
-		}
+	own, err := s.own(o)
+	if err != nil {
+		return err
+	}
+	for _, r := range own {
 		there, err := s.links.Exists(r.HostInterface)
 		if err != nil {
 			return err

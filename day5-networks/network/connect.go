@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"example.com/go-docker/day5-networks/background"
 	"example.com/go-docker/day5-networks/describe"
 	"example.com/go-docker/day5-networks/link"
 	"example.com/go-docker/day5-networks/machine"
@@ -64,7 +65,8 @@ func (s *session) connect(netns *os.File, o Owner, a []Attachment, p []ports.Por
 
 // establish makes what was planned: first the records, then links that carry
 // nothing, then rules, and then addresses. So no packet passes without rules; and
-// while these are made, the kernel finds out that the links are up.
+// while these are made, the kernel finds out that the links are up, and resolvers
+// start: their sockets may be there before the addresses.
 func (s *session) establish(netns *os.File, made []*record) error {
 	for _, r := range made {
 		if err := s.Write(r); err != nil {
@@ -77,6 +79,27 @@ func (s *session) establish(netns *os.File, made []*record) error {
 		return err
 	}
 	fault("forwarding")
+	started := make(chan error, 1)
+	go func() { started <- s.startResolvers(made) }()
+	if err := errors.Join(s.join(netns, made), <-started); err != nil {
+		return err
+	}
+	for _, r := range made {
+		if err := r.SetPending(false); err != nil {
+			return err
+		}
+	}
+	fault("ready")
+	go func() { // the container need not wait
+		if err := machine.ForgetUDP(describe.UDPPorts(made)); err != nil {
+			logrus.Warn(err)
+		}
+	}()
+	return nil
+}
+
+// join makes what of the endpoints is in the kernel.
+func (s *session) join(netns *os.File, made []*record) error {
 	for _, r := range made {
 		if err := s.plug(netns, r); err != nil {
 			return err
@@ -91,31 +114,16 @@ func (s *session) establish(netns *os.File, made []*record) error {
 		}
 		fault("addresses")
 	}
-	for _, r := range made {
-		if err := r.SetPending(false); err != nil {
-			return err
-		}
-		// While the lock is held: so nobody starts a second one.
-		if err := s.networks.startResolver(s.Config(r.Network)); err != nil {
-			return err
-		}
-	}
-	fault("ready")
-	go func() { // the container need not wait
-		if err := forgetFlows(made); err != nil {
-			logrus.Warn(err)
-		}
-	}()
 	return nil
 }
 
-// forgetFlows lets the old flows to the published ports come to an end.
-func forgetFlows(records []*record) error {
-	var ports []uint16
-	for _, r := range records {
-		ports = append(ports, r.UDPPorts()...)
+// startResolvers starts the resolvers of the networks that endpoints are on. The
+// lock is held meanwhile: so nobody starts a second one.
+func (s *session) startResolvers(made []*record) (errs error) {
+	for _, r := range made {
+		errs = errors.Join(errs, background.Start(s.networks.root, s.Config(r.Network)))
 	}
-	return machine.ForgetUDP(ports)
+	return errs
 }
 
 // plug makes an endpoint's links, and the bridge for them.

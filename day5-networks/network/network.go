@@ -141,6 +141,10 @@ func (n *Networks) Remove(name string) error {
 // Endpoints returns those on the network with this ID whose owners live.
 func (n *Networks) Endpoints(id string) ([]Endpoint, error) { return n.store.Live(id) }
 
+// OnRecord returns the endpoints on the network with this ID, without asking
+// whether their owners live.
+func (n *Networks) OnRecord(id string) ([]Endpoint, error) { return n.store.OnRecord(id) }
+
 // find is Find for who holds the lock.
 func (s *session) find(name string) (*Config, error) {
 	c, err := netstate.Find(s.Configs, name)

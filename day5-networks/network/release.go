@@ -8,6 +8,9 @@ import (
 	"slices"
 	"sync"
 
+	"example.com/go-docker/day5-networks/background"
+	"example.com/go-docker/day5-networks/describe"
+	"example.com/go-docker/day5-networks/machine"
 	"example.com/go-docker/day5-networks/netstate"
 )
 
@@ -52,18 +55,9 @@ func (n *Networks) Leave(o Owner, networks ...string) (left func() error, err er
 
 // of are a container's endpoints; if networks are named, those on them.
 func (s *session) of(o Owner, networks []string) (leaving []*record, err error) {
-	var own []*record
-	for _, r := range s.Records {
-		if r.ID != o.ID {
-			continue
-		}
-		if err := r.Load(); err != nil {
-			return nil, err
-		}
-		own = append(own, r)
-	}
-	if len(networks) == 0 {
-		return own, nil
+	own, err := s.own(o)
+	if err != nil || len(networks) == 0 {
+		return own, err
 	}
 	for _, name := range networks {
 		c, err := netstate.Find(s.Configs, name)
@@ -94,10 +88,8 @@ func (n *Networks) Recover() error {
 		return err
 	}
 	errs := s.heal()
-	for i := range s.Configs {
-		if s.Used(&s.Configs[i]) {
-			errs = errors.Join(errs, n.startResolver(&s.Configs[i]))
-		}
+	for _, c := range s.used() {
+		errs = errors.Join(errs, background.Start(n.root, c))
 	}
 	return errs
 }
@@ -213,7 +205,7 @@ func (s *session) discard(leaving []*record, links []string, errs error) error {
 // devinet_sysctl_forward of net/ipv4/devinet.c
 func (s *session) unlink(leaving []*record, links []string) error {
 	forgotten := make(chan error, 1)
-	go func() { forgotten <- forgetFlows(leaving) }()
+	go func() { forgotten <- machine.ForgetUDP(describe.UDPPorts(leaving)) }()
 	return errors.Join(s.links.Remove(links...), <-forgotten)
 }
 

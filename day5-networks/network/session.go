@@ -1,6 +1,8 @@
 package network
 
 import (
+	"errors"
+
 	"example.com/go-docker/day5-networks/describe"
 	"example.com/go-docker/day5-networks/firewall"
 	"example.com/go-docker/day5-networks/link"
@@ -81,11 +83,8 @@ func (s *session) open() (err error) {
 // has come and gone since they were put there last, only that is changed.
 func (s *session) filter(known bool, come, gone []*record) error {
 	d := firewall.Description{Prefix: s.LinkPrefix, Alone: s.changes.Alone(), Kin: kin}
-	for i := range s.Configs {
-		c := &s.Configs[i]
-		if s.Used(c) {
-			d.Networks = append(d.Networks, describe.Network(c))
-		}
+	for _, c := range s.used() {
+		d.Networks = append(d.Networks, describe.Network(c))
 	}
 	note, done, err := "", false, error(nil)
 	if known {
@@ -108,13 +107,32 @@ func (s *session) filter(known bool, come, gone []*record) error {
 	return s.letPass()
 }
 
+// used are the networks that somebody is on.
+func (s *session) used() (all []*Config) {
+	for i := range s.Configs {
+		if c := &s.Configs[i]; s.Used(c) {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// own are a container's records, loaded.
+func (s *session) own(o Owner) (all []*record, err error) {
+	for _, r := range s.Records {
+		if r.ID == o.ID {
+			err = errors.Join(err, r.Load())
+			all = append(all, r)
+		}
+	}
+	return all, err
+}
+
 // letPass sees to it that other people's firewalls let our networks pass.
 func (s *session) letPass() error {
 	var bridges []string
-	for i := range s.Configs {
-		if c := &s.Configs[i]; s.Used(c) {
-			bridges = append(bridges, c.Bridge)
-		}
+	for _, c := range s.used() {
+		bridges = append(bridges, c.Bridge)
 	}
 	return s.changes.Foreign(tables, bridges)
 }
