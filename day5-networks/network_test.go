@@ -466,3 +466,16 @@ func TestNetworkCommands(t *testing.T) {
 		t.Errorf("inspect nowhere: %+v", got)
 	}
 }
+
+// The root directory is made while the container is connected. When that fails, it
+// is what the user is told, whichever is done first, and the network is left.
+func TestRootThatFailsMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	newLAN(t)
+	before := w.machine()
+	for range times(10) {
+		w.fails(125, "change to the working directory", "run", "--rm", "-p", "9000:80", "-w", "/bin/sh", "box", "touch", "/ran")
+		w.fails(127, "/nosuch", "run", "--rm", "-p", "9000:80", "box", "/nosuch")
+	}
+	w.until("nothing left", func() bool { return w.machine() == before })
+}

@@ -57,7 +57,7 @@ type Reply struct {
 	Error  string `json:",omitempty"` // "": done
 	Status int    // of what has ended; with Error, the status that the client should have
 
-	Root *os.File `json:"-"` // to DoRoot; it comes beside the text
+	File *os.File `json:"-"` // what was asked for: it comes beside the text
 }
 
 // A Conn is one end of a connection. Send may be called at once.

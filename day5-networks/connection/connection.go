@@ -10,12 +10,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 
-	"example.com/go-docker/day5-networks/etc"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/ports"
 	"example.com/go-docker/day5-networks/state"
@@ -93,26 +91,33 @@ func (c *Connection) PeerNetns() (*os.File, error) {
 		return nil, fmt.Errorf("join the network of container %s: %w", id, errNotRunning)
 	}
 	defer conn.Close()
-	if err := conn.SendJSON(wire.Ask, wire.Request{Do: wire.DoNetns}); err != nil {
-		return nil, fmt.Errorf("join the network of container %s: %w", id, err)
-	}
-	_, text, files, err := conn.ReceiveFiles()
-	if err == nil && len(files) == 1 {
-		return files[0], nil
-	}
-	var reply wire.Reply
-	if err == nil {
-		err = json.Unmarshal(text, &reply)
-	}
-	if err == nil {
+	reply, err := conn.Ask(wire.Request{Do: wire.DoNetns})
+	if err == nil && reply.File == nil {
 		err = errors.New(reply.Error)
 	}
-	return nil, fmt.Errorf("join the network of container %s: %w", id, err)
+	if err != nil {
+		return nil, fmt.Errorf("join the network of container %s: %w", id, err)
+	}
+	return reply.File, nil
 }
 
-// Start connects the container, whose init waits in netns, and writes the files
-// from which it knows names.
-func (c *Connection) Start(netns *os.File) (err error) {
+// An Init is a container's first process, as container.Create has made it.
+type Init interface {
+	Netns() (*os.File, error)
+	Prepare() error // it makes the container's root directory
+}
+
+// Start connects the container, while its init makes its root directory, and
+// writes the files from which it knows names.
+func (c *Connection) Start(process Init) error {
+	netns, err := process.Netns()
+	if err != nil {
+		return err
+	}
+	defer netns.Close()
+	if err := process.Prepare(); err != nil {
+		return err
+	}
 	if c.config.Peer() != "" {
 		return nil // the other's files, too
 	}
@@ -145,60 +150,6 @@ func (c *Connection) Close() error {
 		return nil
 	}
 	return c.left()
-}
-
-// makeEtc makes the files that writeEtc writes. When they are mounted in the
-// container, it is not known yet what belongs in them.
-func (c *Connection) makeEtc() error {
-	if c.config.Peer() != "" {
-		return nil // the other's files
-	}
-	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
-		file, err := os.OpenFile(filepath.Join(c.dir, name), os.O_CREATE|os.O_WRONLY, 0o644)
-		if err != nil {
-			return fmt.Errorf("make the container's /etc/%s: %w", name, err)
-		}
-		_ = file.Close() // nothing was written
-	}
-	return nil
-}
-
-// writeEtc writes /etc/hosts, hostname and resolv.conf. They are mounted in the
-// container, one by one, so each has to stay the file that it is.
-func (c *Connection) writeEtc() error {
-	var addresses, resolvers []netip.Addr
-	for _, e := range c.endpoints {
-		for _, p := range e.Addresses {
-			addresses = append(addresses, p.Addr())
-		}
-		if e.DNS.IsValid() {
-			resolvers = append(resolvers, e.DNS)
-		}
-	}
-	called := []string{c.hostname}
-	if name := c.owner().Name; name != "" && name != c.hostname {
-		called = append(called, name)
-	}
-	hosts := etc.Hosts(addresses, called, c.config.Hosts)
-	if c.config.Mode == state.HostMode {
-		own, err := os.ReadFile("/etc/hosts")
-		if err == nil {
-			hosts = append(own, c.config.Hosts...)
-		}
-	}
-	resolv, err := os.ReadFile("/etc/resolv.conf")
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("read the host's resolv.conf: %w", err)
-	}
-	for name, text := range map[string][]byte{
-		"hosts": hosts, "hostname": []byte(c.hostname + "\n"),
-		"resolv.conf": etc.ResolvConf(resolvers, resolv, c.config.DNS, c.config.Search, c.config.Options),
-	} {
-		if err := os.WriteFile(filepath.Join(c.dir, name), text, 0o644); err != nil {
-			return fmt.Errorf("write the container's /etc/%s: %w", name, err)
-		}
-	}
-	return nil
 }
 
 // Change connects the container, which runs, to one more network, or takes it

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -67,10 +66,7 @@ func (c *Container) open(request wire.Request, files ...*os.File) (*wire.Conn, w
 	if err != nil {
 		return nil, wire.Reply{}, err
 	}
-	var reply wire.Reply
-	if err = conn.SendJSON(wire.Ask, request, files...); err == nil {
-		reply, err = receive(conn)
-	}
+	reply, err := conn.Ask(request, files...)
 	switch {
 	case err != nil:
 		err = c.ended(err)
@@ -83,22 +79,6 @@ func (c *Container) open(request wire.Request, files ...*os.File) (*wire.Conn, w
 		return nil, reply, errors.Join(err, conn.Close())
 	}
 	return conn, reply, nil
-}
-
-// receive returns the next reply.
-func receive(conn *wire.Conn) (reply wire.Reply, err error) {
-	kind, text, files, err := conn.ReceiveFiles()
-	if len(files) > 0 {
-		reply.Root = files[0] // a shim sends no more
-	}
-	switch {
-	case err != nil:
-	case kind != wire.Answer:
-		err = fmt.Errorf("the shim answers with a message of kind %q", kind)
-	default:
-		err = json.Unmarshal(text, &reply)
-	}
-	return reply, err
 }
 
 // Attach connects to the container's streams.

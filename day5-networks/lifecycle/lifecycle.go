@@ -195,5 +195,5 @@ func (c *Container) Root() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return reply.Root, conn.Close()
+	return reply.File, conn.Close()
 }

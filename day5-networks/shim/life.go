@@ -74,15 +74,7 @@ func (s *shim) createConnected(c *container.Container, parent container.Parent) 
 	if err != nil {
 		return nil, err
 	}
-	netns, err := process.Netns()
-	if err == nil {
-		defer netns.Close()
-		// From here on the container's root is made, while we connect it.
-		if err = process.Prepare(); err == nil {
-			err = s.network.Start(netns)
-		}
-	}
-	if err != nil {
+	if err := s.network.Start(process); err != nil {
 		return nil, errors.Join(err, process.Close(), s.network.End())
 	}
 	return process, nil

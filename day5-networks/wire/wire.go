@@ -61,7 +61,7 @@ type Reply struct {
 	Status int    // of what has ended; with Error, the status that the client should have
 	Notes  []Note `json:",omitempty"` // what was logged meanwhile, for the user to know
 
-	Root *os.File `json:"-"` // to DoRoot; it comes beside the text
+	File *os.File `json:"-"` // what was asked for: it comes beside the text
 }
 
 // A Conn is one end of a connection. Send may be called at once.
