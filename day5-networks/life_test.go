@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day5-networks/boot"
 	"example.com/go-docker/day5-networks/containers"
 	"example.com/go-docker/day5-networks/lifecycle"
 	"example.com/go-docker/day5-networks/state"
@@ -548,11 +549,11 @@ func TestStateIsNotBelieved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	boot, err := state.BootID()
+	thisBoot, err := boot.ID()
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(strings.Replace(running, boot, "00000000-0000-0000-0000-000000000000", 1))
+	put(strings.Replace(running, thisBoot, "00000000-0000-0000-0000-000000000000", 1))
 	if s := w.state("web"); s.Status != state.Exited || s.ExitCode != 255 || !strings.Contains(s.Error, "machine") {
 		t.Errorf("after another boot: %+v", s)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day4-lifecycle/boot"
 	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/state"
@@ -69,8 +70,8 @@ func (c *Container) KillShim() error {
 	defer unix.Close(fd)
 	// Opened first, asked afterwards.
 	began, err := state.StartTime(s.ShimPID)
-	boot, errBoot := state.BootID()
-	if err != nil || errBoot != nil || began != s.ShimStart || boot != s.BootID {
+	thisBoot, errBoot := boot.ID()
+	if err != nil || errBoot != nil || began != s.ShimStart || thisBoot != s.BootID {
 		return errors.Join(fmt.Errorf("process %d is not the container's shim any more", s.ShimPID), err, errBoot)
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {

@@ -24,6 +24,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day4-lifecycle/boot"
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/logfile"
@@ -135,7 +136,7 @@ func (s *shim) open() error {
 	if s.config, err = state.ReadConfig(s.dir); err != nil {
 		return err
 	}
-	if s.state.BootID, err = state.BootID(); err != nil {
+	if s.state.BootID, err = boot.ID(); err != nil {
 		return err
 	}
 	s.state.ShimPID = os.Getpid()

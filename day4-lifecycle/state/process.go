@@ -8,12 +8,6 @@ import (
 	"strings"
 )
 
-// BootID names this boot of the machine. random(4)
-func BootID() (string, error) {
-	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(text)), err
-}
-
 // StartTime is when a process began, in ticks since the machine did: with it a
 // process id is not mistaken for that of a later process.
 func StartTime(pid int) (uint64, error) {

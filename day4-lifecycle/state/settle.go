@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"example.com/go-docker/day4-lifecycle/boot"
 	"example.com/go-docker/day4-lifecycle/lock"
 )
 
@@ -18,12 +19,12 @@ func Settle(dir string) (*State, error) {
 	if err != nil || !s.Live() {
 		return s, err
 	}
-	boot, err := BootID()
+	thisBoot, err := boot.ID()
 	if err != nil {
 		return nil, err
 	}
 	s.ExitCode, s.Error = killedStatus, fmt.Sprintf("its shim (process %d) was killed, and it with it", s.ShimPID)
-	if s.BootID != boot {
+	if s.BootID != thisBoot {
 		s.ExitCode, s.Error = lostStatus, "the machine was stopped while it was running"
 	}
 	if s.Status == Restarting {

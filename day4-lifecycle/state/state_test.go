@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day4-lifecycle/boot"
 	"example.com/go-docker/day4-lifecycle/lock"
 )
 
@@ -73,12 +74,12 @@ func made(t *testing.T, s State) string {
 }
 
 func TestRead(t *testing.T) {
-	boot, err := BootID()
+	thisBoot, err := boot.ID()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for status, want := range map[Status]Status{Created: Created, Exited: Exited, Running: Exited, Paused: Exited, Restarting: Exited} {
-		dir := made(t, State{Status: status, BootID: boot, PID: 7, ShimPID: 8, ExitCode: 5})
+		dir := made(t, State{Status: status, BootID: thisBoot, PID: 7, ShimPID: 8, ExitCode: 5})
 		held, err := lock.Try(filepath.Join(dir, lockFile)) // as a shim has it
 		if err != nil {
 			t.Fatal(err)

@@ -27,6 +27,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day5-networks/boot"
 	"example.com/go-docker/day5-networks/endpoint"
 	"example.com/go-docker/day5-networks/lock"
 )
@@ -71,15 +72,6 @@ func (s Store) Path(id string, names ...string) string {
 	return filepath.Join(append([]string{s.Dir, id}, names...)...)
 }
 
-// BootID tells one boot of the machine from another. random(4)
-func BootID() (string, error) {
-	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("find out when the machine was booted: %w", err)
-	}
-	return string(text[:len(text)-1]), nil
-}
-
 // A Session is the time in which one process alone changes networks, and what
 // there is then.
 type Session struct {
@@ -99,7 +91,7 @@ func (s Store) Begin() (_ *Session, err error) {
 		return nil, fmt.Errorf("make a directory for the networks: %w", err)
 	}
 	session := &Session{Store: s}
-	if session.Boot, err = BootID(); err != nil {
+	if session.Boot, err = boot.ID(); err != nil {
 		return nil, err
 	}
 	if session.lock, err = lock.Wait(s.Path("lock")); err != nil {
@@ -176,11 +168,11 @@ func (s Store) OnRecord(id string) ([]Endpoint, error) { return endpoint.OnRecor
 
 // Live returns the endpoints of a network whose owners live.
 func (s Store) Live(id string) ([]Endpoint, error) {
-	boot, err := BootID()
+	thisBoot, err := boot.ID()
 	if err != nil {
 		return nil, err
 	}
-	return endpoint.Live(s.endpoints(id), boot)
+	return endpoint.Live(s.endpoints(id), thisBoot)
 }
 
 // Write writes a new record.

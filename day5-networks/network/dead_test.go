@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/go-docker/day5-networks/netstate"
+	"example.com/go-docker/day5-networks/boot"
 	"example.com/go-docker/day5-networks/ports"
 )
 
@@ -230,7 +230,7 @@ func TestRecordCutShort(t *testing.T) {
 func TestAnotherBoot(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.box("a"), w.box("b")
-	boot, err := netstate.BootID()
+	thisBoot, err := boot.ID()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func TestAnotherBoot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			keep[path] = []byte(strings.ReplaceAll(string(text), boot, "another"))
+			keep[path] = []byte(strings.ReplaceAll(string(text), thisBoot, "another"))
 		}
 		if err := w.networks.Disconnect(a.Owner); err != nil {
 			t.Fatal(err)

@@ -67,9 +67,7 @@ func (s *shim) createConnected(c *container.Container, parent container.Parent) 
 	if parent.Netns, err = s.network.PeerNetns(); err != nil {
 		return nil, err
 	}
-	if parent.Netns != nil {
-		defer parent.Netns.Close()
-	}
+	defer parent.Netns.Close() // which does nothing to nil
 	process, err := container.Create(c, parent)
 	if err != nil {
 		return nil, err

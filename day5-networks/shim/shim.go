@@ -25,6 +25,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day5-networks/boot"
 	"example.com/go-docker/day5-networks/cgroup"
 	"example.com/go-docker/day5-networks/connection"
 	"example.com/go-docker/day5-networks/container"
@@ -140,7 +141,7 @@ func (s *shim) open() error {
 	if s.config, err = state.ReadConfig(s.dir); err != nil {
 		return err
 	}
-	if s.state.BootID, err = state.BootID(); err != nil {
+	if s.state.BootID, err = boot.ID(); err != nil {
 		return err
 	}
 	s.state.ShimPID = os.Getpid()
