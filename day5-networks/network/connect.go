@@ -67,7 +67,7 @@ func (s *session) connect(netns *os.File, o Owner, a []Attachment, p []ports.Por
 // nothing, then rules, and then addresses. So no packet passes without rules; and
 // while these are made, the kernel finds out that the links are up, and resolvers
 // start: their sockets may be there before the addresses.
-func (s *session) establish(netns *os.File, made []*record) error {
+func (s *session) establish(netns *os.File, made []*record) (err error) {
 	for _, r := range made {
 		if err := s.Write(r); err != nil {
 			return err
@@ -81,25 +81,7 @@ func (s *session) establish(netns *os.File, made []*record) error {
 	fault("forwarding")
 	started := make(chan error, 1)
 	go func() { started <- s.startResolvers(made) }()
-	if err := errors.Join(s.join(netns, made), <-started); err != nil {
-		return err
-	}
-	for _, r := range made {
-		if err := r.SetPending(false); err != nil {
-			return err
-		}
-	}
-	fault("ready")
-	go func() { // the container need not wait
-		if err := machine.ForgetUDP(describe.UDPPorts(made)); err != nil {
-			logrus.Warn(err)
-		}
-	}()
-	return nil
-}
-
-// join makes what of the endpoints is in the kernel.
-func (s *session) join(netns *os.File, made []*record) error {
+	defer func() { err = errors.Join(err, <-started) }()
 	for _, r := range made {
 		if err := s.plug(netns, r); err != nil {
 			return err
@@ -114,6 +96,17 @@ func (s *session) join(netns *os.File, made []*record) error {
 		}
 		fault("addresses")
 	}
+	for _, r := range made {
+		if err := r.SetPending(false); err != nil {
+			return err
+		}
+	}
+	fault("ready")
+	go func() { // the container need not wait
+		if err := machine.ForgetUDP(describe.UDPPorts(made)); err != nil {
+			logrus.Warn(err)
+		}
+	}()
 	return nil
 }
 
