@@ -92,7 +92,7 @@ func Gateway(subnet netip.Prefix) netip.Addr { return subnet.Addr().Next() }
 // its broadcast address, and none for which used reports true.
 func Next(subnet, within netip.Prefix, used func(netip.Addr) bool) (netip.Addr, error) {
 	for a := within.Addr(); within.Contains(a); a = a.Next() {
-		if CheckHost(subnet, a) == nil && !used(a) {
+		if !used(a) && CheckHost(subnet, a) == nil {
 			return a, nil
 		}
 	}

@@ -65,24 +65,24 @@ func (r *Record) parse(dir, file string) error {
 	return nil
 }
 
-// understand takes one of the parts after the ID.
+// understand takes one of the parts after the ID. Numbers of ports are left where
+// they are, see MayPublish.
 func (r *Record) understand(part string) bool {
-	if part == more {
-		r.more = true
-		return true
+	at := strings.IndexByte(part, '-')
+	if at < 0 {
+		return part == more || part != "" && strings.Trim(part, "0123456789") == ""
 	}
-	if at := strings.LastIndexByte(part, '-'); at >= 0 {
-		p, err := netip.ParsePrefix(part[:at] + "/" + part[at+1:])
-		r.Addresses = append(r.Addresses, p)
-		return err == nil
-	}
-	n, err := strconv.ParseUint(part, 10, 16)
-	r.numbers = append(r.numbers, uint16(n))
-	return err == nil
+	a, err := netip.ParseAddr(part[:at])
+	bits, errBits := strconv.ParseUint(part[at+1:], 10, 8)
+	p := netip.PrefixFrom(a, int(bits))
+	r.Addresses = append(r.Addresses, p)
+	return err == nil && errBits == nil && p.IsValid()
 }
 
 // MayPublish tells, from its name, whether it may have published one of the ports,
 // at whichever address and by whichever protocol. If it says no, it has not.
 func (r *Record) MayPublish(p []ports.Port) bool {
-	return len(p) > 0 && (r.more || slices.ContainsFunc(p, func(p ports.Port) bool { return slices.Contains(r.numbers, p.HostPort) }))
+	return slices.ContainsFunc(p, func(p ports.Port) bool {
+		return strings.HasSuffix(r.name, ","+more) || strings.Contains(r.name+",", ","+strconv.Itoa(int(p.HostPort))+",")
+	})
 }

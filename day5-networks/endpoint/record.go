@@ -24,8 +24,6 @@ type Record struct {
 	dir     string // the directory it is in: NETWORK/endpoints
 	name    string // its file's, without the ending
 	pending bool   // the ending
-	numbers []uint16
-	more    bool
 	loaded  bool
 }
 

@@ -187,7 +187,7 @@ func TestNameOfNoRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := w.box("b")
-	for _, name := range []string{"b-id.json", "b-id,10.1.0.2-33.json", "b-id,10.1.0.2-16,65536.json", "b-id,10.1.0.2-16,8080", "b-id,10.1.0.2-16,.json"} {
+	for _, name := range []string{"b-id.json", "b-id,10.1.0.2-33.json", "b-id,10.1.0.2-16,8o.json", "b-id,10.1.0-16.json", "b-id,10.1.0.2-.json", "b-id,10.1.0.2-16,8080", "b-id,10.1.0.2-16,.json"} {
 		path := w.networks.store.Path(c.ID, "endpoints", name)
 		if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
 			t.Fatal(err)
