@@ -26,10 +26,9 @@ func (n *Networks) Disconnect(o Owner, networks ...string) error {
 }
 
 // Leave is Disconnect for a caller who need not wait for the kernel to remove
-// links, which takes 2 to 30 ms. When it returns, no packet passes any more, and
-// what was changed on the machine is as it was. Until left returns, other changes
-// of networks wait; and should this process end before, the next command does the
-// rest. After an error left may be nil.
+// links, which takes 2 to 30 ms. When it returns, no packet passes any more. Until
+// left returns, other changes of networks wait; and should this process end
+// before, the next command does the rest. After an error left may be nil.
 func (n *Networks) Leave(o Owner, networks ...string) (left func() error, err error) {
 	s, err := n.begin()
 	if err != nil {
@@ -178,14 +177,16 @@ func (s *session) detach(leaving []*record) (links []string, errs error) {
 	}
 	errs = errors.Join(errs, s.filter(known, nil, leaving))
 	fault("rules removed")
-	if len(s.Records) == 0 {
-		errs = errors.Join(errs, s.undo())
-	}
 	return links, errs
 }
 
-// discard removes links and, if all has gone well, the records.
+// discard removes links and, if all has gone well, the records. What was changed on
+// the machine comes first: forwarding can be switched only between two links.
+// devinet_sysctl_forward of net/ipv4/devinet.c
 func (s *session) discard(leaving []*record, links []string, errs error) error {
+	if len(s.Records) == 0 && !s.changes.Empty() && s.tables != nil {
+		errs = errors.Join(errs, s.undo())
+	}
 	if len(links) > 0 {
 		errs = errors.Join(errs, s.unlink(leaving, links))
 		fault("unlinked")
@@ -201,8 +202,7 @@ func (s *session) discard(leaving []*record, links []string, errs error) error {
 }
 
 // unlink removes links, and while the kernel does that, what it remembers of
-// flows. The rest comes before: forwarding can be switched only between two links.
-// devinet_sysctl_forward of net/ipv4/devinet.c
+// flows.
 func (s *session) unlink(leaving []*record, links []string) error {
 	forgotten := make(chan error, 1)
 	go func() { forgotten <- machine.ForgetUDP(describe.UDPPorts(leaving)) }()
