@@ -15,8 +15,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -51,20 +54,32 @@ func List(s *store.Store) ([]*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []*Container
-	for _, dir := range dirs {
-		c, err := look(dir)
-		if err != nil {
-			return nil, err
-		}
-		if c != nil {
-			all = append(all, c)
-		}
+	all, err := lookAtAll(dirs)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(all, func(a, b *Container) int {
 		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(a.ID, b.ID))
 	})
 	return all, nil
+}
+
+// lookAtAll is look for many, for as many at once as there are processors: that
+// shows from some dozens on.
+func lookAtAll(dirs []*containers.Container) ([]*Container, error) {
+	all, errs := make([]*Container, len(dirs)), make([]error, len(dirs))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(dirs)) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(dirs)); i = next.Add(1) - 1 {
+				all[i], errs[i] = look(dirs[i])
+			}
+		})
+	}
+	workers.Wait()
+	all = slices.DeleteFunc(all, func(c *Container) bool { return c == nil })
+	return all, errors.Join(errs...)
 }
 
 // look finds out how a container is; nil if it is gone, or only being made.

@@ -10,6 +10,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/durable"
 	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/logfile"
 )
@@ -144,12 +146,12 @@ func Write(dir string, s *State) error {
 func read(dir string) (*State, error) {
 	path := filepath.Join(dir, stateFile)
 	for try := 0; ; try++ {
-		text, err := os.ReadFile(path)
+		text, err := durable.Read(path)
 		if err != nil {
 			return nil, err
 		}
 		s := new(State)
-		if err = json.Unmarshal(text, s); err == nil {
+		if err = json.Unmarshal(bytes.TrimRight(text, " \n"), s); err == nil {
 			return s, nil
 		}
 		if try == 3 { // it is not just being written
@@ -168,10 +170,6 @@ const (
 // the container has died with it; Read then records that. The directory may go
 // at any moment: then the error Is fs.ErrNotExist.
 func Read(dir string) (*State, error) {
-	s, err := read(dir)
-	if err != nil || !s.Live() {
-		return s, err
-	}
 	held, err := lock.Probe(filepath.Join(dir, lockFile))
 	if errors.Is(err, lock.ErrHeld) { // by a shim, or by a command that has corrected the state
 		return read(dir)
@@ -179,6 +177,6 @@ func Read(dir string) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err = Settle(dir)
+	s, err := Settle(dir)
 	return s, errors.Join(err, held.Close())
 }

@@ -67,7 +67,9 @@ func Spawn(dir string, lock *os.File, attach bool) (*wire.Conn, *os.Process, err
 	}
 	cmd := exec.Command("/proc/self/exe", "shim", dir, how)
 	cmd.Args[0] = filepath.Base(os.Args[0])
-	cmd.Env, cmd.Dir = []string{"GOGC=25"}, "/" // most of its life it has nothing to do
+	// Most of its life it has nothing to do. Go keeps some memory for each processor,
+	// which is a third of all that a shim has with two of them.
+	cmd.Env, cmd.Dir = []string{"GOGC=25", "GOMAXPROCS=1"}, "/"
 	cmd.ExtraFiles = []*os.File{lock, other}
 	// A session of its own has no terminal: no ^C and no hangup reaches it. Its
 	// standard streams are /dev/null: exec.Cmd does that unless told otherwise.

