@@ -71,7 +71,7 @@ func (c *Container) KillShim() error {
 	began, err := state.StartTime(s.ShimPID)
 	boot, errBoot := state.BootID()
 	if err != nil || errBoot != nil || began != s.ShimStart || boot != s.BootID {
-		return errors.Join(fmt.Errorf("process %d is not the container's shim any more", s.ShimPID), err, errBoot)
+		return fmt.Errorf("process %d is not the container's shim any more: %w", s.ShimPID, errors.Join(unix.ESRCH, errBoot))
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
 		return fmt.Errorf("kill the shim, process %d: %w", s.ShimPID, err)

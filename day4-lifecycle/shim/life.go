@@ -2,7 +2,6 @@ package shim
 
 import (
 	"errors"
-	"syscall"
 	"time"
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
@@ -52,31 +51,32 @@ func (s *shim) start() (err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.Status, s.state.PID, s.state.StartedAt, s.state.Error = state.Running, process.PID(), time.Now().UTC(), ""
-	s.state.ExitCode, s.state.OOMKilled = 0, false
-	if err := state.Write(s.dir, &s.state); err != nil {
+	now := s.state
+	now.Status, now.PID, now.StartedAt = state.Running, process.PID(), time.Now().UTC()
+	now.ExitCode, now.OOMKilled, now.Error = 0, false, ""
+	if err := state.Write(s.dir, &now); err != nil {
 		return err
 	}
-	s.process, s.cgroup, s.streams = process, g, stdio
+	s.state, s.process, s.cgroup, s.streams = now, process, g, stdio
+	if s.givenUp() {
+		_ = s.signal(s.last) // see finish: stop has more of them, if it cannot be sent
+	}
 	return nil
 }
 
-// failed records why the container could not be started. One that never ran
-// stays what it was.
+// failed records why the container could not be started. It stays what it was,
+// unless it is to be started again and again.
 func (s *shim) failed(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	why := container.StatusError{Status: container.RuntimeError, Err: err}
 	errors.As(err, &why)
 	s.state.Error, s.state.ExitCode = why.Error(), why.Status
-	if !s.hasRun() {
+	if !s.state.Live() {
 		return errors.Join(err, s.record())
 	}
 	return errors.Join(err, s.ended())
 }
-
-// hasRun tells whether the container has ever run.
-func (s *shim) hasRun() bool { return !s.state.StartedAt.IsZero() }
 
 // record writes the state down; without a shim if this one is about to end.
 func (s *shim) record() error {
@@ -109,13 +109,9 @@ func (s *shim) wait() {
 // ended records that the container has ended: for good, or to be started again.
 func (s *shim) ended() error {
 	s.state.Status, s.state.PID, s.state.FinishedAt = state.Exited, 0, time.Now().UTC()
-	select {
-	case <-s.stopped:
-	default:
-		if s.config.Restart.Again(s.state.ExitCode, s.state.Restarts) {
-			s.state.Status = state.Restarting
-			s.state.Restarts++
-		}
+	if !s.givenUp() && s.config.Restart.Again(s.state.ExitCode, s.state.Restarts) {
+		s.state.Status = state.Restarting
+		s.state.Restarts++
 	}
 	return s.record()
 }
@@ -131,46 +127,16 @@ func (s *shim) again(pause time.Duration) bool {
 	}
 	select {
 	case <-time.After(pause):
-		return true
 	case <-s.stopped:
 	case <-s.signals.Caught(): // the machine is going down
 		s.giveUp()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.givenUp() {
+		return true
+	}
 	s.state.Status = state.Exited
 	_ = s.record() // as above
 	return false
-}
-
-// stop ends the container for good: with a signal, and after so many seconds
-// with SIGKILL; negative is never.
-func (s *shim) stop(sig syscall.Signal, seconds int) error {
-	s.giveUp()
-	if err := s.signal(sig); err != nil && !errors.Is(err, errNotRunning) {
-		return err
-	}
-	var late <-chan time.Time
-	if seconds >= 0 {
-		late = time.After(time.Duration(seconds) * time.Second)
-	}
-	select {
-	case <-s.over:
-		return nil
-	case <-late:
-	}
-	for range 10 {
-		switch err := s.signal(syscall.SIGKILL); {
-		case errors.Is(err, errNotRunning):
-			s.clients.Drop() // it has ended, and one of them does not read its output
-		case err != nil:
-			return err
-		}
-		select {
-		case <-s.over:
-			return nil
-		case <-time.After(time.Second):
-		}
-	}
-	return errors.New("it does not end, not even of SIGKILL: a process of it may hang in the kernel, see ps for state D")
 }

@@ -88,12 +88,13 @@ type shim struct {
 	listener *wire.Listener
 	signals  *container.Signals
 	clients  streams.Clients
-	busy     sync.WaitGroup // requests that are still to be answered
+	busy     sync.WaitGroup // requests that come, and those that are still to be answered
 	over     chan struct{}  // closed when the container has ended for good
 	stopped  chan struct{}  // closed when somebody has asked for that
 	stopOnce sync.Once
 
 	mu      sync.Mutex
+	last    syscall.Signal // that was sent to end it
 	state   state.State
 	process *container.Process // nil while the container does not run
 	cgroup  *cgroup.Cgroup
@@ -149,8 +150,8 @@ func (s *shim) open() error {
 
 // live runs the container until it is not to be started again.
 func (s *shim) live(client *wire.Conn, attached bool) {
-	go s.serve()
 	s.state.Restarts = 0
+	s.busy.Go(s.serve)
 	var pause time.Duration
 	for first := true; ; first = false {
 		err := s.start()
@@ -181,7 +182,7 @@ func (s *shim) live(client *wire.Conn, attached bool) {
 func (s *shim) end() {
 	_ = s.listener.Close()
 	_ = s.log.Close()
-	if s.config.AutoRemove && s.hasRun() {
+	if s.config.AutoRemove && !s.state.StartedAt.IsZero() { // it has run
 		remove(s.dir)
 	}
 	close(s.over)

@@ -149,7 +149,10 @@ func (c *Container) lock() (held *os.File, err error) {
 	err = lock.Poll(ctx, func() (bool, error) {
 		held, err = state.TryLock(c.Dir)
 		if err == nil {
-			err = errors.Join(cgroup.RemoveLeft(c.ID), c.leaveNetworks())
+			if err = errors.Join(cgroup.RemoveLeft(c.ID), c.leaveNetworks()); err != nil {
+				err = errors.Join(err, held.Close())
+			}
+			return true, err
 		}
 		if !errors.Is(err, lock.ErrHeld) {
 			return true, err
@@ -197,11 +200,16 @@ func (c *Container) Pause(freeze bool) error {
 
 // Wait waits until the container does not run, and returns its exit status.
 func (c *Container) Wait() (int, error) {
-	reply, err := c.ask(wire.Request{Do: wire.DoWait})
-	if errors.Is(err, ErrNotRunning) {
-		return c.State.ExitCode, nil
+	for {
+		reply, err := c.ask(wire.Request{Do: wire.DoWait})
+		switch {
+		case !errors.Is(err, ErrNotRunning), errors.Is(err, errRemoved):
+			return reply.Status, err
+		case !c.State.Live():
+			return c.State.ExitCode, nil
+		}
+		// Its end has passed us by: somebody has started it again.
 	}
-	return reply.Status, err
 }
 
 // Root opens the container's root, as its processes see it.

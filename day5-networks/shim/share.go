@@ -1,7 +1,11 @@
 package shim
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+
+	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/wire"
@@ -11,25 +15,32 @@ import (
 func (s *shim) changeNetwork(ask wire.Request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.process == nil {
-		return errNotRunning
+	if err := s.runs(); err != nil {
+		return err
 	}
 	return s.network.Change(ask, s.process.Netns)
 }
 
 // send sends a descriptor of something of the container.
 func (s *shim) send(client *wire.Conn, open func(*container.Process) (*os.File, error)) {
-	s.mu.Lock()
-	process := s.process
-	file, err := (*os.File)(nil), errNotRunning
-	if process != nil {
-		file, err = open(process)
-	}
-	s.mu.Unlock()
+	file, err := s.opened(open)
 	if err != nil {
 		s.answer(client, err)
 		return
 	}
 	defer file.Close()
 	_ = client.SendJSON(wire.Answer, wire.Reply{}, file)
+}
+
+func (s *shim) opened(open func(*container.Process) (*os.File, error)) (*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.runs(); err != nil {
+		return nil, err
+	}
+	file, err := open(s.process)
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, fs.ErrNotExist) { // a zombie: its end is about to be recorded
+		err = errNotRunning
+	}
+	return file, err
 }

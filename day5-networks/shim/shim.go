@@ -91,12 +91,13 @@ type shim struct {
 	signals  *container.Signals
 	clients  streams.Clients
 	notes    wire.Notes
-	busy     sync.WaitGroup // requests that are still to be answered
+	busy     sync.WaitGroup // requests that come, and those that are still to be answered
 	over     chan struct{}  // closed when the container has ended for good
 	stopped  chan struct{}  // closed when somebody has asked for that
 	stopOnce sync.Once
 
 	mu      sync.Mutex
+	last    syscall.Signal // that was sent to end it
 	network *connection.Connection
 	state   state.State
 	process *container.Process // nil while the container does not run
@@ -157,8 +158,8 @@ func (s *shim) open() error {
 
 // live runs the container until it is not to be started again.
 func (s *shim) live(client *wire.Conn, attached bool) {
-	go s.serve()
 	s.state.Restarts = 0
+	s.busy.Go(s.serve)
 	var pause time.Duration
 	for first := true; ; first = false {
 		err := s.start()
@@ -190,7 +191,7 @@ func (s *shim) live(client *wire.Conn, attached bool) {
 func (s *shim) end() {
 	_ = s.listener.Close()
 	_ = s.log.Close()
-	if s.config.AutoRemove && s.hasRun() {
+	if s.config.AutoRemove && !s.state.StartedAt.IsZero() { // it has run
 		remove(s.dir)
 	}
 	s.network.LetGo()
