@@ -615,7 +615,7 @@ func TestStateIsNotBelieved(t *testing.T) {
 	defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
 	c := &lifecycle.Container{Container: &containers.Container{ID: id, Dir: dir}, State: w.state("web")}
 	c.State.ShimPID = stranger.Process.Pid
-	if err := c.KillShim(); err == nil || !alive(stranger.Process.Pid) {
+	if err := c.State.KillShim(); err == nil || !alive(stranger.Process.Pid) {
 		t.Errorf("a stranger was killed: %v", err)
 	}
 }

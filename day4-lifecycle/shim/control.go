@@ -47,21 +47,11 @@ func (s *shim) finish(sig syscall.Signal) error {
 	if err := s.signal(sig); err != nil && !errors.Is(err, errNotRunning) {
 		return err
 	}
-	s.last = sig
-	s.giveUp()
-	return nil
-}
-
-// giveUp rules out another start.
-func (s *shim) giveUp() { s.stopOnce.Do(func() { close(s.stopped) }) }
-
-func (s *shim) givenUp() bool {
-	select {
-	case <-s.stopped:
-		return true
-	default:
-		return false
+	if s.last == 0 {
+		close(s.stopped)
 	}
+	s.last = sig
+	return nil
 }
 
 // stop ends the container for good: with a signal, and after so many seconds
@@ -87,20 +77,14 @@ func (s *shim) stop(sig syscall.Signal, seconds int) error {
 		case <-s.over:
 			return nil
 		case <-time.After(time.Second):
-			s.hurry()
+			s.mu.Lock()
+			if s.process == nil && !s.state.Live() {
+				s.clients.Drop() // it has ended, and one of them does not read its output
+			}
+			s.mu.Unlock()
 		}
 	}
 	return errors.New("it does not end, not even of SIGKILL: a process of it may hang in the kernel, see ps for state D")
-}
-
-// hurry lets go of clients of whom one does not read the output of a container
-// that has ended.
-func (s *shim) hurry() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.process == nil && !s.state.Live() {
-		s.clients.Drop()
-	}
 }
 
 // signal sends a signal; the caller has s.mu. What is paused goes on: else it
@@ -147,5 +131,5 @@ func (s *shim) freeze(freeze bool) error {
 		return err
 	}
 	s.state.Status = status
-	return s.record()
+	return state.Write(s.dir, &s.state)
 }

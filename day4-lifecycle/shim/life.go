@@ -17,35 +17,32 @@ func (s *shim) start() (err error) {
 	if err != nil {
 		return s.failed(err)
 	}
+	var stdio *streams.Streams
+	var process *container.Process
 	defer func() {
-		if err != nil {
-			err = s.failed(errors.Join(err, g.Remove()))
+		if err == nil {
+			return
 		}
+		if process != nil {
+			err = errors.Join(err, process.Close())
+		}
+		if stdio != nil {
+			stdio.Close()
+		}
+		err = s.failed(errors.Join(err, g.Remove()))
 	}()
 	c := s.config.Container // a copy: the terminal and the cgroup are another each time
 	root := *c.Root
 	root.Cgroups = rootfs.Cgroups{Version: g.Version, Dirs: g.Dirs}
 	c.Root = &root
-	stdio, err := streams.Open(&c, s.config.OpenStdin)
-	if err != nil {
+	if stdio, err = streams.Open(&c, s.config.OpenStdin); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			stdio.Close()
-		}
-	}()
 	parent := stdio.Parent
 	parent.Signals, parent.Cgroup = s.signals, g
-	process, err := container.Create(&c, parent)
-	if err != nil {
+	if process, err = container.Create(&c, parent); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, process.Close())
-		}
-	}()
 	if err := process.Start(); err != nil {
 		return err
 	}
@@ -58,7 +55,7 @@ func (s *shim) start() (err error) {
 		return err
 	}
 	s.state, s.process, s.cgroup, s.streams = now, process, g, stdio
-	if s.givenUp() {
+	if s.last != 0 {
 		_ = s.signal(s.last) // see finish: stop has more of them, if it cannot be sent
 	}
 	return nil
@@ -73,18 +70,9 @@ func (s *shim) failed(err error) error {
 	errors.As(err, &why)
 	s.state.Error, s.state.ExitCode = why.Error(), why.Status
 	if !s.state.Live() {
-		return errors.Join(err, s.record())
+		return errors.Join(err, state.Write(s.dir, &s.state))
 	}
 	return errors.Join(err, s.ended())
-}
-
-// record writes the state down; without a shim if this one is about to end.
-func (s *shim) record() error {
-	now := s.state
-	if !now.Live() {
-		now.ShimPID, now.ShimStart = 0, 0
-	}
-	return state.Write(s.dir, &now)
 }
 
 // wait waits for the container's end, and records it.
@@ -109,11 +97,11 @@ func (s *shim) wait() {
 // ended records that the container has ended: for good, or to be started again.
 func (s *shim) ended() error {
 	s.state.Status, s.state.PID, s.state.FinishedAt = state.Exited, 0, time.Now().UTC()
-	if !s.givenUp() && s.config.Restart.Again(s.state.ExitCode, s.state.Restarts) {
+	if s.last == 0 && s.config.Restart.Again(s.state.ExitCode, s.state.Restarts) {
 		s.state.Status = state.Restarting
 		s.state.Restarts++
 	}
-	return s.record()
+	return state.Write(s.dir, &s.state)
 }
 
 // again waits until the container is to be started once more, and tells
@@ -125,18 +113,19 @@ func (s *shim) again(pause time.Duration) bool {
 	if !wanted {
 		return false
 	}
+	more := true
 	select {
 	case <-time.After(pause):
 	case <-s.stopped:
 	case <-s.signals.Caught(): // the machine is going down
-		s.giveUp()
+		more = false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.givenUp() {
+	if more && s.last == 0 {
 		return true
 	}
 	s.state.Status = state.Exited
-	_ = s.record() // as above
+	_ = state.Write(s.dir, &s.state) // as above
 	return false
 }

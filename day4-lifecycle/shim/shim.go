@@ -59,10 +59,7 @@ func Spawn(dir string, lock *os.File, attach bool) (*wire.Conn, *os.Process, err
 	if err != nil {
 		return nil, nil, err
 	}
-	how := "detach"
-	if attach {
-		how = "attach"
-	}
+	how := map[bool]string{false: "detach", true: "attach"}[attach]
 	cmd := exec.Command("/proc/self/exe", "shim", dir, how)
 	cmd.Args[0] = filepath.Base(os.Args[0])
 	// Most of its life it has nothing to do. Go keeps some memory for each processor,
@@ -90,11 +87,10 @@ type shim struct {
 	clients  streams.Clients
 	busy     sync.WaitGroup // requests that come, and those that are still to be answered
 	over     chan struct{}  // closed when the container has ended for good
-	stopped  chan struct{}  // closed when somebody has asked for that
-	stopOnce sync.Once
+	stopped  chan struct{}  // closed when somebody has asked for that, see last
 
 	mu      sync.Mutex
-	last    syscall.Signal // that was sent to end it
+	last    syscall.Signal // that was sent to end it for good; 0: none
 	state   state.State
 	process *container.Process // nil while the container does not run
 	cgroup  *cgroup.Cgroup
@@ -134,11 +130,7 @@ func (s *shim) open() error {
 	if s.config, err = state.ReadConfig(s.dir); err != nil {
 		return err
 	}
-	if s.state.BootID, err = state.BootID(); err != nil {
-		return err
-	}
-	s.state.ShimPID = os.Getpid()
-	if s.state.ShimStart, err = state.StartTime(s.state.ShimPID); err != nil {
+	if err := s.state.Claim(); err != nil {
 		return err
 	}
 	if s.log, err = logfile.Create(filepath.Join(s.dir, state.LogFile), s.config.Log); err != nil {
@@ -183,7 +175,11 @@ func (s *shim) end() {
 	_ = s.listener.Close()
 	_ = s.log.Close()
 	if s.config.AutoRemove && !s.state.StartedAt.IsZero() { // it has run
-		remove(s.dir)
+		// First its description, so that what is left after a crash is not a
+		// container any more. The next command removes that.
+		if os.Remove(filepath.Join(s.dir, "container.json")) == nil {
+			_ = os.RemoveAll(s.dir)
+		}
 	}
 	close(s.over)
 	answered := make(chan struct{})
@@ -194,13 +190,5 @@ func (s *shim) end() {
 	select {
 	case <-answered:
 	case <-time.After(5 * time.Second): // somebody does not read
-	}
-}
-
-// remove removes a container: first its description, so that what is left after
-// a crash is not a container any more.
-func remove(dir string) {
-	if os.Remove(filepath.Join(dir, "container.json")) == nil {
-		_ = os.RemoveAll(dir) // what is left, the next command removes
 	}
 }

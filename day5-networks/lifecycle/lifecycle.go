@@ -18,10 +18,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"example.com/go-docker/day5-networks/cgroup"
 	"example.com/go-docker/day5-networks/connection"
@@ -65,22 +65,19 @@ func List(s *store.Store) ([]*Container, error) {
 	return all, nil
 }
 
-// lookAtAll is look for many, for as many at once as there are processors: that
-// shows from some dozens on.
+// lookAtAll is look for many, on all processors: that shows from some dozens on.
 func lookAtAll(dirs []*containers.Container) ([]*Container, error) {
-	all, errs := make([]*Container, len(dirs)), make([]error, len(dirs))
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(dirs)) {
-		workers.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(dirs)); i = next.Add(1) - 1 {
-				all[i], errs[i] = look(dirs[i])
-			}
+	all := make([]*Container, len(dirs))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, dir := range dirs {
+		group.Go(func() (err error) {
+			all[i], err = look(dir)
+			return err
 		})
 	}
-	workers.Wait()
-	all = slices.DeleteFunc(all, func(c *Container) bool { return c == nil })
-	return all, errors.Join(errs...)
+	err := group.Wait()
+	return slices.DeleteFunc(all, func(c *Container) bool { return c == nil }), err
 }
 
 // look finds out how a container is; nil if it is gone, or only being made.

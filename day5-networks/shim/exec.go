@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/join"
@@ -29,28 +28,7 @@ func (s *shim) exec(client *wire.Conn, text []byte, files []*os.File) {
 	if err != nil {
 		return
 	}
-	var terminal *streams.Streams
-	if master != nil {
-		var clients streams.Clients
-		clients.Add(client)
-		terminal = streams.OfTerminal(master)
-		terminal.Copy(nil, &clients)
-	}
-	client.Listen(func(kind wire.Kind, text []byte) {
-		if kind == wire.Signal && len(text) == 1 {
-			_ = process.Signal(syscall.Signal(text[0])) // it may just have ended
-		} else if terminal != nil {
-			terminal.Typed(kind, text, true)
-		}
-	})
-	ended, err := process.Wait()
-	if terminal != nil {
-		terminal.Drain()
-	}
-	status := 0
-	if err == nil {
-		status = container.StatusOf(ended.Sys().(syscall.WaitStatus))
-	}
+	status, err := streams.Session(client, process, master)
 	reply(client, err, status, container.RuntimeError)
 }
 

@@ -61,10 +61,7 @@ func Spawn(dir string, lock *os.File, attach bool) (*wire.Conn, *os.Process, err
 	if err != nil {
 		return nil, nil, err
 	}
-	how := "detach"
-	if attach {
-		how = "attach"
-	}
+	how := map[bool]string{false: "detach", true: "attach"}[attach]
 	cmd := exec.Command("/proc/self/exe", "shim", dir, how)
 	cmd.Args[0] = filepath.Base(os.Args[0])
 	// Most of its life it has nothing to do. Go keeps some memory for each processor,
@@ -93,11 +90,10 @@ type shim struct {
 	notes    wire.Notes
 	busy     sync.WaitGroup // requests that come, and those that are still to be answered
 	over     chan struct{}  // closed when the container has ended for good
-	stopped  chan struct{}  // closed when somebody has asked for that
-	stopOnce sync.Once
+	stopped  chan struct{}  // closed when somebody has asked for that, see last
 
 	mu      sync.Mutex
-	last    syscall.Signal // that was sent to end it
+	last    syscall.Signal // that was sent to end it for good; 0: none
 	network *connection.Connection
 	state   state.State
 	process *container.Process // nil while the container does not run
@@ -139,11 +135,7 @@ func (s *shim) open() error {
 	if s.config, err = state.ReadConfig(s.dir); err != nil {
 		return err
 	}
-	if s.state.BootID, err = state.BootID(); err != nil {
-		return err
-	}
-	s.state.ShimPID = os.Getpid()
-	if s.state.ShimStart, err = state.StartTime(s.state.ShimPID); err != nil {
+	if err := s.state.Claim(); err != nil {
 		return err
 	}
 	if s.network, err = connection.Open(s.dir, s.config.Container.ID, s.config.Container.Hostname); err != nil {
@@ -192,7 +184,11 @@ func (s *shim) end() {
 	_ = s.listener.Close()
 	_ = s.log.Close()
 	if s.config.AutoRemove && !s.state.StartedAt.IsZero() { // it has run
-		remove(s.dir)
+		// First its description, so that what is left after a crash is not a
+		// container any more. The next command removes that.
+		if os.Remove(filepath.Join(s.dir, "container.json")) == nil {
+			_ = os.RemoveAll(s.dir)
+		}
 	}
 	s.network.LetGo()
 	close(s.over)
@@ -206,12 +202,4 @@ func (s *shim) end() {
 	case <-time.After(5 * time.Second): // somebody does not read
 	}
 	_ = s.network.Close() // what is left, the next command removes
-}
-
-// remove removes a container: first its description, so that what is left after
-// a crash is not a container any more.
-func remove(dir string) {
-	if os.Remove(filepath.Join(dir, "container.json")) == nil {
-		_ = os.RemoveAll(dir) // what is left, the next command removes
-	}
 }

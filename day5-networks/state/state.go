@@ -107,15 +107,20 @@ func ReadConfig(dir string) (*Config, error) {
 
 var writes atomic.Uint32
 
-// Write records the state. Only who holds the lock may call it.
+// Write records the state. Only who holds the lock may call it. The shim of one that
+// does not run any more is about to end, and is left out.
 //
 // On a full disk there is no room for a new file, but for these few bytes in
 // the place of the old ones there is: they are padded with spaces, which JSON
 // does not mind, up to a size that is never exceeded.
 func Write(dir string, s *State) error {
 	const size = 1024
-	s.Error = s.Error[:min(len(s.Error), 300)]
-	text, err := json.Marshal(s)
+	now := *s
+	now.Error = now.Error[:min(len(now.Error), 300)]
+	if !now.Live() {
+		now.ShimPID, now.ShimStart = 0, 0
+	}
+	text, err := json.Marshal(&now)
 	if err != nil {
 		return err
 	}
