@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -69,8 +70,7 @@ func Spawn(dir string, lock *os.File, attach bool) (*wire.Conn, *os.Process, err
 	// A session of its own has no terminal: no ^C and no hangup reaches it. Its
 	// standard streams are /dev/null: exec.Cmd does that unless told otherwise.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = errors.Join(cmd.Start(), other.Close())
-	if err != nil {
+	if err := errors.Join(cmd.Start(), other.Close()); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("start the container's shim: %w", err), client.Close())
 	}
 	go func() { _ = cmd.Wait() }() // a zombie, should we outlive it
@@ -108,6 +108,9 @@ func run(dir string, attach bool) int {
 		return container.RuntimeError
 	}
 	unix.CloseOnExec(lockFD) // never closed: the kernel does that at our end
+	// A script's command in the background ignores SIGINT, nohup(1)'s SIGHUP, and
+	// execve(2) would pass that on to the container, which has neither to do with.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT)
 	s := &shim{dir: dir, signals: container.CatchSignals(), over: make(chan struct{}), stopped: make(chan struct{})}
 	if err := s.open(); err != nil {
 		reply(client, err, 0, container.RuntimeError)

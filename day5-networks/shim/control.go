@@ -96,15 +96,14 @@ func (s *shim) signal(sig syscall.Signal) error {
 	if !s.config.Container.Forwards(sig) {
 		return fmt.Errorf("signal %d does not reach the command: its init passes on HUP, INT, QUIT, ALRM, TERM, USR1, USR2 and CONT; with --init=false there is none", sig)
 	}
-	if err := s.process.Signal(sig); errors.Is(err, os.ErrProcessDone) {
+	err := s.process.Signal(sig)
+	switch {
+	case errors.Is(err, os.ErrProcessDone):
 		return errNotRunning // it is about to be recorded
-	} else if err != nil {
-		return err
-	}
-	if s.state.Status == state.Paused {
+	case err == nil && s.state.Status == state.Paused:
 		return s.freeze(false)
 	}
-	return nil
+	return err
 }
 
 // pause stops all of the container, or lets it go on.
