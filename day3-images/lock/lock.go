@@ -64,11 +64,6 @@ func Try(path string) (*os.File, error) {
 	return file, nil
 }
 
-// Probe is for who only looks whether the owner lives: ErrHeld while it does. It
-// gets the lock as one of many, so it hinders nobody else who looks, nor does it
-// pass for the owner to them. flock(2)
-func Probe(path string) (*os.File, error) { return open(path, unix.LOCK_SH|unix.LOCK_NB) }
-
 // TryFile is Try for an open file. It returns an error that Is fs.ErrNotExist
 // when the lock is that of something that no longer has the name: its owner has
 // removed it between our open and our lock, and another may have made it again.

@@ -76,7 +76,7 @@ var (
 // exceptions are known, and meant to go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":    8995,
+	"day3-images":    8994,
 	"day4-lifecycle": 13739,
 	"day5-networks":  19645,
 }
