@@ -173,7 +173,8 @@ const (
 
 // Read returns the state as it is now. If it speaks of a shim that has died,
 // the container has died with it; Read then records that. The directory may go
-// at any moment: then the error Is fs.ErrNotExist.
+// at any moment: then the error Is fs.ErrNotExist. The lock comes first: a state
+// that was read before it could be older than who holds it.
 func Read(dir string) (*State, error) {
 	held, err := lock.Probe(filepath.Join(dir, lockFile))
 	if errors.Is(err, lock.ErrHeld) { // by a shim, or by a command that has corrected the state
