@@ -437,7 +437,8 @@ func TestStopWhileItWaits(t *testing.T) {
 			return strings.HasPrefix(w.do("ps", "-a", "-f", "name=ever", "--format", "{{.Status}}").stdout, "Restarting (3)")
 		})
 		w.ok("stop", "-t", "0", "ever")
-		if _ = client.Wait(); statusOf(client) != 3 || notes.ReplaceAllString(said.String(), "") != "" {
+		// On a busy machine it has just been started once more, and is killed.
+		if _ = client.Wait(); statusOf(client) != 3 && statusOf(client) != 137 || notes.ReplaceAllString(said.String(), "") != "" {
 			t.Errorf("status %d: %s", statusOf(client), &said)
 		}
 		w.ok("rm", "ever")
