@@ -13,6 +13,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day4-lifecycle/state"
 )
 
 // A session is a command with a terminal at which somebody sits.
@@ -215,6 +217,21 @@ func TestAttach(t *testing.T) {
 	w.ok("stop", "-t", "1", "loud")
 	_ = slow.Process.Kill()
 	_ = slow.Wait()
+	// Nor does it, when the container has ended, the next start or rm.
+	for _, next := range []string{"start loud", "rm loud"} {
+		w.do("start", "loud")
+		slow := w.command("attach", "loud")
+		slow.Stdout, _ = blockedPipe(t)
+		if err := slow.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+		w.ok("kill", "loud")
+		w.until("it has ended", func() bool { return w.state("loud").Status == state.Exited })
+		w.ok(strings.Fields(next)...)
+		_ = slow.Process.Kill()
+		_ = slow.Wait()
+	}
 }
 
 type writer func(p []byte) (int, error)

@@ -142,6 +142,7 @@ func (c *Container) look() error {
 func (c *Container) lock() (held *os.File, err error) {
 	ctx, stop := context.WithTimeoutCause(context.Background(), patience, fmt.Errorf("container %s: another command is busy with it: %w", c.ID, lock.ErrHeld))
 	defer stop()
+	began := time.Now()
 	err = lock.Poll(ctx, func() (bool, error) {
 		held, err = state.TryLock(c.Dir)
 		if err == nil {
@@ -159,12 +160,24 @@ func (c *Container) lock() (held *os.File, err error) {
 		if c.State.Live() {
 			return true, err
 		}
-		return false, nil // a shim at its very end, or a command that looks
+		if time.Since(began) > time.Second {
+			c.hurry()
+		}
+		return false, nil // a shim at its end, or a command that looks
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %s has just been removed", containers.ErrNone, c.ID)
 	}
 	return held, err
+}
+
+// hurry has a shim at its end not wait for clients that do not read.
+func (c *Container) hurry() {
+	conn, err := wire.Dial(filepath.Join(c.Dir, state.SocketFile))
+	if err == nil {
+		_ = conn.SendJSON(wire.Ask, wire.Request{Do: wire.DoHurry}) // it may have ended
+		_ = conn.Close()
+	}
 }
 
 // Stop ends a container: with a signal, 0 for the one that the image asks for,

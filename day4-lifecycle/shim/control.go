@@ -77,14 +77,21 @@ func (s *shim) stop(sig syscall.Signal, seconds int) error {
 		case <-s.over:
 			return nil
 		case <-time.After(time.Second):
-			s.mu.Lock()
-			if s.process == nil && !s.state.Live() {
-				s.clients.Drop() // it has ended, and one of them does not read its output
-			}
-			s.mu.Unlock()
+			s.hurry()
 		}
 	}
 	return errors.New("it does not end, not even of SIGKILL: a process of it may hang in the kernel, see ps for state D")
+}
+
+// hurry lets go of all clients if the container has ended and one of them does not
+// read its last output. Else one that stands still would keep the shim, and with it
+// the container's lock, for ever.
+func (s *shim) hurry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil && s.streams != nil {
+		s.clients.Drop()
+	}
 }
 
 // signal sends a signal; the caller has s.mu. What is paused goes on: else it

@@ -79,7 +79,7 @@ func (s *shim) failed(err error) error {
 func (s *shim) wait() {
 	status, err := s.process.Wait()
 	s.mu.Lock()
-	process, g, stdio := s.process, s.cgroup, s.streams
+	process, g := s.process, s.cgroup
 	s.process, s.cgroup = nil, nil
 	s.state.ExitCode = status
 	if used, errUsage := g.Usage(); errUsage == nil {
@@ -91,7 +91,10 @@ func (s *shim) wait() {
 	}
 	_ = s.ended() // what cannot be recorded, the next command will see from the lock
 	s.mu.Unlock()
-	stdio.Drain()
+	s.streams.Drain()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streams = nil
 }
 
 // ended records that the container has ended: for good, or to be started again.
@@ -107,10 +110,7 @@ func (s *shim) ended() error {
 // again waits until the container is to be started once more, and tells
 // whether it is.
 func (s *shim) again(pause time.Duration) bool {
-	s.mu.Lock()
-	wanted := s.state.Status == state.Restarting
-	s.mu.Unlock()
-	if !wanted {
+	if s.state.Status != state.Restarting { // nobody else writes it while there is no process
 		return false
 	}
 	more := true

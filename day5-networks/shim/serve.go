@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,6 +57,8 @@ func (s *shim) handle(client *wire.Conn) {
 		case <-s.over:
 			s.answer(client, nil)
 		}
+	case wire.DoHurry:
+		s.hurry()
 	case wire.DoPause, wire.DoUnpause:
 		s.answer(client, s.pause(ask.Do == wire.DoPause))
 	case wire.DoAttach:
@@ -75,10 +78,7 @@ func (s *shim) handle(client *wire.Conn) {
 }
 
 func (s *shim) stopSignal() syscall.Signal {
-	if s.config.StopSignal != 0 {
-		return syscall.Signal(s.config.StopSignal)
-	}
-	return syscall.SIGTERM
+	return syscall.Signal(cmp.Or(s.config.StopSignal, int(syscall.SIGTERM)))
 }
 
 // answer tells the client what came of its request.

@@ -23,24 +23,20 @@ func (s *shim) changeNetwork(ask wire.Request) error {
 
 // send sends a descriptor of something of the container.
 func (s *shim) send(client *wire.Conn, open func(*container.Process) (*os.File, error)) {
-	file, err := s.opened(open)
+	var file *os.File
+	s.mu.Lock()
+	err := s.runs()
+	if err == nil {
+		file, err = open(s.process)
+	}
+	s.mu.Unlock()
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, fs.ErrNotExist) { // a zombie: its end is about to be recorded
+		err = errNotRunning
+	}
 	if err != nil {
 		s.answer(client, err)
 		return
 	}
 	defer file.Close()
 	_ = client.SendJSON(wire.Answer, wire.Reply{}, file)
-}
-
-func (s *shim) opened(open func(*container.Process) (*os.File, error)) (*os.File, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.runs(); err != nil {
-		return nil, err
-	}
-	file, err := open(s.process)
-	if errors.Is(err, unix.ESRCH) || errors.Is(err, fs.ErrNotExist) { // a zombie: its end is about to be recorded
-		err = errNotRunning
-	}
-	return file, err
 }

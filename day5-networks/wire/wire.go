@@ -43,8 +43,9 @@ type Request struct {
 // What a client can want.
 const (
 	DoKill    = "kill"
-	DoStop    = "stop" // answered when the container has ended
-	DoWait    = "wait" // the same
+	DoStop    = "stop"  // answered when the container has ended
+	DoWait    = "wait"  // the same
+	DoHurry   = "hurry" // let go of clients that do not read the last output
 	DoPause   = "pause"
 	DoUnpause = "unpause"
 	DoAttach  = "attach" // answered, then streams, then a second Reply at the end
