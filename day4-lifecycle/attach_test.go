@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -231,6 +232,44 @@ func TestAttach(t *testing.T) {
 		w.ok(strings.Fields(next)...)
 		_ = slow.Process.Kill()
 		_ = slow.Wait()
+	}
+}
+
+// Input that nobody reads does not hold up signals.
+func TestSignalBesideInput(t *testing.T) {
+	w := newWorld(t)
+	for _, args := range [][]string{{"run", "-i", "--name", "deaf", "box", "sleep", "1000"}, {"start", "-ai", "deaf"}} {
+		cmd := w.command(args...)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		written := make(chan struct{}, 1000)
+		go func() {
+			for text := make([]byte, 64<<10); ; written <- struct{}{} {
+				if _, err := in.Write(text); err != nil {
+					return
+				}
+			}
+		}()
+		for full := false; !full; { // all the way to the container
+			select {
+			case <-written:
+			case <-time.After(500 * time.Millisecond):
+				full = w.state("deaf").Status == state.Running
+			}
+		}
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+		if _ = cmd.Wait(); statusOf(cmd) != 143 {
+			t.Errorf("%q: status %d", args, statusOf(cmd))
+		}
+		late.Stop()
 	}
 }
 

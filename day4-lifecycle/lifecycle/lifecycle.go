@@ -197,6 +197,14 @@ func (c *Container) Kill(sig syscall.Signal) error {
 	return err
 }
 
+// Pass passes on a signal of the user who follows the container. It may have ended.
+func (c *Container) Pass(sig syscall.Signal) {
+	now := *c
+	if now.look() == nil {
+		_ = now.Kill(sig)
+	}
+}
+
 // Pause stops all of the container's processes, or lets them go on.
 func (c *Container) Pause(freeze bool) error {
 	do := wire.DoUnpause

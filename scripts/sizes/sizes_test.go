@@ -77,8 +77,8 @@ var (
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
 	"day3-images":    8994,
-	"day4-lifecycle": 13751,
-	"day5-networks":  19673,
+	"day4-lifecycle": 13764,
+	"day5-networks":  19686,
 }
 
 type program struct {
