@@ -51,14 +51,14 @@ func networkFromFlags(ctx *urfave.Context) (*state.Network, error) {
 	}
 	for _, text := range ctx.StringSlice("dns") {
 		server, err := netip.ParseAddr(text)
-		if err != nil {
+		if err != nil || strings.ContainsFunc(text, unprintable) {
 			return nil, fmt.Errorf("invalid --dns %q: want an address", text)
 		}
-		n.DNS = append(n.DNS, server)
+		n.DNS = append(n.DNS, server.Unmap())
 	}
 	n.Search, n.Options = ctx.StringSlice("dns-search"), ctx.StringSlice("dns-option")
 	for _, word := range slices.Concat(n.Search, n.Options) {
-		if word == "" || strings.ContainsFunc(word, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		if word == "" || strings.ContainsFunc(word, unprintable) {
 			return nil, fmt.Errorf("invalid --dns-search or --dns-option %q: want one word", word)
 		}
 	}
@@ -80,6 +80,9 @@ func networkFromFlags(ctx *urfave.Context) (*state.Network, error) {
 	return n, err
 }
 
+// unprintable is what would end a word or a line of a file of /etc.
+func unprintable(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+
 // checkMode refuses what means nothing without a network of one's own.
 func checkMode(ctx *urfave.Context, n *state.Network) error {
 	for _, flag := range []string{"publish", "publish-all", "ip", "ip6", "mac-address", "network-alias"} {
@@ -89,6 +92,9 @@ func checkMode(ctx *urfave.Context, n *state.Network) error {
 	}
 	if !strings.HasPrefix(n.Mode, "container:") {
 		return nil
+	}
+	if n.Peer() == "" {
+		return fmt.Errorf("invalid --network %q: want container: and a container's name or ID", n.Mode)
 	}
 	for _, flag := range []string{"hostname", "add-host", "dns", "dns-search", "dns-option"} {
 		if ctx.IsSet(flag) {
@@ -108,8 +114,9 @@ func attachmentsFromFlags(ctx *urfave.Context, networks []string) ([]network.Att
 	}
 	first := &list[0]
 	first.MAC = ctx.String("mac-address")
-	if hw, err := net.ParseMAC(first.MAC); first.MAC != "" && (err != nil || len(hw) != 6) {
-		return nil, fmt.Errorf("invalid --mac-address %q: want six pairs of digits, such as 02:42:0a:09:00:02", first.MAC)
+	// is_valid_ether_addr of linux/etherdevice.h
+	if hw, err := net.ParseMAC(first.MAC); first.MAC != "" && (err != nil || len(hw) != 6 || hw[0]&1 == 1 || hw.String() == "00:00:00:00:00:00") {
+		return nil, fmt.Errorf("invalid --mac-address %q: want six pairs of digits, such as 02:42:0a:09:00:02, of a single host", first.MAC)
 	}
 	var err error
 	if first.IP, first.IP6, err = addressesFromFlags(ctx); err != nil {

@@ -73,6 +73,9 @@ func parse(s string) ([]Port, error) {
 		if err != nil || ip.Zone() != "" {
 			return nil, fmt.Errorf("%q is not an address", address)
 		}
+		if ip.Unmap().IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+			return nil, fmt.Errorf("%s is no host's address", address)
+		}
 		p.HostIP = ip.Unmap()
 	}
 	first, last, err := parseRange(private)

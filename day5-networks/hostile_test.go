@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A resolver whose sockets somebody has closed, as ss -K does, is of no use to
+// anybody: it ends, and the next command starts another.
+func TestResolverWithoutSockets(t *testing.T) {
+	w := newWorld(t)
+	w.web("web")
+	pid, _ := strconv.Atoi(w.resolvers()[0])
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(process)
+	closed := 0
+	for fd := range 32 {
+		socket, err := unix.PidfdGetfd(process, fd, 0)
+		if errors.Is(err, unix.EBADF) {
+			continue
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if listens, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 1 {
+			closed++
+			if err := unix.Shutdown(socket, unix.SHUT_RDWR); err != nil {
+				t.Error(err)
+			}
+		}
+		unix.Close(socket)
+	}
+	if closed != 1 {
+		t.Fatalf("the resolver had %d sockets that listen, want 1", closed)
+	}
+	w.until("the resolver has ended", func() bool { return !alive(pid) })
+	w.ok("ps")
+	if got := w.ok("exec", "web", "wget", "-qO-", "http://web/hostname"); got != "web" {
+		t.Errorf("%q", got)
+	}
+}
+
+// What is wrong on the command line is said in a line, before anything is made.
+func TestNetworkFlagsRefused(t *testing.T) {
+	w := newWorld(t)
+	for _, test := range [][]string{
+		{"no host's address", "-p", "224.0.0.1:80:80"},
+		{"no host's address", "-p", "255.255.255.255:80:80"},
+		{"invalid --dns", "--dns", "fe80::1%a\nnameserver 192.0.2.66"},
+		{"invalid --dns", "--dns", "fe80::1%a b"},
+		{"invalid --network", "--network", "container:"},
+		{"of a single host", "--mac-address", "01:00:5e:00:00:01"},
+		{"of a single host", "--mac-address", "00:00:00:00:00:00"},
+	} {
+		w.fails(125, test[0], append(append([]string{"run"}, test[1:]...), "box", "true")...)
+	}
+	for _, test := range [][]string{
+		{"there is one already", "--subnet", "10.9.0.0/24", "--gateway", "10.9.0.1", "--gateway", "10.9.0.2"},
+		{"there is one already", "--subnet", "10.9.0.0/24", "--ip-range", "10.9.0.0/25", "--ip-range", "10.9.0.128/25"},
+		{"a meaning of their own", "--subnet", "::ffff:10.9.0.0/120"},
+		{"a meaning of their own", "--subnet", "126.0.0.0/7"},
+	} {
+		w.fails(1, test[0], append(append([]string{"network", "create"}, test[1:]...), "bad")...)
+	}
+	if got := w.ok("network", "ls", "-q", "-f", "name=bad") + w.ok("ps", "-aq"); got != "" {
+		t.Errorf("made: %s", got)
+	}
+}
