@@ -11,7 +11,8 @@
 //	# go run ./day3-images run -ti -m 100m -v /srv:/data busybox sh
 //
 // New today: a store of images in the OCI layout, layers unpacked once and
-// shared, overlayfs, a root of the container's own, and pivot_root(2).
+// shared, overlayfs, a root of the container's own, and pivot_root(2). Here is
+// only the list of the commands, which are rooms, too.
 //
 // Exit status: the command's own; 128+n when signal n killed it; 127 when it
 // was not found, 126 when it could not be executed, 125 for every other error.
@@ -26,8 +27,16 @@ import (
 	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day3-images/cgroup"
 	"example.com/go-docker/day3-images/cli"
+	"example.com/go-docker/day3-images/commands/action"
+	"example.com/go-docker/day3-images/commands/images"
+	"example.com/go-docker/day3-images/commands/inspect"
+	"example.com/go-docker/day3-images/commands/run"
+	"example.com/go-docker/day3-images/commands/stats"
+	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/demo"
+	"example.com/go-docker/day3-images/store"
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
@@ -56,18 +65,27 @@ func newApp() *urfave.App {
 			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
 			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 		},
-		Before:   begin,
-		Action:   runDemo,
-		Commands: append([]*urfave.Command{runCommand(), rmCommand, statsCommand, payloadCommand}, imageCommands()...),
+		Before: begin,
+		Action: runDemo,
+		Commands: []*urfave.Command{
+			run.Run(), run.Remove, stats.Command, payloadCommand,
+			images.Pull, images.Load, images.Save, images.Import, images.Commit,
+			images.List, images.History, inspect.Command, images.Tag, images.Remove,
+		},
 	}
 }
 
 // runDemo is what happens without a command.
 func runDemo(ctx *urfave.Context) error {
-	if err := requireRoot(); err != nil {
+	if err := action.RequireRoot(); err != nil {
 		return err
 	}
-	return interruptible(func(until context.Context) error { return demo.Run(until, ctx.String("format"), runForDemo) })
+	return action.Interruptible(func(until context.Context) error { return demo.Run(until, ctx.String("format"), runForDemo) })
+}
+
+// runForDemo is a demo.Runner.
+func runForDemo(s *store.Store, c *container.Container, img *store.Image) (int, error) {
+	return run.Image(s, c, img, cgroup.Limits{Memory: demo.Memory})
 }
 
 var payloadCommand = &urfave.Command{

@@ -14,8 +14,8 @@
 //
 // New today, a room each: shim, the parent that stays; logfile, what the
 // container says; state, what is true of it; wire, how one talks to a shim;
-// lifecycle, all that one can ask of it; transfer, files in and out. Here are
-// only the commands.
+// lifecycle, all that one can ask of it; transfer, files in and out. Here is only
+// the list of the commands, which are rooms, too.
 //
 // Exit status: the command's own; 128+n when signal n killed it; 127 when it
 // was not found, 126 when it could not be executed, 125 for every other error of
@@ -34,6 +34,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/cli"
+	"example.com/go-docker/day4-lifecycle/commands/action"
+	"example.com/go-docker/day4-lifecycle/commands/control"
+	"example.com/go-docker/day4-lifecycle/commands/files"
+	"example.com/go-docker/day4-lifecycle/commands/images"
+	"example.com/go-docker/day4-lifecycle/commands/inspect"
+	"example.com/go-docker/day4-lifecycle/commands/run"
+	"example.com/go-docker/day4-lifecycle/commands/show"
+	"example.com/go-docker/day4-lifecycle/commands/stats"
 	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/demo"
 )
@@ -66,10 +74,22 @@ func newApp() *urfave.App {
 		},
 		Before:   begin,
 		Action:   runDemo,
-		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{statsCommand, payloadCommand}),
+		Commands: commands(),
 	}
 	failWithOne(app.Commands, "run", "create")
 	return app
+}
+
+func commands() []*urfave.Command {
+	return []*urfave.Command{
+		run.Run(), run.Create(), run.Start, control.Stop, control.Restart, control.Kill,
+		control.Wait, control.Remove, show.Ps, show.Logs, run.Exec, run.Attach,
+		control.Pause("pause", true), control.Pause("unpause", false), show.Top, control.Rename, files.Copy, files.Export,
+		{Name: "container", Usage: "manage containers", Subcommands: []*urfave.Command{control.Prune}},
+		images.Pull, images.Load, images.Save, images.Import, images.Commit,
+		images.List, images.History, inspect.Command, images.Tag, images.Remove,
+		stats.Command, payloadCommand,
+	}
 }
 
 // failWithOne gives errors of all commands but these the status that they have
@@ -77,9 +97,9 @@ func newApp() *urfave.App {
 func failWithOne(commands []*urfave.Command, except ...string) {
 	for _, c := range commands {
 		failWithOne(c.Subcommands)
-		if action := c.Action; action != nil && !slices.Contains(except, c.Name) {
+		if do := c.Action; do != nil && !slices.Contains(except, c.Name) {
 			c.Action = func(ctx *urfave.Context) error {
-				err := action(ctx)
+				err := do(ctx)
 				var own container.StatusError
 				if err == nil || errors.As(err, &own) {
 					return err
@@ -92,10 +112,10 @@ func failWithOne(commands []*urfave.Command, except ...string) {
 
 // runDemo is what happens without a command.
 func runDemo(ctx *urfave.Context) error {
-	if err := requireRoot(); err != nil {
+	if err := action.RequireRoot(); err != nil {
 		return err
 	}
-	return interruptible(func(until context.Context) error { return demo.Run(until, ctx.String("format")) })
+	return action.Interruptible(func(until context.Context) error { return demo.Run(until, ctx.String("format")) })
 }
 
 var payloadCommand = &urfave.Command{

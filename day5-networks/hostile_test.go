@@ -19,8 +19,8 @@ func TestResolverWithoutSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(process)
-	closed := 0
-	for fd := range 32 {
+	closed := false
+	for fd := 0; fd < 32 && !closed; fd++ {
 		socket, err := unix.PidfdGetfd(process, fd, 0)
 		if errors.Is(err, unix.EBADF) {
 			continue
@@ -28,15 +28,15 @@ func TestResolverWithoutSockets(t *testing.T) {
 			t.Fatal(err)
 		}
 		if listens, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 1 {
-			closed++
+			closed = true
 			if err := unix.Shutdown(socket, unix.SHUT_RDWR); err != nil {
 				t.Error(err)
 			}
 		}
 		unix.Close(socket)
 	}
-	if closed != 1 {
-		t.Fatalf("the resolver had %d sockets that listen, want 1", closed)
+	if !closed {
+		t.Fatal("the resolver has no socket that listens")
 	}
 	w.until("the resolver has ended", func() bool { return !alive(pid) })
 	w.ok("ps")

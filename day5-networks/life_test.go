@@ -352,6 +352,24 @@ func TestPsAndInspect(t *testing.T) {
 	w.ok("rm", "-f", "up", "nobody", "up")
 }
 
+// What ignores signals, as everything in the background of a script, starts
+// containers that do not.
+func TestIgnoredSignals(t *testing.T) {
+	w := newWorld(t)
+	run := w.command("run", "-d", "--name", "web", "box", "sh", "-c", "grep SigIgn /proc/self/status; sleep 1000")
+	script := exec.Command("sh", append([]string{"-c", `trap "" HUP INT; exec "$@"`, "sh"}, run.Args...)...)
+	script.Env = run.Env
+	if out, err := script.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	w.says("web", "SigIgn:\t0000000000000000")
+	if got := w.ok("exec", "web", "grep", "SigIgn", "/proc/self/status"); got != "SigIgn:\t0000000000000000" {
+		t.Errorf("exec: %s", got)
+	}
+	w.ok("kill", "-s", "INT", "web")
+	w.ok("rm", "-f", "web")
+}
+
 func TestRestart(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "three", "--restart", "on-failure:2", "box", "sh", "-c", "echo x; exit 5")

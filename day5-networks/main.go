@@ -17,7 +17,8 @@
 // New today, a room each: address, link, firewall and machine, what is in the
 // kernel; netstate, what is on the disk; network, which composes them; ports;
 // names and etc, who is who; connection, the shim's side of it; background and
-// resolver, the process that answers for names. Here are only the commands.
+// resolver, the process that answers for names. Here is only the list of the
+// commands, which are rooms, too.
 //
 // Exit status: the command's own; 128+n when signal n killed it; 127 when it
 // was not found, 126 when it could not be executed, 125 for every other error of
@@ -36,6 +37,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/cli"
+	"example.com/go-docker/day5-networks/commands/action"
+	"example.com/go-docker/day5-networks/commands/control"
+	"example.com/go-docker/day5-networks/commands/files"
+	"example.com/go-docker/day5-networks/commands/images"
+	"example.com/go-docker/day5-networks/commands/inspect"
+	"example.com/go-docker/day5-networks/commands/networks"
+	"example.com/go-docker/day5-networks/commands/run"
+	"example.com/go-docker/day5-networks/commands/show"
+	"example.com/go-docker/day5-networks/commands/stats"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/demo"
 	_ "example.com/go-docker/day5-networks/resolver" // a process that starts before main
@@ -69,10 +79,22 @@ func newApp() *urfave.App {
 		},
 		Before:   begin,
 		Action:   runDemo,
-		Commands: slices.Concat(lifecycleCommands(), imageCommands(), []*urfave.Command{networkCommand(), statsCommand, payloadCommand, worldCommand}),
+		Commands: commands(),
 	}
 	failWithOne(app.Commands, "run", "create")
 	return app
+}
+
+func commands() []*urfave.Command {
+	return []*urfave.Command{
+		run.Run(), run.Create(), run.Start, control.Stop, control.Restart, control.Kill,
+		control.Wait, control.Remove, show.Ps, show.Logs, run.Exec, run.Attach,
+		control.Pause("pause", true), control.Pause("unpause", false), show.Top, control.Rename, files.Copy, files.Export, show.Port,
+		{Name: "container", Usage: "manage containers", Subcommands: []*urfave.Command{control.Prune}},
+		images.Pull, images.Load, images.Save, images.Import, images.Commit,
+		images.List, images.History, inspect.Command, images.Tag, images.Remove,
+		networks.Command(), stats.Command, payloadCommand, worldCommand,
+	}
 }
 
 // failWithOne gives errors of all commands but these the status that they have
@@ -80,9 +102,9 @@ func newApp() *urfave.App {
 func failWithOne(commands []*urfave.Command, except ...string) {
 	for _, c := range commands {
 		failWithOne(c.Subcommands)
-		if action := c.Action; action != nil && !slices.Contains(except, c.Name) {
+		if do := c.Action; do != nil && !slices.Contains(except, c.Name) {
 			c.Action = func(ctx *urfave.Context) error {
-				err := action(ctx)
+				err := do(ctx)
 				var own container.StatusError
 				if err == nil || errors.As(err, &own) {
 					return err
@@ -95,7 +117,7 @@ func failWithOne(commands []*urfave.Command, except ...string) {
 
 // runDemo is what happens without a command.
 func runDemo(ctx *urfave.Context) error {
-	if err := requireRoot(); err != nil {
+	if err := action.RequireRoot(); err != nil {
 		return err
 	}
 	return demo.Run(ctx.String("format"), worldCommand.Name)
@@ -106,7 +128,7 @@ var worldCommand = &urfave.Command{
 	Name:   "world",
 	Hidden: true,
 	Action: func(ctx *urfave.Context) error {
-		return interruptible(func(until context.Context) error { return demo.Show(until, ctx.String("format")) })
+		return action.Interruptible(func(until context.Context) error { return demo.Show(until, ctx.String("format")) })
 	},
 }
 

@@ -37,6 +37,9 @@ state() {
 
 names() { find "$@" 2>/dev/null | sed 's|.*/||' | LC_ALL=C sort -u; }
 
+# rooms DIR...: the directories that have Go files
+rooms() { for dir; do (cd "$dir" && find . -name '*.go'); done | sed 's|^\./||; s|/[^/]*$||' | LC_ALL=C sort -u; }
+
 # compare BEFORE NOW, chapters: a line for each room, and for each file of main, its tests included
 compare() {
 	rm -rf "$tmp/a" "$tmp/b"
@@ -46,7 +49,7 @@ compare() {
 		printf '%-7s %s\n' "$(state "$tmp/a/main/$file" "$tmp/b/main/$file")" "$file"
 	done
 	find "$tmp" -name '*_test.go' -delete # tests live where a room is new or has changed
-	for room in $(names "$tmp/a" "$tmp/b" -mindepth 1 -maxdepth 1); do
+	for room in $(rooms "$tmp/a" "$tmp/b"); do
 		[ "$room" = main ] || printf '%-7s %s/\n' "$(state "$tmp/a/$room" "$tmp/b/$room")" "$room"
 	done
 }
@@ -65,12 +68,12 @@ compare_all() {
 
 # lines STATE: the rooms in that state, from compare's output, and main's files as one
 screen() {
-	rooms=$(compare "$1" "$2" | grep '/$')
-	all=$(printf '%s\nmain main/\n' "$rooms")
+	found=$(compare "$1" "$2" | grep '/$')
+	all=$(printf '%s\nmain main/\n' "$found")
 	echo "From $1 to $2"
 	for state in same changed new gone; do
 		title=$state
-		echo "$rooms" | grep "^$state " >/dev/null || [ $state = changed ] || continue
+		echo "$found" | grep "^$state " >/dev/null || [ $state = changed ] || continue
 		echo "$all" | while read -r its room; do
 			[ "$its" != main ] || [ $state != changed ] || its=changed
 			[ "$its" = "$state" ] || continue
@@ -80,7 +83,7 @@ screen() {
 				new) note="$(cat "$tmp/b/$room"/*.go | wc -l) lines" ;;
 				*) note= ;;
 			esac
-			printf '  %-8s %-12s %s\n' "$title" "$room" "$note"
+			printf '  %-8s %-18s %s\n' "$title" "$room" "$note"
 		done
 	done | sed 's/ *$//'
 	echo

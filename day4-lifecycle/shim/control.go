@@ -24,7 +24,7 @@ var (
 // may end by itself meanwhile, or be just being started: it ends for good all the
 // same, because of this.
 func (s *shim) kill(sig syscall.Signal) error {
-	last := s.lives() && (sig == syscall.SIGKILL || sig == s.stopSignal())
+	last := sig == syscall.SIGKILL || sig == s.stopSignal()
 	if last {
 		s.giveUp()
 	}
@@ -39,12 +39,6 @@ func (s *shim) kill(sig syscall.Signal) error {
 		case <-time.After(10 * time.Millisecond): // then there is somebody to be signalled
 		}
 	}
-}
-
-func (s *shim) lives() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state.Live()
 }
 
 // signal sends a signal. What is paused goes on: else it would not notice.

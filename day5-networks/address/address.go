@@ -18,22 +18,24 @@ import (
 var ErrFull = errors.New("no free address")
 
 // ParsePrefix reads a subnet or a range as a flag gives it, such as 10.9.0.0/24.
+// The error names the flag.
 func ParsePrefix(flag, s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return p, fmt.Errorf("--%s %q: want an address and a length, such as 10.9.0.0/24", flag, s)
+		return p, fmt.Errorf("invalid --%s %q: want an address and a length, such as 10.9.0.0/24", flag, s)
 	}
 	if p != p.Masked() {
-		return p, fmt.Errorf("--%s %q: bits are set beyond the length: did you mean %s?", flag, s, p.Masked())
+		return p, fmt.Errorf("invalid --%s %q: bits are set beyond the length: did you mean %s?", flag, s, p.Masked())
 	}
 	return p, nil
 }
 
-// ParseAddr reads an address as a flag gives it.
+// ParseAddr reads an address as a flag gives it, without a zone: that would be an
+// interface of the host. The error names the flag.
 func ParseAddr(flag, s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" || a.Is4In6() {
-		return netip.Addr{}, fmt.Errorf("--%s %q: want an address, such as 10.9.0.2 or fd00::2", flag, s)
+		return netip.Addr{}, fmt.Errorf("invalid --%s %q: want an address, such as 10.9.0.2 or fd00::2", flag, s)
 	}
 	return a, nil
 }

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -113,6 +114,9 @@ func run(dir string, attach bool) int {
 		return container.RuntimeError
 	}
 	unix.CloseOnExec(lockFD) // never closed: the kernel does that at our end
+	// A script's command in the background ignores SIGINT, nohup(1)'s SIGHUP, and
+	// execve(2) would pass that on to the container, which has neither to do with.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT)
 	s := &shim{dir: dir, signals: container.CatchSignals(), over: make(chan struct{}), stopped: make(chan struct{})}
 	logrus.AddHook(&s.notes)
 	if err := s.open(); err != nil {

@@ -1,0 +1,65 @@
+// Package fetch gets images from a registry for the commands pull and run, and
+// tells on standard error how it goes. The ladder has no rung for it; see package
+// registry.
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day3-images/commands/action"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/registry"
+	"example.com/go-docker/day3-images/store"
+)
+
+// Pull pulls and says on standard error how it goes.
+func Pull(until context.Context, ctx *urfave.Context, s *store.Store, ref image.Reference) error {
+	if err := action.RequireRoot(); err != nil {
+		return err
+	}
+	platform, err := Platform(ctx)
+	if err != nil {
+		return err
+	}
+	options := registry.Options{Platform: platform, Insecure: ctx.StringSlice("insecure-registry")}
+	if !ctx.Bool("quiet") {
+		options.Progress = os.Stderr
+	}
+	name := image.Familiar(ref.String())
+	got, err := registry.Pull(until, s, ref, options)
+	if err != nil {
+		return fmt.Errorf("pull %s: %w", name, err)
+	}
+	status := "Image is up to date for"
+	if got.IsNew {
+		status = "Downloaded newer image for"
+	}
+	if !ctx.Bool("quiet") {
+		fmt.Fprintf(os.Stderr, "Digest: %s\nStatus: %s %s\n", got.Digest, status, name)
+	}
+	return nil
+}
+
+// ResolveOrPull is for run: what is not in the store comes from the registry.
+func ResolveOrPull(ctx *urfave.Context, s *store.Store, name string) (*store.Image, error) {
+	img, err := s.Resolve(name)
+	if !errors.Is(err, store.ErrNoImage) || strings.HasPrefix(name, "sha256:") { // an ID: no registry knows it
+		return img, err
+	}
+	ref, err := image.ParseReference(name)
+	if err != nil {
+		return nil, err
+	}
+	logrus.Infof("image %s is not in the store: pulling it", name)
+	if err := action.Interruptible(func(until context.Context) error { return Pull(until, ctx, s, ref) }); err != nil {
+		return nil, err
+	}
+	return s.Resolve(name)
+}

@@ -1,0 +1,85 @@
+// Package images has the commands about images, from pull to rmi. The rooms
+// registry, archive, store and commit do their work.
+//
+// It grew from the rungs 09-image and 10-commit, plus: names instead of
+// directories, lists, archives, registries.
+package images
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day3-images/commands/action"
+	"example.com/go-docker/day3-images/commands/output"
+	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/snapshot"
+	"example.com/go-docker/day3-images/store"
+)
+
+// List is the command images.
+var List = &urfave.Command{
+	Name:      "images",
+	Usage:     "list images",
+	ArgsUsage: "[REPOSITORY[:TAG]]",
+	Flags: []urfave.Flag{
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show IDs only", DisableDefaultText: true},
+		noTruncFlag(),
+	},
+	Action: action.WithStore(0, 1, "one repository at most", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
+		return listImages(s, ctx.Args().First(), ctx.Bool("quiet"), ctx.Bool("no-trunc"))
+	}),
+}
+
+func noTruncFlag() urfave.Flag {
+	return &urfave.BoolFlag{Name: "no-trunc", Usage: "show everything in full", DisableDefaultText: true}
+}
+
+// listImages prints a line for each image under each of its names, for those of
+// a repository or, for "", for all; or only their IDs.
+func listImages(s *store.Store, filter string, quiet, full bool) error {
+	var want image.Reference
+	if filter != "" {
+		var err error
+		if want, err = image.ParseReference(filter); err != nil {
+			return err
+		}
+	}
+	all, err := s.Images()
+	if err != nil {
+		return err
+	}
+	table := output.NewTable("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
+	for _, img := range all {
+		names := img.Names
+		if len(names) == 0 {
+			names = []string{""}
+		}
+		names = slices.DeleteFunc(names, func(name string) bool {
+			repository, tag := image.SplitName(name)
+			return filter != "" && (repository != want.Repository() || strings.HasSuffix(filter, ":"+want.Tag) && tag != want.Tag)
+		})
+		if quiet {
+			if len(names) > 0 {
+				fmt.Println(output.ID(img.ID, full))
+			}
+			continue
+		}
+		size, err := snapshot.Size(s, img)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			repository, tag := image.SplitName(name)
+			table.Row(cmp.Or(image.Familiar(repository), "<none>"), cmp.Or(tag, "<none>"), output.ID(img.ID, full), output.Ago(img.Config.Created.Time), output.Size(size))
+		}
+	}
+	if quiet {
+		return nil
+	}
+	return table.Flush()
+}

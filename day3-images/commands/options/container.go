@@ -1,0 +1,144 @@
+// Package options turns the flags of run, and what an image says, into the
+// description of a container. It checks all that can be checked before anything is
+// made. The ladder has no rung for it: its programs take no flags.
+package options
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/moby/term"
+	"github.com/sirupsen/logrus"
+	urfave "github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day3-images/cgroup"
+	"example.com/go-docker/day3-images/commands/limits"
+	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/namespace"
+)
+
+// NamespaceFlags name the namespaces that are to be new.
+func NamespaceFlags() []urfave.Flag {
+	var flags []urfave.Flag
+	for _, k := range namespace.Kinds {
+		flags = append(flags, &urfave.BoolFlag{Name: k.Name, Usage: "new " + k.Name + " namespace: " + k.Holds, DisableDefaultText: true})
+	}
+	return flags
+}
+
+// ContainerFlags are about the container's process and its root.
+func ContainerFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "keep standard input open", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal", DisableDefaultText: true},
+		&urfave.StringFlag{Name: "hostname", Usage: "`NAME` of the container (default: its id)"},
+		&urfave.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `NAME=VALUE`, or pass NAME on"},
+		&urfave.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "absolute `DIRECTORY` to start in"},
+		&urfave.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "`NAME|UID[:GROUP|GID]` to run as (default: the image's)"},
+		&urfave.StringFlag{Name: "entrypoint", Usage: "`PROGRAM` to run instead of the image's"},
+		&urfave.StringFlag{Name: "name", Usage: "`NAME` of the container"},
+		&urfave.BoolFlag{Name: "rm", Usage: "remove the container when it has ended", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "read-only", Usage: "mount the root read-only", DisableDefaultText: true},
+		&urfave.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "mount `SOURCE:TARGET[:ro]`"},
+		&urfave.BoolFlag{Name: "init", Value: true, Usage: "an init is PID 1; --init=false: the command"},
+	}
+}
+
+// Container is what init will receive, as far as the command line alone tells: an
+// ID, arguments, namespaces, the root's mounts.
+func Container(ctx *urfave.Context) (*container.Container, error) {
+	if !ctx.Args().Present() {
+		return nil, errors.New("run requires an image: see run --help")
+	}
+	c := &container.Container{
+		ID:       container.NewID(),
+		Args:     ctx.Args().Tail(),
+		Hostname: ctx.String("hostname"),
+		Dir:      ctx.String("workdir"),
+		TTY:      ctx.Bool("tty"),
+		Init:     ctx.Bool("init"),
+		User:     ctx.String("user"),
+	}
+	var err error
+	if c.Namespaces, err = namespacesFromFlags(ctx); err != nil {
+		return nil, err
+	}
+	c.Namespaces |= unix.CLONE_NEWNS // whatever was named: the root is made of mounts
+	if c.Hostname == "" {
+		c.Hostname = c.ID
+	} else if err := checkHostname(c); err != nil {
+		return nil, fmt.Errorf("invalid --hostname %q: %w", c.Hostname, err)
+	}
+	if c.Dir != "" && !path.IsAbs(c.Dir) {
+		return nil, fmt.Errorf("invalid --workdir %q: not an absolute path", c.Dir)
+	}
+	// Off a terminal there is no size, no job control and no ^C to pass on, and
+	// the pty would turn every newline into CR LF. ssh decides the same way.
+	if c.TTY && !term.IsTerminal(os.Stdin.Fd()) {
+		logrus.Warn("-t ignored: standard input is not a terminal")
+		c.TTY = false
+	}
+	if c.Rlimits, err = rlimitsFromFlags(ctx); err != nil {
+		return nil, err
+	}
+	c.Root, err = rootFromFlags(ctx)
+	return c, err
+}
+
+// namespacesFromFlags returns the clone(2) flags of the namespaces that were
+// named, or of all that this kernel has when none was.
+func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
+	var named uintptr
+	for _, k := range namespace.Kinds {
+		if !ctx.Bool(k.Name) {
+			continue
+		}
+		if !k.Supported() {
+			return 0, fmt.Errorf("--%s: this kernel has no %s namespaces (no /proc/self/ns/%s)", k.Name, k.Name, k.File)
+		}
+		named |= k.Flag
+	}
+	if named == 0 {
+		named = namespace.All()
+	}
+	// Only root may make the others; but root of a new user namespace is root
+	// enough, and anybody may make one of those. user_namespaces(7)
+	if os.Geteuid() != 0 {
+		named |= unix.CLONE_NEWUSER
+	}
+	return named, nil
+}
+
+// Cgroup says what cgroup the container gets.
+func Cgroup(ctx *urfave.Context, c *container.Container) (cgroup.Config, error) {
+	l, err := limits.FromFlags(ctx)
+	if err != nil {
+		return cgroup.Config{}, err
+	}
+	parent := ctx.String("cgroup-parent")
+	if slices.Contains(strings.Split(parent, "/"), "..") {
+		return cgroup.Config{}, fmt.Errorf("invalid --cgroup-parent %q: .. leads out of it", parent)
+	}
+	return cgroup.Config{ID: c.ID, Parent: parent, Limits: l, Init: c.Init}, nil
+}
+
+func checkHostname(c *container.Container) error {
+	switch {
+	case c.Namespaces&unix.CLONE_NEWUTS == 0:
+		return errors.New("it would be the host's: add --uts")
+	case len(c.Hostname) > 64: // HOST_NAME_MAX, sethostname(2)
+		return errors.New("longer than 64 bytes")
+	case !utf8.ValidString(c.Hostname):
+		return errors.New("not UTF-8")
+	case strings.ContainsFunc(c.Hostname, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		return errors.New("it has white space or a control character, which would end it in /etc/hosts")
+	}
+	return nil
+}

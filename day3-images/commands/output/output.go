@@ -1,0 +1,47 @@
+// Package output is how commands show things: Docker's columns, identifiers, sizes
+// and times. The ladder has no rung for it.
+package output
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/docker/go-units"
+
+	"example.com/go-docker/day3-images/image"
+)
+
+// A Table has Docker's columns.
+type Table struct{ *tabwriter.Writer }
+
+// NewTable begins a table on standard output; Flush prints it.
+func NewTable(titles ...string) Table {
+	t := Table{tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)}
+	t.Row(titles...)
+	return t
+}
+
+// Row adds a line.
+func (t Table) Row(fields ...string) { fmt.Fprintln(t, strings.Join(fields, "\t")) }
+
+// ID is an image's identifier in full, or as short as Docker shows it.
+func ID(id string, full bool) string {
+	if full {
+		return id
+	}
+	return image.ShortID(id)
+}
+
+// Ago is Docker's way to show a time. Reproducible images have none, or 1970.
+func Ago(t time.Time) string {
+	if t.IsZero() {
+		return "N/A"
+	}
+	return units.HumanDuration(time.Since(t)) + " ago"
+}
+
+// Size is a number of bytes as Docker shows it, in powers of 1000.
+func Size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }

@@ -1,0 +1,92 @@
+package control
+
+import (
+	"fmt"
+	"syscall"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day4-lifecycle/commands/named"
+	"example.com/go-docker/day4-lifecycle/commands/options"
+	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/lifecycle"
+)
+
+func timeFlag() urfave.Flag {
+	return &urfave.IntFlag{Name: "time", Aliases: []string{"t", "timeout"}, Value: 10, Usage: "`SECONDS` before it is killed; -1: never"}
+}
+
+func signalFlag(usage string) urfave.Flag {
+	return &urfave.StringFlag{Name: "signal", Aliases: []string{"s"}, Usage: usage}
+}
+
+// stopFromFlags returns what stops a container as the flags say.
+func stopFromFlags(ctx *urfave.Context) (func(c *lifecycle.Container) error, error) {
+	sig := 0
+	if text := ctx.String("signal"); text != "" {
+		var err error
+		if sig, err = options.ParseSignal(text); err != nil {
+			return nil, err
+		}
+	}
+	return func(c *lifecycle.Container) error { return c.Stop(syscall.Signal(sig), ctx.Int("time")) }, nil
+}
+
+// Stop is the command stop.
+var Stop = &urfave.Command{
+	Name:      "stop",
+	Usage:     "ask containers to end, and kill those that do not",
+	ArgsUsage: "CONTAINER...",
+	Flags:     []urfave.Flag{timeFlag(), signalFlag("`SIGNAL` to ask with (default: the image's, or TERM)")},
+	Action: func(ctx *urfave.Context) error {
+		stop, err := stopFromFlags(ctx)
+		if err != nil {
+			return err
+		}
+		return named.Each(ctx, stop)
+	},
+}
+
+// Restart is the command restart.
+var Restart = &urfave.Command{
+	Name:      "restart",
+	Usage:     "stop containers and start them again",
+	ArgsUsage: "CONTAINER...",
+	Flags:     []urfave.Flag{timeFlag(), signalFlag("`SIGNAL` to ask with (default: the image's, or TERM)")},
+	Action: func(ctx *urfave.Context) error {
+		stop, err := stopFromFlags(ctx)
+		if err != nil {
+			return err
+		}
+		signals := container.CatchSignals()
+		return named.Each(ctx, func(c *lifecycle.Container) error {
+			if c.AutoRemove {
+				return fmt.Errorf("cannot restart container %s: it was started with --rm, and is gone when it stops", c.ID)
+			}
+			if err := stop(c); err != nil {
+				return err
+			}
+			_, _, err := c.Start(false, signals)
+			return err
+		})
+	},
+}
+
+// Kill is the command kill.
+var Kill = &urfave.Command{
+	Name:      "kill",
+	Usage:     "send a signal to containers",
+	ArgsUsage: "CONTAINER...",
+	Flags:     []urfave.Flag{signalFlag("`SIGNAL` to send (default: KILL)")},
+	Action: func(ctx *urfave.Context) error {
+		sig, err := syscall.SIGKILL, error(nil)
+		if text := ctx.String("signal"); text != "" {
+			n := 0
+			if n, err = options.ParseSignal(text); err != nil {
+				return err
+			}
+			sig = syscall.Signal(n)
+		}
+		return named.Each(ctx, func(c *lifecycle.Container) error { return c.Kill(sig) })
+	},
+}

@@ -1,0 +1,112 @@
+package images
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day4-lifecycle/archive"
+	"example.com/go-docker/day4-lifecycle/commands/action"
+	"example.com/go-docker/day4-lifecycle/commands/fetch"
+	"example.com/go-docker/day4-lifecycle/commit"
+	"example.com/go-docker/day4-lifecycle/image"
+	"example.com/go-docker/day4-lifecycle/interrupt"
+	"example.com/go-docker/day4-lifecycle/store"
+)
+
+// Load is the command load.
+var Load = &urfave.Command{
+	Name:  "load",
+	Usage: "take in images from a tar, as of docker save, podman save, skopeo",
+	Flags: []urfave.Flag{
+		&urfave.StringFlag{Name: "input", Aliases: []string{"i"}, Value: "-", Usage: "`FILE` to read", DefaultText: "standard input"},
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing", DisableDefaultText: true},
+		fetch.PlatformFlag("to take of several"),
+	},
+	Action: action.WithStore(0, 0, "no argument but a file with -i", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
+		platform, err := fetch.Platform(ctx)
+		if err != nil {
+			return err
+		}
+		if err := action.RequireRoot(); err != nil {
+			return err
+		}
+		file, err := archive.Open(ctx.String("input"))
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		done, err := archive.Load(until, s, file, platform)
+		for _, line := range done {
+			if !ctx.Bool("quiet") {
+				fmt.Println(line)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("load %s: %w", file.Name(), err)
+		}
+		return nil
+	}),
+}
+
+func platformOrOurs(ctx *urfave.Context) (v1.Platform, error) {
+	platform, err := fetch.Platform(ctx)
+	if platform.OS == "" {
+		platform = image.HostPlatform()
+	}
+	return platform, err
+}
+
+// Save is the command save.
+var Save = &urfave.Command{
+	Name:      "save",
+	Usage:     "write images to a tar, which is docker's archive and an OCI layout in one",
+	ArgsUsage: "IMAGE...",
+	Flags: []urfave.Flag{
+		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: standard output)"},
+	},
+	Action: action.WithStore(1, -1, "an image", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
+		return archive.Write(ctx.String("output"), func(w io.Writer) error {
+			return archive.Save(s, ctx.Args().Slice(), interrupt.Writer(until, w))
+		})
+	}),
+}
+
+// Import is the command import.
+var Import = &urfave.Command{
+	Name:      "import",
+	Usage:     "make an image of one layer from a root file system",
+	ArgsUsage: "FILE.tar|DIRECTORY|- [NAME[:TAG]]",
+	Flags: []urfave.Flag{
+		changeFlag(),
+		&urfave.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
+		fetch.PlatformFlag("of what is in it"),
+	},
+	Action: action.WithStore(1, 2, "a file, a directory or -, and a name at most", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
+		source := ctx.Args().First()
+		change, err := commit.ParseChanges(ctx.StringSlice("change"))
+		if err != nil {
+			return err
+		}
+		platform, err := platformOrOurs(ctx)
+		if err != nil {
+			return err
+		}
+		if err := action.RequireRoot(); err != nil {
+			return err
+		}
+		img, err := archive.Import(until, s, source, ctx.Args().Get(1), func(c *v1.ConfigFile) {
+			c.OS, c.Architecture, c.Variant = platform.OS, platform.Architecture, platform.Variant
+			c.History[0].CreatedBy, c.History[0].Comment = "import "+source, ctx.String("message")
+			change(&c.Config)
+		})
+		if err != nil {
+			return fmt.Errorf("import %s: %w", source, err)
+		}
+		fmt.Println(img.ID)
+		return nil
+	}),
+}

@@ -1,0 +1,43 @@
+package options
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day4-lifecycle/container"
+)
+
+// ApplyConfig fills in what the command line left to the image.
+func ApplyConfig(ctx *urfave.Context, c *container.Container, config v1.Config) error {
+	entrypoint, command := config.Entrypoint, config.Cmd
+	if ctx.IsSet("entrypoint") { // the image's arguments belong to its own entrypoint
+		entrypoint, command = []string{ctx.String("entrypoint")}, nil
+		if ctx.String("entrypoint") == "" {
+			entrypoint = nil
+		}
+	}
+	if len(c.Args) > 0 {
+		command = c.Args
+	}
+	if c.Args = slices.Concat(entrypoint, command); len(c.Args) == 0 {
+		return errors.New("no command: the image names none, so name one after the image")
+	}
+	if c.Dir == "" {
+		c.Dir = config.WorkingDir
+	}
+	c.Dir = path.Clean("/" + c.Dir) // as Docker: /a/.. is / even if a is a link, or missing
+	if c.User == "" {
+		c.User = config.User
+	}
+	set, err := readEnvFiles(ctx.StringSlice("env-file"))
+	if err != nil {
+		return fmt.Errorf("--env-file: %w", err)
+	}
+	c.Env, err = environment(c, config.Env, append(set, ctx.StringSlice("env")...))
+	return err
+}

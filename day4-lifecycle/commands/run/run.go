@@ -1,0 +1,67 @@
+// Package run has the commands after which the user may sit at a container: run,
+// create, start, exec and attach.
+//
+// It grew from the rungs 04-detached and 06-exec, plus: everything that the user
+// may ask for, a terminal, and nothing left behind on any path.
+package run
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day4-lifecycle/console"
+	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/lifecycle"
+	"example.com/go-docker/day4-lifecycle/state"
+)
+
+// Run is the command run.
+func Run() *urfave.Command {
+	return &urfave.Command{
+		Name:        "run",
+		Usage:       "run a command in a new container of an image",
+		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
+		Description: "All namespaces are new but the user namespace, unless some are named.",
+		Flags: slices.Concat([]urfave.Flag{
+			&urfave.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "print the container's id when its command runs, and end", DisableDefaultText: true},
+			detachKeysFlag(),
+		}, createFlags()),
+		Action: runImage,
+	}
+}
+
+// runImage is run: create, start, and unless -d, attach.
+func runImage(ctx *urfave.Context) error {
+	detach := ctx.Bool("detach")
+	keys, err := console.ParseKeys(ctx.String("detach-keys"))
+	if err != nil {
+		return err
+	}
+	p, s, err := planFromFlags(ctx)
+	if err != nil {
+		return err
+	}
+	signals := container.CatchSignals() // from here on there is something to remove
+	p.config.StdinOnce = p.config.OpenStdin && !detach
+	if err := p.create(s); err != nil {
+		return err
+	}
+	conn, err := lifecycle.Launch(p.dir, p.config.AutoRemove, p.dir.HandOver(), !detach, signals)
+	if err != nil { // what never ran has nothing to commit
+		c := lifecycle.Container{Container: p.dir, State: &state.State{Status: state.Created}}
+		return errors.Join(err, c.Remove(true))
+	}
+	if detach {
+		fmt.Println(p.dir.ID)
+		return nil
+	}
+	seat := console.Console{TTY: p.container.TTY, Detach: keys, Signals: signals, Own: true}
+	if p.config.OpenStdin {
+		seat.Stdin = os.Stdin
+	}
+	return follow(seat, conn, p.dir.ID)
+}

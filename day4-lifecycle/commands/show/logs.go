@@ -1,0 +1,102 @@
+package show
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day4-lifecycle/commands/action"
+	"example.com/go-docker/day4-lifecycle/commands/named"
+	"example.com/go-docker/day4-lifecycle/lifecycle"
+	"example.com/go-docker/day4-lifecycle/lock"
+	"example.com/go-docker/day4-lifecycle/logfile"
+	"example.com/go-docker/day4-lifecycle/state"
+)
+
+// Logs is the command logs.
+var Logs = &urfave.Command{
+	Name:      "logs",
+	Usage:     "show what a container has written to its standard output and error",
+	ArgsUsage: "CONTAINER",
+	Flags: []urfave.Flag{
+		&urfave.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on until the container has ended", DisableDefaultText: true},
+		&urfave.StringFlag{Name: "tail", Aliases: []string{"n"}, Value: "all", Usage: "show only the last `N` lines"},
+		&urfave.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "show when each line came", DisableDefaultText: true},
+		&urfave.StringFlag{Name: "since", Usage: "show what came after `TIME`, or so long ago: 10m"},
+		&urfave.StringFlag{Name: "until", Usage: "show what came before `TIME`"},
+	},
+	Action: func(ctx *urfave.Context) error {
+		q := logfile.Query{Tail: -1, Follow: ctx.Bool("follow")}
+		if tail := ctx.String("tail"); tail != "all" {
+			n, err := strconv.Atoi(tail)
+			if err != nil {
+				return fmt.Errorf("invalid --tail %q: want a number or all", tail)
+			}
+			q.Tail = n // a negative one is all, as with Docker
+		}
+		for name, t := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
+			if text := ctx.String(name); text != "" {
+				var err error
+				if *t, err = parseTime(text, time.Now()); err != nil {
+					return fmt.Errorf("invalid --%s: %w", name, err)
+				}
+			}
+		}
+		c, err := named.One(ctx, 1, 1)
+		if err != nil {
+			return err
+		}
+		return action.Interruptible(func(until context.Context) error {
+			p := &logfile.Printer{Stdout: os.Stdout, Stderr: os.Stderr, Timestamps: ctx.Bool("timestamps")}
+			err := logfile.Read(until, filepath.Join(c.Dir, state.LogFile), q, func() bool { return complete(c) }, p.Print)
+			if errors.Is(err, syscall.EPIPE) {
+				return nil // nobody wants more
+			}
+			if err == nil && until.Err() != nil {
+				return context.Cause(until)
+			}
+			return err
+		})
+	},
+}
+
+// complete tells whether nothing more will be written to the log: the
+// container has ended, and its shim, too.
+func complete(c *lifecycle.Container) bool {
+	now, err := state.Read(c.Dir)
+	if err != nil || now.Live() {
+		return errors.Is(err, fs.ErrNotExist) // it has been removed
+	}
+	held, err := state.TryLock(c.Dir)
+	if err == nil {
+		_ = held.Close()
+	}
+	return !errors.Is(err, lock.ErrHeld)
+}
+
+// parseTime reads the values of --since and --until, as Docker does: a time, a
+// date, seconds since 1970, or how long ago. Without a zone it is local time.
+func parseTime(text string, now time.Time) (time.Time, error) {
+	if ago, err := time.ParseDuration(text); err == nil {
+		return now.Add(-ago), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil && math.Abs(seconds) < 1<<40 {
+		whole, part := math.Modf(seconds)
+		return time.Unix(int64(whole), int64(part*1e9)), nil
+	}
+	return time.Time{}, fmt.Errorf("%q is no time: write 10m for ten minutes ago, or 2006-01-02T15:04:05", text)
+}

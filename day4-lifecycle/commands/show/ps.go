@@ -1,0 +1,120 @@
+// Package show has the commands that show what containers do: ps, logs and top.
+//
+// It grew from rung 05-logs, plus: lists that can be filtered and laid out, times,
+// the last lines.
+package show
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day4-lifecycle/cli"
+	"example.com/go-docker/day4-lifecycle/commands/action"
+	"example.com/go-docker/day4-lifecycle/commands/output"
+	"example.com/go-docker/day4-lifecycle/lifecycle"
+	"example.com/go-docker/day4-lifecycle/state"
+)
+
+// Ps is the command ps.
+var Ps = &urfave.Command{
+	Name:  "ps",
+	Usage: "list containers",
+	Flags: []urfave.Flag{
+		&urfave.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also those that do not run", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show ids only", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "latest", Aliases: []string{"l"}, Usage: "show the one that was created last", DisableDefaultText: true},
+		&urfave.IntFlag{Name: "last", Aliases: []string{"n"}, Value: -1, Usage: "show the `N` that were created last"},
+		&urfave.BoolFlag{Name: "no-trunc", Usage: "show everything in full", DisableDefaultText: true},
+		&urfave.StringSliceFlag{Name: "filter", Aliases: []string{"f"}, Usage: "`NAME=VALUE`: id, name, status, exited or ancestor"},
+		&urfave.StringFlag{Name: "format", Value: "table", Usage: "`table`, json, or a template like '{{.ID}} {{.Status}}'"},
+	},
+	Action: func(ctx *urfave.Context) error {
+		if ctx.Args().Present() {
+			return errors.New("ps takes no arguments: see ps --help")
+		}
+		keep, err := lifecycle.ParseFilters(ctx.StringSlice("filter"))
+		if err != nil {
+			return err
+		}
+		show, err := output.List(ctx.String("format"), psColumns, psTitles)
+		if err != nil {
+			return err
+		}
+		s, err := action.OpenStore(ctx)
+		if err != nil {
+			return err
+		}
+		all, err := lifecycle.List(s)
+		if err != nil {
+			return err
+		}
+		last := ctx.Int("last")
+		if ctx.Bool("latest") {
+			last = 1
+		}
+		everyState := ctx.Bool("all") || last >= 0 || slices.ContainsFunc(ctx.StringSlice("filter"), func(f string) bool {
+			return strings.HasPrefix(f, "status=") || strings.HasPrefix(f, "exited=")
+		})
+		all = slices.DeleteFunc(all, func(c *lifecycle.Container) bool { return !everyState && !c.State.Live() || !keep(c) })
+		if last >= 0 {
+			all = all[:min(last, len(all))]
+		}
+		if ctx.Bool("quiet") {
+			for _, c := range all {
+				fmt.Println(c.ID)
+			}
+			return nil
+		}
+		var rows []psRow
+		for _, c := range all {
+			rows = append(rows, rowOf(c, ctx.Bool("no-trunc")))
+		}
+		return show(os.Stdout, rows)
+	},
+}
+
+// A psRow is one line of ps, with the names of Docker's templates.
+type psRow struct {
+	ID, Image, Command, CreatedAt, RunningFor, State, Status, Ports, Names string
+}
+
+const psColumns = `{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}`
+
+var psTitles = psRow{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED AT", "CREATED", "STATE", "STATUS", "PORTS", "NAMES"}
+
+func rowOf(c *lifecycle.Container, full bool) psRow {
+	command := cli.Printable(strings.Join(c.Args, " "))
+	if runes := []rune(command); !full && len(runes) > 20 {
+		command = string(runes[:19]) + "…"
+	}
+	return psRow{
+		ID: c.ID, Image: cmp.Or(c.ImageName, c.Image), Command: strconv.Quote(command),
+		CreatedAt: c.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), RunningFor: output.Ago(c.Created),
+		State: string(c.State.Status), Status: statusText(c.State), Names: cmp.Or(c.Name, c.ID),
+	}
+}
+
+// statusText is how Docker says it.
+func statusText(s *state.State) string {
+	since := func(t time.Time) string { return units.HumanDuration(time.Since(t)) }
+	switch s.Status {
+	case state.Running:
+		return "Up " + since(s.StartedAt)
+	case state.Paused:
+		return "Up " + since(s.StartedAt) + " (Paused)"
+	case state.Restarting:
+		return fmt.Sprintf("Restarting (%d) %s ago", s.ExitCode, since(s.FinishedAt))
+	case state.Exited:
+		return fmt.Sprintf("Exited (%d) %s", s.ExitCode, output.Ago(s.FinishedAt))
+	}
+	return "Created"
+}

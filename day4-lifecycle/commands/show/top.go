@@ -1,0 +1,78 @@
+package show
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day4-lifecycle/cgroup"
+	"example.com/go-docker/day4-lifecycle/commands/named"
+	"example.com/go-docker/day4-lifecycle/hierarchy"
+	"example.com/go-docker/day4-lifecycle/lifecycle"
+)
+
+// Top is the command top.
+var Top = &urfave.Command{
+	Name:      "top",
+	Usage:     "show the processes of a container, with ps(1)",
+	ArgsUsage: "CONTAINER [PS OPTIONS]",
+	Action: func(ctx *urfave.Context) error {
+		c, err := named.One(ctx, 1, 0)
+		if err != nil {
+			return err
+		}
+		if !c.State.Live() {
+			return fmt.Errorf("container %s: %w", c.ID, lifecycle.ErrNotRunning)
+		}
+		records, err := cgroup.Running([]string{c.ID})
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			return fmt.Errorf("container %s: %w", c.ID, lifecycle.ErrNotRunning)
+		}
+		pids, err := hierarchy.Processes(records[0].Cgroups[0])
+		if err != nil {
+			return err
+		}
+		options := ctx.Args().Tail()
+		if len(options) == 0 {
+			options = []string{"-ef"}
+		}
+		ps := exec.Command("ps", options...)
+		ps.Stderr = os.Stderr
+		out, err := ps.Output()
+		if err != nil {
+			return fmt.Errorf("ps %s: %w", strings.Join(options, " "), err)
+		}
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return len(pids) > 1 && pid == c.State.PID }) // our init
+		return printOwn(os.Stdout, string(out), pids)
+	},
+}
+
+// printOwn prints the lines of ps that are about these processes.
+func printOwn(w io.Writer, text string, pids []int) error {
+	header, rest, _ := strings.Cut(text, "\n")
+	column := slices.Index(strings.Fields(header), "PID")
+	if column < 0 {
+		return errors.New("ps prints no PID with these options, so the container's processes cannot be found")
+	}
+	fmt.Fprintln(w, header)
+	for line := range strings.Lines(rest) {
+		fields := strings.Fields(line)
+		if len(fields) <= column {
+			continue
+		}
+		if pid, err := strconv.Atoi(fields[column]); err == nil && slices.Contains(pids, pid) {
+			fmt.Fprint(w, line)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+// Package control has the commands that change how a container is, and wait until
+// it has changed: stop, kill, pause, rename, rm and their like.
+//
+// It grew from rung 07-stop, plus: any number of containers at once, and one that
+// fails does not hold up the others.
+package control
+
+import (
+	"fmt"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day5-networks/commands/action"
+	"example.com/go-docker/day5-networks/commands/named"
+	"example.com/go-docker/day5-networks/connection"
+	"example.com/go-docker/day5-networks/containers"
+	"example.com/go-docker/day5-networks/lifecycle"
+)
+
+// Wait is the command wait.
+var Wait = &urfave.Command{
+	Name:      "wait",
+	Usage:     "wait until containers have ended, and print their exit statuses",
+	ArgsUsage: "CONTAINER...",
+	Action: func(ctx *urfave.Context) error {
+		return named.Each(ctx, func(c *lifecycle.Container) error {
+			status, err := c.Wait()
+			if err == nil {
+				fmt.Println(status)
+			}
+			return err
+		})
+	},
+}
+
+// Pause is the command pause or, if it shall not freeze, unpause.
+func Pause(name string, freeze bool) *urfave.Command {
+	usage := map[bool]string{true: "stop all processes of containers, which do not notice", false: "let paused containers go on"}[freeze]
+	return &urfave.Command{
+		Name: name, Usage: usage, ArgsUsage: "CONTAINER...",
+		Action: func(ctx *urfave.Context) error {
+			return named.Each(ctx, func(c *lifecycle.Container) error { return c.Pause(freeze) })
+		},
+	}
+}
+
+// Rename is the command rename.
+var Rename = &urfave.Command{
+	Name:      "rename",
+	Usage:     "give a container another name",
+	ArgsUsage: "CONTAINER NAME",
+	Action: func(ctx *urfave.Context) error {
+		c, err := named.One(ctx, 2, 2)
+		if err != nil {
+			return err
+		}
+		name := ctx.Args().Get(1)
+		if err := containers.CheckName(name); err != nil {
+			return fmt.Errorf("invalid name %q: %w", name, err)
+		}
+		s, err := action.OpenStore(ctx)
+		if err != nil {
+			return err
+		}
+		if err := containers.Rename(s, c.Container, name); err != nil {
+			return err
+		}
+		return connection.Rename(s.Root, c.ID, name)
+	},
+}

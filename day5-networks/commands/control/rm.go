@@ -1,0 +1,64 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day5-networks/commands/action"
+	"example.com/go-docker/day5-networks/commands/named"
+	"example.com/go-docker/day5-networks/lifecycle"
+)
+
+// Remove is the command rm.
+var Remove = &urfave.Command{
+	Name:      "rm",
+	Usage:     "remove containers",
+	ArgsUsage: "CONTAINER...",
+	Flags: []urfave.Flag{
+		&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill those that run; do not complain about missing ones", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "their volumes, too: those of the image always go with them", DisableDefaultText: true},
+	},
+	Action: func(ctx *urfave.Context) error {
+		force := ctx.Bool("force")
+		return named.Each(ctx, func(c *lifecycle.Container) error { return c.Remove(force) })
+	},
+}
+
+// Prune is the command container prune.
+var Prune = &urfave.Command{
+	Name:  "prune",
+	Usage: "remove all containers that do not run",
+	Flags: []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not ask", DisableDefaultText: true}},
+	Action: func(ctx *urfave.Context) error {
+		if !ctx.Bool("force") {
+			fmt.Print("WARNING! This will remove all stopped containers.\nAre you sure you want to continue? [y/N] ")
+			var answer string
+			if _, err := fmt.Scanln(&answer); err != nil || !strings.EqualFold(answer, "y") {
+				return nil
+			}
+		}
+		s, err := action.OpenStore(ctx)
+		if err != nil {
+			return err
+		}
+		all, err := lifecycle.List(s)
+		if err != nil {
+			return err
+		}
+		for _, c := range slices.Backward(all) {
+			if c.State.Live() {
+				continue
+			}
+			if err := c.Remove(false); err != nil {
+				logrus.Warn(err) // it has been started meanwhile
+				continue
+			}
+			fmt.Println(c.ID)
+		}
+		return nil
+	},
+}

@@ -1,0 +1,63 @@
+package images
+
+import (
+	"context"
+	"errors"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day5-networks/commands/action"
+	"example.com/go-docker/day5-networks/containers"
+	"example.com/go-docker/day5-networks/image"
+	"example.com/go-docker/day5-networks/store"
+)
+
+// Tag is the command tag.
+var Tag = &urfave.Command{
+	Name:      "tag",
+	Usage:     "give an image one more name",
+	ArgsUsage: "IMAGE NAME[:TAG]",
+	Action: func(ctx *urfave.Context) error {
+		if ctx.NArg() != 2 {
+			return errors.New("tag requires an image and a name: see tag --help")
+		}
+		name, err := image.FullTag(ctx.Args().Get(1))
+		if err == nil && name == "" {
+			err = errors.New("invalid image name \"\": an image cannot be called nothing")
+		}
+		if err != nil {
+			return err
+		}
+		s, err := action.OpenStore(ctx)
+		if err != nil {
+			return err
+		}
+		return action.Interruptible(func(context.Context) error { return s.Tag(ctx.Args().First(), name) })
+	},
+}
+
+// Remove is the command rmi.
+var Remove = &urfave.Command{
+	Name:      "rmi",
+	Usage:     "remove images",
+	ArgsUsage: "IMAGE...",
+	Description: "A name is taken off its image. With its last name the image is removed, and what only it needed.\n" +
+		"An image that a container needs stays; with -f it loses its names.",
+	Flags: []urfave.Flag{
+		&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "remove all names; do not complain about missing images", DisableDefaultText: true},
+	},
+	Action: func(ctx *urfave.Context) error {
+		s, err := action.OpenStore(ctx)
+		if err != nil {
+			return err
+		}
+		users := func(id string) ([]string, error) { return containers.Users(s, id) }
+		return action.EachArgument(ctx, func(ref string) ([]string, error) {
+			done, err := s.Remove(ref, ctx.Bool("force"), users)
+			if ctx.Bool("force") && errors.Is(err, store.ErrNoImage) {
+				return nil, nil
+			}
+			return done, err
+		})
+	},
+}

@@ -1,0 +1,155 @@
+// Package limits turns flags about memory, CPUs and processes into the limits of a
+// cgroup.
+//
+// It grew from day 2's rung 09-more-limits, plus: Docker's units, and everything
+// refused that the kernel would take for something else.
+package limits
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/docker/go-units"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day5-networks/cgroup"
+)
+
+const (
+	minMemory  = 6 << 20 // Docker's: less cannot even start a process
+	maxMemory  = math.MaxInt64 &^ 4095
+	minShares  = 2
+	maxShares  = 262144
+	maxPidsMax = 4194304 // PID_MAX_LIMIT, proc(5)
+)
+
+// Flags are those that FromFlags reads, and the one that says where the cgroup goes.
+func Flags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "memory limit, like `100m`"},
+		&urfave.StringFlag{Name: "memory-swap", Usage: "memory and swap together, `200m`; -1: any (default: no swap)"},
+		&urfave.StringFlag{Name: "memory-reservation", Usage: "memory to come back to when there is little, like `50m`"},
+		&urfave.StringFlag{Name: "cpus", Usage: "CPU time, as a `NUMBER` of CPUs like 0.5"},
+		&urfave.StringFlag{Name: "cpu-shares", Aliases: []string{"c", "cpushare"}, Usage: "`WEIGHT` against other containers, 2 to 262144"},
+		&urfave.StringFlag{Name: "cpuset-cpus", Aliases: []string{"cpuset"}, Usage: "CPUs to run on, a `LIST` like 0-2,4"},
+		&urfave.StringFlag{Name: "pids-limit", Usage: "`NUMBER` of processes and threads; 0 or -1: unlimited"},
+		&urfave.StringFlag{Name: "cgroup-parent", Usage: "cgroup to make the container's in, a `PATH` in the hierarchy"},
+	}
+}
+
+// FromFlags checks everything that can be checked before anything is
+// made. Kernel files do not validate: memory.limit_in_bytes takes 2^64 as 0.
+func FromFlags(ctx *urfave.Context) (cgroup.Limits, error) {
+	var l cgroup.Limits
+	parse := []struct {
+		flag  string
+		value *int64
+		parse func(string) (int64, error)
+	}{
+		{"memory", &l.Memory, parseMemory},
+		{"memory-reservation", &l.Reservation, parseMemory},
+		{"cpus", &l.CPUQuota, parseCPUs},
+		{"cpu-shares", &l.CPUShares, parseShares},
+		{"pids-limit", &l.Pids, parsePids},
+	}
+	for _, p := range parse {
+		if !ctx.IsSet(p.flag) {
+			continue
+		}
+		var err error
+		if *p.value, err = p.parse(ctx.String(p.flag)); err != nil {
+			return l, fmt.Errorf("invalid --%s %q: %w", p.flag, ctx.String(p.flag), err)
+		}
+	}
+	if l.Reservation > 0 && l.Memory > 0 && l.Reservation > l.Memory {
+		return l, errors.New("invalid --memory-reservation: greater than --memory")
+	}
+	if ctx.IsSet("memory-swap") {
+		var err error
+		if l.Swap, err = parseSwap(ctx.String("memory-swap"), l.Memory); err != nil {
+			return l, fmt.Errorf("invalid --memory-swap %q: %w", ctx.String("memory-swap"), err)
+		}
+	}
+	if ctx.IsSet("cpuset-cpus") {
+		l.CPUs = ctx.String("cpuset-cpus")
+		if _, err := cgroup.ParseCPUs(l.CPUs); err != nil {
+			return l, fmt.Errorf("invalid --cpuset-cpus %q: %w", l.CPUs, err)
+		}
+	}
+	return l, nil
+}
+
+func parseMemory(s string) (int64, error) {
+	n, err := ParseBytes(s)
+	if err == nil && n < minMemory {
+		return 0, errors.New("the minimum is 6m")
+	}
+	return n, err
+}
+
+// ParseBytes reads Docker's sizes: 100m is 100 MiB. go-units computes in
+// floating point, and a number that does not fit in an int64 comes back
+// negative or as the greatest there is, depending on the processor. It also
+// takes 1e9g and 0x1p30, which nobody means.
+func ParseBytes(s string) (int64, error) {
+	n, err := units.RAMInBytes(s)
+	if err != nil || strings.ContainsAny(s, "eExX") {
+		return 0, errors.New("want a size like 100m or 1g")
+	}
+	if n < 0 || n > maxMemory {
+		return 0, errors.New("out of range")
+	}
+	return n, nil
+}
+
+// parseSwap turns Docker's sum of memory and swap into the swap alone.
+func parseSwap(s string, memory int64) (int64, error) {
+	if memory == 0 {
+		return 0, errors.New("needs --memory as well")
+	}
+	switch s {
+	case "-1":
+		return cgroup.Unlimited, nil
+	case "0": // Docker's "not set"
+		return 0, nil
+	}
+	sum, err := ParseBytes(s)
+	switch {
+	case err != nil:
+		return 0, err
+	case sum < memory:
+		return 0, errors.New("less than --memory: it is the sum of memory and swap")
+	}
+	return sum - memory, nil
+}
+
+func parseCPUs(s string) (int64, error) {
+	cpus, err := strconv.ParseFloat(s, 64)
+	most := float64(runtime.NumCPU())
+	if err != nil || !(cpus >= 0.01 && cpus <= most) { // not (a < b || a > c): NaN
+		return 0, fmt.Errorf("want a number from 0.01 to %g, the CPUs of this machine", most)
+	}
+	return int64(math.Round(cpus * cgroup.CPUPeriod)), nil
+}
+
+func parseShares(s string) (int64, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n != 0 && (n < minShares || n > maxShares) {
+		return 0, fmt.Errorf("want a number from %d to %d", minShares, maxShares)
+	}
+	return n, nil
+}
+
+// parsePids takes Docker's 0 and -1 for unlimited. The kernel would take 0 as
+// "no process at all".
+func parsePids(s string) (int64, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < -1 || n > maxPidsMax {
+		return 0, fmt.Errorf("want a number from 1 to %d, or -1", maxPidsMax)
+	}
+	return max(n, 0), nil
+}

@@ -1,0 +1,173 @@
+// Package networks has the commands of network: create, ls, rm, inspect, connect,
+// disconnect and prune. Room network does their work.
+//
+// It grew from rung 06-bridge, where a bridge comes with the first box and goes
+// with the last, plus: networks that have names, and stay.
+package networks
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+	urfave "github.com/urfave/cli/v2"
+
+	"example.com/go-docker/day5-networks/commands/action"
+	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/lifecycle"
+	"example.com/go-docker/day5-networks/network"
+	"example.com/go-docker/day5-networks/state"
+	"example.com/go-docker/day5-networks/store"
+)
+
+// Command is the command network.
+func Command() *urfave.Command {
+	c := &urfave.Command{
+		Name: "network", Usage: "manage networks",
+		Subcommands: []*urfave.Command{
+			create, list, remove, inspect, connect, disconnect, prune,
+		},
+		HideHelpCommand: true,
+		Action: func(ctx *urfave.Context) error {
+			if ctx.Args().Present() {
+				return fmt.Errorf("unknown command %q: see network --help", "network "+ctx.Args().First())
+			}
+			return urfave.ShowSubcommandHelp(ctx)
+		},
+	}
+	for _, sub := range c.Subcommands {
+		sub.UseShortOptionHandling = true
+		sub.HideHelpCommand = true
+		sub.OnUsageError = func(_ *urfave.Context, err error, _ bool) error {
+			return errors.New(strings.TrimPrefix(err.Error(), "Incorrect Usage: "))
+		}
+	}
+	return c
+}
+
+// withNetworks makes an action of what a command does with min to max arguments
+// (-1: any number). What killed commands have left is removed before.
+func withNetworks(min, max int, do func(ctx *urfave.Context, s *store.Store, n *network.Networks) error) urfave.ActionFunc {
+	return func(ctx *urfave.Context) error {
+		if given := ctx.NArg(); given < min || max >= 0 && given > max {
+			if max == 0 {
+				return fmt.Errorf("network %[1]s takes no arguments: see network %[1]s --help", ctx.Command.Name)
+			}
+			return fmt.Errorf("network %[1]s requires %[2]s: see network %[1]s --help", ctx.Command.Name, ctx.Command.ArgsUsage)
+		}
+		if err := action.RequireRoot(); err != nil {
+			return err
+		}
+		s, err := action.OpenStore(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := network.Open(s.Root)
+		if err == nil {
+			err = n.Recover()
+		}
+		if err != nil {
+			return err
+		}
+		return do(ctx, s, n)
+	}
+}
+
+// eachNetwork does something with each network that is named, prints what do
+// returns, and goes on after an error.
+func eachNetwork(ctx *urfave.Context, do func(name string) (string, error)) error {
+	status := 0
+	for _, name := range ctx.Args().Slice() {
+		done, err := do(name)
+		if err != nil {
+			logrus.Error(err)
+			status = 1
+			continue
+		}
+		fmt.Println(done)
+	}
+	if status != 0 {
+		return container.StatusError{Status: status}
+	}
+	return nil
+}
+
+var remove = &urfave.Command{
+	Name:      "rm",
+	Aliases:   []string{"remove"},
+	Usage:     "remove networks",
+	ArgsUsage: "NETWORK...",
+	Flags:     []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not complain about missing ones", DisableDefaultText: true}},
+	Action: withNetworks(1, -1, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
+		return eachNetwork(ctx, func(name string) (string, error) {
+			err := removeNetwork(n, name)
+			if ctx.Bool("force") && errors.Is(err, network.ErrNone) {
+				err = nil
+			}
+			return name, err
+		})
+	}),
+}
+
+// removeNetwork removes a network that nobody is on. The default one comes back
+// when it is used again; people who type its name want another.
+func removeNetwork(n *network.Networks, name string) error {
+	if name == network.DefaultName || name == state.HostMode || name == state.NoneMode {
+		return fmt.Errorf("%s is a pre-defined network and cannot be removed", name)
+	}
+	return n.Remove(name)
+}
+
+var prune = &urfave.Command{
+	Name:  "prune",
+	Usage: "remove all networks that no container is to be on",
+	Flags: []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not ask", DisableDefaultText: true}},
+	Action: withNetworks(0, 0, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
+		if !ctx.Bool("force") {
+			fmt.Print("WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ")
+			var answer string
+			if _, err := fmt.Scanln(&answer); err != nil || !strings.EqualFold(answer, "y") {
+				return nil
+			}
+		}
+		wanted, err := wantedNetworks(s)
+		if err != nil {
+			return err
+		}
+		all, err := n.List()
+		if err != nil {
+			return err
+		}
+		for _, c := range all {
+			if c.Name == network.DefaultName || wanted[c.Name] {
+				continue
+			}
+			if err := n.Remove(c.ID); err != nil {
+				logrus.Warn(err) // somebody has just come
+				continue
+			}
+			fmt.Println(c.Name)
+		}
+		return nil
+	}),
+}
+
+// wantedNetworks are those that a container is on, or will be when it starts.
+func wantedNetworks(s *store.Store) (map[string]bool, error) {
+	all, err := lifecycle.List(s)
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string]bool{}
+	for _, c := range all {
+		config, err := state.ReadNetwork(c.Dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range config.Attachments {
+			wanted[a.Network] = true
+		}
+	}
+	return wanted, nil
+}

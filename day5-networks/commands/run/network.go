@@ -1,0 +1,103 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	urfave "github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/lifecycle"
+	"example.com/go-docker/day5-networks/network"
+	"example.com/go-docker/day5-networks/ports"
+	"example.com/go-docker/day5-networks/state"
+	"example.com/go-docker/day5-networks/store"
+)
+
+// resolveNetwork completes n with what is in the store: the networks, the other
+// container, the ports of the image.
+func (p *plan) resolveNetwork(ctx *urfave.Context, s *store.Store) error {
+	for _, text := range exposedBy(p.image) {
+		list, err := ports.Exposed(text)
+		if err != nil {
+			return fmt.Errorf("the image: %w", err)
+		}
+		p.network.Exposed = append(p.network.Exposed, list...)
+	}
+	if ctx.Bool("publish-all") {
+		for _, e := range p.network.Exposed {
+			if !slices.ContainsFunc(p.network.Ports, func(o ports.Port) bool { return o.Port == e.Port && o.Protocol == e.Protocol }) {
+				p.network.Ports = append(p.network.Ports, e)
+			}
+		}
+	}
+	networks, err := network.Open(s.Root)
+	if err != nil {
+		return err
+	}
+	internal := len(p.network.Attachments) > 0
+	for i, a := range p.network.Attachments {
+		c, err := networks.Find(a.Network)
+		if err != nil {
+			return fmt.Errorf("--network %s: %w: make it with network create", a.Network, network.ErrNone)
+		}
+		internal = internal && c.Internal
+		p.network.Attachments[i].Network = c.Name
+		if a.IP6.IsValid() && !c.IPv6 {
+			return fmt.Errorf("--ip6 %s: network %s has no IPv6: make it with --ipv6", a.IP6, c.Name)
+		}
+		for _, wish := range []netip.Addr{a.IP, a.IP6} {
+			if wish.IsValid() && !slices.ContainsFunc(c.Subnets, func(s netip.Prefix) bool { return s.Contains(wish) }) {
+				return fmt.Errorf("address %s is in no subnet of network %s: %v", wish, c.Name, c.Subnets)
+			}
+		}
+	}
+	if internal && len(p.network.Ports) > 0 {
+		return errors.New("conflicting options: published ports and an internal network, which nothing outside reaches")
+	}
+	return p.joinNetwork(s)
+}
+
+// joinNetwork sets what follows from the mode: whose namespace it is, and whose
+// host name.
+func (p *plan) joinNetwork(s *store.Store) error {
+	c := p.container
+	c.Namespaces |= unix.CLONE_NEWNET
+	switch {
+	case p.network.Mode == state.HostMode:
+		c.Namespaces &^= unix.CLONE_NEWNET
+		if !p.hostnameSet {
+			own, err := os.Hostname()
+			if err != nil {
+				return err
+			}
+			c.Hostname = own
+		}
+	case p.network.Peer() != "":
+		c.Namespaces &^= unix.CLONE_NEWNET
+		c.JoinsNet = true
+		other, err := lifecycle.Find(s, p.network.Peer())
+		if err != nil {
+			return fmt.Errorf("--network %s: %w", p.network.Mode, err)
+		}
+		if !other.State.Live() {
+			return fmt.Errorf("--network %s: %w: start it first", p.network.Mode, lifecycle.ErrNotRunning)
+		}
+		theirs, err := state.ReadConfig(other.Dir)
+		if err != nil {
+			return err
+		}
+		if through, err := state.ReadNetwork(other.Dir); err == nil && through.Peer() != "" {
+			p.network.Mode = through.Mode // whose it is
+			other.Dir = filepath.Join(filepath.Dir(other.Dir), through.Peer())
+		} else {
+			p.network.Mode = "container:" + other.ID
+		}
+		c.Hostname, p.peerDir = theirs.Container.Hostname, other.Dir
+	}
+	return nil
+}
