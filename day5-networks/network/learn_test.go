@@ -38,3 +38,26 @@ func TestStolenPort(t *testing.T) {
 		}
 	}
 }
+
+// Whatever part of our tables somebody removes, the next command puts it back.
+func TestHealedInPart(t *testing.T) {
+	w := newWorld(t)
+	w.create(Config{Name: "net", Internal: true})
+	w.box("b").on(Attachment{Network: "net"})
+	host := netns{}
+	before := host.run(t, "nft", "list", "ruleset")
+	for _, loss := range []string{
+		"delete table bridge %", "flush table inet %", "flush chain bridge % guard",
+		"flush set inet % internal", "flush ruleset", "list ruleset",
+	} {
+		host.run(t, "nft", strings.Fields(strings.ReplaceAll(loss, "%", w.networks.table))...)
+		for range 2 {
+			if err := w.networks.Recover(); err != nil {
+				t.Fatal(err)
+			}
+			if after := host.run(t, "nft", "list", "ruleset"); after != before {
+				t.Errorf("after nft %s there is\n%s", loss, after)
+			}
+		}
+	}
+}
