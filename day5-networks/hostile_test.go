@@ -2,7 +2,10 @@ package main
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -69,5 +72,39 @@ func TestNetworkFlagsRefused(t *testing.T) {
 	}
 	if got := w.ok("network", "ls", "-q", "-f", "name=bad") + w.ok("ps", "-aq"); got != "" {
 		t.Errorf("made: %s", got)
+	}
+}
+
+// On a full disk a container is not connected to what is not on record: the error
+// is true, and so is what is said afterwards.
+func TestConnectOnFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("small", dir, "tmpfs", 0, "size=24m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	w := newWorldAt(t, filepath.Join(dir, "store"))
+	w.web("web", "-p", "8080:80")
+	w.ok("network", "disconnect", "bridge", "web")
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 24<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	w.fails(1, "no space left", "network", "connect", "bridge", "web")
+	if got := w.ok("exec", "web", "ls", "/sys/class/net"); strings.Contains(got, "eth0") {
+		t.Errorf("links: %q", got)
+	}
+	if got := w.ok("ps", "--format", "{{.Ports}}") + strings.Join(w.records(), " "); got != "" {
+		t.Errorf("published, or on record: %q", got)
+	}
+	if got := (netns{}).get("127.0.0.1:8080", "/hostname"); got != "refused" {
+		t.Errorf("%q", got)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	w.ok("network", "connect", "bridge", "web")
+	if got := (netns{}).get("127.0.0.1:8080", "/hostname"); got != "web" {
+		t.Errorf("%q", got)
 	}
 }
