@@ -70,6 +70,9 @@ func TestNetworkFlagsRefused(t *testing.T) {
 	} {
 		w.fails(1, test[0], append(append([]string{"network", "create"}, test[1:]...), "bad")...)
 	}
+	id := w.ok("network", "create", "other")
+	w.fails(1, "already exists", "network", "create", id) // whose would network rm ID remove?
+	w.ok("network", "rm", "other")
 	if got := w.ok("network", "ls", "-q", "-f", "name=bad") + w.ok("ps", "-aq"); got != "" {
 		t.Errorf("made: %s", got)
 	}
