@@ -2,9 +2,13 @@ package network
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
+
+const neighbourAdvertisement = 136
 
 // A bridge learns from every frame, of protocols between switches, too, that a
 // neighbour's Ethernet address is behind the sender's port, and then sends what is
@@ -58,6 +62,52 @@ func TestHealedInPart(t *testing.T) {
 			if after := host.run(t, "nft", "list", "ruleset"); after != before {
 				t.Errorf("after nft %s there is\n%s", loss, after)
 			}
+		}
+	}
+}
+
+// A neighbour advertisement in fragments, the address that it is about not in the
+// first: the friend must not believe that the victim is where the thief is.
+func TestSpoofedInFragments(t *testing.T) {
+	w := newWorld(t)
+	w.create(Config{Name: "net", IPv6: true})
+	victim, thief, friend := w.box("victim"), w.box("thief"), w.box("friend")
+	ev, et := victim.on(Attachment{Network: "net"}), thief.on(Attachment{Network: "net"})
+	friend.on(Attachment{Network: "net"})
+	victim.serve(t, 9000, "victim")
+	v6, t6 := ev.Addresses[1].Addr(), et.Addresses[1].Addr()
+	if _, err := friend.ask("tcp", at(v6.String(), 9000), patience); err != nil {
+		t.Fatal(err)
+	}
+	all, mt := net.HardwareAddr{0x33, 0x33, 0, 0, 0, 1}, parseMAC(t, et.MAC)
+	whole := ip6(all, mt, t6, neighbourAdvertisement, v6)
+	message := append(slices.Clone(whole[54:78]), 2, 1) // the option that says where
+	message = append(message, mt...)
+	message[4] = 0x20 // override
+	sum := uint32(len(message)) + 58
+	for _, half := range [][]byte{whole[22:54], message} {
+		for i := 0; i < len(half); i += 2 {
+			sum += uint32(half[i])<<8 | uint32(half[i+1])
+		}
+	}
+	sum = sum>>16 + sum&0xffff
+	sum = sum>>16 + sum&0xffff
+	message[2], message[3] = byte(^sum>>8), byte(^sum)
+	where := func() string {
+		return friend.run(t, "ip", "-6", "neigh", "show", v6.String())
+	}
+	for _, split := range []int{8, 16} {
+		fragment := func(offset, more byte, text []byte) {
+			f := slices.Clone(whole[:54])
+			f[20] = 44
+			thief.send(t, slices.Concat(f, []byte{58, 0, 0, offset | more, 0, 0, 0, byte(split)}, text))
+		}
+		fragment(0, 1, message[:split])
+		fragment(byte(split), 0, message[split:])
+
+		time.Sleep(50 * time.Millisecond)
+		if got := where(); !strings.Contains(got, ev.MAC) {
+			t.Errorf("split after %d bytes: the friend takes the victim for %s; the thief is %s", split, got, et.MAC)
 		}
 	}
 }
