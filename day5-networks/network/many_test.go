@@ -1,7 +1,6 @@
 package network
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -52,7 +51,7 @@ func TestManyPortsPublished(t *testing.T) {
 	}
 	d.Endpoints = []firewall.Endpoint{e}
 	if _, err := tables.Replace(d); err != nil {
-		t.Error(fmt.Sprintf("%.200s", err))
+		t.Errorf("%.200s", err)
 	} else if got := published(); got != len(e.Forwards) {
 		t.Errorf("%d ports, want %d", got, len(e.Forwards))
 	}
