@@ -124,12 +124,14 @@ func (s *Server) reply(from net.Addr, ask *dns.Msg) *dns.Msg {
 			break
 		}
 		defer s.forwarded.give(client)
-		return forward(ask, s.Upstream(client), overTCP)
+		reply = forward(ask, s.Upstream(client), overTCP)
 	}
 	size := dns.MinMsgSize
 	if opt := ask.IsEdns0(); opt != nil {
 		size = max(size, int(opt.UDPSize()))
-		reply.SetEdns0(opt.UDPSize(), false)
+		if reply.IsEdns0() == nil {
+			reply.SetEdns0(opt.UDPSize(), false)
+		}
 	}
 	if overTCP {
 		size = dns.MaxMsgSize

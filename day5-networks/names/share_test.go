@@ -88,3 +88,41 @@ func isTimeout(err error) bool {
 	var late net.Error
 	return errors.As(err, &late) && late.Timeout()
 }
+
+// What comes from above in 512 bytes leaves in 512 bytes: names in a message
+// point to each other, RFC 1035, section 4.1.4, and who has not asked for more
+// has no room for more, 4.2.1.
+func TestForwardedSize(t *testing.T) {
+	const name = "a-rather-long-name-of-somebody-elses.example."
+	upstream(t, "127.0.0.2:53", func(w dns.ResponseWriter, ask *dns.Msg) {
+		reply := new(dns.Msg).SetReply(ask)
+		for i := range 25 {
+			reply.Answer = append(reply.Answer, &dns.A{Hdr: dns.RR_Header{Name: name, Class: dns.ClassINET, Rrtype: dns.TypeA}, A: net.IPv4(192, 0, 2, byte(i))})
+		}
+		reply.Compress = true
+		w.WriteMsg(reply)
+	})
+	serve(t, "127.0.0.2:53")
+	question, err := new(dns.Msg).SetQuestion(name, dns.TypeA).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("udp", ours.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write(question); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(2 * patience))
+	text := make([]byte, 4096)
+	n, err := c.Read(text)
+	reply := new(dns.Msg)
+	if err == nil {
+		err = reply.Unpack(text[:n])
+	}
+	if err != nil || n > dns.MinMsgSize || reply.Truncated || len(reply.Answer) != 25 {
+		t.Errorf("%d bytes, %d answers, truncated %v, %v", n, len(reply.Answer), reply.Truncated, err)
+	}
+}
