@@ -57,6 +57,8 @@ func TestNetworkFlagsRefused(t *testing.T) {
 		{"invalid --dns", "--dns", "fe80::1%a\nnameserver 192.0.2.66"},
 		{"invalid --dns", "--dns", "fe80::1%a b"},
 		{"invalid --network", "--network", "container:"},
+		{"invalid alias", "--network-alias", strings.Repeat("a", 64)},
+		{"invalid alias", "--network-alias", "a."},
 		{"of a single host", "--mac-address", "01:00:5e:00:00:01"},
 		{"of a single host", "--mac-address", "00:00:00:00:00:00"},
 	} {
@@ -71,6 +73,15 @@ func TestNetworkFlagsRefused(t *testing.T) {
 		w.fails(1, test[0], append(append([]string{"network", "create"}, test[1:]...), "bad")...)
 	}
 	id := w.ok("network", "create", "other")
+	damaged := filepath.Join(w.root, "networks", id, "network.json")
+	text := w.read(damaged)
+	if err := os.WriteFile(damaged, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.fails(125, damaged, "run", "--network", "other", "box", "true") // and not that there is none
+	if err := os.WriteFile(damaged, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	w.fails(1, "already exists", "network", "create", id) // whose would network rm ID remove?
 	w.ok("network", "rm", "other")
 	if got := w.ok("network", "ls", "-q", "-f", "name=bad") + w.ok("ps", "-aq"); got != "" {

@@ -147,8 +147,10 @@ func Addresses(ctx *urfave.Context) (ip, ip6 netip.Addr, err error) {
 func Aliases(list []string) ([]string, error) {
 	for _, alias := range list {
 		const known = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
-		if alias == "" || len(alias) > 253 || strings.Trim(alias, known) != "" || strings.Contains(alias, "..") || strings.HasPrefix(alias, ".") {
-			return nil, fmt.Errorf("invalid alias %q: want a name of a-z A-Z 0-9 _ . -", alias)
+		// Nobody could ask for a longer one: RFC 1035, section 2.3.4.
+		bad := func(label string) bool { return label == "" || len(label) > 63 }
+		if len(alias) > 253 || strings.Trim(alias, known) != "" || slices.ContainsFunc(strings.Split(alias, "."), bad) {
+			return nil, fmt.Errorf("invalid alias %q: want a name of a-z A-Z 0-9 _ . -, at most 63 between dots", alias)
 		}
 	}
 	return list, nil
