@@ -2,6 +2,8 @@ package network
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -109,5 +111,40 @@ func TestSpoofedInFragments(t *testing.T) {
 		if got := where(); !strings.Contains(got, ev.MAC) {
 			t.Errorf("split after %d bytes: the friend takes the victim for %s; the thief is %s", split, got, et.MAC)
 		}
+	}
+}
+
+// What is not worth waiting for the disk may be an empty file after a power cut.
+// That is of another boot, and in nobody's way.
+func TestPowerCut(t *testing.T) {
+	w := newWorld(t)
+	c := w.create(Config{Name: "net"})
+	e := w.box("before").on(Attachment{Network: "net"})
+	networks := w.networks.store.Dir
+	records, err := filepath.Glob(filepath.Join(networks, c.ID, "endpoints", "*"))
+	if err != nil || len(records) != 1 {
+		t.Fatal(records, err)
+	}
+	for _, path := range []string{records[0], filepath.Join(networks, "changed.json")} {
+		if err := os.Truncate(path, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(networks, "lock"), []byte("of-another-boot \n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"nft flush ruleset", "ip link del " + e.HostInterface, "ip link del " + c.Bridge} {
+		words := strings.Fields(line)
+		netns{}.run(t, words[0], words[1:]...)
+	}
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0); err != nil {
+		t.Fatal(err)
+	}
+	w.box("after").on(Attachment{Network: "net"})
+	if all, err := w.networks.Endpoints(c.ID); err != nil || len(all) != 1 || all[0].Name != "after" {
+		t.Error(all, err)
+	}
+	if _, err := os.Stat(records[0]); err == nil {
+		t.Error(records[0], "is still there")
 	}
 }
