@@ -32,6 +32,9 @@ type Console struct {
 	Signals *container.Signals
 	Own     bool        // the container was started for us: if nobody reads our output, nobody reads its own
 	Deaf    func() bool // whether the shim does not hear our signals; nil: it does
+	// Kill sends a signal beside the connection, on which it would wait behind input
+	// that the container does not read; nil: nothing is in its way there.
+	Kill func(sig syscall.Signal)
 }
 
 // ErrDetached says that the user has gone and the container stays.
@@ -61,7 +64,12 @@ func (t Console) Follow(conn *wire.Conn) (status int, err error) {
 					_ = conn.Close()
 					return
 				}
-				_ = conn.Send(wire.Signal, []byte{byte(t.Signals.Escalate(sig).(syscall.Signal))})
+				sig := t.Signals.Escalate(sig).(syscall.Signal)
+				if t.Kill != nil && t.Stdin != nil {
+					go t.Kill(sig) // it may wait for the shim
+				} else {
+					_ = conn.Send(wire.Signal, []byte{byte(sig)})
+				}
 			}
 		}()
 	}

@@ -32,19 +32,30 @@ func (c *Container) dial() (*wire.Conn, error) {
 
 func (c *Container) notRunning() error { return fmt.Errorf("container %s: %w", c.ID, ErrNotRunning) }
 
+// errRemoved says so of one that was removed when it ended.
+var errRemoved = fmt.Errorf("%w: it has just been removed", ErrNotRunning)
+
 // ended explains why a shim does not answer: as a rule it has ended, and then
 // the container has. One that was killed is gone a moment later: a child that it
-// was just starting still has its lock open.
+// was just starting still has its lock open. And somebody may have started the
+// container again, with another shim.
 func (c *Container) ended(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
 		ctx, stop := context.WithTimeout(context.Background(), patience)
 		defer stop()
+		asked := *c.State
 		gone := lock.Poll(ctx, func() (bool, error) {
 			err := c.look()
-			return errors.Is(err, fs.ErrNotExist) || err == nil && !c.State.Live(), nil
+			if errors.Is(err, fs.ErrNotExist) {
+				return false, errRemoved
+			}
+			return err == nil && (!c.State.Live() || c.State.ShimPID != asked.ShimPID || c.State.ShimStart != asked.ShimStart), nil
 		})
-		if gone == nil {
+		switch {
+		case gone == nil:
 			return c.notRunning()
+		case errors.Is(gone, errRemoved):
+			return fmt.Errorf("container %s: %w", c.ID, errRemoved)
 		}
 	}
 	return fmt.Errorf("container %s: ask its shim (process %d): %w", c.ID, c.State.ShimPID, err)

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/go-docker/day5-networks/durable"
 	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/store"
 )
@@ -104,7 +105,7 @@ func List(s *store.Store) ([]*Container, error) {
 // or any more. An empty one is what a power cut can make of a new file.
 func read(dir string) (*Container, error) {
 	path := filepath.Join(dir, "container.json")
-	text, err := os.ReadFile(path)
+	text, err := durable.Read(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
 		return nil, nil
 	}

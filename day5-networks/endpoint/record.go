@@ -61,8 +61,9 @@ func (r *Record) Load() error {
 	var content Record
 	text, err := os.ReadFile(r.path(r.pending))
 	if err == nil {
-		if err = json.Unmarshal(text, &content); err != nil && r.pending {
-			content, err = Record{}, nil // cut short, see Write
+		var cut *json.SyntaxError
+		if err = json.Unmarshal(text, &content); errors.As(err, &cut) {
+			content, err = Record{}, nil // see Write; or by a power cut: of no boot
 		}
 	}
 	if err != nil {

@@ -57,7 +57,7 @@ func TestOthersAreNotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte("rubbish"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("[]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	b.on(Attachment{Network: DefaultName}, both(8081, 80)...)

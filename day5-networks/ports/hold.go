@@ -122,13 +122,12 @@ func bind(p Port, number uint16) (fd int, got uint16, err error) {
 	if err := prepare(fd, family, kind); err != nil {
 		return -1, 0, fmt.Errorf("prepare a socket for %s: %w", at, err)
 	}
-	if err := unix.Bind(fd, address); err != nil {
-		return -1, 0, fmt.Errorf("bind %s: %w", at, explain(err))
+	err = unix.Bind(fd, address)
+	if errors.Is(err, unix.EADDRINUSE) && kind == unix.SOCK_STREAM && number != 0 {
+		err = bindAfterServer(fd, address)
 	}
-	// Others may have the address, too, if both say so, as servers do. They
-	// may not any more. socket(7), SO_REUSEADDR
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0); err != nil {
-		return -1, 0, fmt.Errorf("hold %s: %w", at, err)
+	if err != nil {
+		return -1, 0, fmt.Errorf("bind %s: %w", at, explain(err))
 	}
 	got, err = portOf(fd)
 	return fd, got, err
@@ -141,13 +140,35 @@ func prepare(fd, family, kind int) error {
 		}
 	}
 	if kind == unix.SOCK_STREAM {
-		// What an ended server has left in TIME_WAIT is nobody's.
-		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		return nil
 	}
 	// Nobody reads what arrives here: a filter that keeps 0 bytes drops it, or the
 	// socket's buffer would fill. Documentation/networking/filter.rst
 	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop[0]})
+}
+
+// bindAfterServer takes a port of which only an ended server's connections in
+// TIME_WAIT are left: with SO_REUSEADDR those are nobody's. But where all sockets
+// of a port had the option when they were bound, kernels such as 6.1 let a
+// further one in that has it, although the others have given it up since:
+// inet_csk_get_port, net/ipv4/inet_connection_sock.c. listen(2) looks at each of
+// them; without the option nobody else gets the port any more. socket(7)
+func bindAfterServer(fd int, address unix.Sockaddr) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, address); err != nil {
+		return err
+	}
+	if err := unix.Listen(fd, 0); err != nil {
+		return err
+	}
+	// It keeps the port, and accepts nobody. shutdown(2)
+	if err := unix.Shutdown(fd, unix.SHUT_RD); err != nil {
+		return err
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0)
 }
 
 func explain(err error) error {

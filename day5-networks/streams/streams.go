@@ -83,12 +83,6 @@ func Open(c *container.Container, stdin bool) (_ *Streams, err error) {
 	return s, nil
 }
 
-// OfTerminal are those of what exec runs at a terminal, of which this is the
-// master.
-func OfTerminal(master *os.File) *Streams {
-	return &Streams{stdin: master, output: []*output{{File: master, kind: wire.Stdout, more: time.Second}}}
-}
-
 // Copy begins to copy the container's output to the log, if that is not nil,
 // and to the clients.
 func (s *Streams) Copy(log *logfile.Writer, to *Clients) {
