@@ -18,15 +18,9 @@ const (
 // forward has others answer. The first server is asked, and the next one, too,
 // when it does not answer soon or cannot help. When none of them can, the answer
 // is SERVFAIL.
-func (s *Server) forward(ask *dns.Msg, servers []netip.AddrPort, overTCP bool) *dns.Msg {
+func forward(ask *dns.Msg, servers []netip.AddrPort, overTCP bool) *dns.Msg {
 	failed := new(dns.Msg).SetRcode(ask, dns.RcodeServerFailure)
 	failed.RecursionAvailable = true
-	select {
-	case s.busy <- struct{}{}:
-		defer func() { <-s.busy }()
-	default:
-		return failed
-	}
 	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
 	answers := make(chan *dns.Msg, len(servers)) // nobody hangs on it when we have gone
