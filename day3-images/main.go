@@ -14,8 +14,8 @@
 // shared, overlayfs, a root of the container's own, and pivot_root(2). Here is
 // only the list of the commands, which are rooms, too.
 //
-// Exit status: the command's own; 128+n when signal n killed it; 127 when it
-// was not found, 126 when it could not be executed, 125 for every other error.
+// Exit status: the command's own; 128+n if signal n killed it; 127 if it was
+// not found; 126 if it could not be executed; 125 for any other error.
 package main
 
 import (

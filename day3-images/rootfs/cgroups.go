@@ -15,7 +15,7 @@ import (
 // Cgroups are the directories on the host of the container's own cgroups.
 type Cgroups struct {
 	Version int
-	Dirs    map[string]string // controller: directory; in version 2 the same for all
+	Dirs    map[string]string // directory of each controller; in version 2 the same for all
 }
 
 const cgroupTop = "/sys/fs/cgroup"

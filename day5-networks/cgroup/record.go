@@ -20,21 +20,22 @@ import (
 )
 
 // A Record says which cgroups belong to a container. It is written before the
-// first of them is made, and its file stays locked for as long as we live. The
-// kernel drops the lock when we die, even of SIGKILL: so a record that can be
-// locked is one whose owner is dead, and whoever finds it cleans up.
+// first of them is made, and its file stays locked as long as we live. The
+// kernel drops the lock when we die, even from SIGKILL, so a record that can be
+// locked has a dead owner, and whoever finds it cleans up.
 type Record struct {
 	ID      string            `json:"id"`
 	Version int               `json:"cgroup_version"`
-	Dirs    map[string]string `json:"controllers"` // controller: directory
+	Dirs    map[string]string `json:"controllers"` // directory of each controller
 	Cgroups []string          `json:"cgroups"`     // to be removed
 
 	parents []string // to be made first
 	lock    *os.File
 }
 
-// recordDir is on a tmpfs, so records vanish with the cgroups at shutdown. Only
-// root can make it, so nobody else can have us kill and remove what a record names.
+// recordDir is on a tmpfs, so that a reboot removes records along with the
+// cgroups. Only root can make it, so nobody else can have us kill and remove
+// what a record names.
 const recordDir = "/run/go-docker"
 
 func (r *Record) path() string { return filepath.Join(recordDir, r.ID+".json") }
@@ -54,8 +55,9 @@ func (r *Record) write() error {
 		if r.lock, err = lock.Create(r.path(), text); err == nil {
 			return nil
 		}
-		_ = unix.Rmdir(recordDir) // stays as long as others have records in it
-		// The last container to end removes the directory, perhaps just now.
+		_ = unix.Rmdir(recordDir) // fails while others have records in it
+		// The last container to end removes the directory, and may just have
+		// done so.
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EPERM) {
 			return err
 		}
@@ -63,8 +65,8 @@ func (r *Record) write() error {
 	return err
 }
 
-// cleanUp removes what the record names and then the record itself. It can be
-// run again after it has failed.
+// cleanUp removes what the record names, then the record itself. After a
+// failure it can be run again.
 func (r *Record) cleanUp() error {
 	if err := freezer.Thaw(r.Version, r.Freezer()); err != nil {
 		return err
@@ -77,7 +79,7 @@ func (r *Record) cleanUp() error {
 	if err := os.Remove(r.path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_ = unix.Rmdir(recordDir) // stays as long as others have records in it
+	_ = unix.Rmdir(recordDir) // fails while others have records in it
 	return r.lock.Close()
 }
 

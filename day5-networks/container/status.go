@@ -15,8 +15,8 @@ const (
 	NotFound     = 127 // the command was not found
 )
 
-// A StatusError carries the exit status of the program. A nil Err means there
-// is nothing to say: the container's command ran and ended with this status.
+// A StatusError carries the program's exit status. If Err is nil there is
+// nothing to print: the container's command ran and exited with this status.
 type StatusError struct {
 	Status int
 	Err    error

@@ -79,8 +79,9 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 	if c.Dir != "" && !path.IsAbs(c.Dir) {
 		return nil, fmt.Errorf("invalid --workdir %q: not an absolute path", c.Dir)
 	}
-	// Off a terminal there is no size, no job control and no ^C to pass on, and
-	// the pty would turn every newline into CR LF. ssh decides the same way.
+	// If standard input is not a terminal, there is no size, no job control and
+	// no ^C to pass on, and a pty would turn every newline into CR LF. ssh
+	// decides the same way.
 	if c.TTY && attached(ctx) && !term.IsTerminal(os.Stdin.Fd()) {
 		logrus.Warn("-t ignored: standard input is not a terminal")
 		c.TTY = false
@@ -97,8 +98,8 @@ func attached(ctx *urfave.Context) bool {
 	return ctx.Command.Name == "run" && !ctx.Bool("detach")
 }
 
-// namespacesFromFlags returns the clone(2) flags of the namespaces that were
-// named, or of all that this kernel has when none was.
+// namespacesFromFlags returns the clone(2) flags of the namespaces named on the
+// command line or, if none was, of all that this kernel has.
 func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
 	var named uintptr
 	for _, k := range namespace.Kinds {
@@ -113,8 +114,8 @@ func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
 	if named == 0 {
 		named = namespace.All()
 	}
-	// Only root may make the others; but root of a new user namespace is root
-	// enough, and anybody may make one of those. user_namespaces(7)
+	// Only root may make the other kinds, but root in a new user namespace is
+	// root enough, and anybody may make a user namespace. user_namespaces(7)
 	if os.Geteuid() != 0 {
 		named |= unix.CLONE_NEWUSER
 	}

@@ -16,7 +16,7 @@ import (
 func Interruptible(do func(context.Context) error) error {
 	caught := make(chan os.Signal, 1)
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(sig) { // as nohup(1) asks
+		if !signal.Ignored(sig) { // as nohup(1) wants
 			signal.Notify(caught, sig)
 		}
 	}
