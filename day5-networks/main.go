@@ -53,9 +53,9 @@ import (
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
 
-// checkAddressSpace refuses to begin what Go's runtime would end with a dump of
-// its stacks. It reserves much more than it uses, and below 750 MiB does not
-// even come as far as here.
+// checkAddressSpace refuses to start where Go's runtime would later run out of
+// address space and crash with a dump of its stacks. The runtime reserves much
+// more than it uses; below 750 MiB it does not even get this far.
 func checkAddressSpace() error {
 	const enough = 1 << 30
 	var limit unix.Rlimit
@@ -115,7 +115,7 @@ func failWithOne(commands []*urfave.Command, except ...string) {
 	}
 }
 
-// runDemo is what happens without a command.
+// runDemo runs if there is no command.
 func runDemo(ctx *urfave.Context) error {
 	if err := action.RequireRoot(); err != nil {
 		return err

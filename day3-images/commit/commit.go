@@ -1,8 +1,8 @@
-// Package commit makes a layer's tar of what a container has changed, and an
-// image of that and the image it started from.
+// Package commit makes a layer from what a container has changed, and an image
+// from that layer and the image the container started from.
 //
-// From rung 10-commit, plus: extended attributes, hard links, opaque
-// directories, and a tree that changes while it is read.
+// It grew from rung 10-commit and adds extended attributes, hard links, opaque
+// directories, and trees that change while they are read.
 package commit
 
 import (

@@ -26,8 +26,8 @@ type Container struct {
 	Namespaces uintptr // clone(2) flags
 	TTY        bool    // -t: a terminal of its own
 	Init       bool    // true: our init is PID 1; false: the command is
-	User       string  // as the container's passwd has it
-	Dir        string  // to work in, absolute
+	User       string  // as in the container's passwd
+	Dir        string  // working directory, absolute
 	Root       *rootfs.Root
 	Rlimits    []confine.Rlimit
 }

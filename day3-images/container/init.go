@@ -155,7 +155,7 @@ func forkExec(entry cgroup.Entry, path string, args []string, attr *syscall.Proc
 	go func() {
 		runtime.LockOSThread()
 		if err = entry.Enter(attr.Sys); err == nil {
-			err = confine.DropCapabilities() // this thread's, and so the command's
+			err = confine.DropCapabilities() // this thread's, and so also the command's
 		}
 		if err == nil {
 			pid, err = syscall.ForkExec(path, args, attr)

@@ -87,9 +87,9 @@ func TryFile(file *os.File) error {
 	return nil
 }
 
-// Wait makes the file at path if need be, and locks it as soon as nobody else
-// has it locked. The file must never be removed. The lock is held until it is
-// closed.
+// Wait makes the file at path if it is missing, and locks it as soon as nobody
+// else has it locked. The file must never be removed. The lock is held until
+// the file is closed.
 func Wait(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -117,7 +117,7 @@ func Poll(ctx context.Context, done func() (bool, error)) error {
 }
 
 func flock(file *os.File, how int) error {
-	err := error(unix.EINTR) // a signal that comes while flock waits
+	err := error(unix.EINTR) // EINTR: a signal came while flock waited
 	for errors.Is(err, unix.EINTR) {
 		err = unix.Flock(int(file.Fd()), how)
 	}

@@ -25,8 +25,8 @@ type Kind struct {
 // Kinds lists every kind that Linux has except time, which day 1 leaves out
 // because it does not make a process see another machine.
 //
-// The user namespace is left out from this chapter on: only root of the initial
-// one may make device nodes and the overlay's trusted attributes.
+// From this chapter on the user namespace is left out, too: only root in the
+// initial one may make device nodes and set overlayfs's trusted attributes.
 var Kinds = []Kind{
 	{"uts", "uts", unix.CLONE_NEWUTS, "host name"},
 	{"ipc", "ipc", unix.CLONE_NEWIPC, "System V IPC and POSIX message queues"},

@@ -15,8 +15,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// retry tries again what may go better the next time: four times, after 0.3,
-// 0.6, 1.2 and 2.4 seconds.
+// retry tries again after a temporary error: up to four times, after 0.3, 0.6,
+// 1.2 and 2.4 seconds.
 func retry(ctx context.Context, try func() error) error {
 	const tries = 5
 	pause := 300 * time.Millisecond
@@ -35,8 +35,8 @@ func retry(ctx context.Context, try func() error) error {
 	}
 }
 
-// temporary tells the network's and the server's bad moments from answers that
-// will not change.
+// temporary distinguishes passing trouble of the network or the server from
+// answers that will not change.
 func temporary(err error) bool {
 	var status *transport.Error
 	if errors.As(err, &status) {
@@ -53,7 +53,7 @@ func temporary(err error) bool {
 	return errors.As(err, &request) || errors.As(err, &transfer)
 }
 
-// explain says what the user can do.
+// explain adds what the user can do.
 func explain(ref image.Reference, err error) error {
 	var status *transport.Error
 	var unknown *net.DNSError

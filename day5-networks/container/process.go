@@ -26,8 +26,8 @@ type Process struct {
 }
 
 // Create makes the namespaces and, in them, init, which waits for Start. If it
-// returns an error, nothing of the container is left. It belongs on the main
-// goroutine: the container dies with the thread that has made it.
+// returns an error, nothing of the container is left. Call it on the main
+// goroutine: the container dies with the thread that made it.
 func Create(c *Container, parent Parent) (_ *Process, err error) {
 	p := &Process{container: c, parent: parent, pidfd: -1}
 	defer func() {

@@ -10,8 +10,8 @@ import (
 	"example.com/go-docker/day5-networks/store"
 )
 
-// describe writes the description. As everywhere in the store, the name comes
-// last, and with all of its content.
+// describe writes the description. As everywhere in the store, a file gets its
+// name last, when its content is complete.
 func (c *Container) describe() error {
 	text, err := json.Marshal(c)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 // A packer writes a tree as an archive.
 type packer struct {
 	tar   *tar.Writer
-	names map[[2]uint64]string // of files with more than one: the first
+	names map[[2]uint64]string // first name of each file that has several
 	one   bool                 // whether only directories of the first one's file system are read
 	dev   uint64               // that
 }

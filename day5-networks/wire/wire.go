@@ -44,7 +44,7 @@ type Request struct {
 const (
 	DoKill    = "kill"
 	DoStop    = "stop" // answered when the container has ended
-	DoWait    = "wait" // the same
+	DoWait    = "wait" // in the same order
 	DoPause   = "pause"
 	DoUnpause = "unpause"
 	DoAttach  = "attach" // answered, then streams, then a second Reply at the end

@@ -1,5 +1,5 @@
-// Package inspect is the command inspect: all about an image, under the names that
-// docker inspect uses. The ladder has no rung for it.
+// Package inspect is the command inspect: everything about an image, under the
+// names that docker inspect uses. The ladder has no rung for it.
 package inspect
 
 import (

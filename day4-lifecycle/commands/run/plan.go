@@ -17,7 +17,7 @@ import (
 	"example.com/go-docker/day4-lifecycle/store"
 )
 
-// A plan is all that makes up a container before it runs.
+// A plan is everything that is known about a container before it runs.
 type plan struct {
 	container *container.Container
 	config    *state.Config
@@ -49,7 +49,7 @@ func (p *plan) create(s *store.Store) (err error) {
 	return p.dir.SetAutoRemove(false)
 }
 
-// completeRoot adds the image to what the command line says of the root.
+// completeRoot adds the image to what the command line says about the root.
 func (p *plan) completeRoot(s *store.Store) error {
 	var layers []string
 	err := action.Interruptible(func(ctx context.Context) (err error) {
@@ -73,7 +73,7 @@ func (p *plan) completeRoot(s *store.Store) error {
 	return makeSources(c.Root.Volumes)
 }
 
-// makeSources makes the host's side of volumes where it is missing.
+// makeSources makes the volumes' directories on the host if they are missing.
 func makeSources(volumes []rootfs.Volume) error {
 	for _, v := range volumes {
 		if _, err := os.Stat(v.Source); err == nil || v.Tmpfs != nil {

@@ -45,13 +45,13 @@ func runImage(ctx *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	signals := container.CatchSignals() // from here on there is something to remove
+	signals := container.CatchSignals() // from here on there is something to clean up
 	p.config.StdinOnce = p.config.OpenStdin && !detach
 	if err := p.create(s); err != nil {
 		return err
 	}
 	conn, err := lifecycle.Launch(p.dir, p.config.AutoRemove, p.dir.HandOver(), !detach, signals)
-	if err != nil { // what never ran has nothing to commit
+	if err != nil { // a container that never ran has nothing to commit
 		c := lifecycle.Container{Container: p.dir, State: &state.State{Status: state.Created}}
 		return errors.Join(err, c.Remove(true))
 	}

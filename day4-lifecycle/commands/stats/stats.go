@@ -1,8 +1,8 @@
-// Package stats is the command stats: what containers use, read twice, because
-// the kernel counts CPU time and knows no percentages.
+// Package stats is the command stats: what containers use. It reads counters
+// twice, because the kernel counts CPU time and knows no percentages.
 //
-// It grew from day 2's rung 06-measure, plus: every running container, as a table
-// or as JSON.
+// It grew from day 2's rung 06-measure and adds every running container, as a
+// table or as JSON.
 package stats
 
 import (

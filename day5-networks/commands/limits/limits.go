@@ -1,8 +1,8 @@
-// Package limits turns flags about memory, CPUs and processes into the limits of a
-// cgroup.
+// Package limits turns the flags for memory, CPUs and processes into the limits
+// of a cgroup.
 //
-// It grew from day 2's rung 09-more-limits, plus: Docker's units, and everything
-// refused that the kernel would take for something else.
+// It grew from day 2's rung 09-more-limits, adds Docker's units, and refuses
+// values that the kernel would misread.
 package limits
 
 import (
@@ -27,7 +27,8 @@ const (
 	maxPidsMax = 4194304 // PID_MAX_LIMIT, proc(5)
 )
 
-// Flags are those that FromFlags reads, and the one that says where the cgroup goes.
+// Flags returns the flags that FromFlags reads, and the one that says where the
+// cgroup goes.
 func Flags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "memory limit, like `100m`"},

@@ -1,6 +1,7 @@
-// Package options turns the flags of run, and what an image says, into the
-// description of a container. It checks all that can be checked before anything is
-// made. The ladder has no rung for it: its programs take no flags.
+// Package options turns the flags of run and an image's configuration into the
+// description of a container. It checks everything that can be checked before
+// anything is made. The ladder has no rung for it, because its programs take no
+// flags.
 package options
 
 import (
@@ -30,7 +31,7 @@ func flagKinds() []namespace.Kind {
 	return slices.DeleteFunc(slices.Clone(namespace.Kinds), func(k namespace.Kind) bool { return k.Flag == unix.CLONE_NEWNET })
 }
 
-// NamespaceFlags name the namespaces that are to be new.
+// NamespaceFlags say which namespaces are to be new.
 func NamespaceFlags() []urfave.Flag {
 	var flags []urfave.Flag
 	for _, k := range flagKinds() {
@@ -57,8 +58,8 @@ func ContainerFlags() []urfave.Flag {
 	}
 }
 
-// Container is what init will receive, as far as the command line alone tells: an
-// ID, arguments, namespaces, the root's mounts.
+// Container returns what the command line alone determines of what init will
+// receive: an ID, arguments, namespaces, the root's mounts.
 func Container(ctx *urfave.Context) (*container.Container, error) {
 	if !ctx.Args().Present() {
 		return nil, fmt.Errorf("%[1]s requires an image: see %[1]s --help", ctx.Command.Name)
@@ -76,7 +77,7 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 	if c.Namespaces, err = namespacesFromFlags(ctx); err != nil {
 		return nil, err
 	}
-	c.Namespaces |= unix.CLONE_NEWNS // whatever was named: the root is made of mounts
+	c.Namespaces |= unix.CLONE_NEWNS // always, because the root is made of mounts
 	if c.Hostname == "" {
 		c.Hostname = c.ID
 	} else if err := checkHostname(c); err != nil {
@@ -128,7 +129,7 @@ func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
 	return named, nil
 }
 
-// Cgroup says what cgroup the container gets.
+// Cgroup returns the description of the container's cgroup.
 func Cgroup(ctx *urfave.Context, c *container.Container) (cgroup.Config, error) {
 	l, err := limits.FromFlags(ctx)
 	if err != nil {
