@@ -12,14 +12,15 @@
 //	# go run ./day4-lifecycle exec -ti web sh
 //	# go run ./day4-lifecycle stop web
 //
-// New today, a room each: shim, the parent that stays; logfile, what the
-// container says; state, what is true of it; wire, how one talks to a shim;
-// lifecycle, all that one can ask of it; transfer, files in and out. Here is only
-// the list of the commands, which are rooms, too.
+// New today, one room each: shim, the parent that stays; logfile, the
+// container's output; state, what is known about a container; wire, the
+// protocol between shim and client; lifecycle, everything that a client can ask
+// for; transfer, files in and out. This file only lists the commands, which are
+// rooms, too.
 //
-// Exit status: the command's own; 128+n when signal n killed it; 127 when it
-// was not found, 126 when it could not be executed, 125 for every other error of
-// run and create and for flags that are wrong, and 1 for those of other commands.
+// Exit status: the command's own; 128+n if signal n killed it; 127 if it was
+// not found; 126 if it could not be executed; 125 for any other error of run or
+// create, and for wrong flags; 1 for errors of other commands.
 package main
 
 import (
@@ -92,8 +93,8 @@ func commands() []*urfave.Command {
 	}
 }
 
-// failWithOne gives errors of all commands but these the status that they have
-// with Docker, unless they have one of their own.
+// failWithOne gives errors of all commands except these the exit status 1, as
+// in Docker, unless they have a status of their own.
 func failWithOne(commands []*urfave.Command, except ...string) {
 	for _, c := range commands {
 		failWithOne(c.Subcommands)

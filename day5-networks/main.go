@@ -20,9 +20,9 @@
 // resolver, the process that answers for names. Here is only the list of the
 // commands, which are rooms, too.
 //
-// Exit status: the command's own; 128+n when signal n killed it; 127 when it
-// was not found, 126 when it could not be executed, 125 for every other error of
-// run and create and for flags that are wrong, and 1 for those of other commands.
+// Exit status: the command's own; 128+n if signal n killed it; 127 if it was
+// not found; 126 if it could not be executed; 125 for any other error of run or
+// create, and for wrong flags; 1 for errors of other commands.
 package main
 
 import (
@@ -97,8 +97,8 @@ func commands() []*urfave.Command {
 	}
 }
 
-// failWithOne gives errors of all commands but these the status that they have
-// with Docker, unless they have one of their own.
+// failWithOne gives errors of all commands except these the exit status 1, as
+// in Docker, unless they have a status of their own.
 func failWithOne(commands []*urfave.Command, except ...string) {
 	for _, c := range commands {
 		failWithOne(c.Subcommands)

@@ -111,22 +111,22 @@ func (s *Store) checkRoot() error {
 	return nil
 }
 
-// Lock keeps other commands from changing index.json, removing things, starting
-// to add an image and making containers. Hold it for moments only.
+// Lock keeps other commands from changing index.json, removing anything,
+// starting to add an image, or making containers. Hold it only briefly.
 func (s *Store) Lock() (unlock func(), err error) {
 	file, err := lock.Wait(s.Path("lock"))
 	if err != nil {
 		return nil, err
 	}
-	return func() { _ = file.Close() }, nil // closing lets go of it, whatever it says
+	return func() { _ = file.Close() }, nil // closing the file unlocks it, even on an error
 }
 
-// LayerPath is the place of an unpacked layer.
+// LayerPath is the path of an unpacked layer.
 func (s *Store) LayerPath(diffID v1.Hash) string { return s.Path("layers", "sha256", diffID.Hex) }
 
-// ChainPath is the place of what the last of some layers is on top of the others,
-// the lowest first. It has their chain ID for a name (OCI image-spec, config.md),
-// but one layer alone has one too, which is not its diff ID.
+// ChainPath is the path of the last of some layers, lowest first, as it is on
+// top of the others. Its name is their chain ID (OCI image-spec, config.md),
+// except that even a single layer has one that differs from its diff ID.
 func (s *Store) ChainPath(diffIDs []v1.Hash) string {
 	chain := v1.Hash{}
 	for _, diffID := range diffIDs {

@@ -55,10 +55,10 @@ func (e Entry) Enter(command *syscall.SysProcAttr) error {
 	return err
 }
 
-// Join is Enter for the parent itself, which starts a command in a cgroup that
-// has others: exec. It uses what Place has opened, so it works in any root. In
-// version 1 the calling thread enters, and the caller has to end it: else Remove
-// would take this process for one of the container.
+// Join is Enter for the parent itself, which starts one more command in the
+// cgroup (exec). It uses the files that Place opened, so it works in any root.
+// In version 1 the calling thread enters, and the caller must end that thread,
+// or Remove would take this process for one of the container's.
 func (g *Cgroup) Join(command *syscall.SysProcAttr) error {
 	if g.Version == 2 {
 		cloneInto(command, g.handed[0].Fd())
@@ -72,7 +72,7 @@ func (g *Cgroup) Join(command *syscall.SysProcAttr) error {
 	return nil
 }
 
-// Freezer is the directory in which the container can be paused; "": none.
+// Freezer returns the directory in which the container can be paused, or "".
 func (r *Record) Freezer() string {
 	if r.Version == 2 {
 		return r.Cgroups[0]

@@ -98,8 +98,8 @@ func readRecord(path string) (*Record, error) {
 	return r, nil
 }
 
-// Sweep cleans up after containers whose owner was killed. What cannot be
-// removed is no fault of what the caller wants to do.
+// Sweep cleans up after containers whose owner was killed. Failing to do so
+// must not stop the caller.
 func Sweep() error {
 	paths, err := filepath.Glob(recordDir + "/*.json")
 	if err != nil {
@@ -113,8 +113,9 @@ func Sweep() error {
 	return nil
 }
 
-// RemoveLeft removes what a container has left whose owner is dead, or about to
-// be: the kernel closes what a process had open one after the other.
+// RemoveLeft removes what a container left behind whose owner is dead or dying.
+// It waits for the lock, because the kernel closes a dying process's files one
+// by one.
 func RemoveLeft(id string) error {
 	path := (&Record{ID: id}).path()
 	patience, stop := context.WithTimeoutCause(context.Background(), 5*time.Second, fmt.Errorf("%s: %w", path, lock.ErrHeld))
@@ -128,8 +129,8 @@ func RemoveLeft(id string) error {
 	})
 }
 
-// removeLeft is ErrHeld if the owner lives. One that has ended in peace has left
-// nothing.
+// removeLeft returns ErrHeld if the owner is alive. An owner that cleaned up
+// has left nothing to remove.
 func removeLeft(path string) error {
 	file, err := lock.Try(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -147,8 +148,8 @@ func removeLeft(path string) error {
 	return r.cleanUp()
 }
 
-// Running returns the records of the containers with these ids, or of all that
-// run. One that has just ended has none.
+// Running returns the records of the containers with these ids, or of all
+// running ones. A container that has just ended has none.
 func Running(ids []string) ([]*Record, error) {
 	paths, err := filepath.Glob(recordDir + "/*.json")
 	if err != nil {

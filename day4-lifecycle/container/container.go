@@ -37,7 +37,7 @@ type Parent struct {
 	Signals        *Signals
 	Stdin          *os.File // nil: no input
 	Stdout, Stderr *os.File // nil: the parent's own
-	Terminal       *os.File // with -t instead of these: the slave of a pseudo-terminal, pty(7)
+	Terminal       *os.File // instead of these with -t: the slave of a pseudo-terminal, pty(7)
 	Cgroup         *cgroup.Cgroup
 }
 

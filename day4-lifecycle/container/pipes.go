@@ -86,9 +86,9 @@ func receive(config io.Reader) (*message, error) {
 	return m, nil
 }
 
-// Strings are strings of any bytes. A string in JSON is Unicode: a byte
-// that is not UTF-8, as in an old file's name, would arrive as U+FFFD. So these
-// travel as base64.
+// Strings may hold any bytes. JSON strings are Unicode, so a byte that is not
+// UTF-8, as in an old file name, would arrive as U+FFFD; Strings are sent as
+// base64 instead.
 type Strings []string
 
 func (s Strings) MarshalJSON() ([]byte, error) {

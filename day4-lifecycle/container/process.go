@@ -22,7 +22,7 @@ type Process struct {
 	cmd       *exec.Cmd
 	pipes     *pipes
 	entry     cgroup.Entry
-	pidfd     int // of init, pidfd_open(2)
+	pidfd     int // init's, pidfd_open(2)
 }
 
 // Create makes the namespaces and, in them, init, which waits for Start. If it
@@ -96,13 +96,13 @@ func (p *Process) Start() error {
 	return p.untilRunning()
 }
 
-// PID is init's process id, on the parent's side.
+// PID is init's process id as the parent sees it.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// PIDFD is a descriptor of init, pidfd_open(2); Close closes it.
+// PIDFD is a descriptor for init, pidfd_open(2); Close closes it.
 func (p *Process) PIDFD() int { return p.pidfd }
 
-// Signal sends a signal to init, which passes on those that Forwards knows.
+// Signal sends a signal to init, which passes it on if Forwards says so.
 func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
 
 // untilRunning waits for init to report that the command is running. A signal
@@ -174,7 +174,8 @@ func (p *Process) Root() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Opened first, asked afterwards: while init lives, the number is its own.
+	// Checked only after opening: if init is still alive now, the process id
+	// was init's when we used it.
 	if err := unix.PidfdSendSignal(p.pidfd, 0, nil, 0); err != nil {
 		return nil, errors.Join(fmt.Errorf("the container has just ended: %w", err), root.Close())
 	}

@@ -38,13 +38,13 @@ func CatchSignals() *Signals {
 	return s
 }
 
-// Release lets signals end this program again.
+// Release lets signals kill this program again.
 func (s *Signals) Release() { signal.Stop(s.caught) }
 
-// Caught delivers them.
+// Caught delivers the signals.
 func (s *Signals) Caught() <-chan os.Signal { return s.caught }
 
-// Escalate returns what to send for a signal: itself, or SIGKILL if the user
+// Escalate returns the signal to send on: the same one, or SIGKILL if the user
 // has had enough.
 func (s *Signals) Escalate(sig os.Signal) os.Signal {
 	if sig == syscall.SIGINT || sig == syscall.SIGTERM {
@@ -64,8 +64,9 @@ func (s *Signals) forward(sig os.Signal, init *os.Process) {
 	}
 }
 
-// Forwards tells whether a signal to the container's PID 1 reaches the command:
-// if init is that, only those that it passes on. SIGKILL ends everything.
+// Forwards reports whether a signal to the container's PID 1 reaches the
+// command. If PID 1 is our init, only those that it passes on do. SIGKILL ends
+// everything.
 func (c *Container) Forwards(sig syscall.Signal) bool {
 	return !c.Init || sig == syscall.SIGKILL || slices.Contains(forwarded, os.Signal(sig))
 }

@@ -1,6 +1,6 @@
-// Package containers keeps what containers have changed: a directory each, in
-// the store. What else is in it is for other rooms: its configuration, its
-// state, its log.
+// Package containers keeps what containers have changed, in a directory for
+// each in the store. Other rooms keep more in it: the container's
+// configuration, state and log.
 //
 // It grew from rung 07-overlay's box and adds names, many commands at once, and
 // crashes at any moment.
@@ -27,13 +27,13 @@ type Container struct {
 	ID         string    `json:"id"`
 	Name       string    `json:"name"`
 	Image      string    `json:"image"`      // the image's ID
-	ImageName  string    `json:"image_name"` // as it was given to run
+	ImageName  string    `json:"image_name"` // as given to run
 	Created    time.Time `json:"created"`
 	Args       []string  `json:"args"`
-	AutoRemove bool      `json:"remove"` // when nobody holds the lock: half made, or --rm
+	AutoRemove bool      `json:"remove"` // once nobody holds the lock: half made, or --rm
 
 	Dir  string   `json:"-"` // "" until it exists
-	lock *os.File // held while the container is made, while it runs, while it is removed
+	lock *os.File // held while the container is made, runs or is removed
 }
 
 // CheckName checks that name is a valid name for a container.
@@ -131,7 +131,7 @@ func Users(s *store.Store, imageID string) (ids []string, err error) {
 	return ids, err
 }
 
-// ErrNone says that a name or an ID is of no container.
+// ErrNone means that no container has this name or ID.
 var ErrNone = errors.New("no such container")
 
 // Find finds a container by name, ID or the start of its ID.
@@ -187,7 +187,7 @@ func sweep(s *store.Store) (stay []*Container, err error) {
 	return stay, nil
 }
 
-// ErrRunning says that a container cannot be removed.
+// ErrRunning means that a container cannot be removed.
 var ErrRunning = errors.New("it is running: stop it first")
 
 // Remove removes a container that is not running, or that is our own.

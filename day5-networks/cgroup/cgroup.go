@@ -36,8 +36,9 @@ type Cgroup struct {
 	handed      []*os.File // what init gets to put the command inside
 }
 
-// counted are the controllers whose counters we read, and in version 1 the one
-// that pauses. Version 2 counts CPU time in every cgroup.
+// counted lists the controllers whose counters we read and, in version 1, the
+// one that pauses. Version 2 counts CPU time in every cgroup, even without the
+// cpu controller.
 var counted = map[int][]string{1: {"memory", "cpu", "cpuacct", "pids", "freezer"}, 2: {"memory", "pids"}}
 
 // Create makes the cgroup and sets its limits before anything runs in it. If it

@@ -24,7 +24,7 @@ var (
 )
 
 // ParseTmpfs reads --tmpfs's PATH or PATH:OPTIONS, like /run:size=64m,exec. The
-// values are left to the kernel.
+// kernel checks the values.
 func ParseTmpfs(s string) (Volume, error) {
 	target, options, _ := strings.Cut(s, ":")
 	t := &Tmpfs{Attributes: mountfd.Harmless}

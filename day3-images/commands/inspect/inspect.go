@@ -59,7 +59,7 @@ type inspected struct {
 		Type   string
 		Layers []v1.Hash // diff IDs
 	}
-	Manifest v1.Hash // its digest: blobs/sha256/...
+	Manifest v1.Hash // its digest, its name in blobs/sha256
 }
 
 func inspect(s *store.Store, ref string) (*inspected, error) {

@@ -1,5 +1,6 @@
-// Package inspect is the command inspect: all about a container or an image, under
-// the names that docker inspect uses. The ladder has no rung for it.
+// Package inspect is the command inspect: everything about a container or an
+// image, under the names that docker inspect uses. The ladder has no rung for
+// it.
 package inspect
 
 import (

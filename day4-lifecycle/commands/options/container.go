@@ -94,7 +94,8 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 	return c, err
 }
 
-// attached tells whether the user will sit at the container from its start.
+// attached reports whether the user is attached to the container from its
+// start.
 func attached(ctx *urfave.Context) bool {
 	return ctx.Command.Name == "run" && !ctx.Bool("detach")
 }

@@ -15,7 +15,7 @@ import (
 	"example.com/go-docker/day4-lifecycle/state"
 )
 
-// LifecycleFlags are about the end of the container, and about its log.
+// LifecycleFlags are about the container's end and its log.
 func LifecycleFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringFlag{Name: "restart", Value: "no", Usage: "start it again: no, on-failure[:TIMES], always, unless-stopped"},
@@ -24,7 +24,8 @@ func LifecycleFlags() []urfave.Flag {
 	}
 }
 
-// Config says how the container is to be kept.
+// Config returns the settings for the container's life: its log, its restarts,
+// its end.
 func Config(ctx *urfave.Context, c *container.Container) (*state.Config, error) {
 	config := &state.Config{OpenStdin: ctx.Bool("interactive"), AutoRemove: ctx.Bool("rm")}
 	var err error

@@ -58,7 +58,7 @@ func attach(c *lifecycle.Container, keys []byte, stdin bool, signals *container.
 	return follow(seat, conn, c.ID)
 }
 
-// consoleFor says what we have to offer to a container.
+// consoleFor returns the console that we can offer a container.
 func consoleFor(c *lifecycle.Container, keys []byte, stdin bool, signals *container.Signals) (console.Console, error) {
 	config, err := state.ReadConfig(c.Dir)
 	if err != nil {
@@ -71,7 +71,7 @@ func consoleFor(c *lifecycle.Container, keys []byte, stdin bool, signals *contai
 	return seat, nil
 }
 
-// follow is attached to a container until it has ended, or the user has gone.
+// follow stays attached to a container until it ends or the user detaches.
 func follow(seat console.Console, conn *wire.Conn, id string) error {
 	status, err := seat.Follow(conn)
 	switch {

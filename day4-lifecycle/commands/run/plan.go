@@ -26,8 +26,9 @@ type plan struct {
 	hosts     string // more lines for /etc/hosts
 }
 
-// create makes the container's directory, which keeps the image, and leaves it
-// locked. Should we be killed before all is there, it is removed.
+// create makes the container's directory, which keeps its image from being
+// removed, and leaves it locked. If we are killed before it is complete, the
+// next command removes it.
 func (p *plan) create(s *store.Store) (err error) {
 	p.dir.AutoRemove = true
 	if err := containers.Create(s, p.dir); err != nil {

@@ -1,8 +1,8 @@
-// Package run has the commands after which the user may sit at a container: run,
+// Package run has the commands that run containers and attach to them: run,
 // create, start, exec and attach.
 //
-// It grew from the rungs 04-detached and 06-exec, plus: everything that the user
-// may ask for, a terminal, and nothing left behind on any path.
+// It grew from rungs 04-detached and 06-exec, and adds everything that the user
+// may ask for, a terminal, and cleanup on every path.
 package run
 
 import (
@@ -34,7 +34,7 @@ func Run() *urfave.Command {
 	}
 }
 
-// runImage is run: create, start, and unless -d, attach.
+// runImage is run: create, start and, without -d, attach.
 func runImage(ctx *urfave.Context) error {
 	detach := ctx.Bool("detach")
 	keys, err := console.ParseKeys(ctx.String("detach-keys"))

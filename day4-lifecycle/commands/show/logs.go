@@ -41,7 +41,7 @@ var Logs = &urfave.Command{
 			if err != nil {
 				return fmt.Errorf("invalid --tail %q: want a number or all", tail)
 			}
-			q.Tail = n // a negative one is all, as with Docker
+			q.Tail = n // negative: all, as in Docker
 		}
 		for name, t := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
 			if text := ctx.String(name); text != "" {
@@ -59,7 +59,7 @@ var Logs = &urfave.Command{
 			p := &logfile.Printer{Stdout: os.Stdout, Stderr: os.Stderr, Timestamps: ctx.Bool("timestamps")}
 			err := logfile.Read(until, filepath.Join(c.Dir, state.LogFile), q, func() bool { return complete(c) }, p.Print)
 			if errors.Is(err, syscall.EPIPE) {
-				return nil // nobody wants more
+				return nil // the reader has had enough
 			}
 			if err == nil && until.Err() != nil {
 				return context.Cause(until)
@@ -69,12 +69,12 @@ var Logs = &urfave.Command{
 	},
 }
 
-// complete tells whether nothing more will be written to the log: the
-// container has ended, and its shim, too.
+// complete reports whether the log is complete, that is, whether the container
+// and its shim have both ended.
 func complete(c *lifecycle.Container) bool {
 	now, err := state.Read(c.Dir)
 	if err != nil || now.Live() {
-		return errors.Is(err, fs.ErrNotExist) // it has been removed
+		return errors.Is(err, fs.ErrNotExist) // the container has been removed
 	}
 	held, err := state.TryLock(c.Dir)
 	if err == nil {
@@ -83,8 +83,8 @@ func complete(c *lifecycle.Container) bool {
 	return !errors.Is(err, lock.ErrHeld)
 }
 
-// parseTime reads the values of --since and --until, as Docker does: a time, a
-// date, seconds since 1970, or how long ago. Without a zone it is local time.
+// parseTime reads the values of --since and --until as Docker does: a time, a
+// date, seconds since 1970, or how long ago. Without a zone, the time is local.
 func parseTime(text string, now time.Time) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil {
 		return now.Add(-ago), nil

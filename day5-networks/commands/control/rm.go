@@ -54,7 +54,7 @@ var Prune = &urfave.Command{
 				continue
 			}
 			if err := c.Remove(false); err != nil {
-				logrus.Warn(err) // it has been started meanwhile
+				logrus.Warn(err) // it was started meanwhile
 				continue
 			}
 			fmt.Println(c.ID)

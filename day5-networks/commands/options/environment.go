@@ -26,7 +26,7 @@ func environment(c *container.Container, image, set []string) ([]string, error) 
 	return SetVariables(env, set)
 }
 
-// SetVariables is -e: NAME=VALUE, or NAME for one that we have.
+// SetVariables applies -e: NAME=VALUE, or NAME to pass on our own.
 func SetVariables(env, set []string) ([]string, error) {
 	for _, e := range set {
 		name, _, hasValue := strings.Cut(e, "=")

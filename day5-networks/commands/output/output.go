@@ -1,5 +1,5 @@
-// Package output is how commands show things: Docker's columns, identifiers, sizes,
-// times and templates. The ladder has no rung for it.
+// Package output formats what commands print: Docker's columns, identifiers,
+// sizes, times and templates. The ladder has no rung for it.
 package output
 
 import (

@@ -1,7 +1,7 @@
 // Package show has the commands that show what containers do: ps, logs, top and
 // port.
 //
-// It grew from rung 05-logs, plus: lists that can be filtered and laid out, times,
+// It grew from rung 05-logs and adds lists with filters and formats, times, and
 // the last lines.
 package show
 
@@ -87,7 +87,7 @@ var Ps = &urfave.Command{
 	},
 }
 
-// A psRow is one line of ps, with the names of Docker's templates.
+// A psRow is one line of ps. Its fields have the names of Docker's templates.
 type psRow struct {
 	ID, Image, Command, CreatedAt, RunningFor, State, Status, Ports, Networks, Names string
 }
@@ -139,7 +139,7 @@ func rowOf(c *lifecycle.Container, full bool) psRow {
 	}
 }
 
-// statusText is how Docker says it.
+// statusText words the status as Docker does.
 func statusText(s *state.State) string {
 	since := func(t time.Time) string { return units.HumanDuration(time.Since(t)) }
 	switch s.Status {
