@@ -14,11 +14,11 @@
 //	# go run ./day5-networks run --rm busybox wget -qO- http://web/
 //	# curl http://127.0.0.1:8080/
 //
-// New today, a room each: address, link, firewall and machine, what is in the
-// kernel; netstate, what is on the disk; network, which composes them; ports;
-// names and etc, who is who; connection, the shim's side of it; background and
-// resolver, the process that answers for names. Here is only the list of the
-// commands, which are rooms, too.
+// New today, one room each: address, link, firewall and machine, for what is in
+// the kernel; netstate, for what is on disk; network, which combines them;
+// ports; names and etc, for who is who; connection, the shim's side; background
+// and resolver, the process that answers queries for names. This file only
+// lists the commands, which are rooms, too.
 //
 // Exit status: the command's own; 128+n if signal n killed it; 127 if it was
 // not found; 126 if it could not be executed; 125 for any other error of run or
@@ -48,7 +48,7 @@ import (
 	"example.com/go-docker/day5-networks/commands/stats"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/demo"
-	_ "example.com/go-docker/day5-networks/resolver" // a process that starts before main
+	_ "example.com/go-docker/day5-networks/resolver" // its process starts before main
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
@@ -123,7 +123,7 @@ func runDemo(ctx *urfave.Context) error {
 	return demo.Run(ctx.String("format"), worldCommand.Name)
 }
 
-// worldCommand is the process in which the demo happens.
+// worldCommand is the process in which the demo runs.
 var worldCommand = &urfave.Command{
 	Name:   "world",
 	Hidden: true,

@@ -40,7 +40,7 @@ type Parent struct {
 	Stdout, Stderr *os.File // nil: the parent's own
 	Terminal       *os.File // instead of these with -t: the slave of a pseudo-terminal, pty(7)
 	Cgroup         *cgroup.Cgroup
-	Netns          *os.File // nil: the container's own, or the parent's; else another's
+	Netns          *os.File // another container's; nil: its own, or the parent's
 }
 
 // NewID makes up an id. It must be unique but need not be secret.

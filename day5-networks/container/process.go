@@ -174,7 +174,7 @@ func (p *Process) Netns() (*os.File, error) { return p.open("ns/net", unix.O_RDO
 // Root opens the container's root, as its processes see it.
 func (p *Process) Root() (*os.File, error) { return p.open("root", unix.O_PATH|unix.O_DIRECTORY) }
 
-// open opens what /proc has of init.
+// open opens a file in init's directory in /proc.
 func (p *Process) open(name string, flags int) (*os.File, error) {
 	file, err := os.OpenFile(fmt.Sprintf("/proc/%d/%s", p.PID(), name), flags, 0)
 	if err != nil {

@@ -37,7 +37,7 @@ type Request struct {
 	Signal  int             `json:",omitempty"` // for kill and stop
 	Seconds int             `json:",omitempty"` // for stop: before SIGKILL; negative: never
 	Stdin   bool            `json:",omitempty"` // for attach: with standard input
-	Command json.RawMessage `json:",omitempty"` // for exec: a join.Command; three descriptors come with it. connect, disconnect: a network.Attachment
+	Command json.RawMessage `json:",omitempty"` // for for exec: a join.Command; three descriptors come with it. For connect and disconnect: a network.Attachment
 }
 
 // What a client can ask for.
@@ -50,7 +50,7 @@ const (
 	DoAttach  = "attach" // answered, then streams, then a second Reply at the end
 	DoExec    = "exec"   // answered when the command runs, and again when it has ended
 	DoRoot    = "root"   // answered with a descriptor of the container's root
-	DoNetns   = "netns"  // the same of its network namespace
+	DoNetns   = "netns"  // the same for its network namespace
 	DoConnect = "connect"
 	DoLeave   = "disconnect"
 )
@@ -59,7 +59,7 @@ const (
 type Reply struct {
 	Error  string `json:",omitempty"` // "": success
 	Status int    // of the process that has ended; with Error, the client's exit status
-	Notes  []Note `json:",omitempty"` // what was logged meanwhile, for the user to know
+	Notes  []Note `json:",omitempty"` // what was logged meanwhile, for the user to see
 
 	Root *os.File `json:"-"` // for DoRoot, sent beside the text
 }

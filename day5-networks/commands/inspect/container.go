@@ -127,7 +127,7 @@ func inspectContainer(s *store.Store, c *lifecycle.Container) (*inspectedContain
 		GraphDriver: graphDriver{"overlay", map[string]string{"UpperDir": root.Overlay.Upper, "WorkDir": root.Overlay.Work, "MergedDir": root.Overlay.Merged}},
 	}
 	i.HostConfig.connectedBy(connected)
-	// Those of the container whose network it shares, if it does.
+	// If it shares another container's network, these files are that one's.
 	i.HostsPath, i.HostnamePath, i.ResolvConfPath = root.Files["/etc/hosts"], root.Files["/etc/hostname"], root.Files["/etc/resolv.conf"]
 	for _, v := range root.Volumes {
 		i.HostConfig.Binds = append(i.HostConfig.Binds, v.Source+":"+v.Target)

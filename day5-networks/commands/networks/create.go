@@ -87,7 +87,7 @@ func networkConfigFromFlags(ctx *urfave.Context) (network.Config, error) {
 	return c, nil
 }
 
-// prefixesFrom reads subnets or ranges. IPv4's come first.
+// prefixesFrom reads subnets or ranges, and puts those of IPv4 first.
 func prefixesFrom(flag string, texts []string) (list []netip.Prefix, err error) {
 	for _, text := range texts {
 		p, err := address.ParsePrefix(flag, text)

@@ -25,8 +25,8 @@ import (
 	"example.com/go-docker/day5-networks/namespace"
 )
 
-// flagKinds are the kinds of namespaces that have a flag. Of the network,
-// --network speaks.
+// flagKinds returns the kinds of namespaces that have a flag of their own. For
+// the network there is --network.
 func flagKinds() []namespace.Kind {
 	return slices.DeleteFunc(slices.Clone(namespace.Kinds), func(k namespace.Kind) bool { return k.Flag == unix.CLONE_NEWNET })
 }

@@ -28,7 +28,7 @@ type plan struct {
 	network   *state.Network
 
 	hostnameSet bool   // by the user
-	peerDir     string // of the container whose network it shares, or ""
+	peerDir     string // directory of the container whose network it shares, or ""
 }
 
 // create makes the container's directory, which keeps its image from being
@@ -82,7 +82,7 @@ func (p *plan) completeRoot(s *store.Store) error {
 	return makeSources(c.Root.Volumes)
 }
 
-// exposedBy are the ports that the image exposes.
+// exposedBy returns the ports that the image exposes.
 func exposedBy(img *store.Image) []string {
 	return slices.Sorted(maps.Keys(img.Config.Config.ExposedPorts))
 }

@@ -1,5 +1,5 @@
-// Package show has the commands that show what containers do: ps, logs, top and
-// port.
+// Package show has the commands that show what containers are doing: ps, logs,
+// top and port.
 //
 // It grew from rung 05-logs and adds lists with filters and formats, times, and
 // the last lines.
