@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // facts lists a tree: kinds, modes, owners, sizes, targets.
@@ -203,6 +205,16 @@ func TestCpRefused(t *testing.T) {
 	}
 	w.fails(1, "no path on the host", "cp", "", "web:/x") // and not all that is here
 	w.fails(1, "no path on the host", "cp", "web:/bin", "")
+	// The machine's /dev/null, say, stays what it is, whether it is named or met on the way.
+	null := t.TempDir() + "/passwd"
+	if err := unix.Mknod(null, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
+		t.Fatal(err)
+	}
+	w.fails(1, "a device", "cp", "web:/etc/passwd", null)
+	w.fails(1, "a device", "cp", "web:/etc/.", filepath.Dir(null))
+	if info, err := os.Lstat(null); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		t.Errorf("the device is now %v, %v", info, err)
+	}
 }
 
 // What export writes can be imported, and is the container's own: no proc, no

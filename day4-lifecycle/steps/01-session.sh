@@ -16,9 +16,9 @@ echo "still here"
 JOB
 
 # script(1) runs a shell with a terminal of its own and takes the terminal away when the shell ends, as ssh does at
-# the end of a connection. The job is in the background, but in the session of that shell. When the leader of a
-# session ends, the kernel sends SIGHUP to those in the terminal's foreground, and later writes to the terminal fail
-# with EIO. credentials(7), tty_ioctl(4)
+# the end of a connection. When the leader of a session ends, the kernel sends SIGHUP to the process group in the
+# terminal's foreground. That is the job's, too: a shell that runs a script gives its jobs no group of their own.
+# Later writes to the terminal fail with EIO. credentials(7), tty_ioctl(4)
 show "script -qc 'sh job >log 2>&1 & until [ -s log ]; do sleep 0.1; done' /dev/null"
 show 'sleep 1.5; cat log; rm log'
 

@@ -70,11 +70,7 @@ func entry(dir *os.File, h *tar.Header, content io.Reader, o Options) error {
 	}
 	defer unix.Close(parent)
 	if h.Typeflag != tar.TypeDir {
-		err := unix.Unlinkat(parent, base, 0)
-		if errors.Is(err, unix.EISDIR) {
-			return errors.New("there is a directory of this name, and this is none")
-		}
-		if err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := makeRoom(parent, base); err != nil {
 			return err
 		}
 	}
@@ -97,6 +93,27 @@ func entry(dir *os.File, h *tar.Header, content io.Reader, o Options) error {
 		return err
 	}
 	return errors.Join(setOwner(parent, base, h, o), setTime(parent, base, h))
+}
+
+// makeRoom removes the file whose name something is to get. A device stays: to
+// replace the machine's /dev/null breaks whatever uses it.
+func makeRoom(parent int, base string) error {
+	var st unix.Stat_t
+	err := unix.Fstatat(parent, base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	switch kind := st.Mode & unix.S_IFMT; {
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case err != nil:
+		return err
+	case kind == unix.S_IFDIR:
+		return errors.New("there is a directory of this name, and this is none")
+	case kind == unix.S_IFCHR || kind == unix.S_IFBLK:
+		return errors.New("there is a device of this name, and it stays: copy to a directory or a file")
+	}
+	if err = unix.Unlinkat(parent, base, 0); errors.Is(err, unix.ENOENT) {
+		return nil // somebody else was faster
+	}
+	return err
 }
 
 func directory(parent int, base string, h *tar.Header, o Options) error {

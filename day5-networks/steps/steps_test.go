@@ -231,7 +231,7 @@ wait; await '! ip link | grep veth'; state
 // A child whose parent has died before the cable was there runs nothing.
 func TestVethWithoutParent(t *testing.T) {
 	for _, name := range []string{"05-veth", "06-bridge"} {
-		got := play(t, `bash -c 'exec -a inside "$(command -v `+name+`)" name echo it runs 3</dev/null' || true`, name)
+		got := play(t, `unshare --uts --mount bash -c 'exec -a inside "$(command -v `+name+`)" name echo it runs 3< <(:)' || true`, name)
 		got.is(t, "error: EOF")
 	}
 }

@@ -67,6 +67,10 @@ func run(args []string) (passed bool, err error) {
 	f.BoolVar(&opt.json, "json", false, "print the results as JSON, of all exercises unless some are named")
 	f.StringVar(&opt.class, "class", "", "summarize the results in the .json files of `DIR`")
 	f.IntVar(&opt.hint, "hint", 0, "show hint `N`")
+	f.Usage = func() {
+		fmt.Fprintln(f.Output(), "usage: check [OPTION...] [DAY [NUMBER]], such as: check day2 3, or: check --hint 1 day2 3")
+		f.PrintDefaults()
+	}
 	var words []string
 	for rest := args; len(rest) > 0; { // options may stand before, after and between the words
 		if err := f.Parse(rest); err != nil {

@@ -23,10 +23,12 @@ type entry struct {
 }
 
 func main() {
-	if os.Args[1] == "follow" {
+	if len(os.Args) == 3 && os.Args[1] == "follow" {
 		follow(os.Args[2])
-	} else {
+	} else if len(os.Args) > 3 && os.Args[1] == "keep" {
 		keep(os.Args[2], os.Args[3:])
+	} else {
+		check(fmt.Errorf("usage: logs keep FILE COMMAND [ARG...], or logs follow FILE"))
 	}
 }
 

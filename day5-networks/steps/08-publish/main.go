@@ -29,8 +29,8 @@ func main() {
 	check(err)
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	defer set("/proc/sys/net/ipv4/conf/bridge0/route_localnet", "1")() // first: it fails if there is no bridge yet
 	defer set("/proc/sys/net/ipv4/ip_forward", "1")()
-	defer set("/proc/sys/net/ipv4/conf/bridge0/route_localnet", "1")()
 	c, err := nftables.New()
 	check(err)
 	table := c.AddTable(&nftables.Table{Name: "boxes", Family: nftables.TableFamilyIPv4})
