@@ -59,8 +59,8 @@ func hogCommand() *urfave.Command {
 		Usage:     "allocate memory, touch every page, hold it",
 		ArgsUsage: "SIZE",
 		Flags: []urfave.Flag{
-			&urfave.DurationFlag{Name: "pause", Usage: "rest after each 4 MiB"},
-			&urfave.DurationFlag{Name: "hold", Usage: "keep it all for this long"},
+			&urfave.DurationFlag{Name: "pause", Usage: "pause after each 4 MiB"},
+			&urfave.DurationFlag{Name: "hold", Usage: "hold the memory for this long"},
 		},
 		Action: func(ctx *urfave.Context) error {
 			size, err := parseBytes(ctx.Args().First())

@@ -55,7 +55,7 @@ func containerFlags() []urfave.Flag {
 		&urfave.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "keep standard input open", DisableDefaultText: true},
 		&urfave.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal", DisableDefaultText: true},
 		&urfave.StringFlag{Name: "hostname", Usage: "`NAME` of the container (default: its id)"},
-		&urfave.BoolFlag{Name: "init", Value: true, Usage: "an init is PID 1; --init=false: the command"},
+		&urfave.BoolFlag{Name: "init", Value: true, Usage: "PID 1 is an init; --init=false: the command"},
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 // Command is the command inspect.
 var Command = &urfave.Command{
 	Name:      "inspect",
-	Usage:     "show all about images, as JSON",
+	Usage:     "show everything about images, as JSON",
 	ArgsUsage: "IMAGE...",
 	Action: action.WithStore(1, -1, "an image", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
 		var all []*inspected

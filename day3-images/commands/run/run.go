@@ -28,7 +28,7 @@ func Run() *urfave.Command {
 		Name:        "run",
 		Usage:       "run a command in a new container of an image",
 		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
-		Description: "All namespaces are new but the user namespace, unless some are named.",
+		Description: "All namespaces except the user namespace are new, unless some are named.",
 		Flags:       slices.Concat(options.NamespaceFlags(), options.ContainerFlags(), limits.Flags(), options.SettingFlags(), []urfave.Flag{fetch.InsecureFlag()}),
 		Action:      runImage,
 	}

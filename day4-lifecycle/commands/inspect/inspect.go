@@ -19,7 +19,7 @@ import (
 // Command is the command inspect.
 var Command = &urfave.Command{
 	Name:      "inspect",
-	Usage:     "show all about containers or images, as JSON",
+	Usage:     "show everything about containers or images, as JSON",
 	ArgsUsage: "CONTAINER|IMAGE...",
 	Flags: []urfave.Flag{
 		&urfave.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "a `TEMPLATE`, like '{{.State.Status}}'"},

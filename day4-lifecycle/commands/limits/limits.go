@@ -32,13 +32,13 @@ const (
 func Flags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "memory limit, like `100m`"},
-		&urfave.StringFlag{Name: "memory-swap", Usage: "memory and swap together, `200m`; -1: any (default: no swap)"},
-		&urfave.StringFlag{Name: "memory-reservation", Usage: "memory to come back to when there is little, like `50m`"},
+		&urfave.StringFlag{Name: "memory-swap", Usage: "memory plus swap, like `200m`; -1: any (default: no swap)"},
+		&urfave.StringFlag{Name: "memory-reservation", Usage: "memory to shrink to when the host runs low, like `50m`"},
 		&urfave.StringFlag{Name: "cpus", Usage: "CPU time, as a `NUMBER` of CPUs like 0.5"},
-		&urfave.StringFlag{Name: "cpu-shares", Aliases: []string{"c", "cpushare"}, Usage: "`WEIGHT` against other containers, 2 to 262144"},
+		&urfave.StringFlag{Name: "cpu-shares", Aliases: []string{"c", "cpushare"}, Usage: "CPU `WEIGHT` relative to other containers, 2 to 262144"},
 		&urfave.StringFlag{Name: "cpuset-cpus", Aliases: []string{"cpuset"}, Usage: "CPUs to run on, a `LIST` like 0-2,4"},
 		&urfave.StringFlag{Name: "pids-limit", Usage: "`NUMBER` of processes and threads; 0 or -1: unlimited"},
-		&urfave.StringFlag{Name: "cgroup-parent", Usage: "cgroup to make the container's in, a `PATH` in the hierarchy"},
+		&urfave.StringFlag{Name: "cgroup-parent", Usage: "`PATH` of the cgroup in which to make the container's"},
 	}
 }
 

@@ -34,7 +34,7 @@ var Command = &urfave.Command{
 	Usage:     "show what running containers use",
 	ArgsUsage: "[CONTAINER...]",
 	Flags: []urfave.Flag{
-		&urfave.BoolFlag{Name: "no-stream", Usage: "show one reading and end (so it does off a terminal)"},
+		&urfave.BoolFlag{Name: "no-stream", Usage: "show one reading and exit (always so off a terminal)"},
 		&urfave.StringFlag{Name: "format", Value: "table", Usage: "`table` or json, one object a line"},
 	},
 	Action: func(ctx *urfave.Context) error {

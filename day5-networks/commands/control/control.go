@@ -20,7 +20,7 @@ import (
 // Wait is the command wait.
 var Wait = &urfave.Command{
 	Name:      "wait",
-	Usage:     "wait until containers have ended, and print their exit statuses",
+	Usage:     "wait until containers end, and print their exit statuses",
 	ArgsUsage: "CONTAINER...",
 	Action: func(ctx *urfave.Context) error {
 		return named.Each(ctx, func(c *lifecycle.Container) error {

@@ -26,11 +26,11 @@ var Copy = &urfave.Command{
 	Name:      "cp",
 	Usage:     "copy files out of a container or into it",
 	ArgsUsage: "CONTAINER:PATH PATH|- or PATH|- CONTAINER:PATH",
-	Description: "DIR/. is what is in a directory. With - an archive is written to standard output, or read from\n" +
-		"standard input. What is copied is the user's; with -a it keeps its owner.",
+	Description: "DIR/. means what is in a directory. With - an archive is written to standard output, or read from\n" +
+		"standard input. Copies belong to the user who runs this; with -a they keep their owner.",
 	Flags: []urfave.Flag{
 		&urfave.BoolFlag{Name: "archive", Aliases: []string{"a"}, Usage: "keep owners, setuid and setgid", DisableDefaultText: true},
-		&urfave.BoolFlag{Name: "follow-link", Aliases: []string{"L"}, Usage: "copy what a link means, if PATH is one", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "follow-link", Aliases: []string{"L"}, Usage: "copy the target of a link, if PATH is one", DisableDefaultText: true},
 	},
 	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() != 2 {

@@ -122,7 +122,7 @@ func removeNetwork(n *network.Networks, name string) error {
 
 var prune = &urfave.Command{
 	Name:  "prune",
-	Usage: "remove all networks that no container is to be on",
+	Usage: "remove all networks that no container uses",
 	Flags: []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not ask", DisableDefaultText: true}},
 	Action: withNetworks(0, 0, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
 		if !ctx.Bool("force") {

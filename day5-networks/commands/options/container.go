@@ -51,10 +51,10 @@ func ContainerFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "`NAME|UID[:GROUP|GID]` to run as (default: the image's)"},
 		&urfave.StringFlag{Name: "entrypoint", Usage: "`PROGRAM` to run instead of the image's"},
 		&urfave.StringFlag{Name: "name", Usage: "`NAME` of the container"},
-		&urfave.BoolFlag{Name: "rm", Usage: "remove the container when it has ended", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "rm", Usage: "remove the container when it ends", DisableDefaultText: true},
 		&urfave.BoolFlag{Name: "read-only", Usage: "mount the root read-only", DisableDefaultText: true},
 		&urfave.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "mount `SOURCE:TARGET[:ro]`"},
-		&urfave.BoolFlag{Name: "init", Value: true, Usage: "an init is PID 1; --init=false: the command"},
+		&urfave.BoolFlag{Name: "init", Value: true, Usage: "PID 1 is an init; --init=false: the command"},
 	}
 }
 

@@ -26,9 +26,9 @@ func NetworkFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "ip", Usage: "`ADDRESS` of the container"},
 		&urfave.StringFlag{Name: "ip6", Usage: "IPv6 `ADDRESS` of the container"},
 		&urfave.StringFlag{Name: "mac-address", Usage: "Ethernet `ADDRESS` of the container"},
-		&urfave.StringSliceFlag{Name: "network-alias", Usage: "one more `NAME` on the network"},
+		&urfave.StringSliceFlag{Name: "network-alias", Usage: "another `NAME` on the network"},
 		&urfave.StringSliceFlag{Name: "dns", Usage: "`ADDRESS` of a server to ask instead of the host's"},
-		&urfave.StringSliceFlag{Name: "dns-search", Usage: "`DOMAIN` to look in; . for none"},
+		&urfave.StringSliceFlag{Name: "dns-search", Usage: "`DOMAIN` to search; . for none"},
 		&urfave.StringSliceFlag{Name: "dns-option", Aliases: []string{"dns-opt"}, Usage: "`OPTION` of resolv.conf, like ndots:1"},
 	}
 }

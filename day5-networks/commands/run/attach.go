@@ -19,7 +19,7 @@ import (
 // Attach is the command attach.
 var Attach = &urfave.Command{
 	Name:      "attach",
-	Usage:     "connect to the standard streams of a container that runs",
+	Usage:     "connect to the standard streams of a running container",
 	ArgsUsage: "CONTAINER",
 	Flags: []urfave.Flag{
 		detachKeysFlag(),
@@ -88,5 +88,5 @@ func follow(seat console.Console, conn *wire.Conn, id string) error {
 }
 
 func detachKeysFlag() urfave.Flag {
-	return &urfave.StringFlag{Name: "detach-keys", Value: "ctrl-p,ctrl-q", Usage: "`KEYS` that end the attachment and not the container"}
+	return &urfave.StringFlag{Name: "detach-keys", Value: "ctrl-p,ctrl-q", Usage: "`KEYS` to detach with"}
 }

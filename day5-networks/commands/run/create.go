@@ -21,7 +21,7 @@ import (
 func Create() *urfave.Command {
 	return &urfave.Command{
 		Name:      "create",
-		Usage:     "make a container, to be started later",
+		Usage:     "make a container without starting it",
 		ArgsUsage: "IMAGE [COMMAND] [ARG...]",
 		Flags:     createFlags(),
 		Action:    createContainer,

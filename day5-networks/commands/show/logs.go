@@ -25,14 +25,14 @@ import (
 // Logs is the command logs.
 var Logs = &urfave.Command{
 	Name:      "logs",
-	Usage:     "show what a container has written to its standard output and error",
+	Usage:     "show what a container has written to standard output and error",
 	ArgsUsage: "CONTAINER",
 	Flags: []urfave.Flag{
-		&urfave.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on until the container has ended", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "follow until the container ends", DisableDefaultText: true},
 		&urfave.StringFlag{Name: "tail", Aliases: []string{"n"}, Value: "all", Usage: "show only the last `N` lines"},
-		&urfave.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "show when each line came", DisableDefaultText: true},
-		&urfave.StringFlag{Name: "since", Usage: "show what came after `TIME`, or so long ago: 10m"},
-		&urfave.StringFlag{Name: "until", Usage: "show what came before `TIME`"},
+		&urfave.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "show the time of each line", DisableDefaultText: true},
+		&urfave.StringFlag{Name: "since", Usage: "show lines since `TIME`, or since so long ago: 10m"},
+		&urfave.StringFlag{Name: "until", Usage: "show lines from before `TIME`"},
 	},
 	Action: func(ctx *urfave.Context) error {
 		q := logfile.Query{Tail: -1, Follow: ctx.Bool("follow")}

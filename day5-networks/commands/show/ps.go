@@ -34,10 +34,10 @@ var Ps = &urfave.Command{
 	Name:  "ps",
 	Usage: "list containers",
 	Flags: []urfave.Flag{
-		&urfave.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also those that do not run", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also those that are not running", DisableDefaultText: true},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show ids only", DisableDefaultText: true},
-		&urfave.BoolFlag{Name: "latest", Aliases: []string{"l"}, Usage: "show the one that was created last", DisableDefaultText: true},
-		&urfave.IntFlag{Name: "last", Aliases: []string{"n"}, Value: -1, Usage: "show the `N` that were created last"},
+		&urfave.BoolFlag{Name: "latest", Aliases: []string{"l"}, Usage: "show the one created last", DisableDefaultText: true},
+		&urfave.IntFlag{Name: "last", Aliases: []string{"n"}, Value: -1, Usage: "show the `N` created last"},
 		&urfave.BoolFlag{Name: "no-trunc", Usage: "show everything in full", DisableDefaultText: true},
 		&urfave.StringSliceFlag{Name: "filter", Aliases: []string{"f"}, Usage: "`NAME=VALUE`: id, name, status, exited or ancestor"},
 		&urfave.StringFlag{Name: "format", Value: "table", Usage: "`table`, json, or a template like '{{.ID}} {{.Status}}'"},
