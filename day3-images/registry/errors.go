@@ -62,7 +62,7 @@ func explain(ref image.Reference, err error) error {
 	case errors.As(err, &plain):
 		return plain
 	case errors.As(err, &status) && (status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden):
-		return fmt.Errorf("%s does not let us have it, or it does not exist: docker login or podman login, or check the name: %w", ref.Domain, err)
+		return fmt.Errorf("%s refuses access, or it does not exist: docker login or podman login, or check the name: %w", ref.Domain, err)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%s does not have it: %w", ref.Domain, err)
 	case errors.As(err, &unknown):

@@ -115,7 +115,7 @@ func read(dir string) (*Container, error) {
 	}
 	c := &Container{Dir: dir}
 	if err := json.Unmarshal(text, c); err != nil {
-		return nil, fmt.Errorf("read %s: %w: if the container is of no use any more, remove its directory", path, err)
+		return nil, fmt.Errorf("read %s: %w: if the container is no longer needed, remove its directory", path, err)
 	}
 	return c, nil
 }

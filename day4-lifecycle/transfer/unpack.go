@@ -106,7 +106,7 @@ func makeRoom(parent int, base string) error {
 	case err != nil:
 		return err
 	case kind == unix.S_IFDIR:
-		return errors.New("there is a directory of this name, and this is none")
+		return errors.New("there is a directory of this name, and this is not one")
 	case kind == unix.S_IFCHR || kind == unix.S_IFBLK:
 		return errors.New("there is a device of this name, and it stays: copy to a directory or a file")
 	}

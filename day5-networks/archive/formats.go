@@ -83,7 +83,7 @@ func archivedName(d v1.Descriptor) string {
 			if err == nil {
 				return ref.String()
 			}
-			logrus.Warnf("the archive's name for image %s is of no use: %v", d.Digest, err)
+			logrus.Warnf("the archive's name for image %s cannot be used: %v", d.Digest, err)
 		}
 	}
 	return ""

@@ -25,7 +25,7 @@ func (l *Links) Ensure(b Bridge) error {
 	link, err := l.handle.LinkByName(b.Name)
 	if err == nil {
 		if _, ok := link.(*netlink.Bridge); !ok {
-			return fmt.Errorf("make bridge %s: there is a link of that name that is none", b.Name)
+			return fmt.Errorf("make bridge %s: there is a link of that name that is not a bridge", b.Name)
 		}
 	} else if link, err = l.makeBridge(b); err != nil {
 		return fmt.Errorf("make bridge %s: %w", b.Name, err)

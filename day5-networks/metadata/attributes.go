@@ -82,7 +82,7 @@ func (s *Setter) setAttributes(dirfd int, base string, hdr *tar.Header) error {
 		noFile := hdr.Typeflag != tar.TypeReg && hdr.Typeflag != tar.TypeDir && strings.HasPrefix(name, "user.") // xattr(7)
 		if errors.Is(err, unix.ENOTSUP) || noFile && errors.Is(err, unix.EPERM) {
 			if !s.warned {
-				logrus.Warnf("layer entry %.200q: this kind of file, or the file system of the store, cannot have the extended attribute %q: left out, and so are more like it", hdr.Name, name)
+				logrus.Warnf("layer entry %.200q: this kind of file, or the file system of the store, cannot have the extended attribute %q: left out, as are others like it", hdr.Name, name)
 			}
 			s.warned = true
 			continue
