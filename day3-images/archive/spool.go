@@ -99,7 +99,7 @@ func (a *spool) find(blob v1.Descriptor) (string, error) {
 		return "", fmt.Errorf("blob %s is not in the archive, or what has its name is damaged", blob.Digest)
 	}
 	if err == nil && info.Size() != blob.Size {
-		return "", fmt.Errorf("blob %s has %d bytes instead of %d", blob.Digest, info.Size(), blob.Size)
+		return "", fmt.Errorf("blob %s has %d bytes, and is said to have %d", blob.Digest, info.Size(), blob.Size)
 	}
 	return a.path(blob.Digest), err
 }
