@@ -2,8 +2,8 @@
 // each in the store. It stays after the container has ended, for commit, unless
 // --rm was given.
 //
-// It grew from rung 07-overlay's box and adds names, many commands at once, and
-// crashes at any moment.
+// It grew from rung 07-overlay's box, adds names, and copes with many commands
+// at once and with crashes at any moment.
 package containers
 
 import (

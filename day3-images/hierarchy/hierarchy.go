@@ -1,7 +1,7 @@
 // Package hierarchy finds out where cgroups can be made on this machine, and of
-// which version. It grew from rung 08-born-inside and adds controllers mounted
-// together, hybrid machines, delegated subtrees, and running inside a
-// container.
+// which version. It grew from rung 08-born-inside and adds support for
+// controllers mounted together, hybrid machines, delegated subtrees, and
+// running inside a container.
 package hierarchy
 
 import (

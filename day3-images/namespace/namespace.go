@@ -1,7 +1,7 @@
 // Package namespace knows the kinds of namespaces, namespaces(7), and what a
 // new one needs before it is useful. It grew from rungs 08-new-names and
-// 10-no-root, and adds kernels that lack a kind, root's id maps, a loopback
-// device that is up, and advice when the kernel refuses.
+// 10-no-root, adds root's id maps and a loopback device that is up, and copes
+// with kernels that lack a kind or refuse it.
 package namespace
 
 import (

@@ -1,8 +1,8 @@
 // Package store keeps images and containers on disk: an OCI image layout, the
 // unpacked layers beside it, and what containers have changed.
 //
-// It grew from rung 09-image and adds many commands at once, crashes and power
-// cuts at any moment, and removal.
+// It grew from rung 09-image, adds removal, and copes with many commands at
+// once and with crashes and power cuts at any moment.
 package store
 
 import (

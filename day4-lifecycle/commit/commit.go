@@ -1,8 +1,8 @@
-// Package commit makes a layer from what a container has changed, and an image
-// from that layer and the image the container started from.
+// Package commit makes a layer of what a container has changed, and an image of
+// that layer on top of the one that the container started from.
 //
-// It grew from rung 10-commit and adds extended attributes, hard links, opaque
-// directories, and trees that change while they are read.
+// It grew from rung 10-commit, adds extended attributes, hard links and opaque
+// directories, and copes with a tree that changes while it is read.
 package commit
 
 import (

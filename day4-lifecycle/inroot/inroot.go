@@ -2,7 +2,7 @@
 // process that has the tree as its root: neither .. nor an absolute link leads
 // out, and nothing is ever opened by a path on the host.
 //
-// It grew from rung 11-hostile and adds making missing directories on the way.
+// It grew from rung 11-hostile, and can make what is missing on the way.
 package inroot
 
 import (

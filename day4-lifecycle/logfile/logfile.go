@@ -1,8 +1,8 @@
 // Package logfile is a container's log: what it has written, when, and on which
-// stream. It grew from rung 05-logs and adds full disks, which cost entries but
-// neither the container nor the log; rotation; and a reader that follows across
-// rotations, skips and reports damaged records, and finds the last lines
-// without reading the rest.
+// stream. It grew from rung 05-logs and adds rotation, and a reader that
+// follows across rotations, skips and reports damaged records, and finds the
+// last lines without reading the rest. A full disk costs entries, but neither
+// the container nor the log.
 //
 // The format is that of Docker's json-file driver, one JSON object on a line:
 //

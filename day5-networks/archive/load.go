@@ -1,8 +1,8 @@
 // Package archive reads images from tars and writes them to tars: load, save,
 // import, export.
 //
-// It grew from rung 09-image and adds Docker's own format and untrusted
-// archives.
+// It grew from rung 09-image, adds Docker's own format, and does not trust the
+// archive.
 package archive
 
 import (

@@ -4,7 +4,7 @@
 // that it has in the layers below, and if it is a symbolic link there, the file
 // belongs where the link leads.
 //
-// It grew from rung 08-whiteouts and adds the look into the layers below.
+// It grew from rung 08-whiteouts, and takes the layers below into account.
 package chain
 
 import (

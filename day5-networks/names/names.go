@@ -2,8 +2,8 @@
 // that knows the names on its clients' networks and asks other servers for the
 // rest.
 //
-// It grew from rung 09-names and adds aliases, IPv6, reverse lookups, TCP, and
-// servers that do not answer.
+// It grew from rung 09-names, adds aliases, IPv6, reverse lookups and TCP, and
+// copes with servers that do not answer.
 package names
 
 import (

@@ -2,8 +2,8 @@
 // network. It starts with the network's first container and ends with its last.
 // It runs on the host, at the host's addresses on the network.
 //
-// It grew from rung 09-names and adds knowing who asks: a container may look up
-// the names on all of its own networks, and the host those on this one; anybody
+// It grew from rung 09-names, and knows who asks: a container may look up the
+// names on all of its own networks, and the host those on this one; anybody
 // else is refused.
 package resolver
 

@@ -2,7 +2,7 @@
 // and error, and copies them to the log and to attached clients.
 //
 // It grew from rung 05-logs and adds a terminal, input, any number of clients,
-// and an end that nobody can hold up.
+// and a limit on how long anybody can hold up the end.
 package streams
 
 import (

@@ -1,6 +1,6 @@
 // Package usage reads a cgroup's counters from either version's files. It grew
-// from rung 09-more-limits and adds all the counters that the chapter shows,
-// kernels that lack some of them, and cgroups that disappear meanwhile.
+// from rung 09-more-limits, adds the other counters that the chapter shows, and
+// copes with kernels that lack some and with cgroups that disappear meanwhile.
 package usage
 
 import (

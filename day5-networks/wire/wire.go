@@ -37,7 +37,7 @@ type Request struct {
 	Signal  int             `json:",omitempty"` // for kill and stop
 	Seconds int             `json:",omitempty"` // for stop: before SIGKILL; negative: never
 	Stdin   bool            `json:",omitempty"` // for attach: with standard input
-	Command json.RawMessage `json:",omitempty"` // for for exec: a join.Command; three descriptors come with it. For connect and disconnect: a network.Attachment
+	Command json.RawMessage `json:",omitempty"` // for exec: a join.Command; three descriptors come with it. For connect and disconnect: a network.Attachment
 }
 
 // What a client can ask for.

@@ -1,7 +1,7 @@
 // Package control has the commands that change a container's state and wait for
 // the change: stop, kill, pause, rename, rm and so on.
 //
-// It grew from rung 07-stop and adds any number of containers at once, where an
+// It grew from rung 07-stop, and takes any number of containers at once: an
 // error with one does not hold up the others.
 package control
 

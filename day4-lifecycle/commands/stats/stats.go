@@ -1,7 +1,7 @@
 // Package stats is the command stats: what containers use. It reads counters
 // twice, because the kernel counts CPU time and knows no percentages.
 //
-// It grew from day 2's rung 06-measure and adds every running container, as a
+// It grew from day 2's rung 06-measure, and shows every running container, as a
 // table or as JSON.
 package stats
 

@@ -1,8 +1,8 @@
 // Package show has the commands that show what containers are doing: ps, logs,
 // top and port.
 //
-// It grew from rung 05-logs and adds lists with filters and formats, times, and
-// the last lines.
+// It grew from rung 05-logs, and adds filters and formats for lists, times in
+// logs, and the last lines of a log.
 package show
 
 import (
