@@ -123,7 +123,7 @@ func (p *Process) Start() error {
 
 // untilRunning waits for init to report that the command is running. A signal
 // that arrives earlier is kept for the command, which may already be running
-// and handle it in its own way. The signal kills only a start that hangs.
+// and have its own way of handling it. The signal ends only a start that hangs.
 func (p *Process) untilRunning() error {
 	report := make(chan error, 1)
 	go func() { report <- p.pipes.readReport() }()
