@@ -123,13 +123,12 @@ func bind(p Port, number uint16) (fd int, got uint16, err error) {
 	if err := prepare(fd, family, kind); err != nil {
 		return -1, 0, fmt.Errorf("prepare a socket for %s: %w", at, err)
 	}
-	if err := unix.Bind(fd, address); err != nil {
-		return -1, 0, fmt.Errorf("bind %s: %w", at, explain(err))
+	err = unix.Bind(fd, address)
+	if errors.Is(err, unix.EADDRINUSE) && kind == unix.SOCK_STREAM && number != 0 {
+		err = bindAfterServer(fd, address)
 	}
-	// With SO_REUSEADDR, which servers usually set, others could bind the
-	// address, too. From here on they cannot. socket(7)
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0); err != nil {
-		return -1, 0, fmt.Errorf("hold %s: %w", at, err)
+	if err != nil {
+		return -1, 0, fmt.Errorf("bind %s: %w", at, explain(err))
 	}
 	got, err = portOf(fd)
 	return fd, got, err
@@ -142,15 +141,36 @@ func prepare(fd, family, kind int) error {
 		}
 	}
 	if kind == unix.SOCK_STREAM {
-		// Connections that an earlier server left in TIME_WAIT must not get in
-		// the way.
-		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		return nil
 	}
 	// Nobody reads what arrives here, so a filter that keeps 0 bytes drops it.
 	// Otherwise the socket's buffer would fill up.
 	// Documentation/networking/filter.rst
 	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop[0]})
+}
+
+// bindAfterServer takes a port that is in use only by an ended server's
+// connections in TIME_WAIT, which SO_REUSEADDR allows. But if all sockets on a
+// port had the option when they were bound, kernels such as 6.1 let another one
+// in that has it, even if the others have dropped it since: inet_csk_get_port,
+// net/ipv4/inet_connection_sock.c. After listen(2) the kernel looks at each of
+// them, so once the option is off again, nobody else gets the port. socket(7)
+func bindAfterServer(fd int, address unix.Sockaddr) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, address); err != nil {
+		return err
+	}
+	if err := unix.Listen(fd, 0); err != nil {
+		return err
+	}
+	// The socket keeps the port but accepts no connections. shutdown(2)
+	if err := unix.Shutdown(fd, unix.SHUT_RD); err != nil {
+		return err
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0)
 }
 
 func explain(err error) error {

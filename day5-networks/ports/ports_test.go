@@ -212,9 +212,16 @@ func TestHoldAfterServer(t *testing.T) {
 	client.Read(make([]byte, 1))
 	client.Close()
 	server.Close()
-	_, held, err := Hold([]Port{port("0.0.0.0", 9100, 80, "tcp")})
+	p := port("0.0.0.0", 9100, 80, "tcp")
+	_, held, err := Hold([]Port{p})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, _, err := Hold([]Port{p}); !errors.Is(err, unix.EADDRINUSE) || !taken(t, p) {
+		t.Errorf("it is not held: %v", err)
+	}
+	if c, err := net.DialTimeout("tcp4", "127.0.0.1:9100", time.Second); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("it is not refused: %v, %v", c, err)
 	}
 	held.Close()
 }

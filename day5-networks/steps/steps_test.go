@@ -102,7 +102,7 @@ func shell(t testing.TB, name string) result {
 const tools = `
 get() { timeout 2 busybox wget -qO- "$@" 2>&1 || echo "no answer"; }
 lan() { ip netns exec lan timeout 2 busybox wget -qO- "$@" 2>&1 || echo "no answer"; }
-await() { n=0; until eval "$1" >/dev/null 2>&1; do sleep 0.05; n=$((n + 1)); [ $n -lt 400 ] || { echo "never: $1"; exit 1; }; done; }
+await() { late=$(($(date +%s) + 60)); until eval "$1" >/dev/null 2>&1; do sleep 0.05; [ "$(date +%s)" -lt $late ] || { echo "never: $1"; exit 1; }; done; }
 state() { ip -o link | cut -d " " -f 2 | tr -d : | cut -d @ -f 1 | sort | tr '\n' ' '; echo; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward; }
 `
 

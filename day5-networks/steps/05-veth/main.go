@@ -49,7 +49,7 @@ func connect(pid int) {
 	up(here, name, "10.0.0.1/24")
 	space, err := netns.GetFromPid(pid)
 	check(err)
-	box, err := netlink.NewHandleAt(space) // a socket made in there talks to the kernel about what is there. netlink(7)
+	box, err := netlink.NewHandleAt(space, syscall.NETLINK_ROUTE) // a socket made in there talks to the kernel about what is there. netlink(7)
 	check(err)
 	up(box, "lo", "127.0.0.1/8")
 	up(box, "eth0", "10.0.0.2/24")

@@ -75,7 +75,7 @@ func connect(pid int, ip net.IP) {
 	check(netlink.LinkSetHairpin(veth, true)) // for a box that asks for its own published port: step 8
 	space, err := netns.GetFromPid(pid)
 	check(err)
-	box, err := netlink.NewHandleAt(space) // a socket made in there talks to the kernel about what is there. netlink(7)
+	box, err := netlink.NewHandleAt(space, syscall.NETLINK_ROUTE) // a socket made in there talks to the kernel about what is there. netlink(7)
 	check(err)
 	up(box, "lo", "127.0.0.1/8")
 	up(box, "eth0", ip.String()+"/24")
