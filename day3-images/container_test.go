@@ -171,7 +171,7 @@ func TestNames(t *testing.T) {
 	s := boxes(t, nil)
 	finish(t, s.run(t, "--name", "one", "busybox", "sh", "-c", "echo new >/new")).want(t, "")
 	refuses(t, s.run(t, "--name", "one", "busybox", "true"), 125, `the name "one" is in use by container`)
-	refuses(t, s.run(t, "-name", "one", "busybox", "true"), 125, "is in use") // the series' spelling
+	refuses(t, s.run(t, "-name", "one", "busybox", "true"), 125, "is in use") // spelling of the original articles
 	kept := s.kept(t)
 	if len(kept) != 1 {
 		t.Fatalf("kept %q", kept)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// payload is what the tests have this binary do where a shell would not do.
+// payload is what this binary does in the tests where a shell cannot.
 func payload(name string, args []string) int {
 	err := map[string]func([]string) error{
 		"exchange": exchange,

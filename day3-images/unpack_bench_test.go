@@ -52,7 +52,7 @@ func BenchmarkUnpack(b *testing.B) {
 	tar, umoci := rows[0], rows[1]
 	b.Log(benchTable(rows, tar, umoci))
 	recordBench(b, measurements("unpack", rows))
-	b.ReportMetric(0, "ns/op") // a round's length says nothing; 0 hides it
+	b.ReportMetric(0, "ns/op") // the length of a round means nothing; 0 hides it
 	ours, memory := rows[2], int64(0)
 	for _, r := range rows[2:] {
 		memory = max(memory, r.kilobytes)

@@ -24,8 +24,9 @@ import (
 	"example.com/go-docker/day4-lifecycle/state"
 )
 
-// patience is for what must happen; it is long because a guest that emulates
-// its processor is slow. What must not happen is never waited for.
+// patience is how long to wait for something that must happen. It is long
+// because a guest with an emulated processor is slow. Tests never wait for
+// something that must not happen.
 const patience = 60 * time.Second
 
 const boxed = "GO_DOCKER_TEST_BOX"
@@ -65,7 +66,7 @@ func furnishBox() error {
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mount a tmpfs on /run: %w", err)
 	}
-	// As systemd has it. On private mounts a leaked one would not show.
+	// As systemd does. On private mounts a leaked mount would not show.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("make the mount tree shared: %w", err)
 	}
@@ -100,7 +101,7 @@ var binaryPath string
 
 // binary is the program, built once: the test binary has other packages, too.
 var binary = sync.OnceValues(func() (string, error) {
-	if dir := os.Getenv("STEPS_BIN"); dir != "" { // of a virtual machine without Go
+	if dir := os.Getenv("STEPS_BIN"); dir != "" { // in a virtual machine without Go
 		return filepath.Join(dir, "day4-lifecycle"), nil
 	}
 	dir, err := os.MkdirTemp("", "go-docker-test.")
@@ -124,8 +125,8 @@ type world struct {
 	program, root string
 }
 
-// testParent is the cgroup below which the tests' containers are made. So
-// theirs are known from everybody else's.
+// testParent is the cgroup below which the tests' containers are made, which
+// distinguishes them from all others.
 var testParent = "go-docker-test." + strconv.Itoa(os.Getpid())
 
 func newWorld(t testing.TB) *world {
@@ -220,7 +221,7 @@ func (w *world) finish(cmd *exec.Cmd) outcome {
 	if cmd.Stderr == nil {
 		cmd.Stderr = &errs
 	}
-	cmd.WaitDelay = 5 * time.Second // for a process that was left and holds on to our pipes
+	cmd.WaitDelay = 5 * time.Second // in case a leftover process holds our pipes open
 	if err := cmd.Start(); err != nil {
 		w.Fatal(err)
 	}

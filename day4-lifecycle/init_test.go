@@ -30,7 +30,7 @@ func TestWhatStartsInInitAndShim(t *testing.T) {
 		cmd.Env = []string{"GODEBUG=inittrace=1"}
 		var trace strings.Builder
 		cmd.Stderr = &trace
-		_ = cmd.Run() // it finds no container
+		_ = cmd.Run() // fails, because there is no container
 		started, bytes := 0, 0
 		for _, m := range regexp.MustCompile(`(?m)^init (\S+) @.* (\d+) bytes`).FindAllStringSubmatch(trace.String(), -1) {
 			var n int

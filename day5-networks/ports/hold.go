@@ -97,9 +97,8 @@ func (h *Held) bindAll(list []Port, number uint16) (int, error) {
 	return int(number), nil
 }
 
-// bind makes a socket with the port. The socket does not listen, so that a
-// connection that no rule sends on to the container is refused instead of left
-// waiting.
+// bind makes a socket with the port. The socket accepts no connections, so one
+// that no rule sends on to the container is refused instead of left waiting.
 func bind(p Port, number uint16) (fd int, got uint16, err error) {
 	kind := unix.SOCK_STREAM
 	if p.Protocol == "udp" {
