@@ -47,8 +47,9 @@ func TestWhatStartsInInit(t *testing.T) {
 			}
 		}
 	}
-	// 78 and 76 KB on Go 1.26; 108 and 427 KB when init began in main. Many that
-	// init does not need come early in the alphabet, in which Go starts them.
+	// 78 and 76 KB on Go 1.26; 108 and 427 KB when init started in main. Many
+	// packages that init does not need come early in the alphabet, the order in
+	// which Go initializes them.
 	if started < 5 || started > 90 || bytes > 120_000 {
 		t.Errorf("%d packages have started in init, and allocated %d bytes:\n%s", started, bytes, trace.String())
 	}
