@@ -146,7 +146,7 @@ func TestDamagedBlobs(t *testing.T) {
 				_, err = snapshot.Dirs(t.Context(), s.Store, used)
 			}
 			if err == nil {
-				t.Fatalf("blob %s has %d bytes, and is said to have %d: nobody noticed", blob.Digest, len(bad), len(good))
+				t.Fatalf("blob %s has %d bytes instead of %d: nobody noticed", blob.Digest, len(bad), len(good))
 			}
 		}
 		// A damaged image cannot be used, but it can be removed.

@@ -8,11 +8,14 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"example.com/go-docker/day5-networks/state"
 )
 
 // A session is a command with a user at its terminal.
@@ -215,6 +218,59 @@ func TestAttach(t *testing.T) {
 	w.ok("stop", "-t", "1", "loud")
 	_ = slow.Process.Kill()
 	_ = slow.Wait()
+	// Nor does it, when the container has ended, the next start or rm.
+	for _, next := range []string{"start loud", "rm loud"} {
+		w.do("start", "loud")
+		slow := w.command("attach", "loud")
+		slow.Stdout, _ = blockedPipe(t)
+		if err := slow.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+		w.ok("kill", "loud")
+		w.until("it has ended", func() bool { return w.state("loud").Status == state.Exited })
+		w.ok(strings.Fields(next)...)
+		_ = slow.Process.Kill()
+		_ = slow.Wait()
+	}
+}
+
+// Input that nobody reads does not hold up signals.
+func TestSignalBesideInput(t *testing.T) {
+	w := newWorld(t)
+	for _, args := range [][]string{{"run", "-i", "--name", "deaf", "box", "sleep", "1000"}, {"start", "-ai", "deaf"}} {
+		cmd := w.command(args...)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		written := make(chan struct{}, 1000)
+		go func() {
+			for text := make([]byte, 64<<10); ; written <- struct{}{} {
+				if _, err := in.Write(text); err != nil {
+					return
+				}
+			}
+		}()
+		for full := false; !full; { // all the way to the container
+			select {
+			case <-written:
+			case <-time.After(500 * time.Millisecond):
+				full = w.state("deaf").Status == state.Running
+			}
+		}
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+		if _ = cmd.Wait(); statusOf(cmd) != 143 {
+			t.Errorf("%q: status %d", args, statusOf(cmd))
+		}
+		late.Stop()
+	}
 }
 
 type writer func(p []byte) (int, error)

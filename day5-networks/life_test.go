@@ -427,6 +427,70 @@ func TestRestart(t *testing.T) {
 	w.until("it is known", func() bool { return w.state("ever").Status == state.Exited })
 }
 
+// Who is attached to a container that waits to be started again learns how it
+// ended, and nothing of a shim that was killed.
+func TestStopWhileItWaits(t *testing.T) {
+	w := newWorld(t)
+	for range times(5) {
+		client := w.command("run", "--name", "ever", "--restart", "always", "box", "sh", "-c", "exit 3")
+		var said strings.Builder
+		client.Stdout, client.Stderr = &said, &said
+		if err := client.Start(); err != nil {
+			t.Fatal(err)
+		}
+		w.until("it waits", func() bool {
+			return strings.HasPrefix(w.do("ps", "-a", "-f", "name=ever", "--format", "{{.Status}}").stdout, "Restarting (3)")
+		})
+		w.ok("stop", "-t", "0", "ever")
+		// On a busy machine it has just been started once more, and is killed.
+		if _ = client.Wait(); statusOf(client) != 3 && statusOf(client) != 137 || notes.ReplaceAllString(said.String(), "") != "" {
+			t.Errorf("status %d: %s", statusOf(client), &said)
+		}
+		w.ok("rm", "ever")
+	}
+}
+
+// While a container is started, ends, is started again and is ended, all at once,
+// each command does what it should, or says in one line why it cannot: there is no
+// moment that one takes for a fault, or that makes it hang.
+func TestCommandsWhileItRestarts(t *testing.T) {
+	w := newWorld(t)
+	w.ok("create", "--name", "flip", "--restart", "always", "box", "sh", "-c", "usleep 20000; exit 1")
+	allowed := regexp.MustCompile(`^(error: [^\n]*(is not running|has just ended|is paused|already paused|is not paused|it is (running|paused|restarting): stop it first)[^\n]*\n)?$`)
+	try := func(line string) {
+		if got := w.do(strings.Fields(line)...).plain(); !allowed.MatchString(got.stderr) {
+			t.Errorf("%s: %+v", line, got)
+		}
+	}
+	var enders, others sync.WaitGroup
+	for _, line := range []string{"kill flip", "stop -t 0 flip", "stop flip", "restart -t 0 flip"} {
+		enders.Go(func() {
+			for range times(10) {
+				try("start flip")
+				try(line)
+			}
+		})
+	}
+	done := make(chan struct{})
+	for _, line := range []string{"wait flip", "exec flip true", "pause flip", "unpause flip", "attach flip", "cp flip:/etc/passwd -", "logs flip", "ps -a"} {
+		others.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					try(line)
+				}
+			}
+		})
+	}
+	enders.Wait()
+	close(done)
+	try("stop -t 0 flip")
+	others.Wait()
+	w.ok("rm", "flip")
+}
+
 func TestPause(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "tick", "box", "sh", "-c", "while :; do echo x; sleep 0.05; done")
@@ -577,7 +641,7 @@ func TestStateIsNotBelieved(t *testing.T) {
 	defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
 	c := &lifecycle.Container{Container: &containers.Container{ID: id, Dir: dir}, State: w.state("web")}
 	c.State.ShimPID = stranger.Process.Pid
-	if err := c.KillShim(); err == nil || !alive(stranger.Process.Pid) {
+	if err := c.State.KillShim(); err == nil || !alive(stranger.Process.Pid) {
 		t.Errorf("a stranger was killed: %v", err)
 	}
 }

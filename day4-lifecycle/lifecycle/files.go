@@ -2,15 +2,10 @@ package lifecycle
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"path"
-	"runtime"
-	"strings"
+	"time"
 
-	"golang.org/x/sys/unix"
-
-	"example.com/go-docker/day4-lifecycle/rootfs"
+	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/state"
 )
 
@@ -18,22 +13,22 @@ import (
 // run is mounted for as long as the descriptor is open, and it will not start
 // meanwhile. The caller calls release when done.
 func (c *Container) Files(name string) (root *os.File, release func() error, err error) {
-	if c.State.Live() {
+	held, err := c.askOrLock(func() (err error) {
 		root, err = c.Root()
-		if !errors.Is(err, ErrNotRunning) {
-			return root, func() error { return root.Close() }, err
-		}
-	}
-	held, err := c.lock()
+		return err
+	})
 	if err != nil {
 		return nil, nil, err
 	}
+	if held == nil {
+		return root, root.Close, nil
+	}
 	config, err := state.ReadConfig(c.Dir)
 	if err == nil {
-		err = outsideVolumes(config.Container.Root, name)
+		err = config.Container.Root.OutsideVolumes(name)
 	}
 	if err == nil {
-		root, err = mounted(config.Container.Root.Overlay)
+		root, err = config.Container.Root.Overlay.MountApart()
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, held.Close())
@@ -41,43 +36,19 @@ func (c *Container) Files(name string) (root *os.File, release func() error, err
 	return root, func() error { return errors.Join(root.Close(), held.Close()) }, nil
 }
 
-// outsideVolumes makes sure that a path is not in a volume, which is mounted
-// only while the container runs.
-func outsideVolumes(r *rootfs.Root, name string) error {
-	var targets []string
-	for _, v := range r.Volumes {
-		targets = append(targets, v.Target)
+// askOrLock asks the shim for something, or returns the lock of a container that
+// has none.
+func (c *Container) askOrLock(ask func() error) (held *os.File, err error) {
+	for {
+		if c.State.Live() {
+			if err := ask(); !errors.Is(err, ErrNotRunning) {
+				return nil, err
+			}
+		}
+		held, err = c.lock()
+		if !errors.Is(err, lock.ErrHeld) || !c.State.Live() {
+			return held, err
+		}
+		time.Sleep(time.Millisecond) // it has just been started, or its end is just being recorded
 	}
-	for _, v := range r.ImageVolumes {
-		targets = append(targets, v.Target)
-	}
-	for _, target := range targets {
-		if strings.HasPrefix(path.Clean("/"+name)+"/", path.Clean(target)+"/") {
-			return fmt.Errorf("%s is in the volume %s, which is there only while the container runs: start it first", name, target)
-		}
-	}
-	return nil
-}
-
-// mounted mounts a root where nobody sees it. The mount namespace ends with its
-// only thread; the mount, with the last descriptor in it.
-func mounted(overlay rootfs.Overlay) (root *os.File, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked, so the thread ends
-		if err = unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			err = fmt.Errorf("make a mount namespace: %w", err)
-			return
-		}
-		if err = rootfs.MakeMountsPrivate(); err != nil {
-			return
-		}
-		if err = overlay.Mount(); err != nil {
-			return
-		}
-		root, err = os.OpenFile(overlay.Merged, unix.O_PATH|unix.O_DIRECTORY, 0)
-	}()
-	<-done
-	return root, err
 }

@@ -15,10 +15,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/containers"
@@ -51,20 +54,29 @@ func List(s *store.Store) ([]*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []*Container
-	for _, dir := range dirs {
-		c, err := look(dir)
-		if err != nil {
-			return nil, err
-		}
-		if c != nil {
-			all = append(all, c)
-		}
+	all, err := lookAtAll(dirs)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(all, func(a, b *Container) int {
 		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(a.ID, b.ID))
 	})
 	return all, nil
+}
+
+// lookAtAll is look for many, on all processors: that shows from some dozens on.
+func lookAtAll(dirs []*containers.Container) ([]*Container, error) {
+	all := make([]*Container, len(dirs))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, dir := range dirs {
+		group.Go(func() (err error) {
+			all[i], err = look(dir)
+			return err
+		})
+	}
+	err := group.Wait()
+	return slices.DeleteFunc(all, func(c *Container) bool { return c == nil }), err
 }
 
 // look finds out how a container is; nil if it is gone, or only being made.
@@ -130,10 +142,14 @@ func (c *Container) look() error {
 func (c *Container) lock() (held *os.File, err error) {
 	ctx, stop := context.WithTimeoutCause(context.Background(), patience, fmt.Errorf("container %s: another command is busy with it: %w", c.ID, lock.ErrHeld))
 	defer stop()
+	began := time.Now()
 	err = lock.Poll(ctx, func() (bool, error) {
 		held, err = state.TryLock(c.Dir)
 		if err == nil {
-			err = cgroup.RemoveLeft(c.ID)
+			if err = cgroup.RemoveLeft(c.ID); err != nil {
+				err = errors.Join(err, held.Close())
+			}
+			return true, err
 		}
 		if !errors.Is(err, lock.ErrHeld) {
 			return true, err
@@ -144,12 +160,24 @@ func (c *Container) lock() (held *os.File, err error) {
 		if c.State.Live() {
 			return true, err
 		}
-		return false, nil // a shim at its very end, or a command that looks
+		if time.Since(began) > time.Second {
+			c.hurry()
+		}
+		return false, nil // a shim at its end, or a command that looks
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %s has just been removed", containers.ErrNone, c.ID)
 	}
 	return held, err
+}
+
+// hurry has a shim at its end not wait for clients that do not read.
+func (c *Container) hurry() {
+	conn, err := wire.Dial(filepath.Join(c.Dir, state.SocketFile))
+	if err == nil {
+		_ = conn.SendJSON(wire.Ask, wire.Request{Do: wire.DoHurry}) // it may have ended
+		_ = conn.Close()
+	}
 }
 
 // Stop ends a container: with a signal, 0 for the one that the image asks for,
@@ -169,6 +197,14 @@ func (c *Container) Kill(sig syscall.Signal) error {
 	return err
 }
 
+// Pass passes on a signal of the user who follows the container. It may have ended.
+func (c *Container) Pass(sig syscall.Signal) {
+	now := *c
+	if now.look() == nil {
+		_ = now.Kill(sig)
+	}
+}
+
 // Pause stops all of the container's processes, or lets them go on.
 func (c *Container) Pause(freeze bool) error {
 	do := wire.DoUnpause
@@ -181,11 +217,16 @@ func (c *Container) Pause(freeze bool) error {
 
 // Wait waits until the container does not run, and returns its exit status.
 func (c *Container) Wait() (int, error) {
-	reply, err := c.ask(wire.Request{Do: wire.DoWait})
-	if errors.Is(err, ErrNotRunning) {
-		return c.State.ExitCode, nil
+	for {
+		reply, err := c.ask(wire.Request{Do: wire.DoWait})
+		switch {
+		case !errors.Is(err, ErrNotRunning), errors.Is(err, errRemoved):
+			return reply.Status, err
+		case !c.State.Live():
+			return c.State.ExitCode, nil
+		}
+		// Its end has passed us by: somebody has started it again.
 	}
-	return reply.Status, err
 }
 
 // Root opens the container's root, as its processes see it.

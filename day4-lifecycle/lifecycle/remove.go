@@ -10,7 +10,6 @@ import (
 
 	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/lock"
-	"example.com/go-docker/day4-lifecycle/state"
 )
 
 // Remove removes a container; one that runs, or that somebody else removes
@@ -52,35 +51,8 @@ func (c *Container) end() error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	if err := c.KillShim(); !errors.Is(err, unix.ESRCH) { // it was killed by another
+	if err := c.State.KillShim(); !errors.Is(err, unix.ESRCH) { // it was killed by another
 		return err
 	}
 	return nil
-}
-
-// KillShim kills a shim: a process with the number that it has recorded, and
-// which began when it did.
-func (c *Container) KillShim() error {
-	s := c.State
-	fd, err := unix.PidfdOpen(s.ShimPID, 0)
-	if err != nil {
-		return fmt.Errorf("open the shim, process %d: %w", s.ShimPID, err)
-	}
-	defer unix.Close(fd)
-	// Opened first, asked afterwards.
-	began, err := state.StartTime(s.ShimPID)
-	boot, errBoot := state.BootID()
-	if err != nil || errBoot != nil || began != s.ShimStart || boot != s.BootID {
-		return errors.Join(fmt.Errorf("process %d is not the container's shim any more", s.ShimPID), err, errBoot)
-	}
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
-		return fmt.Errorf("kill the shim, process %d: %w", s.ShimPID, err)
-	}
-	for end := time.Now().Add(patience); time.Now().Before(end); { // its pidfd can then be "read"
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
-		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-	return fmt.Errorf("the shim, process %d, does not die", s.ShimPID)
 }

@@ -47,7 +47,7 @@ func Launch(dir *containers.Container, autoRemove bool, held *os.File, attach bo
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
-		reply, err = receive(conn)
+		reply, err = conn.ReceiveReply()
 	}()
 	for waiting := true; waiting; {
 		select {

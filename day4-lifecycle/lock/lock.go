@@ -37,7 +37,7 @@ func Create(path string, content []byte) (_ *os.File, err error) {
 			err = errors.Join(err, file.Close())
 		}
 	}()
-	if err := flock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(fd, path, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, err
 	}
 	if _, err := file.Write(content); err != nil {
@@ -51,14 +51,14 @@ func Create(path string, content []byte) (_ *os.File, err error) {
 }
 
 // Try locks the file or directory at path without waiting: ErrHeld while its
-// owner lives. The lock is held until the returned file is closed.
+// owner lives. The lock is held until the returned file is closed. For what no
+// longer has its name, see TryFile.
 func Try(path string) (*os.File, error) {
-	// A read-only descriptor is enough for flock, and all there is of a directory.
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	file, err := open(path, unix.LOCK_EX|unix.LOCK_NB)
 	if err != nil {
 		return nil, err
 	}
-	if err := TryFile(file); err != nil {
+	if err := named(file); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
@@ -67,24 +67,19 @@ func Try(path string) (*os.File, error) {
 // Probe is for who only looks whether the owner lives: ErrHeld while it does. It
 // gets the lock as one of many, so it hinders nobody else who looks, nor does it
 // pass for the owner to them. flock(2)
-func Probe(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	if err := flock(file, unix.LOCK_SH|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
-}
+func Probe(path string) (*os.File, error) { return open(path, unix.LOCK_SH|unix.LOCK_NB) }
 
 // TryFile is Try for an open file. It returns an error that Is fs.ErrNotExist
 // when the lock is that of something that no longer has the name: its owner has
 // removed it between our open and our lock, and another may have made it again.
 func TryFile(file *os.File) error {
-	if err := flock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(int(file.Fd()), file.Name(), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return err
 	}
+	return named(file)
+}
+
+func named(file *os.File) error {
 	locked, err := file.Stat()
 	if err != nil {
 		return err
@@ -99,6 +94,23 @@ func TryFile(file *os.File) error {
 	return nil
 }
 
+// open opens and locks. A read-only descriptor is enough for that, and all there is
+// of a directory. There may be hundreds, most of them locked by others: os.OpenFile
+// would ask with five more system calls whether one can wait for such a file.
+func open(path string, how int) (*os.File, error) {
+	fd, err := -1, error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	if err := flock(fd, path, how); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
 // Wait makes the file at path if need be, and locks it as soon as nobody else
 // has it locked. The file must never be removed. The lock is held until it is
 // closed.
@@ -107,7 +119,7 @@ func Wait(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(file, unix.LOCK_EX); err != nil {
+	if err := flock(int(file.Fd()), path, unix.LOCK_EX); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
@@ -128,16 +140,16 @@ func Poll(ctx context.Context, done func() (bool, error)) error {
 	}
 }
 
-func flock(file *os.File, how int) error {
+func flock(fd int, path string, how int) error {
 	err := error(unix.EINTR) // a signal that comes while flock waits
 	for errors.Is(err, unix.EINTR) {
-		err = unix.Flock(int(file.Fd()), how)
+		err = unix.Flock(fd, how)
 	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		err = ErrHeld
 	}
 	if err != nil {
-		return &fs.PathError{Op: "lock", Path: file.Name(), Err: err}
+		return &fs.PathError{Op: "lock", Path: path, Err: err}
 	}
 	return nil
 }

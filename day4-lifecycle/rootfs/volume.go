@@ -132,3 +132,21 @@ func (v ImageVolume) mount(tree mountfd.Tree) error {
 	defer mounted.Close()
 	return o.checkWritable(mounted)
 }
+
+// OutsideVolumes makes sure that a path of the container is not in a volume, which
+// is mounted only while the container runs.
+func (r *Root) OutsideVolumes(name string) error {
+	var targets []string
+	for _, v := range r.Volumes {
+		targets = append(targets, v.Target)
+	}
+	for _, v := range r.ImageVolumes {
+		targets = append(targets, v.Target)
+	}
+	for _, target := range targets {
+		if strings.HasPrefix(path.Clean("/"+name)+"/", path.Clean(target)+"/") {
+			return fmt.Errorf("%s is in the volume %s, which is there only while the container runs: start it first", name, target)
+		}
+	}
+	return nil
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 
 	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/join"
@@ -29,28 +28,7 @@ func (s *shim) exec(client *wire.Conn, text []byte, files []*os.File) {
 	if err != nil {
 		return
 	}
-	var terminal *streams.Streams
-	if master != nil {
-		var clients streams.Clients
-		clients.Add(client)
-		terminal = streams.OfTerminal(master)
-		terminal.Copy(nil, &clients)
-	}
-	listen(client, func(kind wire.Kind, text []byte) {
-		if kind == wire.Signal && len(text) == 1 {
-			_ = process.Signal(syscall.Signal(text[0])) // it may just have ended
-		} else if terminal != nil {
-			terminal.Typed(kind, text, true)
-		}
-	})
-	ended, err := process.Wait()
-	if terminal != nil {
-		terminal.Drain()
-	}
-	status := 0
-	if err == nil {
-		status = container.StatusOf(ended.Sys().(syscall.WaitStatus))
-	}
+	status, err := streams.Session(client, process, master)
 	reply(client, err, status, container.RuntimeError)
 }
 
@@ -59,10 +37,10 @@ func (s *shim) exec(client *wire.Conn, text []byte, files []*os.File) {
 func (s *shim) join(c join.Command, files [3]*os.File) (*os.Process, *os.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.process == nil:
-		return nil, nil, errNotRunning
-	case s.state.Status == state.Paused:
+	if err := s.runs(); err != nil {
+		return nil, nil, err
+	}
+	if s.state.Status == state.Paused {
 		return nil, nil, errors.New("the container is paused: unpause it first")
 	}
 	target := join.Target{Container: &s.config.Container, Init: s.process.PIDFD(), Cgroup: s.cgroup}

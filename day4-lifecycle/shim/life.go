@@ -2,7 +2,6 @@ package shim
 
 import (
 	"errors"
-	"syscall"
 	"time"
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
@@ -18,80 +17,69 @@ func (s *shim) start() (err error) {
 	if err != nil {
 		return s.failed(err)
 	}
+	var stdio *streams.Streams
+	var process *container.Process
 	defer func() {
-		if err != nil {
-			err = s.failed(errors.Join(err, g.Remove()))
+		if err == nil {
+			return
 		}
+		if process != nil {
+			err = errors.Join(err, process.Close())
+		}
+		if stdio != nil {
+			stdio.Close()
+		}
+		err = s.failed(errors.Join(err, g.Remove()))
 	}()
 	c := s.config.Container // a copy: the terminal and the cgroup are another each time
 	root := *c.Root
 	root.Cgroups = rootfs.Cgroups{Version: g.Version, Dirs: g.Dirs}
 	c.Root = &root
-	stdio, err := streams.Open(&c, s.config.OpenStdin)
-	if err != nil {
+	if stdio, err = streams.Open(&c, s.config.OpenStdin); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			stdio.Close()
-		}
-	}()
 	parent := stdio.Parent
 	parent.Signals, parent.Cgroup = s.signals, g
-	process, err := container.Create(&c, parent)
-	if err != nil {
+	if process, err = container.Create(&c, parent); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, process.Close())
-		}
-	}()
 	if err := process.Start(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.Status, s.state.PID, s.state.StartedAt, s.state.Error = state.Running, process.PID(), time.Now().UTC(), ""
-	s.state.ExitCode, s.state.OOMKilled = 0, false
-	if err := state.Write(s.dir, &s.state); err != nil {
+	now := s.state
+	now.Status, now.PID, now.StartedAt = state.Running, process.PID(), time.Now().UTC()
+	now.ExitCode, now.OOMKilled, now.Error = 0, false, ""
+	if err := state.Write(s.dir, &now); err != nil {
 		return err
 	}
-	s.process, s.cgroup, s.streams = process, g, stdio
+	s.state, s.process, s.cgroup, s.streams = now, process, g, stdio
+	if s.last != 0 {
+		_ = s.signal(s.last) // see finish: stop has more of them, if it cannot be sent
+	}
 	return nil
 }
 
-// failed records why the container could not be started. One that never ran
-// stays what it was.
+// failed records why the container could not be started. It stays what it was,
+// unless it is to be started again and again.
 func (s *shim) failed(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	why := container.StatusError{Status: container.RuntimeError, Err: err}
 	errors.As(err, &why)
 	s.state.Error, s.state.ExitCode = why.Error(), why.Status
-	if !s.hasRun() {
-		return errors.Join(err, s.record())
+	if !s.state.Live() {
+		return errors.Join(err, state.Write(s.dir, &s.state))
 	}
 	return errors.Join(err, s.ended())
-}
-
-// hasRun tells whether the container has ever run.
-func (s *shim) hasRun() bool { return !s.state.StartedAt.IsZero() }
-
-// record writes the state down; without a shim if this one is about to end.
-func (s *shim) record() error {
-	now := s.state
-	if !now.Live() {
-		now.ShimPID, now.ShimStart = 0, 0
-	}
-	return state.Write(s.dir, &now)
 }
 
 // wait waits for the container's end, and records it.
 func (s *shim) wait() {
 	status, err := s.process.Wait()
 	s.mu.Lock()
-	process, g, stdio := s.process, s.cgroup, s.streams
+	process, g := s.process, s.cgroup
 	s.process, s.cgroup = nil, nil
 	s.state.ExitCode = status
 	if used, errUsage := g.Usage(); errUsage == nil {
@@ -103,74 +91,41 @@ func (s *shim) wait() {
 	}
 	_ = s.ended() // what cannot be recorded, the next command will see from the lock
 	s.mu.Unlock()
-	stdio.Drain()
+	s.streams.Drain()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streams = nil
 }
 
 // ended records that the container has ended: for good, or to be started again.
 func (s *shim) ended() error {
 	s.state.Status, s.state.PID, s.state.FinishedAt = state.Exited, 0, time.Now().UTC()
-	select {
-	case <-s.stopped:
-	default:
-		if s.config.Restart.Again(s.state.ExitCode, s.state.Restarts) {
-			s.state.Status = state.Restarting
-			s.state.Restarts++
-		}
+	if s.last == 0 && s.config.Restart.Again(s.state.ExitCode, s.state.Restarts) {
+		s.state.Status = state.Restarting
+		s.state.Restarts++
 	}
-	return s.record()
+	return state.Write(s.dir, &s.state)
 }
 
 // again waits until the container is to be started once more, and tells
 // whether it is.
 func (s *shim) again(pause time.Duration) bool {
-	s.mu.Lock()
-	wanted := s.state.Status == state.Restarting
-	s.mu.Unlock()
-	if !wanted {
+	if s.state.Status != state.Restarting { // nobody else writes it while there is no process
 		return false
 	}
+	more := true
 	select {
 	case <-time.After(pause):
-		return true
 	case <-s.stopped:
 	case <-s.signals.Caught(): // the machine is going down
-		s.giveUp()
+		more = false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if more && s.last == 0 {
+		return true
+	}
 	s.state.Status = state.Exited
-	_ = s.record() // as above
+	_ = state.Write(s.dir, &s.state) // as above
 	return false
-}
-
-// stop ends the container for good: with a signal, and after so many seconds
-// with SIGKILL; negative is never.
-func (s *shim) stop(sig syscall.Signal, seconds int) error {
-	s.giveUp()
-	if err := s.signal(sig); err != nil && !errors.Is(err, errNotRunning) {
-		return err
-	}
-	var late <-chan time.Time
-	if seconds >= 0 {
-		late = time.After(time.Duration(seconds) * time.Second)
-	}
-	select {
-	case <-s.over:
-		return nil
-	case <-late:
-	}
-	for range 10 {
-		switch err := s.signal(syscall.SIGKILL); {
-		case errors.Is(err, errNotRunning):
-			s.clients.Drop() // it has ended, and one of them does not read its output
-		case err != nil:
-			return err
-		}
-		select {
-		case <-s.over:
-			return nil
-		case <-time.After(time.Second):
-		}
-	}
-	return errors.New("it does not end, not even of SIGKILL: a process of it may hang in the kernel, see ps for state D")
 }

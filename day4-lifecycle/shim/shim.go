@@ -60,19 +60,17 @@ func Spawn(dir string, lock *os.File, attach bool) (*wire.Conn, *os.Process, err
 	if err != nil {
 		return nil, nil, err
 	}
-	how := "detach"
-	if attach {
-		how = "attach"
-	}
+	how := map[bool]string{false: "detach", true: "attach"}[attach]
 	cmd := exec.Command("/proc/self/exe", "shim", dir, how)
 	cmd.Args[0] = filepath.Base(os.Args[0])
-	cmd.Env, cmd.Dir = []string{"GOGC=25"}, "/" // most of its life it has nothing to do
+	// Most of its life it has nothing to do. Go keeps some memory for each processor,
+	// which is a third of all that a shim has with two of them.
+	cmd.Env, cmd.Dir = []string{"GOGC=25", "GOMAXPROCS=1"}, "/"
 	cmd.ExtraFiles = []*os.File{lock, other}
 	// A session of its own has no terminal: no ^C and no hangup reaches it. Its
 	// standard streams are /dev/null: exec.Cmd does that unless told otherwise.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = errors.Join(cmd.Start(), other.Close())
-	if err != nil {
+	if err := errors.Join(cmd.Start(), other.Close()); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("start the container's shim: %w", err), client.Close())
 	}
 	go func() { _ = cmd.Wait() }() // a zombie, should we outlive it
@@ -87,12 +85,12 @@ type shim struct {
 	listener *wire.Listener
 	signals  *container.Signals
 	clients  streams.Clients
-	busy     sync.WaitGroup // requests that are still to be answered
+	busy     sync.WaitGroup // requests that come, and those that are still to be answered
 	over     chan struct{}  // closed when the container has ended for good
-	stopped  chan struct{}  // closed when somebody has asked for that
-	stopOnce sync.Once
+	stopped  chan struct{}  // closed when somebody has asked for that, see last
 
 	mu      sync.Mutex
+	last    syscall.Signal // that was sent to end it for good; 0: none
 	state   state.State
 	process *container.Process // nil while the container does not run
 	cgroup  *cgroup.Cgroup
@@ -135,11 +133,7 @@ func (s *shim) open() error {
 	if s.config, err = state.ReadConfig(s.dir); err != nil {
 		return err
 	}
-	if s.state.BootID, err = state.BootID(); err != nil {
-		return err
-	}
-	s.state.ShimPID = os.Getpid()
-	if s.state.ShimStart, err = state.StartTime(s.state.ShimPID); err != nil {
+	if err := s.state.Claim(); err != nil {
 		return err
 	}
 	if s.log, err = logfile.Create(filepath.Join(s.dir, state.LogFile), s.config.Log); err != nil {
@@ -151,8 +145,8 @@ func (s *shim) open() error {
 
 // live runs the container until it is not to be started again.
 func (s *shim) live(client *wire.Conn, attached bool) {
-	go s.serve()
 	s.state.Restarts = 0
+	s.busy.Go(s.serve)
 	var pause time.Duration
 	for first := true; ; first = false {
 		err := s.start()
@@ -183,8 +177,12 @@ func (s *shim) live(client *wire.Conn, attached bool) {
 func (s *shim) end() {
 	_ = s.listener.Close()
 	_ = s.log.Close()
-	if s.config.AutoRemove && s.hasRun() {
-		remove(s.dir)
+	if s.config.AutoRemove && !s.state.StartedAt.IsZero() { // it has run
+		// First its description, so that what is left after a crash is not a
+		// container any more. The next command removes that.
+		if os.Remove(filepath.Join(s.dir, "container.json")) == nil {
+			_ = os.RemoveAll(s.dir)
+		}
 	}
 	close(s.over)
 	answered := make(chan struct{})
@@ -195,13 +193,5 @@ func (s *shim) end() {
 	select {
 	case <-answered:
 	case <-time.After(5 * time.Second): // somebody does not read
-	}
-}
-
-// remove removes a container: first its description, so that what is left after
-// a crash is not a container any more.
-func remove(dir string) {
-	if os.Remove(filepath.Join(dir, "container.json")) == nil {
-		_ = os.RemoveAll(dir) // what is left, the next command removes
 	}
 }

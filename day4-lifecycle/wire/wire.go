@@ -43,8 +43,9 @@ type Request struct {
 // What a client can ask for.
 const (
 	DoKill    = "kill"
-	DoStop    = "stop" // answered when the container has ended
-	DoWait    = "wait" // in the same order
+	DoStop    = "stop"  // answered when the container has ended
+	DoWait    = "wait"  // in the same order
+	DoHurry   = "hurry" // let go of clients that do not read the last output
 	DoPause   = "pause"
 	DoUnpause = "unpause"
 	DoAttach  = "attach" // answered, then streams, then a second Reply at the end
@@ -147,6 +148,39 @@ func (c *Conn) ReceiveFiles() (kind Kind, content []byte, files []*os.File, err 
 	content = make([]byte, size)
 	_, err = io.ReadFull(c, content)
 	return Kind(header[0]), content, files, err
+}
+
+// Listen does something with each message that comes, in another goroutine, until
+// the other end has gone.
+func (c *Conn) Listen(do func(kind Kind, content []byte)) (gone <-chan struct{}) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			kind, content, err := c.Receive()
+			if err != nil {
+				return
+			}
+			do(kind, content)
+		}
+	}()
+	return ended
+}
+
+// ReceiveReply returns the next message, which must be a Reply.
+func (c *Conn) ReceiveReply() (reply Reply, err error) {
+	kind, text, files, err := c.ReceiveFiles()
+	if len(files) > 0 {
+		reply.Root = files[0] // a shim sends no more
+	}
+	switch {
+	case err != nil:
+	case kind != Answer:
+		err = fmt.Errorf("the shim answers with a message of kind %q", kind)
+	default:
+		err = json.Unmarshal(text, &reply)
+	}
+	return reply, err
 }
 
 func parse(rights []byte) (files []*os.File, err error) {

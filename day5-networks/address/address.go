@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // ErrFull means that every address in a range is in use.
@@ -50,13 +51,22 @@ func Last(p netip.Prefix) netip.Addr {
 	return last
 }
 
+// special are addresses that no subnet may have any of: loopback, multicast, of
+// one link only, IPv4 written as IPv6, and those that mean nobody or everybody.
+// RFC 6890
+var special = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("255.255.255.255/32"),
+	netip.MustParsePrefix("::/127"), netip.MustParsePrefix("::ffff:0:0/96"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+}
+
 // CheckSubnet returns what is wrong with a subnet that a user asks for.
 func CheckSubnet(p netip.Prefix) error {
 	a := p.Addr()
 	switch {
 	case !p.IsValid() || p != p.Masked():
 		return fmt.Errorf("%s is not a subnet", p)
-	case a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.IsUnspecified():
+	case slices.ContainsFunc(special, p.Overlaps):
 		return fmt.Errorf("subnet %s: these addresses have a meaning of their own: take one of 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or fd00::/8", p)
 	case a.BitLen()-p.Bits() < 2:
 		return fmt.Errorf("subnet %s has no room for a gateway and a container: take a length of at most %d", p, a.BitLen()-2)

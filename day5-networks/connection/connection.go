@@ -214,9 +214,16 @@ func (c *Connection) add(netns *os.File, a network.Attachment) error {
 	if err != nil {
 		return err
 	}
-	c.endpoints = append(c.endpoints, more...)
-	c.config.Attachments = append(c.config.Attachments, a)
-	return errors.Join(state.WriteNetwork(c.dir, c.config), c.writeEtc())
+	endpoints, attachments := c.endpoints, c.config.Attachments
+	c.endpoints, c.config.Attachments = slices.Concat(endpoints, more), append(slices.Clip(attachments), a)
+	if err = c.writeEtc(); err == nil {
+		err = state.WriteNetwork(c.dir, c.config)
+	}
+	if err != nil { // the disk may be full
+		c.endpoints, c.config.Attachments = endpoints, attachments
+		err = errors.Join(err, c.networks.Disconnect(c.owner(), more[0].Network))
+	}
+	return err
 }
 
 func (c *Connection) drop(name string) error {

@@ -31,6 +31,9 @@ type Console struct {
 	Signals *container.Signals
 	Own     bool        // the container was started for us, so if nobody reads our output, nobody reads the container's
 	Deaf    func() bool // whether the shim cannot get our signals; nil: it can
+	// Kill sends a signal beside the connection, on which it would wait behind input
+	// that the container does not read; nil: nothing is in its way there.
+	Kill func(sig syscall.Signal)
 }
 
 // ErrDetached means that the user has detached from a running container.
@@ -60,7 +63,12 @@ func (t Console) Follow(conn *wire.Conn) (status int, err error) {
 					_ = conn.Close()
 					return
 				}
-				_ = conn.Send(wire.Signal, []byte{byte(t.Signals.Escalate(sig).(syscall.Signal))})
+				sig := t.Signals.Escalate(sig).(syscall.Signal)
+				if t.Kill != nil && t.Stdin != nil {
+					go t.Kill(sig) // it may wait for the shim
+				} else {
+					_ = conn.Send(wire.Signal, []byte{byte(sig)})
+				}
 			}
 		}()
 	}

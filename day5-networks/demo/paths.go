@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"example.com/go-docker/day5-networks/talk"
 )
 
 // A Path is one that a request can take, and what came of it.
@@ -43,8 +45,8 @@ func Paths(a Addresses) []Path {
 		{Name: "container to its own published port", From: "web", To: host + ":8080", Needs: "hairpin, masquerade", Want: "web, to " + a.Gateway},
 		{Name: "container to a neighbour's published port", From: "box", To: host + ":8080", Needs: "the same", Want: "web, to "},
 		{Name: "container of another network to HOST:PORT", From: "far", To: host + ":8080", Needs: "dnat, and no drop of it", Want: "web, to "},
-		{Name: "outside straight to a container", From: "lan", To: a.Web + ":80", Needs: "a drop", Want: Silence},
-		{Name: "container of another network", From: "far", To: a.Web + ":80", Needs: "a drop", Want: Silence},
+		{Name: "outside straight to a container", From: "lan", To: a.Web + ":80", Needs: "a drop", Want: talk.Silence},
+		{Name: "container of another network", From: "far", To: a.Web + ":80", Needs: "a drop", Want: talk.Silence},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/talk"
 )
 
 // Payload is what the demo's containers run: serve NAME, or ask, see askAs.
@@ -20,7 +21,7 @@ func Payload(ctx context.Context, args []string) error {
 		name = args[1]
 	}
 	signals := container.CatchSignals()
-	server, err := Listen(80, cmp.Or(name, "nobody"))
+	server, err := talk.Listen(80, cmp.Or(name, "nobody"))
 	if err != nil {
 		return err
 	}
@@ -37,6 +38,6 @@ func askAs(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = os.Stdout.WriteString(Ask(ctx, args[0], args[1], patience))
+	_, err = os.Stdout.WriteString(talk.Ask(ctx, args[0], args[1], patience))
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/network"
+	"example.com/go-docker/day5-networks/talk"
 )
 
 // aloneInNetns makes sure that this process has a network namespace with nothing
@@ -32,9 +33,9 @@ func (d *demonstration) tryPaths(ctx context.Context) error {
 	if err := d.untilUp(ctx); err != nil {
 		return err
 	}
-	var lan *Server
+	var lan *talk.Server
 	err := d.world.InLAN(func() (err error) {
-		lan, err = Listen(80, "lan")
+		lan, err = talk.Listen(80, "lan")
 		return err
 	})
 	if err != nil {
@@ -74,15 +75,15 @@ func (d *demonstration) tryPaths(ctx context.Context) error {
 // ask sends a request from where the path begins.
 func (d *demonstration) ask(ctx context.Context, p *Path, protocol string) (answer string, err error) {
 	patience := 5 * time.Second
-	if p.Want == Silence {
+	if p.Want == talk.Silence {
 		patience = 500 * time.Millisecond // what comes, comes within a millisecond
 	}
 	switch p.From {
 	case "host":
-		return Ask(ctx, protocol, p.To, patience), nil
+		return talk.Ask(ctx, protocol, p.To, patience), nil
 	case "lan":
 		err = d.world.InLAN(func() error {
-			answer = Ask(ctx, protocol, p.To, patience)
+			answer = talk.Ask(ctx, protocol, p.To, patience)
 			return nil
 		})
 		return answer, err
@@ -98,7 +99,7 @@ func (d *demonstration) ask(ctx context.Context, p *Path, protocol string) (answ
 // executed, which then takes a moment to get anywhere.
 func (d *demonstration) untilUp(ctx context.Context) error {
 	return lock.Poll(ctx, func() (bool, error) {
-		return strings.HasPrefix(Ask(ctx, "tcp", "127.0.0.1:8080", time.Second), "web"), nil
+		return strings.HasPrefix(talk.Ask(ctx, "tcp", "127.0.0.1:8080", time.Second), "web"), nil
 	})
 }
 

@@ -1,9 +1,11 @@
-// Package durable writes files that survive a power cut. Whatever the kernel
-// has not yet written to disk is then lost, which may be a file's content but
-// not its name. The ladder has no rung for it.
+// Package durable writes what is still there after a power cut, which takes what
+// the kernel has not yet written to the disk, and may take a file's content and
+// leave its name. And it reads small files, of which there may be hundreds. The
+// ladder has no rung for it.
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -23,6 +25,29 @@ func Sync(dir string) error {
 		return fmt.Errorf("write %s to the disk: %w", dir, err)
 	}
 	return nil
+}
+
+// Read is os.ReadFile for a small file on a disk, in a third of the system calls:
+// an os.File would first ask for one that can wait, fcntl(2) and epoll_ctl(2), and
+// such a file never does. What is unusual, os.ReadFile sees to.
+func Read(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return os.ReadFile(path)
+	}
+	defer unix.Close(fd)
+	var text [4096]byte
+	for size := 0; size < len(text); {
+		n, err := unix.Read(fd, text[size:])
+		if err != nil {
+			break
+		}
+		if n == 0 {
+			return bytes.Clone(text[:size]), nil
+		}
+		size += n
+	}
+	return os.ReadFile(path)
 }
 
 // Replace gives path new content: all of it or, after a crash, none of it. It

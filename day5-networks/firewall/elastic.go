@@ -29,8 +29,8 @@ func (s elastic) elements(endpoints []Endpoint) (all []nftables.SetElement) {
 // removes those of the ones that have gone.
 func (w *writer) change(s elastic, come, gone []Endpoint) error {
 	there := w.describe(s.name, s.key, s.data)
-	if elements := s.elements(gone); len(elements) > 0 {
-		if err := w.conn.SetDeleteElements(there, elements); err != nil {
+	for piece := range slices.Chunk(s.elements(gone), mostElements) {
+		if err := w.conn.SetDeleteElements(there, piece); err != nil {
 			return err
 		}
 	}

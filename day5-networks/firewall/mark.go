@@ -25,6 +25,9 @@ func (t *Tables) Change(mark string, d Description, come, gone []Endpoint) (stri
 	if err != nil || before.text != mark || mark == "" {
 		return "", false, err
 	}
+	if len(come)+len(gone) == 0 { // a transaction of nothing is not counted
+		return mark, true, nil
+	}
 	inet := &writer{conn: t.conn.Conn, table: &nftables.Table{Name: t.name, Family: nftables.TableFamilyINet}}
 	bridge := &writer{conn: t.conn.Conn, table: &nftables.Table{Name: t.name, Family: nftables.TableFamilyBridge}}
 	var errs error

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -33,19 +32,30 @@ func (c *Container) dial() (*wire.Conn, error) {
 
 func (c *Container) notRunning() error { return fmt.Errorf("container %s: %w", c.ID, ErrNotRunning) }
 
+// errRemoved says so of one that was removed when it ended.
+var errRemoved = fmt.Errorf("%w: it has just been removed", ErrNotRunning)
+
 // ended explains why a shim does not answer: as a rule it has ended, and then
 // the container has. One that was killed is gone a moment later: a child that it
-// was just starting still has its lock open.
+// was just starting still has its lock open. And somebody may have started the
+// container again, with another shim.
 func (c *Container) ended(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
 		ctx, stop := context.WithTimeout(context.Background(), patience)
 		defer stop()
+		asked := *c.State
 		gone := lock.Poll(ctx, func() (bool, error) {
 			err := c.look()
-			return errors.Is(err, fs.ErrNotExist) || err == nil && !c.State.Live(), nil
+			if errors.Is(err, fs.ErrNotExist) {
+				return false, errRemoved
+			}
+			return err == nil && (!c.State.Live() || c.State.ShimPID != asked.ShimPID || c.State.ShimStart != asked.ShimStart), nil
 		})
-		if gone == nil {
+		switch {
+		case gone == nil:
 			return c.notRunning()
+		case errors.Is(gone, errRemoved):
+			return fmt.Errorf("container %s: %w", c.ID, errRemoved)
 		}
 	}
 	return fmt.Errorf("container %s: ask its shim (process %d): %w", c.ID, c.State.ShimPID, err)
@@ -69,7 +79,7 @@ func (c *Container) open(request wire.Request, files ...*os.File) (*wire.Conn, w
 	}
 	var reply wire.Reply
 	if err = conn.SendJSON(wire.Ask, request, files...); err == nil {
-		reply, err = receive(conn)
+		reply, err = conn.ReceiveReply()
 	}
 	switch {
 	case err != nil:
@@ -83,22 +93,6 @@ func (c *Container) open(request wire.Request, files ...*os.File) (*wire.Conn, w
 		return nil, reply, errors.Join(err, conn.Close())
 	}
 	return conn, reply, nil
-}
-
-// receive returns the next reply.
-func receive(conn *wire.Conn) (reply wire.Reply, err error) {
-	kind, text, files, err := conn.ReceiveFiles()
-	if len(files) > 0 {
-		reply.Root = files[0] // a shim sends no more
-	}
-	switch {
-	case err != nil:
-	case kind != wire.Answer:
-		err = fmt.Errorf("the shim answers with a message of kind %q", kind)
-	default:
-		err = json.Unmarshal(text, &reply)
-	}
-	return reply, err
 }
 
 // Attach connects to the container's streams.

@@ -3,11 +3,9 @@ package lifecycle
 import (
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 
-	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/state"
 	"example.com/go-docker/day5-networks/wire"
@@ -60,28 +58,19 @@ func (c *Container) changeNetwork(do string, a network.Attachment, change func(*
 	if err != nil {
 		return err
 	}
-	for {
-		if c.State.Live() {
-			_, err := c.ask(wire.Request{Do: do, Command: text})
-			if !errors.Is(err, ErrNotRunning) {
-				return err
-			}
-		}
-		var locked *os.File
-		locked, err = c.lock()
-		if errors.Is(err, lock.ErrHeld) && c.State.Live() {
-			continue // it has just been started
-		}
-		if err != nil {
-			return err
-		}
-		n, err := state.ReadNetwork(c.Dir)
-		if err == nil {
-			err = change(n)
-		}
-		if err == nil {
-			err = state.WriteNetwork(c.Dir, n)
-		}
-		return errors.Join(err, locked.Close())
+	locked, err := c.askOrLock(func() error {
+		_, err := c.ask(wire.Request{Do: do, Command: text})
+		return err
+	})
+	if err != nil || locked == nil {
+		return err
 	}
+	n, err := state.ReadNetwork(c.Dir)
+	if err == nil {
+		err = change(n)
+	}
+	if err == nil {
+		err = state.WriteNetwork(c.Dir, n)
+	}
+	return errors.Join(err, locked.Close())
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // A Pair is a link in the host's network namespace, a port on a bridge, and its
@@ -43,14 +44,8 @@ func (l *Links) Plug(namespace *os.File, p Pair) error {
 		}
 		return fmt.Errorf("make the links %s and, in the container, %s: %w", p.Host, p.Container, err)
 	}
-	if err := l.noLinkLocal(host); err != nil {
+	if err := errors.Join(l.noLinkLocal(host), l.asPort(host, p.MAC)); err != nil {
 		return err
-	}
-	// With bridge-nf-call-iptables, a packet from a container to a port that it
-	// or a neighbour publishes is translated on the bridge and goes back where
-	// it came from. A bridge port allows that only in hairpin mode. bridge(8)
-	if err := l.handle.LinkSetHairpin(host, true); err != nil {
-		return fmt.Errorf("set hairpin mode on link %s: %w", p.Host, err)
 	}
 	if err := l.handle.LinkSetUp(host); err != nil {
 		return fmt.Errorf("set link %s up: %w", p.Host, err)
@@ -69,6 +64,28 @@ func (l *Links) Plug(namespace *os.File, p Pair) error {
 	}
 	if err != nil {
 		return fmt.Errorf("set link %s up in the container: %w", p.Container, err)
+	}
+	return nil
+}
+
+// asPort sets how the bridge treats its port to the container with that address.
+func (l *Links) asPort(host netlink.Link, mac net.HardwareAddr) error {
+	// With bridge-nf-call-iptables, a packet from a container to a port that it
+	// or a neighbour publishes is translated on the bridge and goes back where
+	// it came from. A bridge port allows that only in hairpin mode. bridge(8)
+	if err := l.handle.LinkSetHairpin(host, true); err != nil {
+		return fmt.Errorf("set hairpin mode on link %s: %w", host.Attrs().Name, err)
+	}
+	// A bridge learns who is behind a port from all that comes in there, some of it
+	// before any rule has seen it, LLDP for one: a container would get what is for
+	// the neighbour whose address it sends from. So it is told, and learns nothing.
+	// br_handle_frame of net/bridge/br_input.c
+	if err := l.handle.LinkSetLearning(host, false); err != nil {
+		return fmt.Errorf("keep the bridge from learning at link %s: %w", host.Attrs().Name, err)
+	}
+	here := &netlink.Neigh{LinkIndex: host.Attrs().Index, Family: unix.AF_BRIDGE, Flags: netlink.NTF_MASTER, State: netlink.NUD_NOARP, HardwareAddr: mac}
+	if err := l.handle.NeighSet(here); err != nil {
+		return fmt.Errorf("tell the bridge that %s is behind link %s: %w", mac, host.Attrs().Name, err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -100,5 +101,20 @@ func TestForgetUDP(t *testing.T) {
 		if err := forget([]uint16{5001, 5002}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A thousand ports are not a thousand times as long.
+func TestForgetManyUDP(t *testing.T) {
+	ports := make([]uint16, 20000)
+	for i := range ports {
+		ports[i] = uint16(10000 + i)
+	}
+	began := time.Now()
+	if err := ForgetUDP(ports); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }

@@ -18,15 +18,9 @@ const (
 // forward passes a question on. It asks the first server and, if that does not
 // answer soon or cannot help, the next one as well. If none of them can help,
 // the answer is SERVFAIL.
-func (s *Server) forward(ask *dns.Msg, servers []netip.AddrPort, overTCP bool) *dns.Msg {
+func forward(ask *dns.Msg, servers []netip.AddrPort, overTCP bool) *dns.Msg {
 	failed := new(dns.Msg).SetRcode(ask, dns.RcodeServerFailure)
 	failed.RecursionAvailable = true
-	select {
-	case s.busy <- struct{}{}:
-		defer func() { <-s.busy }()
-	default:
-		return failed
-	}
 	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
 	answers := make(chan *dns.Msg, len(servers)) // room for all, so that no goroutine blocks after we return

@@ -20,8 +20,9 @@ type Server struct {
 	// Upstream returns the servers to ask for the rest, best first.
 	Upstream func(client netip.Addr) []netip.AddrPort
 
-	servers []*dns.Server
-	busy    chan struct{} // an element for each question passed on
+	servers     []*dns.Server
+	connections shares
+	forwarded   shares // questions that are with others
 }
 
 // mostForwarded is how many questions may be passed on at once: each needs a
@@ -34,14 +35,17 @@ const longestQuestion = 4096
 // Use takes the sockets to serve: they are bound, and those of TCP listen. It
 // closes the files.
 func (s *Server) Use(sockets []*os.File) error {
-	s.busy = make(chan struct{}, mostForwarded)
+	s.connections = shares{all: mostConnections, own: ownConnections}
+	s.forwarded = shares{all: mostForwarded, own: ownForwarded}
 	for _, file := range sockets {
 		d := new(dns.Server)
 		packets, err := net.FilePacketConn(file)
 		if err == nil {
 			d.PacketConn, d.UDPSize = packets, longestQuestion
+		} else if listener, errTCP := net.FileListener(file); errTCP != nil {
+			err = errTCP
 		} else {
-			d.Listener, err = net.FileListener(file)
+			d.Listener, err = fair{listener, &s.connections}, nil
 		}
 		if err = errors.Join(err, file.Close()); err != nil {
 			s.close()
@@ -116,12 +120,19 @@ func (s *Server) reply(from net.Addr, ask *dns.Msg) *dns.Msg {
 	case ask.Question[0].Qclass == dns.ClassINET && table.answer(reply, ask.Question[0]):
 		reply.Authoritative = true
 	default:
-		return s.forward(ask, s.Upstream(client), overTCP)
+		if !s.forwarded.take(client) {
+			reply.Rcode = dns.RcodeServerFailure
+			break
+		}
+		defer s.forwarded.give(client)
+		reply = forward(ask, s.Upstream(client), overTCP)
 	}
 	size := dns.MinMsgSize
 	if opt := ask.IsEdns0(); opt != nil {
 		size = max(size, int(opt.UDPSize()))
-		reply.SetEdns0(opt.UDPSize(), false)
+		if reply.IsEdns0() == nil {
+			reply.SetEdns0(opt.UDPSize(), false)
+		}
 	}
 	if overTCP {
 		size = dns.MaxMsgSize

@@ -45,7 +45,7 @@ func (s *Session) Create(c Config, taken []netip.Prefix) (*Config, error) {
 	if !names.MatchString(c.Name) || c.Name == "host" || c.Name == "none" || c.Name == "default" || c.Name == "container" {
 		return nil, fmt.Errorf("network name %q: want letters, digits, _, . and -, the first a letter or digit, and not host, none, default or container", c.Name)
 	}
-	if old, err := Find(s.Configs, c.Name); err == nil && old.Name == c.Name {
+	if old, err := Find(s.Configs, c.Name); err == nil && (old.Name == c.Name || old.ID == c.Name) {
 		return nil, fmt.Errorf("network with name %s already exists: remove it with network rm, or use another name", c.Name)
 	}
 	if c.MTU != 0 && (c.MTU < 68 || c.MTU > 65535 || c.IPv6 && c.MTU < 1280) {

@@ -19,6 +19,12 @@ func readJSON(path string, v any) error {
 	return nil
 }
 
+// notJSON tells whether the error of readJSON is one of what is in the file.
+func notJSON(err error) bool {
+	var syntax *json.SyntaxError
+	return errors.As(err, &syntax)
+}
+
 // unfinished is the end of a name that a file has while it is written.
 const unfinished = ".new"
 

@@ -203,10 +203,11 @@ func (s *Session) SetNote(note string) error {
 	return nil
 }
 
-// ReadChanges reads changed.json into v, and nothing if there is none.
+// ReadChanges reads changed.json into v, and nothing if there is none, or one that
+// a power cut has left empty: what was changed has gone with that boot.
 func (s *Session) ReadChanges(v any) error {
 	err := readJSON(s.Path("changed.json"), v)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || notJSON(err) {
 		return nil
 	}
 	return err

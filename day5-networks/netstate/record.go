@@ -144,8 +144,8 @@ func (s Store) ReadRecords(id string) ([]*Record, error) {
 		if errors.Is(err, fs.ErrNotExist) { // it has just gone
 			continue
 		}
-		if err != nil && pending { // cut short, see Write
-			r = &Record{pending: true, Endpoint: Endpoint{Owner: Owner{ID: name}, Network: id}}
+		if notJSON(err) { // cut short, see Write; or by a power cut: of no boot
+			r = &Record{pending: pending, Endpoint: Endpoint{Owner: Owner{ID: strings.TrimSuffix(name, ".json")}, Network: id}}
 		} else if err != nil {
 			return nil, err
 		}

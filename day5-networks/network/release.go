@@ -94,7 +94,7 @@ func (n *Networks) Recover() error {
 }
 
 // heal puts back what a firewall took away that was loaded anew: our tables, with
-// nft flush ruleset, or our rules in its chains.
+// nft flush ruleset, or a part of them, or our rules in its chains.
 func (s *session) heal() error {
 	if len(s.Records) == 0 {
 		return nil
@@ -102,14 +102,7 @@ func (s *session) heal() error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	there, err := s.tables.List(s.networks.table)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(there, s.networks.table) {
-		return s.filter(false, nil, nil)
-	}
-	return s.letPass()
+	return s.filter(true, nil, nil)
 }
 
 func (s *session) recover() error {

@@ -87,7 +87,9 @@ func (c *Conn) send(messages []netlink.Message) ([]netlink.Message, error) {
 	}
 	if len(messages) > 2 { // the first and the last begin and end the transaction
 		messages[len(messages)-2].Header.Flags |= netlink.Acknowledge
-		_, c.sent = c.asks.SendMessages(messages)
+		if c.sent = c.makeRoom(messages); c.sent == nil {
+			_, c.sent = c.asks.SendMessages(messages)
+		}
 		if c.sent == nil {
 			_, c.sent = c.asks.Receive()
 		}
@@ -96,6 +98,24 @@ func (c *Conn) send(messages []netlink.Message) ([]netlink.Message, error) {
 		c.sent = errors.Join(c.sent, c.renew())
 	}
 	return nil, io.EOF
+}
+
+// makeRoom sees to it that a transaction fits into the socket's buffer, where it
+// has to be as a whole: a published port needs about a hundred bytes, and the
+// usual 208 KiB are for two thousand. netlink_sendmsg of net/netlink/af_netlink.c
+func (c *Conn) makeRoom(messages []netlink.Message) error {
+	const usual = 64 << 10 // which is there without asking
+	bytes := 0
+	for _, m := range messages {
+		bytes += unix.NLMSG_HDRLEN + len(m.Data) + unix.NLMSG_ALIGNTO
+	}
+	if bytes <= usual {
+		return nil
+	}
+	if err := c.asks.SetWriteBuffer(bytes + usual); err != nil {
+		return fmt.Errorf("make room for a transaction of %d bytes: %w", bytes, err)
+	}
+	return nil
 }
 
 // renew opens another socket, because the old one may have more answers.

@@ -69,12 +69,9 @@ func parse(s string) ([]Port, error) {
 	}
 	address, host, private := split(rest)
 	p := Port{Protocol: protocol}
-	if address != "" {
-		ip, err := netip.ParseAddr(strings.Trim(address, "[]"))
-		if err != nil || ip.Zone() != "" {
-			return nil, fmt.Errorf("%q is not an address", address)
-		}
-		p.HostIP = ip.Unmap()
+	var err error
+	if p.HostIP, err = parseAddress(address); err != nil {
+		return nil, err
 	}
 	first, last, err := parseRange(private)
 	if err != nil {
@@ -103,6 +100,21 @@ func parse(s string) ([]Port, error) {
 		list = append(list, p)
 	}
 	return list, nil
+}
+
+// parseAddress reads one of the host; of "" it makes the zero Addr.
+func parseAddress(s string) (netip.Addr, error) {
+	if s == "" {
+		return netip.Addr{}, nil
+	}
+	ip, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	if err != nil || ip.Zone() != "" {
+		return ip, fmt.Errorf("%q is not an address", s)
+	}
+	if ip = ip.Unmap(); ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return ip, fmt.Errorf("%s is no host's address", s)
+	}
+	return ip, nil
 }
 
 // split works from the end, because an IPv6 address contains colons, too.

@@ -76,7 +76,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %v", test.text, got, err, test.want)
 		}
 	}
-	for _, text := range []string{"", "0", "65536", "a", "80/sctp", "80/", "80/tcp/udp", "1-2:1-3", "2-1:80", "0:80", "host:80:80", "1.2.3:80:80", ":", "8080:", "-1:80", "80-:80", "-80", "fe80::1%eth0:80:80", "+80", "8 0"} {
+	for _, text := range []string{"", "0", "65536", "a", "80/sctp", "80/", "80/tcp/udp", "1-2:1-3", "2-1:80", "0:80", "host:80:80", "1.2.3:80:80", ":", "8080:", "-1:80", "80-:80", "-80", "fe80::1%eth0:80:80", "+80", "8 0", "224.0.0.1:80:80", "::ffff:224.0.0.1:80:80", "[ff02::1]:80:80", "255.255.255.255:80:80"} {
 		if got, err := Parse(text); err == nil {
 			t.Errorf("%q: %v", text, got)
 		} else if !strings.Contains(err.Error(), "invalid port") || strings.Contains(err.Error(), "\n") {

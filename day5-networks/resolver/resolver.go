@@ -46,7 +46,13 @@ func run(root, id string) int {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(ctx) }()
+	go func() {
+		err := server.Serve(ctx)
+		if err != nil { // somebody has closed our sockets: ss -K
+			syscall.Exit(1) // without the lock the next command starts another
+		}
+		ended <- err
+	}()
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)

@@ -11,67 +11,115 @@ import (
 	"example.com/go-docker/day5-networks/state"
 )
 
-// giveUp rules out another start.
-func (s *shim) giveUp() { s.stopOnce.Do(func() { close(s.stopped) }) }
-
 var (
 	errNotRunning = errors.New("the container is not running")
 	errRestarting = fmt.Errorf("%w: it waits to be started again, which stop and kill prevent", errNotRunning)
 )
 
-// kill sends the signal that somebody wants sent. One that means the end rules
-// out another start, and so ends what waits for that. What has a restart policy
-// may end by itself meanwhile, or be just being started: it ends for good all the
-// same, because of this.
-func (s *shim) kill(sig syscall.Signal) error {
-	last := sig == syscall.SIGKILL || sig == s.stopSignal()
-	if last {
-		s.giveUp()
+// runs is nil if there is a process of the container's; the caller has s.mu.
+func (s *shim) runs() error {
+	switch {
+	case s.process != nil:
+		return nil
+	case s.state.Status == state.Restarting:
+		return errRestarting
 	}
-	for {
-		err := s.signal(sig)
-		if !last || !errors.Is(err, errNotRunning) {
+	return errNotRunning
+}
+
+// kill sends the signal that somebody wants sent.
+func (s *shim) kill(sig syscall.Signal) error {
+	if sig == syscall.SIGKILL || sig == s.stopSignal() {
+		return s.finish(sig)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.signal(sig)
+}
+
+// finish sends a signal that means the end, and rules out another start. It does
+// not matter whether somebody is there to hear it: what has just ended, and what
+// waits to be started again, ends for good by that alone, and what is just being
+// started hears it as soon as it runs.
+func (s *shim) finish(sig syscall.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.signal(sig); err != nil && !errors.Is(err, errNotRunning) {
+		return err
+	}
+	if s.last == 0 {
+		close(s.stopped)
+	}
+	s.last = sig
+	return nil
+}
+
+// stop ends the container for good: with a signal, and after so many seconds
+// with SIGKILL; negative is never. When it returns, nothing is left of it.
+func (s *shim) stop(sig syscall.Signal, seconds int) error {
+	if err := s.finish(sig); err != nil {
+		return err
+	}
+	var late <-chan time.Time
+	if seconds >= 0 {
+		late = time.After(time.Duration(seconds) * time.Second)
+	}
+	select {
+	case <-s.over:
+		return s.network.Close()
+	case <-late:
+	}
+	for range 10 {
+		if err := s.finish(syscall.SIGKILL); err != nil {
 			return err
 		}
 		select {
 		case <-s.over:
 			return nil
-		case <-time.After(10 * time.Millisecond): // then there is somebody to be signalled
+		case <-time.After(time.Second):
+			s.hurry()
 		}
+	}
+	return errors.New("it does not end, not even of SIGKILL: a process of it may hang in the kernel, see ps for state D")
+}
+
+// hurry lets go of all clients if the container has ended and one of them does not
+// read its last output. Else one that stands still would keep the shim, and with it
+// the container's lock, for ever.
+func (s *shim) hurry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil && s.streams != nil {
+		s.clients.Drop()
 	}
 }
 
-// signal sends a signal. What is paused goes on: else it would not notice.
+// signal sends a signal; the caller has s.mu. What is paused goes on: else it
+// would not notice.
 func (s *shim) signal(sig syscall.Signal) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.process == nil && s.state.Status == state.Restarting:
-		return errRestarting
-	case s.process == nil:
-		return errNotRunning
+	if err := s.runs(); err != nil {
+		return err
 	}
 	if !s.config.Container.Forwards(sig) {
 		return fmt.Errorf("signal %d does not reach the command: its init passes on HUP, INT, QUIT, ALRM, TERM, USR1, USR2 and CONT; with --init=false there is none", sig)
 	}
-	if err := s.process.Signal(sig); errors.Is(err, os.ErrProcessDone) {
+	err := s.process.Signal(sig)
+	switch {
+	case errors.Is(err, os.ErrProcessDone):
 		return errNotRunning // it is about to be recorded
-	} else if err != nil {
-		return err
-	}
-	if s.state.Status == state.Paused {
+	case err == nil && s.state.Status == state.Paused:
 		return s.freeze(false)
 	}
-	return nil
+	return err
 }
 
 // pause stops all of the container, or lets it go on.
 func (s *shim) pause(freeze bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch paused := s.state.Status == state.Paused; {
-	case s.process == nil:
-		return errNotRunning
+	switch err, paused := s.runs(), s.state.Status == state.Paused; {
+	case err != nil:
+		return err
 	case freeze && paused:
 		return errors.New("the container is already paused")
 	case !freeze && !paused:
@@ -89,5 +137,5 @@ func (s *shim) freeze(freeze bool) error {
 		return err
 	}
 	s.state.Status = status
-	return s.record()
+	return state.Write(s.dir, &s.state)
 }

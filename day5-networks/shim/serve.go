@@ -1,10 +1,13 @@
 package shim
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
+	"time"
 
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/wire"
@@ -14,11 +17,12 @@ import (
 func (s *shim) serve() {
 	for {
 		client, err := s.listener.Accept()
-		if err != nil {
-			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-				continue
-			}
+		if errors.Is(err, os.ErrClosed) {
 			return
+		}
+		if err != nil { // too many are open, or there is no memory: that may pass
+			time.Sleep(10 * time.Millisecond)
+			continue
 		}
 		s.busy.Go(func() {
 			defer client.Close() // all has been said
@@ -49,10 +53,12 @@ func (s *shim) handle(client *wire.Conn) {
 		s.answer(client, s.stop(sig, ask.Seconds))
 	case wire.DoWait:
 		select {
-		case <-listen(client, func(wire.Kind, []byte) {}):
+		case <-client.Listen(func(wire.Kind, []byte) {}):
 		case <-s.over:
 			s.answer(client, nil)
 		}
+	case wire.DoHurry:
+		s.hurry()
 	case wire.DoPause, wire.DoUnpause:
 		s.answer(client, s.pause(ask.Do == wire.DoPause))
 	case wire.DoAttach:
@@ -72,10 +78,7 @@ func (s *shim) handle(client *wire.Conn) {
 }
 
 func (s *shim) stopSignal() syscall.Signal {
-	if s.config.StopSignal != 0 {
-		return syscall.Signal(s.config.StopSignal)
-	}
-	return syscall.SIGTERM
+	return syscall.Signal(cmp.Or(s.config.StopSignal, int(syscall.SIGTERM)))
 }
 
 // answer tells the client what came of its request.
@@ -98,22 +101,6 @@ func reply(client *wire.Conn, err error, status, ofError int, notes ...wire.Note
 	_ = client.SendJSON(wire.Answer, r)
 }
 
-// listen does something with each message of a client, until it has gone.
-func listen(client *wire.Conn, do func(kind wire.Kind, text []byte)) (gone chan struct{}) {
-	gone = make(chan struct{})
-	go func() {
-		defer close(gone)
-		for {
-			kind, text, err := client.Receive()
-			if err != nil {
-				return
-			}
-			do(kind, text)
-		}
-	}()
-	return gone
-}
-
 // attach passes on what the client types, while the container's output goes to
 // it, until it detaches or the container has ended.
 func (s *shim) attach(client *wire.Conn, stdin bool) {
@@ -121,7 +108,7 @@ func (s *shim) attach(client *wire.Conn, stdin bool) {
 	s.clients.Add(client)
 	defer s.clients.Remove(client)
 	select {
-	case <-listen(client, func(kind wire.Kind, text []byte) { s.typed(kind, text, stdin) }):
+	case <-client.Listen(func(kind wire.Kind, text []byte) { s.typed(kind, text, stdin) }):
 		if stdin && s.config.StdinOnce {
 			s.typed(wire.Stdin, nil, true)
 		}
@@ -137,7 +124,7 @@ func (s *shim) typed(kind wire.Kind, text []byte, stdin bool) {
 	s.mu.Unlock()
 	switch {
 	case kind == wire.Signal && len(text) == 1:
-		_ = s.signal(syscall.Signal(text[0])) // the container may have ended
+		_ = s.kill(syscall.Signal(text[0])) // the container may have ended
 	case stdio == nil:
 	case kind == wire.Stdin && (!stdin || len(text) == 0 && !s.config.StdinOnce):
 	default:

@@ -55,6 +55,7 @@ func WriteNetwork(dir string, n *Network) error {
 		err = os.Rename(path+".new", path)
 	}
 	if err != nil {
+		_ = os.Remove(path + ".new") // it may be there, and empty
 		return fmt.Errorf("write how the container is connected: %w", err)
 	}
 	return nil

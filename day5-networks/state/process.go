@@ -1,11 +1,14 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // BootID names this boot of the machine. random(4)
@@ -44,4 +47,40 @@ func stat(pid int) ([]string, error) {
 		return nil, &fs.PathError{Op: "parse", Path: fmt.Sprintf(path, pid), Err: fs.ErrInvalid}
 	}
 	return fields, nil
+}
+
+// Claim makes this process the shim that the state speaks of.
+func (s *State) Claim() (err error) {
+	if s.BootID, err = BootID(); err != nil {
+		return err
+	}
+	s.ShimPID = os.Getpid()
+	s.ShimStart, err = StartTime(s.ShimPID)
+	return err
+}
+
+// KillShim kills the shim: a process with the number that it has recorded, and
+// which began when it did. The error Is unix.ESRCH if there is none.
+func (s *State) KillShim() error {
+	fd, err := unix.PidfdOpen(s.ShimPID, 0)
+	if err != nil {
+		return fmt.Errorf("open the shim, process %d: %w", s.ShimPID, err)
+	}
+	defer unix.Close(fd)
+	// Opened first, asked afterwards.
+	boot, errBoot := BootID()
+	began, errBegan := StartTime(s.ShimPID)
+	if err := errors.Join(errBoot, errBegan); err != nil || boot != s.BootID || began != s.ShimStart {
+		return fmt.Errorf("process %d is not the container's shim any more: %w", s.ShimPID, errors.Join(unix.ESRCH, err))
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		return fmt.Errorf("kill the shim, process %d: %w", s.ShimPID, err)
+	}
+	for range 100 { // its pidfd can then be "read"
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
+		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+	return fmt.Errorf("the shim, process %d, does not die", s.ShimPID)
 }

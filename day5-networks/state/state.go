@@ -10,6 +10,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 
 	"example.com/go-docker/day5-networks/cgroup"
 	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/durable"
 	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/logfile"
 )
@@ -105,15 +107,20 @@ func ReadConfig(dir string) (*Config, error) {
 
 var writes atomic.Uint32
 
-// Write records the state. Only who holds the lock may call it.
+// Write records the state. Only who holds the lock may call it. The shim of one that
+// does not run any more is about to end, and is left out.
 //
 // On a full disk there is no room for a new file, but for these few bytes in
 // the place of the old ones there is: they are padded with spaces, which JSON
 // does not mind, up to a size that is never exceeded.
 func Write(dir string, s *State) error {
 	const size = 1024
-	s.Error = s.Error[:min(len(s.Error), 300)]
-	text, err := json.Marshal(s)
+	now := *s
+	now.Error = now.Error[:min(len(now.Error), 300)]
+	if !now.Live() {
+		now.ShimPID, now.ShimStart = 0, 0
+	}
+	text, err := json.Marshal(&now)
 	if err != nil {
 		return err
 	}
@@ -144,12 +151,12 @@ func Write(dir string, s *State) error {
 func read(dir string) (*State, error) {
 	path := filepath.Join(dir, stateFile)
 	for try := 0; ; try++ {
-		text, err := os.ReadFile(path)
+		text, err := durable.Read(path)
 		if err != nil {
 			return nil, err
 		}
 		s := new(State)
-		if err = json.Unmarshal(text, s); err == nil {
+		if err = json.Unmarshal(bytes.TrimRight(text, " \n"), s); err == nil {
 			return s, nil
 		}
 		if try == 3 { // it is not just being written
@@ -166,12 +173,9 @@ const (
 
 // Read returns the state as it is now. If it speaks of a shim that has died,
 // the container has died with it; Read then records that. The directory may go
-// at any moment: then the error Is fs.ErrNotExist.
+// at any moment: then the error Is fs.ErrNotExist. The lock comes first: a state
+// that was read before it could be older than who holds it.
 func Read(dir string) (*State, error) {
-	s, err := read(dir)
-	if err != nil || !s.Live() {
-		return s, err
-	}
 	held, err := lock.Probe(filepath.Join(dir, lockFile))
 	if errors.Is(err, lock.ErrHeld) { // by a shim, or by a command that has corrected the state
 		return read(dir)
@@ -179,6 +183,6 @@ func Read(dir string) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err = Settle(dir)
+	s, err := Settle(dir)
 	return s, errors.Join(err, held.Close())
 }

@@ -83,12 +83,6 @@ func Open(c *container.Container, stdin bool) (_ *Streams, err error) {
 	return s, nil
 }
 
-// OfTerminal returns the streams of a command that exec runs at a terminal,
-// given the master.
-func OfTerminal(master *os.File) *Streams {
-	return &Streams{stdin: master, output: []*output{{File: master, kind: wire.Stdout, more: time.Second}}}
-}
-
 // Copy starts copying the container's output to the log, if that is not nil,
 // and to the clients.
 func (s *Streams) Copy(log *logfile.Writer, to *Clients) {

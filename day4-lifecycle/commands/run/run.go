@@ -59,7 +59,8 @@ func runImage(ctx *urfave.Context) error {
 		fmt.Println(p.dir.ID)
 		return nil
 	}
-	seat := console.Console{TTY: p.container.TTY, Detach: keys, Signals: signals, Own: true}
+	c := lifecycle.Container{Container: p.dir}
+	seat := console.Console{TTY: p.container.TTY, Detach: keys, Signals: signals, Own: true, Kill: c.Pass}
 	if p.config.OpenStdin {
 		seat.Stdin = os.Stdin
 	}

@@ -1,6 +1,7 @@
 package networks
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -68,6 +69,9 @@ func networkConfigFromFlags(ctx *urfave.Context) (network.Config, error) {
 		}
 		c.Gateways = append(c.Gateways, gateway)
 	}
+	if err := cmp.Or(onePerVersion("gateway", c.Gateways, netip.Addr.Is4), onePerVersion("ip-range", c.Ranges, func(p netip.Prefix) bool { return p.Addr().Is4() })); err != nil {
+		return c, err
+	}
 	for _, text := range ctx.StringSlice("opt") {
 		name, value, _ := strings.Cut(text, "=")
 		if name != "mtu" && name != mtuOption {
@@ -85,6 +89,14 @@ func networkConfigFromFlags(ctx *urfave.Context) (network.Config, error) {
 		c.Labels[name] = value
 	}
 	return c, nil
+}
+
+// onePerVersion refuses what could only be passed over.
+func onePerVersion[T fmt.Stringer](flag string, list []T, is4 func(T) bool) error {
+	if len(list) > 2 || len(list) == 2 && is4(list[0]) == is4(list[1]) {
+		return fmt.Errorf("invalid --%s %s: there is one already", flag, list[len(list)-1])
+	}
+	return nil
 }
 
 // prefixesFrom reads subnets or ranges, and puts those of IPv4 first.

@@ -93,6 +93,9 @@ func checkMode(ctx *urfave.Context, n *state.Network) error {
 	if !strings.HasPrefix(n.Mode, "container:") {
 		return nil
 	}
+	if n.Peer() == "" {
+		return fmt.Errorf("invalid --network %q: want container: and a container's name or ID", n.Mode)
+	}
 	for _, flag := range []string{"hostname", "add-host", "dns", "dns-search", "dns-option"} {
 		if ctx.IsSet(flag) {
 			return fmt.Errorf("conflicting options: --%s and --network %s: the other container's files are shared", flag, n.Mode)
@@ -111,8 +114,9 @@ func attachmentsFromFlags(ctx *urfave.Context, networks []string) ([]network.Att
 	}
 	first := &list[0]
 	first.MAC = ctx.String("mac-address")
-	if hw, err := net.ParseMAC(first.MAC); first.MAC != "" && (err != nil || len(hw) != 6) {
-		return nil, fmt.Errorf("invalid --mac-address %q: want six pairs of digits, such as 02:42:0a:09:00:02", first.MAC)
+	// is_valid_ether_addr of linux/etherdevice.h
+	if hw, err := net.ParseMAC(first.MAC); first.MAC != "" && (err != nil || len(hw) != 6 || hw[0]&1 == 1 || hw.String() == "00:00:00:00:00:00") {
+		return nil, fmt.Errorf("invalid --mac-address %q: want six pairs of digits, such as 02:42:0a:09:00:02, of a single host", first.MAC)
 	}
 	var err error
 	if first.IP, first.IP6, err = Addresses(ctx); err != nil {
@@ -144,8 +148,10 @@ func Addresses(ctx *urfave.Context) (ip, ip6 netip.Addr, err error) {
 func Aliases(list []string) ([]string, error) {
 	for _, alias := range list {
 		const known = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
-		if alias == "" || len(alias) > 253 || strings.Trim(alias, known) != "" || strings.Contains(alias, "..") || strings.HasPrefix(alias, ".") {
-			return nil, fmt.Errorf("invalid alias %q: want a name of a-z A-Z 0-9 _ . -", alias)
+		// Nobody could ask for a longer one: RFC 1035, section 2.3.4.
+		bad := func(label string) bool { return label == "" || len(label) > 63 }
+		if len(alias) > 253 || strings.Trim(alias, known) != "" || slices.ContainsFunc(strings.Split(alias, "."), bad) {
+			return nil, fmt.Errorf("invalid alias %q: want a name of a-z A-Z 0-9 _ . -, at most 63 between dots", alias)
 		}
 	}
 	return list, nil

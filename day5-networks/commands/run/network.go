@@ -43,7 +43,10 @@ func (p *plan) resolveNetwork(ctx *urfave.Context, s *store.Store) error {
 	for i, a := range p.network.Attachments {
 		c, err := networks.Find(a.Network)
 		if err != nil {
-			return fmt.Errorf("--network %s: %w: make it with network create", a.Network, network.ErrNone)
+			if errors.Is(err, network.ErrNone) {
+				err = fmt.Errorf("%w: make it with network create", network.ErrNone)
+			}
+			return fmt.Errorf("--network %s: %w", a.Network, err)
 		}
 		internal = internal && c.Internal
 		p.network.Attachments[i].Network = c.Name

@@ -1,4 +1,7 @@
-package demo
+// Package talk is a server that says who it is and who asks, and who asks it: so
+// one sees which way a request has gone. The ladder has no rung for it: it pings, and
+// asks busybox's httpd.
+package talk
 
 import (
 	"context"

@@ -1,0 +1,128 @@
+package names
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// What is too much to be forwarded at once gets an answer, too, and one client
+// alone cannot have it all.
+func TestTooManyQuestions(t *testing.T) {
+	s := &Server{
+		Lookup:    func(netip.Addr) *Table { return new(Table) },
+		Upstream:  func(netip.Addr) []netip.AddrPort { return []netip.AddrPort{netip.MustParseAddrPort("127.0.0.2:53")} },
+		forwarded: shares{all: 3, own: 2},
+	}
+	upstream(t, "127.0.0.2:53", func(w dns.ResponseWriter, ask *dns.Msg) { w.WriteMsg(new(dns.Msg).SetReply(ask)) })
+	question := new(dns.Msg).SetQuestion("there.example.", dns.TypeA)
+	rcode := func(client netip.Addr) int { return s.reply(&net.UDPAddr{IP: client.AsSlice()}, question).Rcode }
+	for range 2 {
+		if !s.forwarded.take(web) {
+			t.Fatal("not even the first ones")
+		}
+	}
+	if got := rcode(web); got != dns.RcodeServerFailure {
+		t.Error("more than its own:", got)
+	}
+	if got := rcode(other); got != dns.RcodeSuccess {
+		t.Error("another client:", got)
+	}
+	s.forwarded.take(other)
+	if got := rcode(other); got != dns.RcodeServerFailure {
+		t.Error("more than all:", got)
+	}
+	s.forwarded.give(web)
+	if got := rcode(web); got != dns.RcodeSuccess {
+		t.Error("it was given back:", got)
+	}
+}
+
+// A client opens connections and says nothing: it cannot have them all.
+func TestManyConnections(t *testing.T) {
+	serve(t)
+	const many = 10 * ownConnections
+	var idle []net.Conn
+	for range many {
+		c, err := net.Dial("tcp", ours.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		idle = append(idle, c)
+	}
+	open := 0
+	for _, c := range idle {
+		_ = c.SetReadDeadline(time.Now().Add(time.Second / 50))
+		if _, err := c.Read(make([]byte, 1)); isTimeout(err) {
+			open++
+		}
+	}
+	if open != ownConnections {
+		t.Errorf("%d of %d connections of one client are open, want %d", open, many, ownConnections)
+	}
+	for _, c := range idle {
+		c.Close()
+	}
+	// And then it gets what it asks for.
+	for end := time.Now().Add(patience); ; {
+		reply, _, err := (&dns.Client{Net: "tcp"}).Exchange(new(dns.Msg).SetQuestion("db.", dns.TypeA), ours.String())
+		if err == nil {
+			if got := texts(reply); !slices.Equal(got, []string{other.String()}) {
+				t.Error(got)
+			}
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func isTimeout(err error) bool {
+	var late net.Error
+	return errors.As(err, &late) && late.Timeout()
+}
+
+// What comes from above in 512 bytes leaves in 512 bytes: names in a message
+// point to each other, RFC 1035, section 4.1.4, and who has not asked for more
+// has no room for more, 4.2.1.
+func TestForwardedSize(t *testing.T) {
+	const name = "a-rather-long-name-of-somebody-elses.example."
+	upstream(t, "127.0.0.2:53", func(w dns.ResponseWriter, ask *dns.Msg) {
+		reply := new(dns.Msg).SetReply(ask)
+		for i := range 25 {
+			reply.Answer = append(reply.Answer, &dns.A{Hdr: dns.RR_Header{Name: name, Class: dns.ClassINET, Rrtype: dns.TypeA}, A: net.IPv4(192, 0, 2, byte(i))})
+		}
+		reply.Compress = true
+		w.WriteMsg(reply)
+	})
+	serve(t, "127.0.0.2:53")
+	question, err := new(dns.Msg).SetQuestion(name, dns.TypeA).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("udp", ours.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write(question); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(2 * patience))
+	text := make([]byte, 4096)
+	n, err := c.Read(text)
+	reply := new(dns.Msg)
+	if err == nil {
+		err = reply.Unpack(text[:n])
+	}
+	if err != nil || n > dns.MinMsgSize || reply.Truncated || len(reply.Answer) != 25 {
+		t.Errorf("%d bytes, %d answers, truncated %v, %v", n, len(reply.Answer), reply.Truncated, err)
+	}
+}
