@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// printArgs prints each of its arguments with a zero byte behind it.
+// printArgs prints each of its arguments followed by a zero byte.
 var printArgs = []string{"sh", "-c", `for a; do printf '%s\0' "$a"; done`, "sh"}
 
 func TestArgumentsArriveExactly(t *testing.T) {

@@ -27,7 +27,7 @@ func TestHostName(t *testing.T) {
 	}
 }
 
-// Whatever finds itself on descriptor 3, it is not a parent's pipe.
+// Descriptor 3 is whatever happens to be there, but not a parent's pipe.
 func TestInitByHandRefuses(t *testing.T) {
 	for name, redirect := range map[string]string{
 		"nothing":      "3<&- 4<&-",
@@ -64,7 +64,8 @@ func TestNetworkIsLoopbackOnly(t *testing.T) {
 	if devices := regexp.MustCompile(`(?m)^ *(\S+):`).FindAllStringSubmatch(got.stdout, -1); len(devices) != 1 || devices[0][1] != "lo" {
 		t.Errorf("devices %q in %+v, want lo", devices, got)
 	}
-	// A device that is down has no routes, and only a new namespace has its lo down.
+	// A device that is down has no routes, and lo is down only in a new
+	// namespace.
 	got = finish(t, inContainer(t, "cat", "/proc/net/fib_trie"))
 	if !strings.Contains(got.stdout, "127.0.0.1") {
 		t.Errorf("lo is down: %+v", got)
@@ -81,7 +82,8 @@ func TestStandardInput(t *testing.T) {
 	run("-i", "cat").want(t, text)
 	run("cat").want(t, "")
 
-	// Without -i it is not the container's, so the next to read gets it all.
+	// Without -i standard input is not the container's, so the next reader gets
+	// all of it.
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -34,8 +34,9 @@ func inContainer(t testing.TB, args ...string) *exec.Cmd {
 	return program(t, append([]string{"run"}, args...)...)
 }
 
-// command is the process id, on this side, of the container's command, which
-// has to be running already. With --init=false that is the first process.
+// command returns the process id, as seen from here, of the container's
+// command, which must be running already. With --init=false it is the first
+// process.
 func (l *launched) command() int {
 	l.t.Helper()
 	init := l.init()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// procStat is /proc/PID/stat, empty when there is no such process.
+// procStat returns /proc/PID/stat, or "" if there is no such process.
 func procStat(pid int) string {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return string(text)
@@ -34,7 +34,7 @@ func TestParentIsKilled(t *testing.T) {
 	}
 }
 
-// Init dies with the thread that made it; so the command must, too.
+// Init dies with the thread that made it, so the command must, too.
 func TestInitIsKilled(t *testing.T) {
 	for _, flags := range []string{"--pid", "--uts"} {
 		t.Run(flags, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestInitIsKilled(t *testing.T) {
 	}
 }
 
-// startTime is how long this machine needs to run a container.
+// startTime returns how long this machine takes to run a container.
 func startTime(t *testing.T) time.Duration {
 	t.Helper()
 	finish(t, inContainer(t, "true")) // warms the caches
@@ -61,7 +61,7 @@ func startTime(t *testing.T) time.Duration {
 	return time.Since(start)
 }
 
-// during sends sig to n containers, in moments spread over their whole start.
+// during sends sig to n containers, at moments spread over their whole start.
 func during(t *testing.T, n int, sig syscall.Signal, command []string, check func(after time.Duration, got outcome)) {
 	t.Helper()
 	took := startTime(t)
@@ -69,7 +69,7 @@ func during(t *testing.T, n int, sig syscall.Signal, command []string, check fun
 		after := took * 5 / 4 * time.Duration(i) / time.Duration(n)
 		c := launch(t, inContainer(t, command...))
 		time.Sleep(after)
-		c.cmd.Process.Signal(sig) // fails when it has already ended
+		c.cmd.Process.Signal(sig) // fails if it has already ended
 		check(after, c.wait())
 		noProcesses(t)
 	}
@@ -79,7 +79,8 @@ func TestSignalDuringStart(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL} {
 		t.Run(sig.String(), func(t *testing.T) {
 			during(t, 30, sig, []string{"sleep", "1000"}, func(after time.Duration, got outcome) {
-				// -1: it was killed before it could catch anything, or by SIGKILL.
+				// -1: it was killed by SIGKILL, or before it could catch
+				// anything.
 				if got.status != -1 && got.status != 128+int(sig) || got.stderr != "" && sig != syscall.SIGKILL {
 					t.Errorf("after %v: %+v", after, got)
 				}
@@ -88,7 +89,7 @@ func TestSignalDuringStart(t *testing.T) {
 	}
 }
 
-// SIGCONT, which a shell sends with fg, asks nobody to end.
+// SIGCONT, which a shell sends for fg, does not ask anything to end.
 func TestContinuedDuringStart(t *testing.T) {
 	during(t, 15, syscall.SIGCONT, []string{"echo", "done"}, func(after time.Duration, got outcome) {
 		if got != (outcome{0, "done\n", ""}) {

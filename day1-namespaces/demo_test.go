@@ -79,7 +79,7 @@ func TestDemoJSON(t *testing.T) {
 	}
 }
 
-// inodeOf is how the demo writes the identity of a namespace of ours.
+// inodeOf returns the identity of one of our namespaces as the demo writes it.
 func inodeOf(t *testing.T, ns namespace.Kind) string {
 	t.Helper()
 	return strings.Trim(namespaceOf(t, os.Getpid(), ns), ns.File+":[]")

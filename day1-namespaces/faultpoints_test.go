@@ -9,9 +9,9 @@ import (
 )
 
 func newSubject(t testing.TB) subject {
-	needRoot(t) // strace may then follow into every namespace
+	needRoot(t) // so that strace may follow into every namespace
 	needNamespaces(t)
-	shareAllMounts(t) // on private mounts a leaked one would not show
+	shareAllMounts(t) // on private mounts a leaked mount would not show
 	before := strings.Split(mountInfo(t), "\n")
 	return subject{
 		t:    t,
@@ -41,8 +41,8 @@ func points() []point {
 func TestEverythingIsReadOnly(t *testing.T) {
 	s := newSubject(t)
 	cmd := throughShell(s.run("echo", "alive"), `exec "$@"`)
-	// But for /proc, where the kernel is told the user ids. The mounts are this
-	// thread's own: see shareAllMounts.
+	// Except /proc, where the id maps are written. The mounts are this thread's
+	// own (see shareAllMounts).
 	readOnly, writable := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
 	err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, readOnly)
 	if err == nil {

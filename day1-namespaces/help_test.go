@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The help of every command fits in 100 columns.
+// Every command's help fits in 100 columns.
 func TestHelpIsNotTooWide(t *testing.T) {
 	shows := func(cmd *exec.Cmd) {
 		t.Helper()

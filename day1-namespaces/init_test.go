@@ -10,14 +10,15 @@ import (
 	"testing"
 )
 
-// buildProgram is the program itself: the test binary has other packages, too.
+// buildProgram builds the program itself, because the test binary has other
+// packages, too.
 func buildProgram(t testing.TB) string {
 	t.Helper()
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dir := os.Getenv("STEPS_BIN"); dir != "" { // of a virtual machine without Go
+	if dir := os.Getenv("STEPS_BIN"); dir != "" { // in a virtual machine without Go
 		return filepath.Join(dir, filepath.Base(here))
 	}
 	program := filepath.Join(t.TempDir(), filepath.Base(here))
@@ -27,14 +28,14 @@ func buildProgram(t testing.TB) string {
 	return program
 }
 
-// Init runs before the packages that only the parent uses have started: one
-// import too many in a room brings them back, and a start takes longer.
+// Init runs before the packages that only the parent uses are initialized. One
+// import too many in a room would bring them back and make a start slower.
 func TestWhatStartsInInit(t *testing.T) {
 	cmd := exec.Command(buildProgram(t), "init")
 	cmd.Env = []string{"GODEBUG=inittrace=1"}
 	var trace strings.Builder
 	cmd.Stderr = &trace
-	_ = cmd.Run() // it finds no container
+	_ = cmd.Run() // fails, because there is no container
 	started, bytes := 0, 0
 	for _, m := range regexp.MustCompile(`(?m)^init (\S+) @.* (\d+) bytes`).FindAllStringSubmatch(trace.String(), -1) {
 		var n int
@@ -46,7 +47,7 @@ func TestWhatStartsInInit(t *testing.T) {
 			}
 		}
 	}
-	// 28 and 17 KB on Go 1.26; 50 and 246 KB when init began in main.
+	// 28 and 17 KB on Go 1.26; 50 and 246 KB when init started in main.
 	if started < 5 || started > 35 || bytes > 40_000 {
 		t.Errorf("%d packages have started in init, and allocated %d bytes:\n%s", started, bytes, trace.String())
 	}

@@ -8,12 +8,13 @@
 //	# go run ./day1-namespaces run -ti sh
 //	# hostname; ps; ip link
 //
-// New today, a room each: namespace, the kernel's seven kinds of them;
+// New today, one room each: namespace, the seven kinds that day 1 uses;
 // container, a child that blocks on a pipe until its parent is ready, private
-// mounts and a PID 1 that reaps; terminal; demo. Here are only the commands.
+// mounts, and a PID 1 that reaps; terminal; demo. This file has only the
+// commands.
 //
-// Exit status: the command's own; 128+n when signal n killed it; 127 when it
-// was not found, 126 when it could not be executed, 125 for every other error.
+// Exit status: the command's own; 128+n if signal n killed it; 127 if it was
+// not found; 126 if it could not be executed; 125 for any other error.
 package main
 
 import (
@@ -39,7 +40,7 @@ func newApp() *urfave.App {
 	}
 }
 
-// factsCommand is what the demo runs in its container.
+// factsCommand is the command that the demo runs in its container.
 func factsCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:   "facts",

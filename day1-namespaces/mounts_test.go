@@ -15,8 +15,8 @@ func TestMountsStayInside(t *testing.T) {
 	needNamespaces(t)
 	shareAllMounts(t)
 	before := mountInfo(t)
-	// A mount namespace that comes with a user namespace of its own is a slave
-	// from birth; the others leak unless something is done.
+	// In a mount namespace with a user namespace of its own, mounts are slaves
+	// from the start; others leak unless something is done.
 	for _, args := range [][]string{
 		{"--mount", "--pid"},
 		{"--mount", "--pid", "--init=false"},
@@ -32,7 +32,7 @@ func TestMountsStayInside(t *testing.T) {
 		}
 	}
 
-	// The null control: a child that does not care.
+	// The control: a child that does nothing about it.
 	dir := t.TempDir()
 	naive := exec.Command("mount", "-t", "tmpfs", "tmpfs", dir)
 	naive.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
@@ -47,12 +47,12 @@ func TestMountsStayInside(t *testing.T) {
 	}
 }
 
-// shareAllMounts gives the test's thread, and so what it starts, mounts of its
-// own, and makes them shared as systemd does. Private first: they have to be
-// shared with each other, not with the machine's.
+// shareAllMounts gives the test's thread, and whatever it starts, mounts of its
+// own, and makes them shared as systemd does. It makes them private first, so
+// that they are not shared with the machine's.
 func shareAllMounts(t testing.TB) {
 	t.Helper()
-	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	runtime.LockOSThread() // never unlocked, so that the thread ends with the test
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		t.Fatal(err)
 	}

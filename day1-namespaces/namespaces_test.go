@@ -27,7 +27,7 @@ var namespaceTests = []struct {
 	{"--uts --ipc --net --cgroup", unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP},
 }
 
-// wanted adds the one that a plain user needs in order to make the others.
+// wanted adds the namespace that a plain user needs to make the others.
 func wanted(namespaces uintptr) uintptr {
 	if os.Geteuid() != 0 {
 		namespaces |= unix.CLONE_NEWUSER

@@ -61,7 +61,7 @@ func TestSignalEndsTheCommand(t *testing.T) {
 }
 
 // A command that is PID 1 itself gets no signal that it does not handle, so
-// asking it to end does not help. The third time we insist.
+// asking it to end does not help. The third ^C kills it.
 func TestThirdInterruptKills(t *testing.T) {
 	c := launch(t, inContainer(t, append([]string{"--init=false"}, onSignal("USR1", "echo alive")...)...))
 	c.says("ready")

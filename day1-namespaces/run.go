@@ -49,7 +49,7 @@ func containerFlags() []urfave.Flag {
 		&urfave.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "keep standard input open", DisableDefaultText: true},
 		&urfave.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal", DisableDefaultText: true},
 		&urfave.StringFlag{Name: "hostname", Usage: "`NAME` of the container (default: its id)"},
-		&urfave.BoolFlag{Name: "init", Value: true, Usage: "an init is PID 1; --init=false: the command"},
+		&urfave.BoolFlag{Name: "init", Value: true, Usage: "PID 1 is an init; --init=false: the command"},
 	}
 }
 
@@ -73,15 +73,16 @@ func containerFromFlags(ctx *urfave.Context) (*container.Container, error) {
 	} else if err := checkHostname(c); err != nil {
 		return nil, fmt.Errorf("invalid --hostname %q: %w", c.Hostname, err)
 	}
-	// Off a terminal there is no size, no job control and no ^C to pass on, and
-	// the pty would turn every newline into CR LF. ssh decides the same way.
+	// If standard input is not a terminal, there is no size, no job control and
+	// no ^C to pass on, and a pty would turn every newline into CR LF. ssh
+	// decides the same way.
 	if c.TTY && !term.IsTerminal(os.Stdin.Fd()) {
 		logrus.Warn("-t ignored: standard input is not a terminal")
 		c.TTY = false
 	}
-	// As Docker's, the environment starts almost empty: what the host's shell
-	// exports is no business of the container. PATH and HOME are the host's as
-	// long as the root file system is.
+	// Like Docker's, the environment starts almost empty: the host shell's
+	// variables must not leak into the container. PATH and HOME are still the
+	// host's, because the root file system is.
 	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "HOSTNAME=" + c.Hostname}
 	if c.TTY {
 		c.Env = append(c.Env, "TERM="+os.Getenv("TERM"))
@@ -89,8 +90,8 @@ func containerFromFlags(ctx *urfave.Context) (*container.Container, error) {
 	return c, nil
 }
 
-// namespacesFromFlags returns the clone(2) flags of the namespaces that were
-// named, or of all that this kernel has when none was.
+// namespacesFromFlags returns the clone(2) flags of the namespaces named on the
+// command line or, if none was, of all that this kernel has.
 func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
 	var named uintptr
 	for _, k := range namespace.Kinds {
@@ -105,8 +106,8 @@ func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
 	if named == 0 {
 		named = namespace.All()
 	}
-	// Only root may make the others; but root of a new user namespace is root
-	// enough, and anybody may make one of those. user_namespaces(7)
+	// Only root may make the other kinds, but root in a new user namespace is
+	// root enough, and anybody may make a user namespace. user_namespaces(7)
 	if os.Geteuid() != 0 {
 		named |= unix.CLONE_NEWUSER
 	}

@@ -13,18 +13,18 @@ import (
 	"example.com/go-docker/day1-namespaces/container"
 )
 
-// All of them, without the program around it; the ones with a meaning of their
-// own follow with it.
+// All statuses, without the program around them; those with a special meaning
+// follow with the program.
 func TestEveryExitStatus(t *testing.T) {
 	needNamespaces(t)
-	runtime.LockOSThread() // as main does: the container dies with the thread that made it
+	runtime.LockOSThread() // like main: the container dies with the thread that made it
 	defer runtime.UnlockOSThread()
 	for want := range 256 {
 		p, err := parse("--pid", "sh", "-c", fmt.Sprint("exit ", want))
 		if err != nil {
 			t.Fatal(err)
 		}
-		ended := container.StatusError{} // which stays 0 when there is no error
+		ended := container.StatusError{} // its status stays 0 if there is no error
 		err = container.Run(p.Container, container.Parent{Signals: container.CatchSignals()})
 		if errors.As(err, &ended); ended != (container.StatusError{Status: want}) {
 			t.Errorf("exit %d: %v", want, err)

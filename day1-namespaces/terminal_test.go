@@ -17,13 +17,13 @@ import (
 	"example.com/go-docker/day1-namespaces/container"
 )
 
-// A console is a user at a terminal, in which a program runs.
+// A console is a user at a terminal in which a program runs.
 type console struct {
 	*launched
 	keyboard *os.File // the master
 	terminal *os.File // the slave
 	screen   transcript
-	seen     int // how much of the screen says has gone past
+	seen     int // how much of the screen shows has already matched
 }
 
 func openConsole(t *testing.T) *console {
@@ -33,7 +33,7 @@ func openConsole(t *testing.T) *console {
 		t.Fatal(err)
 	}
 	defer master.Close()
-	// A read of the master that pty gives us could not be ended by Close.
+	// Close could not end a read of the master that pty returns.
 	fd, err := unix.Dup(int(master.Fd()))
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func openConsole(t *testing.T) *console {
 	return c
 }
 
-// onConsole runs cmd there, as a terminal emulator does.
+// onConsole runs cmd on a new console, as a terminal emulator does.
 func onConsole(t *testing.T, cmd *exec.Cmd) *console {
 	t.Helper()
 	c := openConsole(t)
@@ -87,7 +87,8 @@ func (c *console) types(keys string) {
 	}
 }
 
-// shows waits until text is on the screen, after what was waited for before.
+// shows waits until text is on the screen, after any text that it has waited
+// for before.
 func (c *console) shows(text string) {
 	c.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
@@ -137,7 +138,7 @@ func TestTerminalOfItsOwn(t *testing.T) {
 
 func TestInteractiveOnly(t *testing.T) {
 	c := onConsole(t, inContainer(t, "-i", "sh", "-c", "tty; cat"))
-	c.shows(c.terminal.Name() + "\r\n") // the line whole, or the echo comes into it
+	c.shows(c.terminal.Name() + "\r\n") // the whole line, or our echo gets mixed into it
 	c.types("echoed\n\x04")
 	c.shows("echoed\r\nechoed")
 	c.wantStatus(0)
@@ -154,7 +155,7 @@ func TestTypingReachesTheCommand(t *testing.T) {
 	c = onConsole(t, inContainer(t, "-t", "sh", "-c", `trap 'echo "nothing read"; exit 3' USR1; echo ready; read line; echo "got <$line>"`))
 	c.shows("ready")
 	c.types("unheard\n")
-	c.shows("unheard") // the echo of our own terminal
+	c.shows("unheard") // our own terminal's echo
 	c.signal(syscall.SIGUSR1)
 	c.shows("nothing read")
 	c.wantStatus(3)
@@ -169,7 +170,7 @@ func TestResize(t *testing.T) {
 	c.shows("31 101")
 }
 
-// At whatever moment of the start the size changes, the command learns it.
+// Whenever the size changes during the start, the command finds out.
 func TestResizeDuringStart(t *testing.T) {
 	took := startTime(t)
 	for i := range 10 {
@@ -182,7 +183,8 @@ func TestResizeDuringStart(t *testing.T) {
 	}
 }
 
-// shells are those of this machine: the two that small systems have, and bash.
+// shells returns the shells on this machine: the two that small systems have,
+// and bash.
 func shells() (all [][]string) {
 	for _, shell := range [][]string{{"sh"}, {"dash"}, {"busybox", "sh"}, {"bash", "--norc"}} {
 		if _, err := exec.LookPath(shell[0]); err == nil {
@@ -206,7 +208,7 @@ func TestJobControl(t *testing.T) {
 				job := "sh -c 'echo run''ning; exec sleep 1000'\n"
 				c.types(job)
 				c.shows("running")
-				c.types("\x03") // ^C interrupts the job and not the shell
+				c.types("\x03") // ^C interrupts the job but not the shell
 				c.shows("ready> ")
 				c.types("echo status=$?\n")
 				c.shows("status=130")
@@ -230,7 +232,7 @@ func TestJobControl(t *testing.T) {
 	}
 }
 
-// foreground is the process group in the foreground of a process's terminal.
+// foreground returns the foreground process group of a process's terminal.
 func foreground(t *testing.T, pid int) (group int) {
 	t.Helper()
 	stat := procStat(pid)
@@ -242,8 +244,8 @@ func foreground(t *testing.T, pid int) (group int) {
 	return group
 }
 
-// A stopped command would leave its user helpless: nobody is there to continue
-// it, and our own ^C comes to nothing as well, because the terminal is raw.
+// A stopped command would leave its user stuck: nobody could continue it, and
+// ^C would not help either, because our terminal is raw.
 func TestNoStopWithoutAShell(t *testing.T) {
 	c := onConsole(t, inContainer(t, "-ti", "sh", "-c", "echo ready; exec sleep 1000"))
 	c.shows("ready")
@@ -251,7 +253,8 @@ func TestNoStopWithoutAShell(t *testing.T) {
 	c.wantStatus(130)
 }
 
-// The terminal sends ^C to all of its foreground, but only we are there.
+// The terminal sends ^C to its whole foreground process group, but only we are
+// in it.
 func TestInterruptArrivesOnce(t *testing.T) {
 	c := onConsole(t, inContainer(t, "sh", "-c", `
 		trap 'n=$((n+1))' INT
@@ -345,7 +348,8 @@ func TestMuchOutput(t *testing.T) {
 	}
 }
 
-// A reader that is slow, such as a pager, gets what was written before the end.
+// A slow reader, such as a pager, gets everything that was written before the
+// end.
 func TestSlowReader(t *testing.T) {
 	const size = 1000
 	read, write := fullPipe(t)
@@ -367,7 +371,7 @@ func TestSlowReader(t *testing.T) {
 	c.wantStatus(0)
 }
 
-// fullPipe is a pipe that takes nothing more until it is read.
+// fullPipe returns a pipe that takes no more until it is read.
 func fullPipe(t *testing.T) (read, write *os.File) {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -386,7 +390,7 @@ func fullPipe(t *testing.T) (read, write *os.File) {
 }
 
 // Without a PID namespace a process can outlive the command and go on writing
-// to its terminal: that must not keep the program.
+// to its terminal. The program must not wait for it.
 func TestTerminalStaysInUse(t *testing.T) {
 	c := onConsole(t, inContainer(t, "-ti", "--uts", "sh", "-c", "trap '' HUP; while :; do echo x; sleep 0.01; done & exit 6"))
 	c.wantStatus(6)
@@ -396,8 +400,8 @@ func TestTerminalStaysInUse(t *testing.T) {
 	}
 }
 
-// When the reader of our output goes away, that ends the container; it does
-// not end us with the terminal still raw.
+// If the reader of our output goes away, the container ends; we must not be
+// killed while the terminal is still raw.
 func TestReaderGoesAway(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -419,11 +423,11 @@ func TestReaderGoesAway(t *testing.T) {
 	}
 }
 
-// A process that leads a session and has no terminal gets the first that it
-// opens, unless it says O_NOCTTY: somebody whose own has just gone, and who
-// still has its name, may take the container's so. Then the error says it.
+// A session leader without a terminal gets the first one that it opens without
+// O_NOCTTY. So a process whose own terminal has just gone, and which still
+// knows its name, may take over the container's. The error must then say so.
 func TestTerminalIsTaken(t *testing.T) {
-	needRoot(t) // strace may then follow into every namespace
+	needRoot(t) // so that strace may follow into every namespace
 	needNamespaces(t)
 	needStrace(t)
 	hold := fmt.Sprintf("delay_enter=%d:when=1", (10 * held()).Microseconds())

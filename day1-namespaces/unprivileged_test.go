@@ -55,8 +55,8 @@ func TestFileOwner(t *testing.T) {
 	}
 }
 
-// In a user namespace of its own a test may set the limits that only an
-// administrator could otherwise.
+// In a user namespace of its own, a test may set limits that otherwise only an
+// administrator may set.
 func TestLimitIsExplained(t *testing.T) {
 	needNamespaces(t)
 	for _, limit := range []string{"user", "net"} {
@@ -76,7 +76,7 @@ func TestLimitIsExplained(t *testing.T) {
 
 func TestMissingCapabilityIsExplained(t *testing.T) {
 	needRoot(t)
-	runtime.LockOSThread() // the thread gives up what its children must not have, and ends with the test
+	runtime.LockOSThread() // the thread drops what its children must not have, and ends with the test
 	if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_ADMIN, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -22,10 +22,10 @@ import (
 )
 
 const (
-	benchRounds = 30 // at least; more with -benchtime 100x, fewer with -short
-	// A cgroup.procs write within some 20 ms of another one is spared the wait
-	// for a grace period that a lone one has to make (see openTasks), so tools
-	// that are run back to back look faster than they are.
+	benchRounds = 30 // by default; more with -benchtime 100x, fewer with -short
+	// A write to cgroup.procs within some 20 ms of another one need not wait
+	// for a grace period (see openTasks), so tools run back to back would look
+	// faster than they are.
 	benchGap      = 40 * time.Millisecond
 	benchPatience = time.Minute // for one run: nothing here may hang
 	benchBytes    = 64 << 20
@@ -33,16 +33,15 @@ const (
 )
 
 // BenchmarkStart runs /bin/true in new namespaces, with a limit on memory and
-// on processes, and waits until everything is removed again: the time a user
-// waits for a container beside what runs in it. runc and crun do the same work
-// if they are installed.
+// on processes, and waits until everything is removed again. That is how long a
+// user waits for a container, not counting what runs in it. runc and crun do
+// the same work if they are installed.
 //
-// Each round runs every program once, in an order of its own, so what else the
-// machine does meets all of them. Neither runc nor crun keeps an init or makes
-// a user namespace here: the row that does the same as they is the one with
-// --init=false and their namespaces, and x-runc and x-crun are its ratios.
-// They do more all the same: a pivot_root(2), a /dev, and runc makes a cgroup
-// in every hierarchy there is.
+// Each round runs every program once, in random order, so that other load on
+// the machine hits all of them alike. Neither runc nor crun keeps an init or
+// makes a user namespace here. The row with --init=false and their namespaces
+// is the comparable one, and x-runc and x-crun are its ratios. They still do
+// more: a pivot_root(2), a /dev, and runc makes a cgroup in every hierarchy.
 func BenchmarkStart(b *testing.B) {
 	if os.Geteuid() != 0 {
 		b.Skip("runc, crun and cgroups at the top of a hierarchy need root")
@@ -55,7 +54,7 @@ func BenchmarkStart(b *testing.B) {
 		ociStarter(b, "crun"),
 	}
 	starters = append(starters, ownStarters(b)...)
-	b.Cleanup(func() { // removes what a run of ours that had to be killed left behind
+	b.Cleanup(func() { // removes what is left of a run of ours that had to be killed
 		if err := starters[len(starters)-1].run(); err != nil {
 			b.Error(err)
 		}
@@ -84,13 +83,13 @@ func BenchmarkStart(b *testing.B) {
 // A starter is one row of the table: a command and how long its runs took.
 type starter struct {
 	name    string
-	unit    string // of its metric
+	unit    string // for its metric
 	args    []string
 	took    []time.Duration
 	refused error // why the tool cannot run on this machine
 }
 
-// run runs the command once and takes the time.
+// run runs the command once and measures the time.
 func (s *starter) run() error {
 	if s.refused != nil {
 		return nil
@@ -98,9 +97,9 @@ func (s *starter) run() error {
 	ctx, cancel := context.WithTimeout(context.Background(), benchPatience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.args[0], s.args[1:]...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // leaves it the time to clean up
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // leaves it time to clean up
 	cmd.WaitDelay = 10 * time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C is for us: a run that has begun ends by itself
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C is for us: a run that has started ends by itself
 	var output bytes.Buffer
 	cmd.Stderr = &output
 	started := time.Now()
@@ -112,9 +111,10 @@ func (s *starter) run() error {
 	return err
 }
 
-// ownStarters builds our program, if it is not there yet, and returns the ways to run it.
+// ownStarters builds our program, unless that is done, and returns the ways to
+// run it.
 func ownStarters(b *testing.B) []*starter {
-	dir := os.Getenv("STEPS_BIN") // of a virtual machine without Go
+	dir := os.Getenv("STEPS_BIN") // in a virtual machine without Go
 	if dir == "" {
 		dir = b.TempDir()
 		if output, err := exec.Command("go", "build", "-o", dir, ".").CombinedOutput(); err != nil {
@@ -133,7 +133,7 @@ func ownStarters(b *testing.B) []*starter {
 		own("run, no user namespace", "ms-no-user", theirs...),
 		own("run --init=false, no user namespace", "ms-as-runc", append(theirs, "--init=false")...),
 	}
-	for _, s := range starters { // a run before the first counts: caches are filled
+	for _, s := range starters { // one run that does not count, to fill the caches
 		if err := s.run(); err != nil {
 			b.Fatalf("%s: %v", s.name, err)
 		}
@@ -160,7 +160,7 @@ func ociStarter(b *testing.B, tool string) *starter {
 		b.Fatalf("make a bundle for %s: %v", tool, err)
 	}
 	b.Cleanup(func() {
-		_ = exec.Command(tool, "delete", "--force", id).Run() // fails when there is nothing left, as there should be
+		_ = exec.Command(tool, "delete", "--force", id).Run() // fails if nothing is left, as it should be
 		for _, dir := range cgroupsNamed(b, id) {
 			b.Errorf("%s left %s behind", tool, dir)
 			if err := cgroup.RemoveAll(dir); err != nil {
@@ -201,7 +201,7 @@ func makeBundle(dir, id string) error {
 		}
 	}
 	libraries, err := exec.Command("ldd", "/bin/true").Output()
-	if err != nil && !errors.Is(err, exec.ErrNotFound) { // a machine of busybox alone has none, and needs none
+	if err != nil && !errors.Is(err, exec.ErrNotFound) { // a machine with only busybox has none, and needs none
 		return fmt.Errorf("ldd /bin/true: %w", err)
 	}
 	for _, word := range append(strings.Fields(string(libraries)), "/bin/true") {
@@ -272,7 +272,7 @@ func printTable(b *testing.B, starters []*starter) {
 		}
 	}
 	b.Log(text.String())
-	b.ReportMetric(0, "ns/op") // a round's length says nothing; 0 hides it
+	b.ReportMetric(0, "ns/op") // the length of a round means nothing; 0 hides it
 	same := starters[len(starters)-1]
 	for _, tool := range []*starter{runc, crun} {
 		if tool.refused == nil {
@@ -281,7 +281,7 @@ func printTable(b *testing.B, starters []*starter) {
 	}
 }
 
-// measurements are the starters as rows of the book.
+// measurements returns the starters as rows for the book.
 func measurements(starters []*starter) (rows []measurement) {
 	for _, s := range starters {
 		row := measurement{Section: "day 2 start", Row: s.name}

@@ -6,17 +6,17 @@ import (
 	"testing"
 )
 
-// A measurement is a row of a table of the book, as scripts/figures reads it.
+// A measurement is a row of a table in the book, as scripts/figures reads it.
 type measurement struct {
 	Section   string    `json:"section"`
 	Row       string    `json:"row"`
 	Seconds   []float64 `json:"seconds"` // of each round
-	CPU       float64   `json:"cpu"`     // seconds of processor time, in one of the rounds
+	CPU       float64   `json:"cpu"`     // seconds of processor time in one of the rounds
 	Kilobytes int64     `json:"kilobytes"`
 }
 
-// recordBench adds what was measured to the file that GO_DOCKER_BENCH names, a
-// JSON object for each row. scripts/bench.sh makes the tables of the book of it.
+// recordBench adds the measurements to the file that GO_DOCKER_BENCH names, one
+// JSON object for each row. scripts/bench.sh makes the book's tables from it.
 func recordBench(b *testing.B, rows []measurement) {
 	b.Helper()
 	path := os.Getenv("GO_DOCKER_BENCH")

@@ -21,9 +21,9 @@ import (
 	"example.com/go-docker/day2-cgroups/hierarchy"
 )
 
-// The tests run in a mount namespace with an empty /run: the records there are
-// then of their own containers only, and nobody else sweeps them. go test tests
-// several packages at the same time.
+// The tests run in a mount namespace with an empty /run, so that the only
+// records in it are those of their own containers, and nobody else sweeps them:
+// go test tests several packages at the same time.
 func init() {
 	if len(os.Args) > 2 && os.Args[1] == "payload" {
 		os.Exit(payload(os.Args[2], os.Args[3:]))
@@ -36,8 +36,9 @@ func init() {
 
 func inBox() bool { return os.Getenv("GO_DOCKER_TEST_BOX") != "" }
 
-// enterBox runs this program once more and exits as that does. It returns
-// where even root may not make a mount namespace; the tests then skip.
+// enterBox runs this program again in the box and exits with its status. It
+// returns only if even root may not make a mount namespace; the tests then
+// skip.
 func enterBox() {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), "GO_DOCKER_TEST_BOX=1")
@@ -57,11 +58,11 @@ func enterBox() {
 			_ = cmd.Process.Signal(sig)
 		}
 	}()
-	_ = cmd.Wait() // the status says it
+	_ = cmd.Wait() // its status is used below
 	os.Exit(statusOf(cmd))
 }
 
-// statusOf is the exit status of a command that has ended, as a shell has it.
+// statusOf returns the exit status of a command that has ended, as in a shell.
 func statusOf(cmd *exec.Cmd) int {
 	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() {
 		return 128 + int(status.Signal())
@@ -73,19 +74,19 @@ var furnishBox = sync.OnceValue(func() error {
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mount a tmpfs on /run: %w", err)
 	}
-	// As systemd has it. On private mounts a leaked one would not show.
+	// As systemd does. On private mounts a leaked mount would not show.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("make the mount tree shared: %w", err)
 	}
 	return nil
 })
 
-// testParent is the cgroup below which the tests' containers are made. So
-// theirs are known from everybody else's.
+// testParent is the cgroup below which the tests' containers are made, which
+// distinguishes them from all others.
 var testParent = "go-docker-test." + strconv.Itoa(os.Getpid())
 
-// kernelTest begins a test that makes containers, and in the end checks that
-// nothing is left: no cgroup, record, mount. (Processes: see program.)
+// kernelTest starts a test that makes containers, and at its end checks that
+// nothing is left: no cgroup, record or mount. (For processes see program.)
 func kernelTest(t testing.TB) {
 	t.Helper()
 	needRoot(t)
@@ -103,13 +104,13 @@ func kernelTest(t testing.TB) {
 			t.Error("left behind: mount", mount)
 		}
 		for _, mount := range minus(before, after) {
-			// Whoever removes a directory takes what is mounted on it out of every
-			// mount namespace, rmdir(2): others may do that meanwhile.
+			// Removing a directory also removes mounts on it from every mount
+			// namespace, rmdir(2), and others may do that meanwhile.
 			if _, err := os.Stat(strings.Fields(mount)[4]); err == nil {
 				t.Error("gone: mount", mount)
 			}
 		}
-		for _, dir := range cgroupMounts(t) { // for the tests that follow
+		for _, dir := range cgroupMounts(t) { // for the next tests
 			if err := cgroup.RemoveAll(filepath.Join(dir, testParent)); err != nil {
 				t.Error(err)
 			}
@@ -120,7 +121,8 @@ func kernelTest(t testing.TB) {
 	})
 }
 
-// refuses runs a command that must fail with one line that has these words.
+// refuses runs a command that must fail with a single line that has these
+// words.
 func refuses(t *testing.T, cmd *exec.Cmd, status int, words ...string) {
 	t.Helper()
 	got := finish(t, cmd)
@@ -132,13 +134,13 @@ func refuses(t *testing.T, cmd *exec.Cmd, status int, words ...string) {
 	}
 }
 
-// leftovers are the tests' cgroups and records that there are.
+// leftovers returns the tests' cgroups and records that still exist.
 func leftovers(t testing.TB) []string {
 	t.Helper()
 	paths := tree("/run/go-docker", false)
 	for _, dir := range cgroupMounts(t) {
 		if below := tree(filepath.Join(dir, testParent), true); len(below) > 0 {
-			paths = append(paths, below[1:]...) // the parent itself stays, kernelTest removes it
+			paths = append(paths, below[1:]...) // not the parent itself, which kernelTest removes
 		}
 	}
 	return paths
@@ -154,7 +156,7 @@ func tree(root string, dirsOnly bool) (paths []string) {
 	return paths
 }
 
-// cgroupMounts are the mount points of all hierarchies.
+// cgroupMounts returns the mount points of all hierarchies.
 func cgroupMounts(t testing.TB) (dirs []string) {
 	t.Helper()
 	all, err := hierarchy.All()
@@ -167,14 +169,15 @@ func cgroupMounts(t testing.TB) (dirs []string) {
 	return dirs
 }
 
-// counters are the controllers that every container has.
+// counters lists the controllers that every container has.
 var counters = map[int][]string{1: {"memory", "cpu", "cpuacct", "pids"}, 2: {"memory", "pids"}}
 
-// cgroupsOfOne is in how many hierarchies a container has a cgroup here.
+// cgroupsOfOne returns in how many hierarchies a container has a cgroup on this
+// machine.
 func cgroupsOfOne() int {
 	version, controllers, err := hierarchy.ByController()
 	if err != nil {
-		return 0 // the test fails for it, see newSubject
+		return 0 // the test fails because of this, see newSubject
 	}
 	mounts := map[string]bool{}
 	for _, name := range counters[version] {

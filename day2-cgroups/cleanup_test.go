@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// nothingLeft looks right after the program has ended, without patience.
+// nothingLeft checks right after the program has ended, without waiting.
 func nothingLeft(t *testing.T, after string) {
 	t.Helper()
 	if left := leftovers(t); len(left) > 0 {
@@ -43,7 +43,8 @@ func TestEveryEndLeavesNothing(t *testing.T) {
 	}
 }
 
-// At the top of the hierarchy, where a run without --cgroup-parent makes them.
+// At the top of the hierarchy, where a run without --cgroup-parent makes its
+// cgroups.
 func TestDefaultPlace(t *testing.T) {
 	kernelTest(t)
 	c := begin(t, program(t, append([]string{"run"}, stay...)...))
@@ -83,7 +84,7 @@ func TestThirdInterruptLeavesNothing(t *testing.T) {
 	c := begin(t, contained(t, "sh", "-c", "trap '' INT; trap 'echo alive' USR1; echo ready; while :; do sleep 0.01; done"))
 	for i := range 3 - 1 {
 		c.signal(syscall.SIGINT)
-		c.signal(syscall.SIGUSR1) // two interrupts before the first is noticed would be one
+		c.signal(syscall.SIGUSR1) // two interrupts in quick succession would count as one
 		c.says(strings.Repeat("alive\n", i+1))
 	}
 	c.signal(syscall.SIGINT)
@@ -92,7 +93,7 @@ func TestThirdInterruptLeavesNothing(t *testing.T) {
 	}
 }
 
-// typicalRun is how long a container takes from start to end.
+// typicalRun returns how long a container takes from start to end.
 func typicalRun(t *testing.T) time.Duration {
 	t.Helper()
 	started := time.Now()
@@ -100,7 +101,7 @@ func typicalRun(t *testing.T) time.Duration {
 	return time.Since(started)
 }
 
-// rounds counts to n, or as far as it gets: an emulated machine is slow.
+// rounds counts to n, or as far as it gets in time on a slow, emulated machine.
 func rounds(n int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		limit := 5 * time.Second
@@ -113,11 +114,11 @@ func rounds(n int) iter.Seq[int] {
 	}
 }
 
-// moment is the i-th of many moments between 0 and 1, evenly spread however
-// many there will be.
+// moment returns the i-th of a sequence of moments between 0 and 1 that is
+// evenly spread however many are used.
 func moment(i int) float64 { return math.Mod(float64(i)*math.Phi, 1) }
 
-// SIGTERM comes at every moment from before main to after the command's start.
+// SIGTERM comes at any moment from before main to after the command's start.
 func TestInterruptedStart(t *testing.T) {
 	kernelTest(t)
 	typical := float64(typicalRun(t))
@@ -129,7 +130,7 @@ func TestInterruptedStart(t *testing.T) {
 		got := c.wait()
 		ends[got.status]++
 		n++
-		// -1: it came before the program had asked for it.
+		// -1: it came before the program could catch it.
 		if got.status != 143 && got.status != -1 || got.stdout+got.stderr != "" {
 			t.Errorf("round %d: %+v", i, got)
 		}
@@ -140,7 +141,7 @@ func TestInterruptedStart(t *testing.T) {
 	}
 }
 
-// The same in the end: the signal finds the program removing things.
+// The same at the end: the signal comes while the program is cleaning up.
 func TestInterruptedEnd(t *testing.T) {
 	kernelTest(t)
 	typical := float64(typicalRun(t))
@@ -193,10 +194,10 @@ until grep -q . e/f/cgroup.threads; do sleep 0.1; done
 	return script
 }
 
-// The container has cgroups in its cgroup, and is in them.
+// The container makes cgroups in its cgroup and has processes in them.
 func TestNestedCgroups(t *testing.T) {
 	kernelTest(t)
-	for _, flags := range []string{"", "--mount"} { // --mount: nothing but the cgroup holds the processes
+	for _, flags := range []string{"", "--mount"} { // --mount: only the cgroup holds the processes together
 		c := begin(t, contained(t, append(strings.Fields(flags), "sh", "-c", ownTree(t)+"sleep 1000 & echo ready; sleep 1000")...))
 		if nested := tree(c.Dirs["memory"], true); len(nested) < 5 {
 			t.Errorf("only %q: this proves nothing", nested)
@@ -207,8 +208,8 @@ func TestNestedCgroups(t *testing.T) {
 	}
 }
 
-// Without a PID namespace nothing ends with init but what the cgroup's removal
-// kills.
+// Without a PID namespace, only the cgroup's removal kills what init leaves
+// behind.
 func TestBackgroundProcesses(t *testing.T) {
 	kernelTest(t)
 	started := time.Now()
@@ -219,8 +220,8 @@ func TestBackgroundProcesses(t *testing.T) {
 	}
 }
 
-// One process always forks the next and ends, so whoever reads a list of them
-// comes too late; a crowd; and cgroups that come and go.
+// A process that forks the next one and ends, so that any list of processes is
+// out of date; a crowd; and cgroups that come and go.
 func TestForkLoop(t *testing.T) {
 	kernelTest(t)
 	for _, flags := range []string{"--pid --mount", "--mount"} {
@@ -240,8 +241,8 @@ func TestForkLoop(t *testing.T) {
 	}
 }
 
-// Both make the parent and one of them removes it, while the other is between
-// mkdir and mkdir.
+// Both make the parent, and one of them removes it while the other is between
+// two mkdirs.
 func TestSharedParent(t *testing.T) {
 	kernelTest(t)
 	for range rounds(30) {

@@ -13,8 +13,8 @@ import (
 	"example.com/go-docker/day2-cgroups/container"
 )
 
-// delegate gives the user nobody a cgroup, as a system's manager would:
-// cgroup-v2.rst, "Delegation"; cgroups(7). It returns the cgroup to be in and,
+// delegate gives the user nobody a cgroup, as a system manager would:
+// cgroup-v2.rst, "Delegation"; cgroups(7). It returns the cgroups to be in and,
 // for each hierarchy, the one that is delegated.
 func delegate(t *testing.T) (session, delegated []string) {
 	t.Helper()
@@ -28,7 +28,7 @@ func delegate(t *testing.T) (session, delegated []string) {
 		seen[h.Mount] = true
 		dir := ownCgroup(t, name, "delegated")
 		inside := dir
-		if version == 2 { // processes live in leaves
+		if version == 2 { // processes must be in leaves
 			for _, controller := range []string{"memory", "pids", "cpu"} {
 				enableFor(t, filepath.Dir(dir), controller)
 			}
@@ -53,7 +53,7 @@ func own(t *testing.T, dir string) {
 	}
 }
 
-// asNobody is the program as nobody runs it in these cgroups.
+// asNobody returns the program as the user nobody runs it in these cgroups.
 func asNobody(t *testing.T, session []string, args ...string) *exec.Cmd {
 	t.Helper()
 	runtimeDir := t.TempDir()
@@ -78,7 +78,8 @@ func TestDelegated(t *testing.T) {
 	kernelTest(t)
 	session, delegated := delegate(t)
 	before := cgroupsBelow(delegated)
-	// /proc/self/exe, because nobody may not look into go test's directory.
+	// /proc/self/exe, because the user nobody may not enter go test's
+	// directory.
 	for _, test := range []struct {
 		args   string
 		status int
@@ -98,7 +99,7 @@ func TestDelegated(t *testing.T) {
 			t.Errorf("%s: cgroups before %s, after %s", test.args, before, after)
 		}
 	}
-	// The container is in what was delegated, and nowhere else.
+	// The container is in the delegated cgroups and nowhere else.
 	got := finish(t, asNobody(t, session, "run", "--pid", "--mount", "cat", "/proc/self/cgroup"))
 	if n := strings.Count(got.stdout, "/"+testParent+"/delegated/go-docker-"); got.status != 0 || n != len(delegated) {
 		t.Errorf("%d of %d cgroups are below the delegated: %+v", n, len(delegated), got)
@@ -113,7 +114,7 @@ func cgroupsBelow(dirs []string) string {
 	return strings.Join(all, " ")
 }
 
-// The user may make cgroups where he is, but he is there himself.
+// The user may make cgroups in this one, but has processes in it.
 func TestDelegatedAndOccupied(t *testing.T) {
 	kernelTest(t)
 	if version, _ := controllersHere(t); version == 1 {
@@ -128,8 +129,8 @@ func TestDelegatedAndOccupied(t *testing.T) {
 	}
 }
 
-// In a container of version 2 the top of the hierarchy is a cgroup like any
-// other, and whoever starts us there is in it.
+// In a container with version 2, the top of the hierarchy is a cgroup like any
+// other, and the process that starts us is in it.
 func TestInsideContainer(t *testing.T) {
 	kernelTest(t)
 	version, controllers := controllersHere(t)

@@ -31,7 +31,7 @@ type result struct {
 	ExitStatus    int    `json:"exit_status"`
 }
 
-// demoResult runs the demo with --format json. Nothing of it may be left.
+// demoResult runs the demo with --format json. It must leave nothing behind.
 func demoResult(t *testing.T, args ...string) result {
 	t.Helper()
 	got := finish(t, program(t, append([]string{"--format", "json"}, args...)...))
@@ -72,7 +72,7 @@ func TestDemo(t *testing.T) {
 	if r.OOMKills != 1 || r.ExitStatus != 137 {
 		t.Errorf("%d kills, exit status %d, want 1 and 137", r.OOMKills, r.ExitStatus)
 	}
-	// Linux 6.1 may count a few pages more than it gives.
+	// Linux 6.1 may count a few more pages than it grants.
 	if r.PeakBytes < r.LimitBytes*9/10 || r.PeakBytes > r.LimitBytes+64<<10 {
 		t.Errorf("peak %d with a limit of %d", r.PeakBytes, r.LimitBytes)
 	}
@@ -106,7 +106,7 @@ func TestDemoText(t *testing.T) {
 	for _, words := range []string{
 		`(?m)^ +0\.\d s +\d+ MiB \|#* *\|$`, `(?m)^ +\d\.\d s +\d+ MiB \|#+ *\|$`,
 		`limit +100MiB +` + map[int]string{1: "memory.limit_in_bytes", 2: "memory.max"}[version], `swap on top +0B`, `asked for +200MiB`,
-		`(?m)^ +\d\.\d s +100 MiB \|#{50}\|\n\ncgroup`, // the last line: the rise has met the limit
+		`(?m)^ +\d\.\d s +100 MiB \|#{50}\|\n\ncgroup`, // the last line, at the limit
 		`OOM kills +1 `, `exit status +137 = 128 \+ 9, SIGKILL`, `The kernel killed the hog`,
 	} {
 		if !regexp.MustCompile(words).MatchString(got.stdout) {
@@ -116,7 +116,7 @@ func TestDemoText(t *testing.T) {
 }
 
 // onTerminal runs a command with its output on a terminal, waits for a text
-// there, perhaps presses ^C, and returns all there is in the end.
+// there, optionally presses ^C, and returns all of the output.
 func onTerminal(t *testing.T, cmd *exec.Cmd, columns uint16, text string, interrupt bool) string {
 	t.Helper()
 	master, slave, err := pty.Open()
@@ -131,7 +131,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd, columns uint16, text string, interr
 	l := launch(t, cmd)
 	slave.Close()
 	var screen transcript
-	go io.Copy(&screen, master) // ends with EIO when nobody has the slave any more
+	go io.Copy(&screen, master) // ends with EIO once the slave is closed
 	poll(t, "the terminal shows "+text, func() bool { return strings.Contains(screen.String(), text) })
 	if interrupt {
 		l.signal(syscall.SIGINT)
@@ -155,7 +155,7 @@ func TestDemoOnTerminal(t *testing.T) {
 		if !strings.Contains(chart, "memory") || !strings.Contains(chart, "╭") {
 			t.Errorf("%d columns: no chart in the %d bytes on the screen", columns, len(chart))
 		}
-		for line := range strings.Lines(chart) { // one that wraps spoils the next drawing
+		for line := range strings.Lines(chart) { // a line that wraps would spoil the next drawing
 			line = strings.TrimRight(escapes.ReplaceAllString(line, ""), "\r\n")
 			if width := len([]rune(line)); width > int(columns) {
 				t.Errorf("%d columns: a line has %d: %q", columns, width, line)
@@ -170,7 +170,7 @@ func TestDemoRefuses(t *testing.T) {
 		{[]string{"--format", "xml"}, []string{"--format", "xml"}},
 		{[]string{"--memory", "1k"}, []string{"--memory"}},
 		{[]string{"--memory-swap", "1g"}, []string{"--memory-swap"}},
-		{[]string{"--memory", "1p"}, []string{"--memory", "this machine has"}}, // it would take all of it
+		{[]string{"--memory", "1p"}, []string{"--memory", "this machine has"}}, // it would use all of the memory
 		{[]string{"--memory", "8191p"}, []string{"--memory", "this machine has"}},
 		{[]string{"hog"}, []string{"SIZE"}},
 		{[]string{"hog", "1e"}, []string{"1e"}},
@@ -197,7 +197,7 @@ func TestStress(t *testing.T) {
 	}
 }
 
-// ^C ends the demo as it ends a container: with its status, without a verdict.
+// ^C ends the demo like a container: with that status and without a verdict.
 func TestDemoInterrupted(t *testing.T) {
 	kernelTest(t)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {

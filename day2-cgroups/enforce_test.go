@@ -30,7 +30,7 @@ func TestMemoryLimit(t *testing.T) {
 		{"-m 120m", true},
 		{"-m 40m", false},
 		{"-m 40m --memory-swap 40m", false},
-		{"-m 40m --memory-swap 60m", false}, // even with swap 4 MiB are missing
+		{"-m 40m --memory-swap 60m", false}, // even with swap, 4 MiB are missing
 		{"-m 40m --memory-swap 120m", hasSwap(t)},
 		{"-m 40m --memory-swap -1", hasSwap(t)},
 	} {
@@ -47,7 +47,8 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
-// The killer takes the process that is too big, not init: the rest goes on.
+// The OOM killer kills the process that is too big and not init, so the rest
+// goes on.
 func TestOOMKillSparesTheOthers(t *testing.T) {
 	kernelTest(t)
 	got := finish(t, contained(t, "-m", "16m", "sh", "-c", `"$0" hog 64m; echo "status $?"`, testBinary(t)))
@@ -65,28 +66,28 @@ func TestCPUQuota(t *testing.T) {
 		fmt.Sscanf(c.stdout.String(), "ready\n%d µs in %d", &used, &wall)
 		throttled := c.number("cpu", "cpu.stat", "nr_throttled")
 		t.Logf("%q: %d of %d µs, throttled %d times", flags, used, wall, throttled)
-		// One period may begin before and end after, and each CPU it has run on
-		// may have a slice of 5 ms of which not all was used.
+		// A period may start before and another end after the measurement, and
+		// each CPU used may have part of a 5 ms slice left.
 		most := (wall+100_000)/5 + int64(runtime.NumCPU()*5000)
 		switch limited := flags[0] == "--cpus"; {
 		case limited && (used > most || throttled == 0):
 			t.Errorf("%q: used %d of %d µs, at most %d wanted; throttled %d times", flags, used, wall, most, throttled)
-		case !limited && throttled > 0: // a share is no quota
+		case !limited && throttled > 0: // a share is not a quota
 			t.Errorf("%q: throttled %d times", flags, throttled)
 		}
 		c.end()
 	}
 }
 
-// The shell forks until the kernel says EAGAIN. It does so in a subshell, which
-// that ends.
+// The shell forks until the kernel returns EAGAIN, in a subshell, because the
+// error ends it.
 func TestPidsLimit(t *testing.T) {
 	kernelTest(t)
 	const limit = 12
 	c := begin(t, contained(t, "--pids-limit", strconv.Itoa(limit), "sh", "-c", `(while sleep 1000 & do :; done); echo ready; exec sleep 1000`))
 	version, _ := controllersHere(t)
-	// There were sh, the subshell and, in version 1, a thread of init; the
-	// rest sleeps. The subshell is gone.
+	// There were sh, the subshell and, in version 1, a thread of init; the rest
+	// are sleeps. The subshell has ended.
 	sleeping := limit - 2
 	if version == 1 {
 		sleeping--

@@ -51,7 +51,7 @@ func points() []point {
 	}
 }
 
-// Where the records are there is no room, or a little, until there is enough.
+// The records' directory has no room, then a little, until it has enough.
 func TestNoRoom(t *testing.T) {
 	s := newSubject(t)
 	failed := 0

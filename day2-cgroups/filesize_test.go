@@ -8,8 +8,8 @@ import (
 	"example.com/go-docker/day2-cgroups/container"
 )
 
-// Where no file may be written, no record can be: nothing is made, and of the
-// attempt nothing stays, see kernelTest.
+// If no file may be written, there can be no record, so nothing is made, and
+// the attempt leaves nothing behind, see kernelTest.
 func TestNoFileMayBeWritten(t *testing.T) {
 	kernelTest(t)
 	exe, err := os.Executable()

@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// murder ends the program in a way it cannot notice.
+// murder kills the program without giving it a chance to react.
 func (l *launched) murder() {
 	l.t.Helper()
 	l.signal(syscall.SIGKILL)
 	l.wait()
 }
 
-// The next run removes what is left of a container whose parent was killed,
-// and nothing of one that lives.
+// The next run removes what is left of a container whose parent was killed, but
+// nothing of a living one.
 func TestParentKilled(t *testing.T) {
 	kernelTest(t)
 	for _, flags := range []string{"", "--mount"} {
@@ -29,7 +29,7 @@ func TestParentKilled(t *testing.T) {
 		init := dies.init()
 		dies.murder()
 		poll(t, "init dies with its parent", func() bool {
-			syscall.Wait4(init, nil, syscall.WNOHANG, nil) // it is our child now
+			syscall.Wait4(init, nil, syscall.WNOHANG, nil) // it is our child by now
 			return unix.Kill(init, 0) == unix.ESRCH
 		})
 		for _, dir := range dies.Cgroups {
@@ -46,7 +46,8 @@ func TestParentKilled(t *testing.T) {
 				t.Errorf("%q: left behind: %s", flags, path)
 			}
 		}
-		// It is still there, in all of its cgroups, and its record too.
+		// The living one is still there, in all of its cgroups, and so is its
+		// record.
 		for _, dir := range lives.Cgroups {
 			if procs := readFile(t, filepath.Join(dir, "cgroup.procs")); procs == "" {
 				t.Errorf("%s is empty", dir)
@@ -59,7 +60,7 @@ func TestParentKilled(t *testing.T) {
 	}
 }
 
-// Killed at any moment, the program leaves no more than the next run can find.
+// Killed at any moment, the program leaves only what the next run can find.
 func TestKilledAtAnyMoment(t *testing.T) {
 	kernelTest(t)
 	typical := float64(typicalRun(t))
@@ -82,7 +83,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// All who start now want to sweep the same, and none fails for it.
+// All runs that start now try to sweep the same leftovers, and none fails
+// because of that.
 func TestSweepRace(t *testing.T) {
 	kernelTest(t)
 	for range rounds(10) {
@@ -101,12 +103,12 @@ func TestSweepRace(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 		}
-		finish(t, contained(t, "true")) // who looks for a lock seems to hold it
+		finish(t, contained(t, "true")) // because a run that tries a lock may seem to hold it
 		nothingLeft(t, "four sweepers")
 	}
 }
 
-// What cannot be removed stops nobody else.
+// Leftovers that cannot be removed do not stop anybody else.
 func TestStuckLeftover(t *testing.T) {
 	kernelTest(t)
 	dir := t.TempDir()
@@ -132,7 +134,8 @@ func TestStuckLeftover(t *testing.T) {
 	}
 }
 
-// The record is for root's eyes, is locked while the owner lives, and names it.
+// The record is readable only by root, is locked while its owner is alive, and
+// is named after the container.
 func TestRecord(t *testing.T) {
 	kernelTest(t)
 	c := begin(t, contained(t, stay...))
@@ -170,7 +173,7 @@ func locked(t *testing.T, path string) bool {
 	return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == unix.EWOULDBLOCK
 }
 
-// A file among the records that is none is not believed.
+// A file among the records that is not a record is not trusted.
 func TestNotARecord(t *testing.T) {
 	kernelTest(t)
 	victim := t.TempDir()
@@ -180,7 +183,7 @@ func TestNotARecord(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty":        "",
 		"garbage":      "{",
-		"0123456789ab": `{"id": "ba9876543210", "cgroups": ["` + victim + `"]}`, // another's name
+		"0123456789ab": `{"id": "ba9876543210", "cgroups": ["` + victim + `"]}`, // the name does not match the id
 	} {
 		path := "/run/go-docker/" + name + ".json"
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

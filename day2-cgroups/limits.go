@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	minMemory  = 6 << 20 // Docker's: less cannot even start a process
+	minMemory  = 6 << 20 // Docker's minimum: with less, not even a process starts
 	maxMemory  = math.MaxInt64 &^ 4095
 	minShares  = 2
 	maxShares  = 262144
@@ -25,23 +25,24 @@ const (
 func memoryFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "memory limit, like `100m`"},
-		&urfave.StringFlag{Name: "memory-swap", Usage: "memory and swap together, `200m`; -1: any (default: no swap)"},
+		&urfave.StringFlag{Name: "memory-swap", Usage: "memory plus swap, like `200m`; -1: any (default: no swap)"},
 	}
 }
 
 func limitFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.StringFlag{Name: "memory-reservation", Usage: "memory to come back to when there is little, like `50m`"},
+		&urfave.StringFlag{Name: "memory-reservation", Usage: "memory to shrink to when the host runs low, like `50m`"},
 		&urfave.StringFlag{Name: "cpus", Usage: "CPU time, as a `NUMBER` of CPUs like 0.5"},
-		&urfave.StringFlag{Name: "cpu-shares", Aliases: []string{"c", "cpushare"}, Usage: "`WEIGHT` against other containers, 2 to 262144"},
+		&urfave.StringFlag{Name: "cpu-shares", Aliases: []string{"c", "cpushare"}, Usage: "CPU `WEIGHT` relative to other containers, 2 to 262144"},
 		&urfave.StringFlag{Name: "cpuset-cpus", Aliases: []string{"cpuset"}, Usage: "CPUs to run on, a `LIST` like 0-2,4"},
 		&urfave.StringFlag{Name: "pids-limit", Usage: "`NUMBER` of processes and threads; 0 or -1: unlimited"},
-		&urfave.StringFlag{Name: "cgroup-parent", Usage: "cgroup to make the container's in, a `PATH` in the hierarchy"},
+		&urfave.StringFlag{Name: "cgroup-parent", Usage: "`PATH` of the cgroup in which to make the container's"},
 	}
 }
 
 // limitsFromFlags checks everything that can be checked before anything is
-// made. Kernel files do not validate: memory.limit_in_bytes takes 2^64 as 0.
+// made. The kernel does not check for us: memory.limit_in_bytes takes 2^64 as
+// 0.
 func limitsFromFlags(ctx *urfave.Context) (cgroup.Limits, error) {
 	var l cgroup.Limits
 	parse := []struct {
@@ -91,9 +92,9 @@ func parseMemory(s string) (int64, error) {
 }
 
 // parseBytes reads Docker's sizes: 100m is 100 MiB. go-units computes in
-// floating point, and a number that does not fit in an int64 comes back
-// negative or as the greatest there is, depending on the processor. It also
-// takes 1e9g and 0x1p30, which nobody means.
+// floating point, so a number that does not fit in an int64 comes back negative
+// or as the largest int64, depending on the processor. It also accepts 1e9g and
+// 0x1p30, which nobody means.
 func parseBytes(s string) (int64, error) {
 	n, err := units.RAMInBytes(s)
 	if err != nil || strings.ContainsAny(s, "eExX") {
@@ -129,7 +130,7 @@ func parseSwap(s string, memory int64) (int64, error) {
 func parseCPUs(s string) (int64, error) {
 	cpus, err := strconv.ParseFloat(s, 64)
 	most := float64(runtime.NumCPU())
-	if err != nil || !(cpus >= 0.01 && cpus <= most) { // not (a < b || a > c): NaN
+	if err != nil || !(cpus >= 0.01 && cpus <= most) { // written like this, NaN is refused
 		return 0, fmt.Errorf("want a number from 0.01 to %g, the CPUs of this machine", most)
 	}
 	return int64(math.Round(cpus * cgroup.CPUPeriod)), nil
@@ -143,8 +144,8 @@ func parseShares(s string) (int64, error) {
 	return n, nil
 }
 
-// parsePids takes Docker's 0 and -1 for unlimited. The kernel would take 0 as
-// "no process at all".
+// parsePids treats 0 and -1 as unlimited, as Docker does. To the kernel, 0
+// means no process at all.
 func parsePids(s string) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < -1 || n > maxPidsMax {

@@ -12,7 +12,7 @@ import (
 
 var plainSize = regexp.MustCompile(`^([0-9]{1,400}(?:\.[0-9]{0,400})?)([kmgtp]?)(?:ib|b)?$`)
 
-// exactSize computes a size without rounding, if it is one of the plain kind.
+// exactSize computes a plain size without rounding.
 func exactSize(s string) *big.Rat {
 	parts := plainSize.FindStringSubmatch(strings.ToLower(s))
 	if parts == nil || strings.HasSuffix(strings.ToLower(s), "ib") && parts[2] == "" {
@@ -29,7 +29,7 @@ func exactSize(s string) *big.Rat {
 	return size.Mul(size, new(big.Rat).SetInt(new(big.Int).Lsh(big.NewInt(1), shift)))
 }
 
-// A size is what it says, to the precision of a float64, or refused.
+// A size is either exact, to the precision of a float64, or refused.
 func FuzzMemory(f *testing.F) {
 	for _, s := range append(refusedLimits["--memory"], "100m", "0.5G", "1.5kib", "4p", "9007199254740993", "1e9") {
 		f.Add(s)
@@ -53,7 +53,8 @@ func FuzzMemory(f *testing.F) {
 	})
 }
 
-// Swap is never negative but for cgroup.Unlimited, and the sum does not wrap.
+// Swap is never negative except for cgroup.Unlimited, and the sum does not
+// overflow.
 func FuzzSwap(f *testing.F) {
 	for _, s := range []string{"", "0", "-1", "-2", "100m", "150m", "9223372036854771712", "18446744073709551616", "nan "} {
 		f.Add(s, int64(100<<20))
@@ -89,7 +90,7 @@ func FuzzCPUs(f *testing.F) {
 	})
 }
 
-// A whole number is itself, 0 or refused.
+// A whole number stays itself, becomes 0, or is refused.
 func FuzzWholeNumbers(f *testing.F) {
 	for _, s := range append(refusedLimits["--cpu-shares"], refusedLimits["--pids-limit"]...) {
 		f.Add(s)

@@ -15,13 +15,14 @@ import (
 	"example.com/go-docker/day2-cgroups/hierarchy"
 )
 
-// contained is run with its cgroups below the tests' own.
+// contained returns run with its cgroups below the tests' own.
 func contained(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	return program(t, append([]string{"run", "--cgroup-parent", testParent}, args...)...)
 }
 
-// controllersHere are those the program uses on this machine.
+// controllersHere returns the controllers that the program uses on this
+// machine.
 func controllersHere(t testing.TB) (version int, byName map[string]hierarchy.Hierarchy) {
 	t.Helper()
 	version, byName, err := hierarchy.ByController()
@@ -31,7 +32,7 @@ func controllersHere(t testing.TB) (version int, byName map[string]hierarchy.Hie
 	return version, byName
 }
 
-// A live container, with what its record tells everybody.
+// A live container, with what its record says.
 type live struct {
 	*launched
 	onRecord
@@ -44,7 +45,7 @@ type onRecord struct {
 	Cgroups []string          `json:"cgroups"`
 }
 
-// begin starts a container whose command says "ready".
+// begin starts a container whose command prints "ready".
 func begin(t testing.TB, cmd *exec.Cmd) *live {
 	t.Helper()
 	l := launch(t, cmd)
@@ -63,18 +64,18 @@ func begin(t testing.TB, cmd *exec.Cmd) *live {
 	return nil
 }
 
-// stay is a command that says "ready" and stays.
+// stay is a command that prints "ready" and keeps running.
 var stay = []string{"sh", "-c", "echo ready; exec sleep 1000"}
 
-// end stops the container as ^C does.
+// end stops the container like ^C.
 func (l *live) end() outcome {
 	l.t.Helper()
 	l.signal(syscall.SIGTERM)
 	return l.wait()
 }
 
-// inside lists the processes in the container's PID namespace, in whatever
-// cgroups they are; but not init.
+// inside lists the processes in the container's PID namespace except init,
+// whatever cgroups they are in.
 func (l *live) inside() []int {
 	l.t.Helper()
 	init := l.init()
@@ -85,7 +86,7 @@ func (l *live) inside() []int {
 	var pids []int
 	links, _ := filepath.Glob("/proc/[0-9]*/ns/pid")
 	for _, link := range links {
-		its, _ := os.Readlink(link) // none: it has just ended
+		its, _ := os.Readlink(link) // "": it has just ended
 		pid, _ := strconv.Atoi(strings.Split(link, "/")[2])
 		if its == namespace && pid != init {
 			pids = append(pids, pid)

@@ -14,8 +14,8 @@ import (
 	"example.com/go-docker/day2-cgroups/container"
 )
 
-// covered is the program on a machine some of whose directories are covered;
-// see the payload.
+// covered returns the program on a machine with some directories covered; see
+// the payload.
 func covered(t *testing.T, how string, dirs []string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := program(t, append(append([]string{"payload", "cover", how}, append(dirs, "--")...), args...)...)
@@ -32,8 +32,8 @@ func TestNoCgroups(t *testing.T) {
 	}
 }
 
-// Where the controller should be there is a directory like any other. Whoever
-// trusts the path makes a directory there and believes in it.
+// An ordinary directory is in the controller's place. A program that trusts the
+// path would make a directory in it and take that for a cgroup.
 func TestPlainDirectory(t *testing.T) {
 	kernelTest(t)
 	version, controllers := controllersHere(t)
@@ -41,14 +41,14 @@ func TestPlainDirectory(t *testing.T) {
 	for _, args := range bothWays {
 		want := "memory controller"
 		if version == 2 {
-			want = "no cgroup" // neither file system nor hierarchy
+			want = "no cgroup" // with "file system" or "hierarchy" after it
 		}
 		refuses(t, covered(t, "tmpfs", []string{mount}, args...), container.RuntimeError, want)
 	}
 	if version == 1 {
 		cpu := controllers["cpu"].Mount
 		refuses(t, covered(t, "tmpfs", []string{cpu}, "run", "--cpus", "0.5", "true"), container.RuntimeError, "no cpu controller", "cpu.cfs_period_us")
-		// What is not asked for is not missed.
+		// A controller that is not needed may be missing.
 		finish(t, covered(t, "tmpfs", []string{cpu}, "run", "-m", "100m", "true")).want(t, "")
 	}
 }
@@ -66,7 +66,7 @@ func TestReadOnlyCgroups(t *testing.T) {
 
 func TestNotRoot(t *testing.T) {
 	kernelTest(t)
-	runtimeDir := t.TempDir() // root's: nobody may not write there either
+	runtimeDir := t.TempDir() // root's, so the user nobody may not write there either
 	for _, args := range bothWays {
 		cmd := program(t, args...)
 		cmd.Dir = "/"

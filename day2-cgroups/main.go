@@ -9,12 +9,13 @@
 //	# go run ./day2-cgroups
 //	# go run ./day2-cgroups run -ti -m 100m --cpus 0.5 --pids-limit 20 sh
 //
-// New today, a room each: hierarchy finds the cgroups(7) of version 1, version
-// 2 or both; cgroup makes the container's, starts the command inside and cleans
-// up whatever happens; usage reads its counters; lock tells who still lives.
+// New today, one room each: hierarchy finds the cgroups(7) of version 1,
+// version 2 or both; cgroup makes the container's, starts the command inside it
+// and cleans up on every path; usage reads its counters; lock tells which
+// owners are still alive.
 //
-// Exit status: the command's own; 128+n when signal n killed it; 127 when it
-// was not found, 126 when it could not be executed, 125 for every other error.
+// Exit status: the command's own; 128+n if signal n killed it; 127 if it was
+// not found; 126 if it could not be executed; 125 for any other error.
 package main
 
 import (
@@ -50,7 +51,7 @@ func showDemo(ctx *urfave.Context) error {
 	return demo.Run(demo.Options{Limits: limits, Stress: ctx.Bool("stress"), Format: ctx.String("format")})
 }
 
-// hogCommand is the demo's payload.
+// hogCommand is the command that the demo runs in its container.
 func hogCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:      "hog",
@@ -58,8 +59,8 @@ func hogCommand() *urfave.Command {
 		Usage:     "allocate memory, touch every page, hold it",
 		ArgsUsage: "SIZE",
 		Flags: []urfave.Flag{
-			&urfave.DurationFlag{Name: "pause", Usage: "rest after each 4 MiB"},
-			&urfave.DurationFlag{Name: "hold", Usage: "keep it all for this long"},
+			&urfave.DurationFlag{Name: "pause", Usage: "pause after each 4 MiB"},
+			&urfave.DurationFlag{Name: "hold", Usage: "hold the memory for this long"},
 		},
 		Action: func(ctx *urfave.Context) error {
 			size, err := parseBytes(ctx.Args().First())

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// payload is what the tests have this binary do where a shell would not do.
+// payload is what this binary does in the tests where a shell cannot.
 func payload(name string, args []string) int {
 	err := map[string]func([]string) error{
 		"threads":  threads,
@@ -32,7 +32,7 @@ func payload(name string, args []string) int {
 	return 0
 }
 
-// threads stays with 8 threads and an orphan.
+// threads keeps running with 8 threads and an orphan.
 func threads([]string) error {
 	if err := exec.Command("sh", "-c", "sleep 1000 &").Run(); err != nil {
 		return err
@@ -53,7 +53,7 @@ func threads([]string) error {
 }
 
 // spin keeps one CPU busy for a while, prints how many microseconds of CPU time
-// it got in how many of time, and stays.
+// it got in how many microseconds, and keeps running.
 func spin(args []string) error {
 	long, err := time.ParseDuration(args[0])
 	if err != nil {
@@ -88,8 +88,8 @@ func affinity([]string) error {
 }
 
 // cover runs the program in a mount namespace in which some directories are
-// covered: by an empty tmpfs, or by themselves read-only. It then prints what
-// there is in the first.
+// covered: by an empty tmpfs, or by themselves, read-only. It then prints what
+// is in the first.
 //
 //	cover tmpfs|read-only DIR... -- ARG...
 func cover(args []string) error {
@@ -141,16 +141,16 @@ func enter(args []string) error {
 	if err := syscall.Setuid(nobody); err != nil {
 		return err
 	}
-	// Setuid has made us undumpable, and root owns the files of such a
-	// process in /proc. Exec mends it.
+	// setuid(2) has made us undumpable, so root owns our files in /proc. Exec
+	// makes us dumpable again.
 	return syscall.Exec("/proc/self/exe", append([]string{strings.Join(args[:split], " ")}, args[split+1:]...), os.Environ())
 }
 
 const nobody = 65534
 
-// nested makes what it was started in, a new cgroup and mount namespace, the
-// inside of a container of version 2. Then it runs the program, in a child of
-// the top cgroup if one is named.
+// nested turns the new cgroup and mount namespace in which it was started into
+// the inside of a container with version 2. Then it runs the program, in a
+// child of the top cgroup if one is named.
 //
 //	nested [CHILD] -- ARG...
 func nested(args []string) error {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// pathsOf returns the path of each controller's cgroup, from a text as in
-// /proc/self/cgroup; that of version 2 stands under the empty name.
+// pathsOf returns the path of each controller's cgroup from the text of a
+// /proc/PID/cgroup; that of version 2 is under the empty name.
 func pathsOf(text string) map[string]string {
 	paths := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -22,13 +22,14 @@ func pathsOf(text string) map[string]string {
 	return paths
 }
 
-// A process id written to a version 1 tasks file moves one thread. So every
-// thread is looked at, and what has been forked before anybody looks.
+// A process id written to a version 1 tasks file moves one thread. So check
+// every thread, and those forked before the check, too.
 func TestEveryThreadIsInside(t *testing.T) {
 	kernelTest(t)
 	c := begin(t, contained(t, "--cpuset-cpus", "0", testBinary(t), "payload", "threads"))
 	version, controllers := controllersHere(t)
-	// threads lists a process's threads, and those that are not in each cgroup.
+	// threads lists a process's threads, and those missing from any of the
+	// cgroups.
 	threads := func(pid int) (all, outside []string) {
 		all, _ = filepath.Glob(fmt.Sprintf("/proc/%d/task/*/cgroup", pid))
 		for _, file := range all {
@@ -62,8 +63,9 @@ func TestEveryThreadIsInside(t *testing.T) {
 	if count < 10 {
 		t.Errorf("only %d threads: this proves nothing", count)
 	}
-	// Init itself stays outside; in version 1 but for the thread that forked
-	// the command. Its main thread does, too: the OOM killer looks for that.
+	// Init itself stays outside, except in version 1 for the thread that forked
+	// the command. Its main thread, which the OOM killer goes by, stays outside
+	// there, too.
 	all, outside := threads(c.init())
 	if len(all)-len(outside) != map[int]int{1: 1, 2: 0}[version] {
 		t.Errorf("init: of %d threads, %d are outside", len(all), len(outside))
@@ -74,7 +76,7 @@ func TestEveryThreadIsInside(t *testing.T) {
 	c.end()
 }
 
-// The command is inside from its first instruction on.
+// The command is inside from its first instruction.
 func TestCommandSeesItself(t *testing.T) {
 	kernelTest(t)
 	version, _ := controllersHere(t)
@@ -90,7 +92,7 @@ func TestCommandSeesItself(t *testing.T) {
 				t.Errorf("%s: %q is in %s: %+v", init, name, path, got)
 			}
 		}
-		// A cgroup namespace hides where that is.
+		// A cgroup namespace hides its position.
 		got = finish(t, contained(t, init, "cat", "/proc/self/cgroup"))
 		for _, name := range used {
 			if path := pathsOf(got.stdout)[name]; path != "/" {
@@ -113,7 +115,7 @@ func TestMemoryIsCharged(t *testing.T) {
 			fmt.Sscan(c.read("memory", file), &usage)
 			return usage >= 20<<20
 		})
-		if usage > 60<<20 { // the race detector takes some, too
+		if usage > 60<<20 { // the race detector needs some, too
 			t.Errorf("%s: %d bytes are charged", init, usage)
 		}
 		c.end()

@@ -41,7 +41,7 @@ func TestKernelHoldsLimits(t *testing.T) {
 			t.Errorf("%s: %q, want %q", file, got, want)
 		}
 	}
-	if version == 1 { // a process can enter only where both are set
+	if version == 1 { // a process can enter only if both are set
 		want := readFile(t, filepath.Join(controllers["cpuset"].Mount, "cpuset.mems"))
 		if got := c.read("cpuset", "cpuset.mems"); got != want || got == "" {
 			t.Errorf("cpuset.mems: %q, want the parent's, %q", got, want)
@@ -50,7 +50,7 @@ func TestKernelHoldsLimits(t *testing.T) {
 	c.end()
 }
 
-// What was not asked for is the kernel's default.
+// Everything else keeps the kernel's default.
 func TestNoLimits(t *testing.T) {
 	kernelTest(t)
 	c := begin(t, contained(t, stay...))

@@ -13,7 +13,7 @@ import (
 	"example.com/go-docker/day2-cgroups/container"
 )
 
-// Of a bad value nothing is made, and one line says whose fault it is.
+// With a bad value nothing is made, and a single line says which flag is wrong.
 func TestBadLimitMakesNothing(t *testing.T) {
 	kernelTest(t)
 	forEachRefused(func(flag string, args ...string) {
@@ -28,7 +28,7 @@ func TestBadLimitMakesNothing(t *testing.T) {
 	}
 }
 
-// The list is one, but the CPUs are not there: the kernel says so.
+// The list is valid but the CPUs do not exist, so the kernel refuses it.
 func TestNoSuchCPU(t *testing.T) {
 	kernelTest(t)
 	for _, cpu := range []string{fmt.Sprint(runtime.NumCPU() + 20), "8191"} {
@@ -37,7 +37,7 @@ func TestNoSuchCPU(t *testing.T) {
 	}
 }
 
-// A limit that this program's own threads would meet is refused, and no other.
+// A limit is refused if this program's own threads would hit it, and only then.
 func TestSmallPidsLimit(t *testing.T) {
 	kernelTest(t)
 	version, _ := controllersHere(t)
@@ -54,7 +54,7 @@ func TestSmallPidsLimit(t *testing.T) {
 	}
 }
 
-// ownCgroup makes a cgroup below the tests' own, for the test to play with.
+// ownCgroup makes a cgroup below the tests' own for the test to use.
 func ownCgroup(t *testing.T, controller, name string) string {
 	t.Helper()
 	_, controllers := controllersHere(t)
@@ -72,7 +72,7 @@ func ownCgroup(t *testing.T, controller, name string) string {
 	return dir
 }
 
-// set writes a cgroup file on the test's behalf.
+// set writes a cgroup file for the test.
 func set(t *testing.T, dir, file, value string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, file), []byte(value), 0); err != nil {
@@ -87,13 +87,13 @@ func occupy(t *testing.T, dir string, command ...string) (leave func()) {
 	l := launch(t, cmd)
 	l.says("ready\n")
 	return func() {
-		_ = l.cmd.Process.Kill() // fails only when it has ended
+		_ = l.cmd.Process.Kill() // fails only if it has ended
 		l.wait()
 	}
 }
 
-// The CPUs are there but not in the cgroup above. Version 1 refuses to write
-// them; version 2 takes them and uses others.
+// The CPUs exist but the parent cgroup does not have them. Version 1 refuses
+// them; version 2 accepts them and uses others.
 func TestCPUsOutsideOfParent(t *testing.T) {
 	kernelTest(t)
 	cpus := strings.Fields(finish(t, contained(t, testBinary(t), "payload", "affinity")).stdout)
@@ -126,7 +126,7 @@ func enableFor(t *testing.T, dir, controller string) {
 	set(t, dir, "cgroup.subtree_control", "+"+controller)
 }
 
-// A cgroup of version 2 that has processes cannot limit children.
+// A version 2 cgroup with processes cannot limit children.
 func TestParentWithProcesses(t *testing.T) {
 	kernelTest(t)
 	if version, _ := controllersHere(t); version == 1 {

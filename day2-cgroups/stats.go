@@ -26,7 +26,7 @@ var statsCommand = &urfave.Command{
 	Usage:     "show what running containers use",
 	ArgsUsage: "[CONTAINER...]",
 	Flags: []urfave.Flag{
-		&urfave.BoolFlag{Name: "no-stream", Usage: "show one reading and end (so it does off a terminal)"},
+		&urfave.BoolFlag{Name: "no-stream", Usage: "show one reading and exit (always so off a terminal)"},
 		&urfave.StringFlag{Name: "format", Value: "table", Usage: "`table` or json, one object a line"},
 	},
 	Action: func(ctx *urfave.Context) error {
@@ -43,7 +43,7 @@ var statsCommand = &urfave.Command{
 	},
 }
 
-// A stat is one container's line.
+// A stat is one container's line of output.
 type stat struct {
 	ID          string  `json:"id"`
 	CPU         float64 `json:"cpu_percent"` // of one CPU
@@ -52,7 +52,7 @@ type stat struct {
 	Pids        int64   `json:"pids"`
 }
 
-// statsInterval is how long CPU time is counted for one reading.
+// statsInterval is how long CPU time is measured for one line.
 const statsInterval = time.Second
 
 func stats(w io.Writer, ids []string, show func(io.Writer, []stat) error, stream bool) error {
@@ -74,7 +74,7 @@ func stats(w io.Writer, ids []string, show func(io.Writer, []stat) error, stream
 			return err
 		}
 		if stream {
-			fmt.Fprint(w, "\x1b[H\x1b[J") // home and clear, as docker stats
+			fmt.Fprint(w, "\x1b[H\x1b[J") // cursor home and clear, as in docker stats
 		}
 		if err := show(w, compare(before, after)); err != nil || !stream {
 			return err
@@ -83,7 +83,7 @@ func stats(w io.Writer, ids []string, show func(io.Writer, []stat) error, stream
 	}
 }
 
-// A reading is one container's counters at one moment.
+// A reading is one container's counters at one point in time.
 type reading struct {
 	id    string
 	at    time.Time

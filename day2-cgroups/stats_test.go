@@ -17,7 +17,7 @@ import (
 	"example.com/go-docker/day2-cgroups/usage"
 )
 
-// statsOf is stats --format json, as ids and their figures.
+// statsOf runs stats --format json and returns the figures by id.
 func statsOf(t *testing.T, args ...string) map[string]stat {
 	t.Helper()
 	got := finish(t, program(t, append([]string{"stats", "--format", "json"}, args...)...))
@@ -53,7 +53,7 @@ func TestStats(t *testing.T) {
 		t.Errorf("the hog: %+v", s)
 	}
 	s = all[busy.ID]
-	pids := int64(3) // sh and its two
+	pids := int64(3) // sh and its two children
 	if hogVersion(t) == 1 {
 		pids++ // and a thread of init
 	}
@@ -80,7 +80,7 @@ func TestStats(t *testing.T) {
 	refuses(t, program(t, "stats", ""), container.RuntimeError, "more than one")
 	hog.end()
 	refuses(t, program(t, "stats", hog.ID), container.RuntimeError, "no such container")
-	busy.murder() // and with it the container
+	busy.murder() // and the container with it
 	if all := statsOf(t); len(all) != 0 {
 		t.Errorf("of the dead: %+v", all)
 	}
@@ -100,7 +100,7 @@ func TestStatsOfNone(t *testing.T) {
 	refuses(t, program(t, "stats", "--format", "xml"), container.RuntimeError, "--format", "xml")
 }
 
-// On a terminal the table is drawn again and again, until ^C.
+// On a terminal the table is redrawn until ^C.
 func TestStatsStream(t *testing.T) {
 	kernelTest(t)
 	c := begin(t, contained(t, stay...))
@@ -134,8 +134,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// A cgroup may go away between open and read: no such device, says the kernel.
-// To a reader that is the same as if it had gone before.
+// A cgroup may go away between open and read, which then fails with ENODEV. To
+// a reader that is the same as if it had gone before.
 func TestUsageWhileRemoved(t *testing.T) {
 	kernelTest(t)
 	version, controllers := controllersHere(t)

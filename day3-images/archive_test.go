@@ -24,7 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// ociFiles are the files of an OCI archive with this image.
+// ociFiles returns the files of an OCI archive with this image.
 func (p *imageParts) ociFiles(t testing.TB, annotations map[string]string) map[string]string {
 	config, manifest := p.documents(t)
 	files := map[string]string{"oci-layout": `{"imageLayoutVersion":"1.0.0"}`}
@@ -124,7 +124,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// docker save used to write a layer once and links to it for other images.
+// docker save used to write a layer once, and links to it for other images.
 func TestLoadLinks(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
@@ -290,7 +290,7 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// An archive that is a bomb meets the limit, and the disk is free again.
+// An archive that is a bomb hits the limit, and the disk space is freed.
 func TestLoadTooManyFiles(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
@@ -307,7 +307,7 @@ func TestLoadTooManyFiles(t *testing.T) {
 	sound(t, s)
 }
 
-// What we save, we load, and it is the same image.
+// We can load what we save, and it is the same image.
 func TestSaveAndLoad(t *testing.T) {
 	needRoot(t)
 	from := emptyStore(t)
@@ -340,13 +340,13 @@ func TestSaveAndLoad(t *testing.T) {
 	if names := namesIn(t, first); !slices.Contains(names, "manifest.json") || !slices.Contains(names, "oci-layout") {
 		t.Errorf("it has %q", names)
 	}
-	// One image by two names is one entry.
+	// One image under two names is one entry.
 	text := testkit.ToolOutput(t, "tar", "-xOf", file, "manifest.json")
 	var entries []dockerEntry
 	if err := json.Unmarshal(text, &entries); err != nil || len(entries) != 2 || !slices.Equal(entries[0].RepoTags, []string{"app:1", "localhost:5000/other:2"}) {
 		t.Errorf("manifest.json: %s, %v", text, err)
 	}
-	// By ID there is no name.
+	// Saved by ID, it has no name.
 	img, err := from.Resolve("second")
 	if err != nil {
 		t.Fatal(err)
@@ -402,7 +402,7 @@ func TestSaveRefuses(t *testing.T) {
 	}
 }
 
-// A terminal gets no tar, neither to show nor to type.
+// No tar goes to a terminal or is read from one.
 func TestArchivesAndTerminals(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)

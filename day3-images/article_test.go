@@ -10,7 +10,7 @@ import (
 	"github.com/creack/pty"
 )
 
-// rootTar is a tar of the busybox files, as docker export gives one.
+// rootTar returns a tar of the busybox files, like that of docker export.
 func rootTar(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "busybox.tar")
@@ -20,8 +20,9 @@ func rootTar(t testing.TB) string {
 	return path
 }
 
-// The series' own way: a busybox tar, run -ti -v with its spellings on a
-// terminal, and commit to a tar, from which the next image can be made.
+// The way of the original articles: a busybox tar, run -ti -v with their
+// spellings on a terminal, and commit to a tar, from which the next image can
+// be made.
 func TestSeriesUsage(t *testing.T) {
 	kernelTest(t)
 	s, dir := emptyStore(t), t.TempDir()
@@ -63,7 +64,8 @@ func TestSeriesUsage(t *testing.T) {
 		t.Errorf("%q", text)
 	}
 
-	// -c was the directory for the tar: it is an instruction now, and we say so.
+	// -c used to be the directory for the tar. It is an instruction now, and
+	// the error says so.
 	refused(t, s, "commit -o "+dir+"/NAME.tar CONTAINER", "commit", "-c", dir, "series")
 	ok(t, s, "commit", "-o", dir+"/series.tar", "series")
 	ok(t, s, "import", dir+"/series.tar", "again")
@@ -73,8 +75,8 @@ func TestSeriesUsage(t *testing.T) {
 	}
 }
 
-// A limit of day 2 holds for a container of an image, and the kernel's counters
-// tell.
+// A limit of day 2 holds for a container from an image, as the kernel's
+// counters show.
 func TestImageWithLimits(t *testing.T) {
 	s := boxes(t, nil)
 	got := finish(t, s.run(t, "--rm", "-m", "20m", "busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=60M", "count=1"))

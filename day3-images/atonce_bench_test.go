@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// BenchmarkAtOnce starts many containers at the same time, each by a command
-// of its own as in BenchmarkStart, and takes the time until the last one has
+// BenchmarkAtOnce starts many containers at the same time, each with a command
+// of its own as in BenchmarkStart, and measures the time until the last one has
 // ended and is removed.
 //
 //	go test -run '^$' -bench AtOnce -benchtime 5x

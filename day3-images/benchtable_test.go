@@ -18,17 +18,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Benchmarks run us and our peers in turns, in one run, so that a busy machine
-// is as slow for all of them; what counts is the ratio.
+// Benchmarks run us and our peers in turns, in a single run, so that a busy
+// machine slows all of them equally. What counts is the ratio.
 
 // A benchRow is a command that is measured beside others, and how long its runs
-// took. Each run gets a name or directory of its own.
+// took. Each run gets its own name or directory.
 type benchRow struct {
 	name      string
 	command   func(dir string) *exec.Cmd
 	took      []float64 // seconds
 	cpu       float64   // seconds of processor time, in the last run
-	kilobytes int64     // resident at most, of the command's processes the largest
+	kilobytes int64     // maximum resident size, of the command's largest process
 }
 
 func (r *benchRow) run(b *testing.B, dir string) {
@@ -46,10 +46,10 @@ func (r *benchRow) run(b *testing.B, dir string) {
 	r.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 }
 
-// measureMemory runs the command once more, for its memory alone. A new process
-// counts that of the one it was forked from as its own (exec_mmap in fs/exec.c),
-// and we are large. So a small shell forks it and leaves it to us, who have
-// been made a reaper of orphans by TestMain.
+// measureMemory runs the command once more to measure its memory. A new process
+// counts the memory of the process that forked it as its own (exec_mmap in
+// fs/exec.c), and we are large. So a small shell forks it and leaves it to us,
+// because TestMain made us the reaper of orphans.
 func (r *benchRow) measureMemory(b *testing.B, dir string) {
 	b.Helper()
 	if r.command == nil {
@@ -91,7 +91,7 @@ func (r *benchRow) over(other *benchRow) string {
 	return fmt.Sprintf("%.2f", r.median()/other.median())
 }
 
-// benchDir makes a directory for the programs of a benchmark, and what they mount.
+// benchDir makes a directory for a benchmark's programs and their mounts.
 func benchDir(b *testing.B) string {
 	b.Helper()
 	dir := shortDir(b)
@@ -99,8 +99,8 @@ func benchDir(b *testing.B) string {
 	return dir
 }
 
-// unmountBelow takes away the mount that skopeo and podman leave in each store,
-// before the directory goes. containers/storage, drivers/overlay
+// unmountBelow removes the mount that skopeo and podman leave in each store, so
+// that the directory can be removed. containers/storage, drivers/overlay
 func unmountBelow(b *testing.B, dir string) {
 	b.Helper()
 	for line := range strings.Lines(mountTable(b)) {
@@ -112,11 +112,11 @@ func unmountBelow(b *testing.B, dir string) {
 	}
 }
 
-// settle puts on the disk, and out of memory, what earlier runs have made, and
-// has in memory what the next one reads: the programs, and the files of dir
-// itself, the layers. Memory that was just given back is good for something
-// else: a virtual machine gets its memory from the host page by page, when it
-// first touches it, and that can take longer than all the rest.
+// settle writes what earlier runs have made to disk and drops it from memory,
+// and loads what the next run reads: the programs and the layers, which are the
+// files in dir itself. Memory that was just freed has another use: a virtual
+// machine gets its memory from the host page by page, on first use, and that
+// can take longer than everything else.
 func settle(b *testing.B, dir string) {
 	b.Helper()
 	unix.Sync()
@@ -151,7 +151,7 @@ func settle(b *testing.B, dir string) {
 	}
 }
 
-// measurements are the rows as those of a section of the book.
+// measurements returns the rows as those of a section of the book.
 func measurements(section string, rows []*benchRow) (all []measurement) {
 	for _, r := range rows {
 		all = append(all, measurement{section, r.name, r.took, r.cpu, r.kilobytes})
@@ -159,7 +159,7 @@ func measurements(section string, rows []*benchRow) (all []measurement) {
 	return all
 }
 
-// benchTable is a table of the rows, with ratios to others of them.
+// benchTable returns a table of the rows, with their ratios to others.
 func benchTable(rows []*benchRow, others ...*benchRow) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d rounds\n%-40s %10s %10s %8s %8s", len(rows[0].took), "", "median s", "fastest", "CPU s", "MB")
@@ -180,7 +180,7 @@ const (
 	benchBytes      = 200 << 20
 )
 
-// benchLayers makes the layers of an image of files of this machine.
+// benchLayers makes the layers of an image from files on this machine.
 func benchLayers(b *testing.B, dir string) []string {
 	b.Helper()
 	var tars []string
@@ -196,13 +196,13 @@ func benchLayers(b *testing.B, dir string) []string {
 	return tars
 }
 
-// fileLists picks files of /usr, programs, libraries and many small ones, for
-// each layer: every directory before what is in it.
+// fileLists picks files in /usr for each layer: programs, libraries and many
+// small ones. Every directory comes before its contents.
 func fileLists(b *testing.B) (lists [][]string) {
 	for _, from := range []string{"usr/share", "usr/lib", "usr/bin", "usr/share/doc", "usr/lib"} {
 		size := int64(0)
 		picked := 0
-		list := []string{"usr"} // each name once: podman refuses others
+		list := []string{"usr"} // each name once, or podman refuses them
 		if above := filepath.Dir(from); above != "usr" {
 			list = append(list, above)
 		}
@@ -218,7 +218,8 @@ func fileLists(b *testing.B) (lists [][]string) {
 				if info.Size() > 8<<20 {
 					return nil
 				}
-				// The second time in a directory, other files than the first.
+				// The second time in a directory, take other files than the
+				// first time.
 				if picked++; (picked%2 == 0) == (len(lists) < 3) && from == "usr/lib" {
 					return nil
 				}

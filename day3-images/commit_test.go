@@ -192,8 +192,8 @@ func TestImportRefuses(t *testing.T) {
 	}
 }
 
-// endedContainer is a container directory as run leaves it, without a run: a
-// file is added, one changed, one deleted, and a directory replaced.
+// endedContainer makes a container directory as run would leave it: one file is
+// added, one changed, one deleted, and a directory replaced.
 func endedContainer(t testing.TB, s testStore, img *store.Image, id, name string) *containers.Container {
 	t.Helper()
 	dirs, err := snapshot.Dirs(t.Context(), s.Store, img)
@@ -321,7 +321,7 @@ func exported(t testing.TB, s testStore, id string) []string {
 	return names
 }
 
-// The series' commit writes a tar of the whole file system.
+// commit in the original articles writes a tar of the whole file system.
 func TestCommitToTar(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
@@ -342,7 +342,7 @@ func TestCommitToTar(t *testing.T) {
 	refused(t, s, "leave out the name, or -o", "commit", "-o", "x.tar", "box", "name")
 	refused(t, s, "commit -o /root/box/NAME.tar", "commit", "-c", "/root/box", "box")
 	refused(t, s, "lowercase", "commit", "box", "Name")
-	// The container's image is gone, by some accident.
+	// The container's image is gone, by accident.
 	if err := os.Remove(s.Path("index.json")); err != nil {
 		t.Fatal(err)
 	}

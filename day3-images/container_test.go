@@ -22,10 +22,10 @@ const (
 	testGroup  = "root:x:0:\nweb:x:1235:\nstaff:x:50:\nextra:x:77:web,other\n"
 )
 
-// applets are what the tests' images have of busybox.
+// applets are the busybox commands in the tests' images.
 var applets = strings.Fields("cat chmod chown dd df echo env grep head hostname id kill ls mkdir mknod mount ps pwd readlink rm rmdir sed sh sleep sort stat test touch tr true tty umount wc")
 
-// busyboxFiles are a small root file system.
+// busyboxFiles returns a small root file system.
 func busyboxFiles(t testing.TB) []testkit.Entry {
 	t.Helper()
 	path, err := exec.LookPath("busybox")
@@ -46,7 +46,8 @@ func busyboxFiles(t testing.TB) []testkit.Entry {
 }
 
 // boxes makes a store for a test that runs containers, with an image called
-// busybox. More files make a second layer, and instructions a configuration.
+// busybox. Files in more become a second layer, and instructions its
+// configuration.
 func boxes(t testing.TB, more []testkit.Entry, instructions ...string) testStore {
 	t.Helper()
 	kernelTest(t)
@@ -66,14 +67,14 @@ func boxes(t testing.TB, more []testkit.Entry, instructions ...string) testStore
 	return s
 }
 
-// run is the program's run command, with its cgroups below the tests' own.
+// run returns the program's run command, with its cgroups below the tests' own.
 func (s testStore) run(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	return program(t, append([]string{"--root", s.Root, "run", "--cgroup-parent", testParent}, args...)...)
 }
 
-// says runs a shell in a container of the image busybox, and wants it to
-// succeed and to print just this.
+// says runs a shell in a container from the image busybox, which must succeed
+// and print exactly this.
 func (s testStore) says(t testing.TB, want, script string, options ...string) {
 	t.Helper()
 	got := finish(t, s.run(t, append(append([]string{"--rm"}, options...), "busybox", "sh", "-c", script)...))
@@ -129,14 +130,13 @@ func TestRunStatus(t *testing.T) {
 			t.Errorf("%q: stderr %q", test.args, got.stderr)
 		}
 	}
-	// What never ran is not kept.
+	// A container that never ran is not kept.
 	if kept := s.kept(t); len(kept) != 3 {
 		t.Errorf("kept %q, want those that ran", kept)
 	}
 }
 
-// What the image's configuration says holds unless the command line says
-// something else.
+// The image's configuration applies unless the command line says otherwise.
 func TestImageConfig(t *testing.T) {
 	s := boxes(t, []testkit.Entry{testkit.Dir("srv"), testkit.Dir("srv/web").OwnedBy(1234, 1235)},
 		`ENTRYPOINT ["/bin/sh","-c"]`, `CMD ["id -un; pwd; env | grep -v TERM | sort"]`, "ENV A=1 B=2", "WORKDIR /srv/web", "USER web")
@@ -171,7 +171,7 @@ func TestNames(t *testing.T) {
 	s := boxes(t, nil)
 	finish(t, s.run(t, "--name", "one", "busybox", "sh", "-c", "echo new >/new")).want(t, "")
 	refuses(t, s.run(t, "--name", "one", "busybox", "true"), 125, `the name "one" is in use by container`)
-	refuses(t, s.run(t, "-name", "one", "busybox", "true"), 125, "is in use") // the series' spelling
+	refuses(t, s.run(t, "-name", "one", "busybox", "true"), 125, "is in use") // spelling of the original articles
 	kept := s.kept(t)
 	if len(kept) != 1 {
 		t.Fatalf("kept %q", kept)
@@ -200,8 +200,8 @@ func TestNames(t *testing.T) {
 	ok(t, s, "rmi", "busybox")
 }
 
-// --rm holds also for a container whose parent was killed: the next run does
-// it. Others stay, and so do those that are running.
+// --rm applies even to a container whose parent was killed: the next run
+// removes it. Others stay, and so do running ones.
 func TestRemoved(t *testing.T) {
 	s := boxes(t, nil)
 	s.says(t, "", "echo x >/x")
@@ -216,7 +216,8 @@ func TestRemoved(t *testing.T) {
 		killed.signal(syscall.SIGKILL)
 		<-killed.ended
 	}
-	// Making one was cut short, and a power cut came after making another.
+	// Making one container was cut short, and after making another came a power
+	// cut.
 	for _, name := range []string{"half-made", "empty"} {
 		if err := os.MkdirAll(s.Path("containers", name, "upper"), 0o755); err != nil {
 			t.Fatal(err)
@@ -245,7 +246,7 @@ func TestRemoved(t *testing.T) {
 	finish(t, s.run(t, "--rm", "busybox", "true")) // removes the killed ones' cgroups
 }
 
-// A description that cannot be read is the user's to judge.
+// If a description cannot be read, the user must decide what to do.
 func TestDamagedDescription(t *testing.T) {
 	s := boxes(t, nil)
 	finish(t, s.run(t, "--name", "one", "busybox", "true")).want(t, "")
@@ -262,7 +263,7 @@ func TestDamagedDescription(t *testing.T) {
 	ok(t, s, "rm", "one")
 }
 
-// Two containers of one image share its layers and nothing else.
+// Two containers from one image share its layers and nothing else.
 func TestContainersAreApart(t *testing.T) {
 	s := boxes(t, nil)
 	first := launch(t, s.run(t, "--rm", "busybox", "sh", "-c", "echo 1 >/mine; echo changed >/etc/group; rm /bin/wc; echo done; sleep 1000"))
@@ -279,7 +280,7 @@ func TestContainersAreApart(t *testing.T) {
 	sound(t, s)
 }
 
-// Whoever is not root gets one line, and nothing is made.
+// A user who is not root gets one line, and nothing is made.
 func TestNotRoot(t *testing.T) {
 	s := boxes(t, nil)
 	before := contents(t, s)

@@ -26,7 +26,7 @@ import (
 type scenario struct {
 	name    string
 	prepare func(t *testing.T, s testStore) (args []string)
-	made    string // the image that is there once it has succeeded
+	made    string // the image that exists once it has succeeded
 }
 
 func scenarios(t *testing.T) []scenario {
@@ -55,8 +55,8 @@ func scenarios(t *testing.T) []scenario {
 	}
 }
 
-// afterCrash checks that the store is as good as before or as good as done,
-// and that the same command now works.
+// afterCrash checks that the store is as before the command or as after it, and
+// that the same command now works.
 func (sc scenario) afterCrash(t *testing.T, s testStore, args []string) {
 	t.Helper()
 	if _, err := store.Open(s.Root); err != nil { // sweeps
@@ -78,8 +78,8 @@ func (sc scenario) afterCrash(t *testing.T, s testStore, args []string) {
 			t.Error(err)
 		}
 	}
-	// Nothing is left of it once all is removed. An import that was killed after
-	// it had made its image, and was done again, has made two.
+	// Nothing is left once everything is removed. An import that was killed
+	// after making its image and then repeated has made two.
 	ok(t, s, append([]string{"rmi", "-f"}, strings.Fields(ok(t, s, "images", "-q"))...)...)
 	if left := contents(t, s); len(left) > 0 {
 		t.Errorf("left: %q", left)
@@ -125,7 +125,7 @@ func TestKilledAtRandom(t *testing.T) {
 }
 
 // TestKilledAtSyscall kills commands at each of the system calls that change
-// the store: strace(1) does it, when the call is about to be made.
+// the store. strace(1) does it, just before the call.
 func TestKilledAtSyscall(t *testing.T) {
 	needRoot(t)
 	_, err := exec.LookPath("strace")
@@ -138,7 +138,7 @@ func TestKilledAtSyscall(t *testing.T) {
 					args := sc.prepare(t, s)
 					if !straced(t, s, fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, n), args) {
 						adds := call == "syncfs" || call == "mkdirat"
-						if n == 1 && !(sc.name == "rmi" && adds) { // which adds nothing, so that it works on a full disk
+						if n == 1 && !(sc.name == "rmi" && adds) { // rmi adds nothing, so that it works on a full disk
 							t.Error("it makes no such call")
 						}
 						return // it makes no more of them
@@ -150,8 +150,8 @@ func TestKilledAtSyscall(t *testing.T) {
 	}
 }
 
-// fewInGuests is only the first of the calls with -short, and in a guest, which
-// takes twenty times as long and has the same file systems.
+// fewInGuests returns only the first of the calls with -short, or in a guest,
+// which takes twenty times as long and has the same file systems.
 func fewInGuests(calls ...string) []string {
 	if testing.Short() || inGuest() {
 		return calls[:1]
@@ -159,7 +159,7 @@ func fewInGuests(calls ...string) []string {
 	return calls
 }
 
-// strace is strace(1) with options, running a command on the store.
+// strace returns strace(1) with options, running a command on the store.
 func strace(t *testing.T, s testStore, args []string, options ...string) *exec.Cmd {
 	t.Helper()
 	program := onStore(s, args...)
@@ -190,8 +190,8 @@ func straced(t *testing.T, s testStore, inject string, args []string) bool {
 	return true
 }
 
-// TestFailingSyscall has the nth of these calls fail, as on a full or broken
-// disk: the command says so in one line, or does without.
+// TestFailingSyscall makes the nth of these calls fail, as on a full or broken
+// disk. The command says so in one line, or does without the call.
 func TestFailingSyscall(t *testing.T) {
 	needRoot(t)
 	_, err := exec.LookPath("strace")
@@ -214,7 +214,7 @@ func TestFailingSyscall(t *testing.T) {
 					}
 					if !strings.Contains(string(trace), "INJECTED") {
 						adds := call == "syncfs" || call == "mkdirat"
-						if n == 1 && !(sc.name == "rmi" && adds) { // which adds nothing, so that it works on a full disk
+						if n == 1 && !(sc.name == "rmi" && adds) { // rmi adds nothing, so that it works on a full disk
 							t.Error("it makes no such call")
 						}
 						return
@@ -231,8 +231,8 @@ func TestFailingSyscall(t *testing.T) {
 	}
 }
 
-// TestFullDisk runs commands on a file system that is too small, and then a
-// little less so, until they succeed.
+// TestFullDisk runs commands on a file system that is too small, and enlarges
+// it little by little until they succeed.
 func TestFullDisk(t *testing.T) {
 	needRoot(t)
 	if os.Getenv("GO_DOCKER_TEST_FULL") == "" {

@@ -78,7 +78,7 @@ func TestDemoRefuses(t *testing.T) {
 	refuses(t, program(t, "--log-level", "loud"), 125, "invalid --log-level")
 }
 
-// ^C and SIGKILL while the image is built, while it runs, while all is removed.
+// ^C and SIGKILL while the image is built, while it runs, and during cleanup.
 func TestDemoInterrupted(t *testing.T) {
 	kernelTest(t)
 	needStrace(t)

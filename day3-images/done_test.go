@@ -9,9 +9,9 @@ import (
 	"example.com/go-docker/day3-images/internal/testkit"
 )
 
-// The chapter in one test: an image that buildah has made comes from a registry,
-// runs with a limit and a volume, is changed, committed and saved, and skopeo
-// and the registry take what we have made of it.
+// The chapter in one test: an image made by buildah comes from a registry, runs
+// with a limit and a volume, is changed, committed and saved, and skopeo and
+// the registry accept the result.
 func TestWholeWay(t *testing.T) {
 	kernelTest(t)
 	p := newPeers(t, "buildah", "skopeo", "docker-registry")

@@ -16,24 +16,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ways out of a container that real runtimes had. Each test says which code
-// fails it. More of them are where their subject is: mounts that leak
-// (kernelTest compares the mounts of a shared tree), places that lead elsewhere
-// (TestHostileRoots), places that are exchanged while the container starts
-// (TestVolumeThroughLinks), a container that outlives its parent
+// Escapes from containers that real runtimes allowed. Each test says which code
+// fails it. Others are tested with their subject: mounts that leak (kernelTest
+// compares the mounts of a shared tree), mount points that lead elsewhere
+// (TestHostileRoots), mount points that are exchanged while the container
+// starts (TestVolumeThroughLinks), a container that outlives its parent
 // (TestKilledAtEveryStep), names in layers (TestUnpackHostile).
 
-// CVE-2019-5736: a container opened /proc/1/exe, which was runc before it had
-// become the command, waited until nobody ran it, and wrote to it. Here the
-// container looks for the program by its links, and even gets its file as a
-// volume, and tries as long as it lives, also while it is asked to end.
+// CVE-2019-5736: a container opened /proc/1/exe, which was runc before it
+// became the command, waited until nobody was running it, and wrote to it. Here
+// the container looks for the program through such links, even gets its file as
+// a volume, and keeps trying as long as it lives, even while it is asked to
+// end.
 //
-// Naive code: init with the command's capabilities, which may then look at
-// /proc/1/exe (init.go without DropCapabilities), or a parent that leaves
-// before its container does, so that at some time nobody runs the file. What
-// is left is the kernel's promise not to write what is being run, ETXTBSY,
-// which Linux 6.11 and the first of 6.12 did not keep. runc makes itself a
-// sealed copy.
+// Naive code: an init with the same capabilities as the command, which may then
+// look at /proc/1/exe (init.go without DropCapabilities), or a parent that ends
+// before its container, so that at some point nobody is running the file. That
+// leaves only the kernel's refusal to write to a running program, ETXTBSY,
+// which Linux 6.11 and early versions of 6.12 lacked. runc runs from a sealed
+// copy of itself.
 func TestProgramIsNotOverwritten(t *testing.T) {
 	s := boxes(t, nil)
 	copied := filepath.Join(t.TempDir(), "go-docker")
@@ -53,9 +54,10 @@ func TestProgramIsNotOverwritten(t *testing.T) {
 		trap exit TERM
 		echo ready
 		while :; do (echo x >>/program) 2>/dev/null && echo written later; done`
-	// Not with SIGKILL: of a process that dies the kernel first lets its program's
-	// file go and then kills what hangs on it (do_exit: exit_mm, exit_notify), so a
-	// file that was mounted writable, as here, can be written in between.
+	// Not with SIGKILL: when a process dies, the kernel first releases its
+	// program's file and then sends death signals (do_exit: exit_mm,
+	// exit_notify), so a file that is mounted writable, as here, can be written
+	// in between.
 	for _, test := range []struct{ init, said string }{
 		{"--init=true", "ready\n"},
 		// The command is PID 1 itself, and /proc/1/exe is its shell.
@@ -82,9 +84,9 @@ func TestProgramIsNotOverwritten(t *testing.T) {
 // CVE-2024-21626: a directory of the host, still open in the runtime, was the
 // image's working directory by the name /proc/self/fd/7.
 //
-// Naive code: start without hideDescriptors. Two more locks are behind that one,
-// so it fails only when these are gone, too: ensureWorkdir follows no magic link,
-// and EnterWorkdir asks where it is.
+// Naive code: a start without hideDescriptors. There are two more defences
+// behind it, so the test fails only if these are gone, too: ensureWorkdir does
+// not follow magic links, and EnterWorkdir checks where it is.
 func TestDescriptorsOfTheHost(t *testing.T) {
 	numbers := []int{3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 50, 100}
 	if longForm() {
@@ -106,7 +108,7 @@ func TestDescriptorsOfTheHost(t *testing.T) {
 		return cmd
 	}
 	for _, init := range []string{"--init=true", "--init=false"} {
-		// 3 is what the shell reads the directory with.
+		// The shell reads the directory through 3.
 		finish(t, leaking(s.run(t, "--rm", init, "busybox", "sh", "-c", "cd /proc/self/fd; echo *"))).want(t, "0 1 2 3\n")
 	}
 	for _, n := range numbers {
@@ -121,7 +123,7 @@ func TestDescriptorsOfTheHost(t *testing.T) {
 			}
 		}
 	}
-	// .. in it is gone before anybody looks.
+	// .. is resolved before anybody looks.
 	finish(t, leaking(s.run(t, "--rm", "-w", "/proc/self/fd/7/../../..", "busybox", "pwd"))).want(t, "/proc\n")
 	// The image says it.
 	image := boxes(t, nil, "WORKDIR /proc/self/fd/7")
@@ -131,12 +133,11 @@ func TestDescriptorsOfTheHost(t *testing.T) {
 }
 
 // CVE-2025-31133, -52565, -52881: the image's /dev/null, /dev/console or
-// /dev/pts was a link to core_pattern; the runtime bound it over what it meant
-// to mask, or wrote to it what it meant to write to a file of /proc.
+// /dev/pts was a link to core_pattern. The runtime bind-mounted it over what it
+// meant to mask, or wrote to it what was meant for a file in /proc.
 //
-// Naive code: a bind mount of /dev/null by its path after the image's /dev is
-// in place (MaskPaths with tree.Open("/dev/null")), a /dev that is the
-// image's own (no mountDev).
+// Naive code: a bind mount of /dev/null by its path in the image (MaskPaths
+// with tree.Open("/dev/null")), or the image's own /dev (no mountDev).
 func TestMaskIsTheHosts(t *testing.T) {
 	const pattern = "/proc/sys/kernel/core_pattern"
 	before := readFile(t, pattern)
@@ -148,7 +149,7 @@ func TestMaskIsTheHosts(t *testing.T) {
 	for _, path := range maskedPaths {
 		info, err := os.Stat(path)
 		if err != nil || info.IsDir() {
-			continue // this kernel does not have it; or it is an empty tmpfs, see TestMaskedPaths
+			continue // this kernel does not have it, or it is an empty tmpfs, see TestMaskedPaths
 		}
 		s.says(t, "1,3\n", "stat -c %t,%T "+path)
 	}

@@ -25,7 +25,7 @@ func newSubject(t testing.TB) subject {
 	})
 }
 
-// subject takes what there is now for what is to be there.
+// subject takes what exists now as what is to be left afterwards.
 func (s testStore) subject(t testing.TB, run func(command ...string) *exec.Cmd) subject {
 	before := append(strings.Split(mountTable(t), "\n"), tree(s.Root, false)...)
 	return subject{t: t, run: run, made: func() []string {
@@ -76,8 +76,8 @@ func points() []point {
 	}
 }
 
-// The store is on a disk that is full, or has a little room, until it has
-// enough.
+// The store is on a full disk, which gets a little more room each time until it
+// has enough.
 func TestRunOnFullDisk(t *testing.T) {
 	kernelTest(t)
 	const roomy = "size=16m,nr_inodes=2000"
@@ -130,8 +130,8 @@ func TestRunOnFullDisk(t *testing.T) {
 	}
 }
 
-// A store on a read-only file system can be looked at. A container needs a
-// place for what it changes.
+// A store on a read-only file system can be read, but a container needs a place
+// for its changes.
 func TestReadOnlyStore(t *testing.T) {
 	s := boxes(t, nil)
 	readOnly := func(args ...string) *exec.Cmd {
@@ -149,7 +149,7 @@ func TestReadOnlyStore(t *testing.T) {
 	sound(t, s)
 }
 
-// Results that nobody gets are an error, and no result.
+// Results that cannot be written are an error, and nothing is printed.
 func TestResultsAreLost(t *testing.T) {
 	s := boxes(t, nil)
 	for _, args := range [][]string{{"images"}, {"inspect", "busybox"}, {"history", "busybox"}, {"save", "busybox"}} {
@@ -161,8 +161,9 @@ func TestResultsAreLost(t *testing.T) {
 	}
 }
 
-// Ended by ^C, by two of them, by SIGTERM, the long commands leave nothing but
-// what is complete, also while they wait for input. (What SIGKILL does to them: see crash_test.go.)
+// If ended by ^C, twice or once, or by SIGTERM, long commands leave only what
+// is complete, even if they are waiting for input. (For SIGKILL see
+// crash_test.go.)
 func TestStoreCommandsAreInterrupted(t *testing.T) {
 	s := boxes(t, nil)
 	before := ok(t, s, "images", "-q")
@@ -182,7 +183,7 @@ func TestStoreCommandsAreInterrupted(t *testing.T) {
 			for _, sig := range signals {
 				send(t, sig, cmd.Process.Pid)
 			}
-			// Nothing more comes, and it does not wait for it.
+			// No more input comes, and it does not wait for any.
 			if got := c.wait(); got.status != 128+int(signals[0]) && !(len(signals) > 1 && got.status == -1) {
 				t.Errorf("%q %v: %+v", args, signals, got)
 			}
@@ -194,8 +195,8 @@ func TestStoreCommandsAreInterrupted(t *testing.T) {
 	}
 }
 
-// ^C at many steps of the other commands, and nothing half-made is left, nor
-// what the next one would have to remove.
+// ^C at many steps of the other commands: nothing half-made is left, and
+// nothing for the next command to remove.
 func TestStoreCommandsInterruptedAtEveryStep(t *testing.T) {
 	s := boxes(t, nil)
 	needStrace(t)
@@ -221,7 +222,7 @@ func TestStoreCommandsInterruptedAtEveryStep(t *testing.T) {
 				}
 				what := fmt.Sprintf("%q, ^C at call %d of %s", args, n, call)
 				got := subject.interruptedAt(onStore(s, args...), call, n)
-				// 125: an earlier one of these has removed it.
+				// 125: an earlier one has removed it.
 				if !slices.Contains([]int{0, 125, 130, -1}, got.status) || strings.Contains(got.stderr, "goroutine") {
 					t.Errorf("%s: %+v", what, got)
 				}
@@ -238,7 +239,7 @@ func TestStoreCommandsInterruptedAtEveryStep(t *testing.T) {
 }
 
 // interruptedAt runs a command that gets one ^C, at its nth call of this kind.
-// (strace's own injection counts for each thread, so it would send several.)
+// (strace's own injection counts per thread, so it would send several.)
 func (s subject) interruptedAt(cmd *exec.Cmd, call string, n int) outcome {
 	s.t.Helper()
 	l := s.inject(cmd, call, fmt.Sprintf("delay_enter=%d:when=%d", held().Microseconds(), n))

@@ -16,38 +16,40 @@ import (
 )
 
 // What may go wrong from outside, at every step: the program is killed, may not
-// fork, gets no memory, has nowhere to write. Afterwards no process of it is
-// left, the next run works, and when that has ended, so is everything else:
-// cgroups, mounts, files. With its processes and mounts the namespaces are gone,
-// because nothing else holds one. namespaces(7)
+// fork, gets no memory, has nowhere to write. Afterwards none of its processes
+// is left and the next run works; when that has ended, everything else is gone,
+// too: cgroups, mounts, files. Namespaces go with their processes and mounts,
+// because nothing else holds them. namespaces(7)
 //
-// strace(1) does it, without any help from the program: it changes a system
-// call or sends a signal when the call comes.
+// strace(1) injects the faults without any help from the program: it makes a
+// system call fail, or sends a signal when it is called.
 
-// A subject is a chapter's program, as the tests of faults see it.
+// A subject is a chapter's program as the fault tests see it.
 type subject struct {
 	t    testing.TB
-	run  func(command ...string) *exec.Cmd // a container, within limits if there are any
-	made func() []string                   // what of containers there is, but for processes
+	run  func(command ...string) *exec.Cmd // a container, with limits if the chapter has them
+	made func() []string                   // everything left of containers except processes
 }
 
-// A point is a step of the sequence that starts and stops a container. It is
-// known by the system call that comes next; by which ones of them, because a
-// thread counts its own, and how many come before depends on the machine.
+// A point is a step in starting and stopping a container, identified by the
+// system call that comes next. which has several numbers for that call, because
+// strace counts per thread, and how many calls come before depends on the
+// machine.
 type point struct {
 	done  string // before
 	call  string
 	which []int
-	init  bool // a call of init's: that is held there while its parent is killed
+	init  bool // a call in init, which is held there while its parent is killed
 }
 
-// longForm tells whether to do the long form: 1,000 runs in all chapters together.
+// longForm reports whether to run the long form: 1,000 runs in all chapters
+// together.
 func longForm() bool { return os.Getenv("GO_DOCKER_LONG") == "1" }
 
 const longRuns = 334
 
-// inGuest tells whether this is a virtual machine, which may take twenty times
-// as long. The real one has done all of it.
+// inGuest reports whether this is a virtual machine, which may take twenty
+// times as long. A real machine has done all of it.
 func inGuest() bool { return os.Getenv("GO_DOCKER_VM") != "" }
 
 func TestKilledAtEveryStep(t *testing.T) {
@@ -65,7 +67,8 @@ func TestKilledAtEveryStep(t *testing.T) {
 					hits[i]++
 					break
 				}
-				// There are not so many on this machine. The run has just ended well.
+				// On this machine there are not that many calls, and the run
+				// succeeded.
 			}
 			if inGuest() && time.Since(started) > 20*time.Second {
 				return
@@ -80,9 +83,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 	t.Logf("%d points, %d runs", len(points), runs)
 }
 
-// ^C at every step of the parent's, ^C again and again, and SIGTERM: nothing is
-// left as soon as it has ended, not only after the next run. The long form does
-// all of them at each step, the short one takes turns.
+// ^C at every step of the parent, ^C again and again, and SIGTERM: nothing is
+// left once it has ended, not just after the next run. The long form does all
+// three at each step, the short form takes turns.
 func TestInterruptedAtEveryStep(t *testing.T) {
 	s := newSubject(t)
 	needStrace(t)
@@ -93,7 +96,8 @@ func TestInterruptedAtEveryStep(t *testing.T) {
 			continue
 		}
 		for _, which := range p.which {
-			// Five, and not for ever: Go answers a signal with a write(2) to wake itself.
+			// Five, not endlessly: Go answers each signal with a write(2) to
+			// wake itself.
 			for j, injection := range []string{
 				fmt.Sprintf("signal=INT:when=%d", which), fmt.Sprintf("signal=INT:when=%d..%d", which, which+4), fmt.Sprintf("signal=TERM:when=%d", which),
 			} {
@@ -102,8 +106,9 @@ func TestInterruptedAtEveryStep(t *testing.T) {
 				}
 				what := fmt.Sprintf("after %q, %s of %s", p.done, injection, p.call)
 				got := s.inject(s.run("true"), p.call, injection).wait()
-				// -1: strace ends as the program did. 137: interrupted until it was killed.
-				// 2: init got it, too, and ended as a Go program does that cannot kill itself.
+				// -1: strace ends as the program did. 137: interrupted until it
+				// was killed. 2: init got the signal, too, and ended like a Go
+				// program that cannot kill itself.
 				if !slices.Contains([]int{0, 2, 130, 137, 143, -1}, got.status) || strings.Contains(got.stderr, "error") {
 					t.Errorf("%s: %+v", what, got)
 				}
@@ -137,15 +142,15 @@ func (s subject) kill(p point, which int) bool {
 	return false
 }
 
-// tryKill also reports whether we were in time to see init held.
+// tryKill also reports whether we came in time to see init held.
 func (s subject) tryKill(p point, which int) (killed, seen bool) {
 	s.t.Helper()
 	what := fmt.Sprintf("SIGKILL after %q, at call %d of %s", p.done, which, p.call)
 	command, injection := []string{"true"}, fmt.Sprintf("signal=KILL:when=%d", which)
 	if p.init {
-		// Init is held for a while before the call. (A SIGSTOP would do that, too,
-		// but strace 6.1 loses threads that are stopped and killed at once.) What
-		// it starts later, if nobody stops it, stays.
+		// Init is held for a while before the call. (SIGSTOP would do, too, but
+		// strace 6.1 loses threads that are stopped and killed at once.) If
+		// nothing stops init, what it starts afterwards stays.
 		command, injection = []string{"sleep", "1000"}, fmt.Sprintf("delay_enter=%d:when=%d", held().Microseconds(), which)
 	}
 	l := s.inject(s.run(command...), p.call, injection)
@@ -159,18 +164,18 @@ func (s subject) tryKill(p point, which int) (killed, seen bool) {
 	return killed, seen
 }
 
-// held is how long init is held.
+// held returns how long init is held.
 func held() time.Duration {
-	if inGuest() { // which has to see it in time
+	if inGuest() { // it must see it in time
 		return 2 * time.Second
 	}
 	return 300 * time.Millisecond
 }
 
-// signalHeld sends the program, strace's child, one signal when one of these
-// processes of it is held: when a thread has been stopped for longer than strace
-// takes for a look. It reports false if we came too late to see that, and then
-// kills the program.
+// signalHeld sends the program, strace's child, one signal once one of these
+// processes is held, that is, once a thread has been stopped for longer than
+// strace takes to look at it. If we come too late to see that, it kills the
+// program and returns false.
 func (l *launched) signalHeld(sig syscall.Signal, these func(program int) []int) (seen bool) {
 	stopped, late := 0, time.Now().Add(20*held()+5*time.Second)
 	poll(l.t, "a process is held", func() bool {
@@ -221,7 +226,7 @@ func send(t testing.TB, sig syscall.Signal, pid int) {
 	}
 }
 
-// inject runs a command under strace, which does something to one of its
+// inject runs a command under strace, which injects something at one of its
 // system calls.
 func (s subject) inject(cmd *exec.Cmd, call, injection string) *launched {
 	s.t.Helper()
@@ -238,7 +243,7 @@ func (s subject) traced(cmd *exec.Cmd, call, injection string) *exec.Cmd {
 	if cmd.Path, err = exec.LookPath("strace"); err != nil {
 		s.t.Fatal(err)
 	}
-	cmd.Env = append(cmd.Env, "GOMAXPROCS=1") // nearly all calls are then one thread's
+	cmd.Env = append(cmd.Env, "GOMAXPROCS=1") // so that nearly all calls are in one thread
 	return cmd
 }
 
@@ -248,7 +253,7 @@ func needStrace(t testing.TB) {
 	need(t, err == nil, "strace")
 }
 
-// survives checks what must hold whatever has happened to the run before.
+// survives checks what must hold whatever happened to the previous run.
 func (s subject) survives(what string) {
 	s.t.Helper()
 	noProcesses(s.t)
@@ -261,15 +266,15 @@ func (s subject) survives(what string) {
 		s.t.Errorf("after %s, and the next run, there is left: %q", what, left)
 	}
 	if s.t.Failed() {
-		s.t.FailNow() // what is left would be blamed on the next
+		s.t.FailNow() // or the leftovers would be blamed on the next run
 	}
 }
 
-// A limit on our own processes and threads is reached, at every step. Where
-// Go's runtime does not get a thread it gives up; else the program says so.
+// Our own limit on processes and threads is reached, at every step. If Go's
+// runtime cannot get a thread it gives up; otherwise the program reports it.
 func TestForkFails(t *testing.T) {
 	s := newSubject(t)
-	s.survives("nothing at all") // and has handed on the controllers that it needs
+	s.survives("nothing at all") // and has enabled the controllers that it needs
 	mount := "/sys/fs/cgroup/pids"
 	if _, err := os.Stat(mount); err != nil {
 		mount = "/sys/fs/cgroup" // version 2
@@ -299,8 +304,8 @@ func TestForkFails(t *testing.T) {
 		}
 		s.survives(what)
 		if got == (outcome{0, "alive\n", ""}) {
-			// Who is in need of the thread that there is not, the program or the
-			// runtime, is chance where both are at work.
+			// Whether the program or the runtime fails to get the last thread
+			// is a matter of chance.
 			if said > 0 || rounds == 5 {
 				break
 			}
@@ -312,9 +317,9 @@ func TestForkFails(t *testing.T) {
 	}
 }
 
-// Go's runtime ends the program when it gets no memory, and the kernel's OOM
-// killer sends SIGKILL: nobody is asked, and what is made then stays for the
-// next run.
+// Without memory, Go's runtime ends the program, or the kernel's OOM killer
+// sends SIGKILL. Either way the program cannot clean up, and what it has made
+// stays for the next run.
 func TestOutOfMemory(t *testing.T) {
 	s := newSubject(t)
 	needStrace(t)
@@ -335,7 +340,7 @@ func TestOutOfMemory(t *testing.T) {
 	}
 }
 
-// Nobody hears what the command says.
+// Nobody reads the command's output.
 func TestNoOutput(t *testing.T) {
 	s := newSubject(t)
 	for _, script := range []string{
@@ -349,8 +354,8 @@ func TestNoOutput(t *testing.T) {
 	}
 }
 
-// Somebody wants it to end, once or twice, and the command does not mind, does
-// as it is told, or does not listen.
+// The container is asked to end, once or several times, by a signal that the
+// command does not handle, obeys or ignores.
 func TestAskedToEnd(t *testing.T) {
 	s := newSubject(t)
 	const ready = "echo ready; while :; do sleep 0.01; done"
@@ -382,8 +387,7 @@ func TestAskedToEnd(t *testing.T) {
 	}
 }
 
-// Many at the same time: each gets what is its own, and none is in the way of
-// another.
+// Many at the same time: each gets its own output, and none disturbs another.
 func TestManyAtOnce(t *testing.T) {
 	s := newSubject(t)
 	n := 20
@@ -400,12 +404,12 @@ func TestManyAtOnce(t *testing.T) {
 	s.survives(fmt.Sprint(n, " at once"))
 }
 
-// minus are the elements of a that are not in b.
+// minus returns the elements of a that are not in b.
 func minus(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }
 
-// throughShell has a shell script start cmd, which it finds as "$@".
+// throughShell makes a shell script start cmd, which it finds as "$@".
 func throughShell(cmd *exec.Cmd, script string) *exec.Cmd {
 	self, err := os.Executable() // in the shell, /proc/self/exe would be the shell
 	if err != nil {

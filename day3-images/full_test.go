@@ -44,7 +44,8 @@ func TestRemoveOnFullDisk(t *testing.T) {
 			}
 			makeRoom(t, disk)
 			madeImage(t, s, nil, "last:1", "last", "x")
-			// Where nothing was kept to write to, nothing is done, and nothing printed.
+			// If there is no old file to write to, nothing is done and nothing
+			// printed.
 			if err := os.Remove(s.Path("index.json.new")); err != nil {
 				t.Fatal(err)
 			}
@@ -55,13 +56,13 @@ func TestRemoveOnFullDisk(t *testing.T) {
 			if left := contents(t, s); len(left) > 0 {
 				t.Errorf("left %q", left)
 			}
-			madeImage(t, s, nil, "again", "again", "x") // there is room
+			madeImage(t, s, nil, "again", "again", "x") // there is room again
 			sound(t, s)
 		})
 	}
 }
 
-// fill leaves no bytes or no inodes on a file system.
+// fill uses up all bytes or all inodes of a file system.
 func fill(t *testing.T, disk, what string) {
 	t.Helper()
 	for n := 0; ; n++ {

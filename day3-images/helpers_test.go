@@ -17,20 +17,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is for what must happen; it is long because a guest that emulates
-// its processor is slow. What must not happen is never waited for.
+// patience is how long to wait for something that must happen. It is long
+// because a guest with an emulated processor is slow. Tests never wait for
+// something that must not happen.
 const patience = 60 * time.Second
 
-// TestMain lets the test binary play all the parts: /proc/self/exe in a test is
-// the test binary, so it is the program itself, too. It is init before it comes
-// here.
+// TestMain lets the test binary play all the parts: in a test /proc/self/exe is
+// the test binary, so it must be the program, too. Init starts even before
+// TestMain.
 func TestMain(m *testing.M) {
 	if os.Getenv("GO_DOCKER_BE_PROGRAM") == "1" || isCommand(os.Args) {
 		main()
 	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	// Processes that outlive their parent become our children: noProcesses
-	// then sees every one that was left behind. prctl(2)
+	// Processes that outlive their parent become our children, so that
+	// noProcesses sees every one that was left behind. prctl(2)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		fmt.Fprintln(os.Stderr, "become a subreaper:", err)
 		os.Exit(1)
@@ -38,14 +39,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// isCommand is for the demo: what it runs in a container gets none of our
+// isCommand is for the demo, whose command in the container gets none of our
 // environment.
 func isCommand(args []string) bool {
 	return len(args) > 1 && newApp().Command(args[1]) != nil
 }
 
-// need skips a test on a machine that lacks what the test is about. Where
-// GO_DOCKER_MUST_RUN=1 promises a complete machine, as in CI, it fails instead.
+// need skips a test on a machine that lacks what the test is about. If
+// GO_DOCKER_MUST_RUN=1 promises a complete machine, as in CI, it fails the test
+// instead.
 func need(t testing.TB, have bool, what string) {
 	t.Helper()
 	switch {
@@ -62,8 +64,8 @@ func needRoot(t testing.TB) {
 	need(t, os.Geteuid() == 0, "root")
 }
 
-// program is this chapter's program with the given arguments. When the test
-// ends, no process of it may be left.
+// program returns this chapter's program with the given arguments. When the
+// test ends, none of its processes may be left.
 func program(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", args...)
@@ -73,7 +75,7 @@ func program(t testing.TB, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// An outcome is what a program leaves behind when all is well.
+// An outcome is a program's exit status and output.
 type outcome struct {
 	status         int // -1: a signal killed the program itself
 	stdout, stderr string
@@ -85,8 +87,8 @@ func finish(t testing.TB, cmd *exec.Cmd) outcome {
 	return launch(t, cmd).wait()
 }
 
-// want fails the test unless the command succeeded, printed just that, and the
-// program had nothing to say.
+// want fails the test unless the command succeeded and printed exactly this,
+// and the program printed nothing itself.
 func (r outcome) want(t testing.TB, stdout string) {
 	t.Helper()
 	if r != (outcome{0, stdout, ""}) {
@@ -100,7 +102,7 @@ type launched struct {
 	cmd            *exec.Cmd
 	stdout, stderr transcript
 	ended          chan struct{}
-	err            error // once ended
+	err            error // once ended is closed
 }
 
 func launch(t testing.TB, cmd *exec.Cmd) *launched {
@@ -112,7 +114,7 @@ func launch(t testing.TB, cmd *exec.Cmd) *launched {
 	if cmd.Stderr == nil {
 		cmd.Stderr = &l.stderr
 	}
-	cmd.WaitDelay = patience // for a process that was left and holds on to our pipes
+	cmd.WaitDelay = patience // in case a leftover process holds our pipes open
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -163,12 +165,12 @@ func (l *launched) signal(sig syscall.Signal) {
 	}
 }
 
-// children are all processes whose parent is one of pid's threads. proc(5)
+// children returns all processes whose parent is one of pid's threads. proc(5)
 func children(pid int) []int {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	var all []int
 	for _, file := range files {
-		text, _ := os.ReadFile(file) // none: the thread has just ended
+		text, _ := os.ReadFile(file) // "": the thread has just ended
 		for _, field := range strings.Fields(string(text)) {
 			child, _ := strconv.Atoi(field)
 			all = append(all, child)
@@ -178,8 +180,8 @@ func children(pid int) []int {
 	return all
 }
 
-// noProcesses fails the test if a process of it is left, now that nothing that
-// it has started may be. TestMain made us the parent of all that is left.
+// noProcesses fails the test if a process that it started is left, at a point
+// where none may be. TestMain made us the parent of any leftovers.
 func noProcesses(t testing.TB) {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
@@ -199,7 +201,7 @@ func noProcesses(t testing.TB) {
 	}
 }
 
-// poll waits until done.
+// poll waits until done returns true.
 func poll(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !done(); time.Sleep(2 * time.Millisecond) {
@@ -209,7 +211,7 @@ func poll(t testing.TB, what string, done func() bool) {
 	}
 }
 
-// A transcript is a buffer that one side writes while the other reads.
+// A transcript is a buffer that one goroutine writes while another reads.
 type transcript struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -227,7 +229,8 @@ func (t *transcript) String() string {
 	return t.text.String()
 }
 
-// init is the process id, on this side, of the container's first process.
+// init returns the process id, as seen from here, of the container's first
+// process.
 func (l *launched) init() int { l.t.Helper(); return l.onlyChild(l.cmd.Process.Pid) }
 
 func (l *launched) onlyChild(pid int) int {

@@ -24,7 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// madeImage adds an image of one file with a fixed time.
+// madeImage adds an image with one file and a fixed time.
 func madeImage(t testing.TB, s testStore, base *store.Image, name, file, content string) *store.Image {
 	t.Helper()
 	img, err := commit.Image(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File(file, content)), func(c *v1.ConfigFile) {
@@ -57,7 +57,7 @@ func TestAddLayer(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// Without a name, and an error half-way.
+	// Without a name, and an error halfway.
 	if img := madeImage(t, s, base, "", "c", ""); len(img.Names) != 0 {
 		t.Errorf("names %q", img.Names)
 	}
@@ -87,7 +87,7 @@ func TestAddLayer(t *testing.T) {
 	sound(t, s)
 }
 
-// A layer on top of one of Docker's: the new manifest is OCI's as a whole.
+// A layer on top of one of Docker's: the new manifest is entirely OCI's.
 func TestAddLayerToDockerImage(t *testing.T) {
 	needRoot(t)
 	s, registry, p := emptyStore(t), newRegistry(t), smallImage(t)
@@ -230,7 +230,7 @@ func TestInspectAndHistory(t *testing.T) {
 	if lines := strings.Split(ok(t, s, "history", "--no-trunc", "app"), "\n"); len(lines) != 4 || !strings.HasPrefix(lines[1], img.ID) || !strings.Contains(lines[1], "make b") || !strings.Contains(lines[1], " 2B ") {
 		t.Errorf("%q", lines)
 	}
-	// What is in an image does not reach the terminal.
+	// Control characters in an image do not reach the terminal.
 	_, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("x", "")), func(c *v1.ConfigFile) {
 		last := &c.History[len(c.History)-1]
 		last.CreatedBy, last.Comment = "\x1b]0;title\x07 "+strings.Repeat("層", 50), "two\nlines\r\u009b31m"
@@ -246,7 +246,7 @@ func TestInspectAndHistory(t *testing.T) {
 	refused(t, s, "requires an image", "history")
 }
 
-// rmi takes names off, and with the last one the image and what only it needs.
+// rmi removes names, and with the last one the image and what only it needs.
 func TestRemoveImage(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
@@ -271,7 +271,7 @@ func TestRemoveImage(t *testing.T) {
 	}
 	refused(t, s, "no such image: app", "rmi", "app")
 	ok(t, s, "rmi", "-f", "app")
-	// One that is not there does not keep the others.
+	// A missing one does not keep the others from being removed.
 	got := finish(t, onStore(s, "rmi", "app", image.ShortID(base.ID)))
 	if got.status != container.RuntimeError || got.stdout != "Untagged: base:latest\nDeleted: "+base.ID+"\n" || !strings.Contains(got.stderr, "no such image: app") {
 		t.Errorf("%+q", got)
@@ -310,7 +310,7 @@ func TestHold(t *testing.T) {
 	if got.status != container.RuntimeError || !strings.Contains(got.stderr, "image one is in use by container "+id) || !slices.Equal(before, contents(t, s)) {
 		t.Errorf("%+q", got)
 	}
-	// By force it loses its name, no more.
+	// With -f it only loses its name.
 	if got := ok(t, s, "rmi", "-f", "one"); got != "Untagged: one:latest\n" {
 		t.Errorf("printed %q", got)
 	}
@@ -326,7 +326,7 @@ func TestHold(t *testing.T) {
 	if err := c.Remove(); err != nil {
 		t.Fatal(err)
 	}
-	// The container has ended, and its directory is there.
+	// The container has ended, and its directory still exists.
 	if err := os.MkdirAll(s.Path("containers", id), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -351,8 +351,8 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// While an image is being added nothing is collected: its layers may be among
-// what nobody needs as yet.
+// While an image is being added, nothing is collected, because its layers may
+// be among those that nobody needs yet.
 func TestRemoveWhileAdding(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)

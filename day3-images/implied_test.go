@@ -31,15 +31,15 @@ func stacked(t *testing.T, s testStore, layers ...[]testkit.Entry) {
 
 const tellModes = `stat -c "%n %a %u:%g" / /tmp /data && readlink sbin && ls bin/foo data tmp`
 
-// Directories without an entry are in a container what the layers below say, and
-// commit writes them so.
+// In a container, directories without an entry are as in the layers below, and
+// commit writes them like that.
 func TestImpliedDirectories(t *testing.T) {
 	needRoot(t)
 	s := boxes(t, []testkit.Entry{testkit.Dir("./").WithMode(0o751), testkit.Symlink("sbin", "/bin"), testkit.Dir("data").WithMode(0o700).OwnedBy(1000, 50)})
 	stacked(t, s, []testkit.Entry{testkit.File("tmp/x", ""), testkit.File("data/f", ""), testkit.File("sbin/foo", "")})
 	want := "/ 751 0:0\n/tmp 1777 0:0\n/data 700 1000:50\n/bin\nbin/foo\n\ndata:\nf\n\ntmp:\nx\n"
 	s.says(t, want, tellModes)
-	for range 2 { // the layers' directories are gone, as if they had not been unpacked yet
+	for range 2 { // the second time, the layers' directories are gone, as if not unpacked yet
 		removeLayers(t, s)
 		s.says(t, want, tellModes)
 	}
@@ -98,7 +98,7 @@ func removeLayers(t *testing.T, s testStore) {
 	testkit.ToolOutput(t, "rm", append([]string{"-r"}, dirs...)...)
 }
 
-// An image may have a layer more than once, with others between or without.
+// An image may have a layer more than once, with or without others in between.
 func TestSameLayerTwice(t *testing.T) {
 	needRoot(t)
 	s := boxes(t, nil)
@@ -107,7 +107,8 @@ func TestSameLayerTwice(t *testing.T) {
 	s.says(t, "y\n", "ls d")
 	stacked(t, s, a, nil)
 	s.says(t, "x\ny\na", "ls d; cat d/x")
-	// The same layer says something else each time: it has no entry for d.
+	// The same layer means something else each time, because it has no entry
+	// for d.
 	implied := []testkit.Entry{testkit.File("d/z", "z")}
 	stacked(t, s, implied, []testkit.Entry{testkit.Dir("d").WithMode(0o700)}, implied, implied)
 	s.says(t, "700 z", "stat -c %a d | tr '\n' ' '; cat d/z")

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// A layout is an OCI layout, or what a registry has, in the making.
+// A layout is an OCI layout, or the content of a registry, in the making.
 type layout struct {
 	t     *testing.T
 	files map[string]string
@@ -48,7 +48,7 @@ func called(d v1.Descriptor, name string) v1.Descriptor {
 	return d
 }
 
-// What other tools list beside images, and in which ways they list images.
+// What other tools list besides images, and how they list images.
 func TestLayouts(t *testing.T) {
 	needRoot(t)
 	ours := image.HostPlatform().Architecture
@@ -131,7 +131,7 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
-// A registry's indexes are read in the same way.
+// A registry's indexes are read the same way.
 func TestPullIndexes(t *testing.T) {
 	needRoot(t)
 	ours := image.HostPlatform().Architecture

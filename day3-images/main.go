@@ -11,11 +11,11 @@
 //	# go run ./day3-images run -ti -m 100m -v /srv:/data busybox sh
 //
 // New today: a store of images in the OCI layout, layers unpacked once and
-// shared, overlayfs, a root of the container's own, and pivot_root(2). Here is
-// only the list of the commands, which are rooms, too.
+// shared, overlayfs, a root of the container's own, and pivot_root(2). This
+// file only lists the commands, which are rooms, too.
 //
-// Exit status: the command's own; 128+n when signal n killed it; 127 when it
-// was not found, 126 when it could not be executed, 125 for every other error.
+// Exit status: the command's own; 128+n if signal n killed it; 127 if it was
+// not found; 126 if it could not be executed; 125 for any other error.
 package main
 
 import (
@@ -41,9 +41,9 @@ import (
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
 
-// checkAddressSpace refuses to begin what Go's runtime would end with a dump of
-// its stacks. It reserves much more than it uses, and below 750 MiB does not
-// even come as far as here.
+// checkAddressSpace refuses to start where Go's runtime would later run out of
+// address space and crash with a dump of its stacks. The runtime reserves much
+// more than it uses; below 750 MiB it does not even get this far.
 func checkAddressSpace() error {
 	const enough = 1 << 30
 	var limit unix.Rlimit
@@ -75,7 +75,7 @@ func newApp() *urfave.App {
 	}
 }
 
-// runDemo is what happens without a command.
+// runDemo runs if there is no command.
 func runDemo(ctx *urfave.Context) error {
 	if err := action.RequireRoot(); err != nil {
 		return err

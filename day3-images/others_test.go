@@ -36,7 +36,7 @@ func TestShortNames(t *testing.T) {
 	sound(t, s)
 }
 
-// What looks like an ID is one, and never a name.
+// What looks like an ID is an ID, never a name.
 func TestIDs(t *testing.T) {
 	s := boxes(t, nil)
 	img, err := s.Resolve("busybox")

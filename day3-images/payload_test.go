@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// payload is what the tests have this binary do where a shell would not do.
+// payload is what this binary does in the tests where a shell cannot.
 func payload(name string, args []string) int {
 	err := map[string]func([]string) error{
 		"exchange": exchange,
@@ -24,7 +24,7 @@ func payload(name string, args []string) int {
 	return 0
 }
 
-// exchange swaps two names for ever.
+// exchange swaps two names forever.
 func exchange(args []string) error {
 	for {
 		if err := unix.Renameat2(unix.AT_FDCWD, args[0], unix.AT_FDCWD, args[1], unix.RENAME_EXCHANGE); err != nil {
@@ -33,8 +33,8 @@ func exchange(args []string) error {
 	}
 }
 
-// printLimits finds its cgroups as a runtime does, from what mountinfo and
-// /proc/self/cgroup say, and prints what limits it there.
+// printLimits finds its cgroups like a language runtime, from mountinfo and
+// /proc/self/cgroup, and prints its limits.
 func printLimits([]string) error {
 	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {

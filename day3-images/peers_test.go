@@ -20,8 +20,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// peers are other people's tools, with a store of their own that lasts as long
-// as the test.
+// peers are other people's tools, with a store of their own for the duration of
+// the test.
 type peers struct {
 	t        testing.TB
 	dir      string
@@ -34,7 +34,7 @@ func newPeers(t testing.TB, tools ...string) *peers {
 	for _, tool := range tools {
 		_, err := exec.LookPath(tool)
 		if tool == "docker-registry" && err != nil {
-			_, err = exec.LookPath("registry") // what Fedora calls it
+			_, err = exec.LookPath("registry") // its name on Fedora
 		}
 		need(t, err == nil, tool)
 	}
@@ -45,8 +45,8 @@ func newPeers(t testing.TB, tools ...string) *peers {
 	return p
 }
 
-// shortDir is a temporary directory: podman wants no more than 50 bytes for its
-// runroot.
+// shortDir makes a temporary directory with a short name, because podman
+// accepts at most 50 bytes for its runroot.
 func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(shortTemp(), "go-docker-test.")
@@ -61,7 +61,7 @@ func shortDir(t testing.TB) string {
 	return dir
 }
 
-// shortTemp is /tmp, unless the benchmarks have a disk of their own.
+// shortTemp returns /tmp, unless the benchmarks have a disk of their own.
 func shortTemp() string {
 	if tmp := os.TempDir(); len(tmp) <= len("/tmp/b.XXXX") {
 		return tmp
@@ -126,8 +126,8 @@ func (p *peers) startRegistry() {
 	})
 }
 
-// build has buildah make an image of two layers, the second with a file
-// changed, one deleted, a hard link and a setuid program.
+// build makes buildah build an image of two layers. The second changes a file,
+// deletes another, and has a hard link and a setuid program.
 func (p *peers) build(name string) {
 	p.t.Helper()
 	tree := p.dir + "/tree"
@@ -153,7 +153,7 @@ func (p *peers) build(name string) {
 	p.run("buildah", "commit", "--rm", c, name)
 }
 
-// Images made by buildah and pushed to a registry in every format there is.
+// Images made by buildah and pushed to a registry in every format.
 func TestPullFromPeers(t *testing.T) {
 	p := newPeers(t, "buildah", "skopeo", "docker-registry")
 	p.build("app")
@@ -163,7 +163,7 @@ func TestPullFromPeers(t *testing.T) {
 				continue // buildah does not do that
 			}
 			t.Run(format+" "+compression, func(t *testing.T) {
-				p.startRegistry() // what a registry has in gzip buildah would not push in zstd
+				p.startRegistry() // buildah would not push in zstd what a registry already has in gzip
 				tag := p.registry + "/app:" + format + compression
 				p.run("buildah", "push", "-q", "--format", format, "--compression-format", compression, "--tls-verify=false", "app", "docker://"+tag)
 				s := emptyStore(t)
@@ -222,7 +222,7 @@ func TestPullManifestList(t *testing.T) {
 	sound(t, s)
 }
 
-// What we save, others accept, and it is the same image to them.
+// Others accept what we save, and it is the same image to them.
 func TestPeersTakeWhatWeSave(t *testing.T) {
 	p := newPeers(t, "buildah", "skopeo", "podman", "docker-registry")
 	p.build("app")
@@ -274,7 +274,7 @@ func TestPeersTakeWhatWeSave(t *testing.T) {
 				if got != img.ID+" [docker.io/library/ours:"+compression+"]" {
 					t.Errorf("podman has %s, want %s", got, img.ID)
 				}
-				// What podman has is the files of all three layers.
+				// podman has the files of all three layers.
 				mount := p.run("podman", "image", "mount", "ours:"+compression)
 				listing := p.run("sh", "-c", `cd "$1"; find . -type f | sort | xargs`, "sh", mount)
 				if listing != "./bin/su ./etc/big ./etc/same ./ours" {
@@ -290,7 +290,7 @@ func TestPeersTakeWhatWeSave(t *testing.T) {
 	}
 }
 
-// What others save, we load, and it is the same image to us.
+// We can load what others save, and it is the same image to us.
 func TestLoadFromPeers(t *testing.T) {
 	p := newPeers(t, "buildah", "skopeo", "podman")
 	p.build("localhost/app:1")
@@ -320,7 +320,8 @@ func TestLoadFromPeers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Docker's format has another configuration than OCI's, and so another ID.
+			// Docker's format has a different configuration from OCI's, and so
+			// a different ID.
 			if strings.HasSuffix(name, "-oci") && name != "skopeo-oci" && img.ID != id {
 				t.Errorf("ID %s, want %s", img.ID, id)
 			}
@@ -354,7 +355,7 @@ func TestUmoci(t *testing.T) {
 	}
 	sound(t, s)
 
-	// And back: umoci unpacks what is in our store.
+	// And back: umoci unpacks an image from our store.
 	ok(t, s, "save", "-o", p.dir+"/ours.tar", "umoci:2")
 	p.run("skopeo", "copy", "-q", "oci-archive:"+p.dir+"/ours.tar", "oci:"+p.dir+"/ours:y")
 	p.run("umoci", "unpack", "--image", p.dir+"/ours:y", p.dir+"/again")

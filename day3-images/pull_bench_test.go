@@ -17,8 +17,8 @@ import (
 
 // BenchmarkPull gets an image of five layers, some 200 MB unpacked, from a
 // docker-registry on this machine, each time into an empty store. We and podman
-// end with layers that are ready to be stacked; skopeo to an OCI layout only
-// copies, and to containers-storage unpacks.
+// end up with layers that are ready to be stacked; skopeo only copies to an OCI
+// layout, and unpacks to containers-storage.
 //
 //	go test -run '^$' -bench Pull -benchtime 3x
 func BenchmarkPull(b *testing.B) {
@@ -69,7 +69,8 @@ func BenchmarkPull(b *testing.B) {
 	b.ReportMetric(float64(rows[0].kilobytes)/1024, "MB")
 }
 
-// pushBenchImage makes the image with our own means and has skopeo push it.
+// pushBenchImage makes the image with our own program and pushes it with
+// skopeo.
 func pushBenchImage(b *testing.B, p *peers) (tag string) {
 	b.Helper()
 	s := emptyStore(b)

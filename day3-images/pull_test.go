@@ -129,7 +129,7 @@ func TestPullPlatform(t *testing.T) {
 	sound(t, s)
 }
 
-// What the network does to us at times: the pull succeeds all the same.
+// What sometimes happens on a network: the pull succeeds all the same.
 func TestPullSurvives(t *testing.T) {
 	needRoot(t)
 	hijack := func(w http.ResponseWriter, answer string) {
@@ -198,7 +198,7 @@ func TestPullSurvives(t *testing.T) {
 	}
 }
 
-// What a registry must not get away with.
+// What we must not accept from a registry.
 func TestPullRefuses(t *testing.T) {
 	needRoot(t)
 	big := testkit.Text(300_000)
@@ -341,7 +341,7 @@ func TestPullRefuses(t *testing.T) {
 	}
 }
 
-// Every byte of a layer counts: whichever is changed, the layer is refused.
+// Every byte of a layer counts: if any of them changes, the layer is refused.
 func TestPullEveryByte(t *testing.T) {
 	needRoot(t)
 	s, hub := emptyStore(t), newRegistry(t)
@@ -374,7 +374,7 @@ func TestPullAgain(t *testing.T) {
 	hub.setBlob(last, nil)
 	hub.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if filepath.Base(r.URL.Path) == last {
-			time.Sleep(300 * time.Millisecond) // the others are through
+			time.Sleep(300 * time.Millisecond) // the others have finished
 		}
 		return false
 	})
@@ -409,7 +409,8 @@ func TestPullAtOnce(t *testing.T) {
 	sound(t, s)
 }
 
-// Two blobs with one diff ID, and one blob twice: the locks must not meet.
+// Two blobs with one diff ID, and one blob twice: their locks must not block
+// each other.
 func TestPullSameLayers(t *testing.T) {
 	needRoot(t)
 	s, hub := emptyStore(t), newRegistry(t)
@@ -423,7 +424,7 @@ func TestPullSameLayers(t *testing.T) {
 	sound(t, s)
 }
 
-// ^C in the middle: nothing is left but what is complete.
+// ^C in the middle: only complete layers are left.
 func TestPullInterrupted(t *testing.T) {
 	needRoot(t)
 	s, hub, app := emptyStore(t), newRegistry(t), smallImage(t)
@@ -483,8 +484,8 @@ func TestPullWithPassword(t *testing.T) {
 	}
 }
 
-// Plain http is for this machine and for hosts that were named. The requests
-// for hosts elsewhere go to our registry as to a proxy.
+// Plain http is only for this machine and for hosts that the user named.
+// Requests to hosts elsewhere go to our registry, which serves as a proxy.
 func TestPullPlain(t *testing.T) {
 	needRoot(t)
 	hub := newRegistry(t)
@@ -514,7 +515,7 @@ func TestPullPlain(t *testing.T) {
 	}
 }
 
-// A registry cannot send us elsewhere without TLS either.
+// A registry cannot redirect us elsewhere without TLS, either.
 func TestPullRedirected(t *testing.T) {
 	needRoot(t)
 	s, hub := emptyStore(t), newRegistry(t)
@@ -529,7 +530,7 @@ func TestPullRedirected(t *testing.T) {
 	refused(t, s, "192.0.2.1 speaks plain http", "pull", hub.name("1"))
 }
 
-// A blob and a layer that are both there, and not the same.
+// A blob and a layer that both exist but do not belong together.
 func TestPullMixedUp(t *testing.T) {
 	needRoot(t)
 	f, s, p := newRegistry(t), emptyStore(t), smallImage(t)
@@ -540,7 +541,7 @@ func TestPullMixedUp(t *testing.T) {
 	ids[1], ids[2] = ids[2], ids[1]
 	f.push(t, "2", mixed)
 	refused(t, s, "unpacked layer", "pull", "-q", f.name("2"))
-	// A blob that is new, of a layer that is not.
+	// A new blob of a layer that is not new.
 	other := makeImage(t, testkit.Zstded(t, testkit.Tar(t, testkit.File("other", ""))))
 	other.config.RootFS.DiffIDs[0] = ids[0]
 	f.push(t, "3", other)

@@ -27,11 +27,12 @@ func TestRoot(t *testing.T) {
 	if resolv, err := os.ReadFile("/etc/resolv.conf"); err == nil {
 		s.says(t, string(resolv), "cat /etc/resolv.conf")
 	}
-	// Of the processes it sees only its own; PID 1 is our init.
+	// It sees only its own processes; PID 1 is our init.
 	s.says(t, "1 2\n", "cd /proc; set -- [0-9]*; echo $1 $#")
-	// The old root is gone: all that is mounted is below the new one, which is an overlay.
+	// The old root is gone: everything is mounted below the new one, which is
+	// an overlay.
 	s.says(t, "overlay\n", `sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \/ .* - \([a-z]*\) .*/\1/p' /proc/self/mountinfo`)
-	s.says(t, "0 1 2 3\n", "cd /proc/self/fd; echo *") // 3 is what the shell reads the directory with
+	s.says(t, "0 1 2 3\n", "cd /proc/self/fd; echo *") // the shell reads the directory through 3
 	s.says(t, "bin/busybox\n", "cd /..; cd ../../..; ls bin/busybox")
 }
 
@@ -44,7 +45,7 @@ var (
 	readOnlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 )
 
-// What the kernel shows of the host in /proc and /sys is hidden or locked.
+// What /proc and /sys would show of the host is hidden or read-only.
 func TestMaskedPaths(t *testing.T) {
 	s := boxes(t, nil)
 	for _, path := range maskedPaths {
@@ -76,8 +77,7 @@ func TestMaskedPaths(t *testing.T) {
 	s.says(t, "0000000000000000\n", `sed -n 's/^CapEff:.//p' /proc/self/status`, "-u", "1")
 }
 
-// Devices that the image brings along do not open, and its setuid programs do
-// what they should.
+// Devices in the image cannot be opened, and its setuid programs work.
 func TestImageDevices(t *testing.T) {
 	s := boxes(t, []testkit.Entry{testkit.Node("null", '3', 1, 3).WithMode(0o666), testkit.Dir("dev"), testkit.File("dev/of-the-image", "")})
 	got := finish(t, s.run(t, "--rm", "busybox", "cat", "/null"))
@@ -97,7 +97,8 @@ func TestReadOnly(t *testing.T) {
 }
 
 // Images in which /proc, /sys, /dev or a place below them leads elsewhere
-// (CVE-2019-19921, CVE-2023-27561, CVE-2025-31133): nothing of the host changes.
+// (CVE-2019-19921, CVE-2023-27561, CVE-2025-31133): nothing on the host
+// changes.
 func TestHostileRoots(t *testing.T) {
 	kernelTest(t)
 	outside := t.TempDir()
@@ -116,7 +117,7 @@ func TestHostileRoots(t *testing.T) {
 			}
 		})
 	}
-	// A link in /etc is followed, but inside.
+	// A link in /etc is followed, but only inside the container.
 	s := boxes(t, []testkit.Entry{testkit.Dir("etc"), testkit.Symlink("etc/hosts", outside+"/hosts"), testkit.Symlink("etc/hostname", "/proc/1/root/x")})
 	got := finish(t, s.run(t, "--rm", "busybox", "sh", "-c", "grep -c localhost /etc/hosts"))
 	if got.status != 0 && !strings.Contains(got.stderr, "open in the container") {
@@ -127,9 +128,9 @@ func TestHostileRoots(t *testing.T) {
 	}
 }
 
-// A layer that hides everything below hides it, although the kernel does not
-// ask the top directory; and an image may have more layers than their paths
-// would fit in a page.
+// A layer that hides everything below does so, although the kernel ignores the
+// mark on its top directory. An image may have so many layers that their paths
+// would not fit in a page.
 func TestStack(t *testing.T) {
 	s := boxes(t, nil)
 	img, err := s.Resolve("busybox")
@@ -166,8 +167,8 @@ func TestStack(t *testing.T) {
 	}
 }
 
-// What an image has in the place of its accounts is a file, or the container
-// does not start. A FIFO would keep it waiting, and /proc/kmsg is the host's log.
+// If an image's accounts are not files, the container does not start. A FIFO
+// would keep it waiting, and /proc/kmsg is the host's log.
 func TestSpecialAccounts(t *testing.T) {
 	for _, name := range []string{"passwd", "group"} {
 		for _, special := range []testkit.Entry{testkit.Node("etc/"+name, '6', 0, 0), testkit.Symlink("etc/"+name, "/proc/kmsg"), testkit.Dir("etc/" + name)} {
@@ -179,8 +180,8 @@ func TestSpecialAccounts(t *testing.T) {
 	}
 }
 
-// A program finds its limits where it looks for them: Go's runtime, since Go
-// 1.25, takes GOMAXPROCS from there, but at least 2.
+// A program finds its limits where it looks for them: since Go 1.25, Go's
+// runtime takes GOMAXPROCS from there, but at least 2.
 func TestProgramsSeeTheirLimits(t *testing.T) {
 	s := boxes(t, nil)
 	version, _, err := hierarchy.ByController()
@@ -212,7 +213,7 @@ func TestProgramsSeeTheirLimits(t *testing.T) {
 	}
 }
 
-// Of the cgroups a container sees its own, and can write to nothing of that.
+// A container sees only its own cgroups, and cannot write to them.
 func TestCgroupsAreReadOnly(t *testing.T) {
 	s := boxes(t, nil)
 	version, controllers, err := hierarchy.ByController()
@@ -235,6 +236,6 @@ func TestCgroupsAreReadOnly(t *testing.T) {
 			t.Errorf("%s: %+q", script, got)
 		}
 	}
-	// Whoever wants it writable mounts it: -v comes later.
+	// Users who want it writable can mount it, because -v comes later.
 	s.says(t, "file\n", "echo file >/sys/fs/cgroup/x; cat /sys/fs/cgroup/x", "-v", t.TempDir()+":/sys/fs/cgroup")
 }

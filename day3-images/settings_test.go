@@ -33,7 +33,8 @@ func TestSettings(t *testing.T) {
 		{[]string{"--add-host", "db:10.0.0.7", "--add-host", "six=[fd00::1]", "--add-host", "seven:fd00::2"}, `grep -e ^10 -e ^fd /etc/hosts`, "10.0.0.7\tdb\nfd00::1\tsix\nfd00::2\tseven\n"},
 		{nil, "df -k /dev/shm | sed '1d; s/  */ /g' | { read a b c; echo $b; }", "65536\n"},
 		{[]string{"--shm-size", "3m"}, "df -k /dev/shm | sed '1d; s/  */ /g' | { read a b c; echo $b; }; dd if=/dev/zero of=/dev/shm/x bs=1M count=4 2>/dev/null || echo full", "3072\nfull\n"},
-		// In memory, for everybody, and gone; an image's directory keeps its mode.
+		// In memory, for everybody, and gone afterwards; an image's directory
+		// keeps its mode.
 		{[]string{"--tmpfs", "/new/one"}, "touch /new/one/x; stat -c '%a' /new/one; grep /new/one /proc/self/mountinfo | sed 's/.*new.one //; s/ .*//'", "1777\nrw,nosuid,nodev,noexec,relatime\n"},
 		{[]string{"--tmpfs", "/private:size=1m"}, "ls -A /private; stat -c '%a' /private; dd if=/dev/zero of=/private/x bs=1M count=2 2>/dev/null || echo full", "700\nfull\n"},
 		{[]string{"--tmpfs", "/t:exec,mode=755,uid=7"}, "stat -c '%a %u' /t; cp /bin/busybox /t/echo 2>/dev/null || cat /bin/busybox >/t/echo; chmod 755 /t/echo; /t/echo runs", "755 7\nruns\n"},
@@ -66,7 +67,7 @@ func TestWrongSettings(t *testing.T) {
 	}
 }
 
-// A small address space is one line, and no dump of stacks.
+// A small address space gives one line of error, not a dump of stacks.
 func TestSmallAddressSpace(t *testing.T) {
 	build, _ := debug.ReadBuildInfo()
 	if slices.Contains(build.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {

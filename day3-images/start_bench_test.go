@@ -13,12 +13,12 @@ import (
 	"example.com/go-docker/day3-images/internal/testkit"
 )
 
-// BenchmarkStart starts a container that does nothing, with limits on memory and
-// processes, and removes it: ours from an image, and beside it runc and crun
-// with a root directory that is there already, and podman with the same image.
-// There are 40 ms between any two, because what one leaves for the kernel to do
-// the next one pays for: moving a process between version 1 cgroups waits for
-// a grace period, and soon after another move it does not.
+// BenchmarkStart starts a container that does nothing, with limits on memory
+// and processes, and removes it: ours from an image, runc and crun with an
+// existing root directory, and podman with the same image. There are 40 ms
+// between runs, because work left to the kernel by one run affects the next:
+// moving a process between version 1 cgroups waits for a grace period, but not
+// soon after another move.
 //
 //	go test -run '^$' -bench Start -benchtime 50x
 func BenchmarkStart(b *testing.B) {
@@ -49,8 +49,8 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
-// BenchmarkGoStart takes the time that a program takes to start and do nothing. We
-// do so twice for each container.
+// BenchmarkGoStart measures how long a program takes to start and do nothing.
+// Each container starts ours twice.
 func BenchmarkGoStart(b *testing.B) {
 	_, err := exec.LookPath("busybox")
 	need(b, err == nil, "busybox")
@@ -149,8 +149,8 @@ func startRows(b *testing.B, dir string) []*benchRow {
 	return append(rows, peers...)
 }
 
-// removeLibpodParent removes, at the end, the cgroup that podman run makes for
-// all its containers, and keeps.
+// removeLibpodParent finally removes the cgroup that podman run makes for all
+// its containers and leaves behind.
 func removeLibpodParent(b *testing.B) {
 	b.Helper()
 	find := func(below string) (found []string) {
@@ -175,7 +175,7 @@ func removeLibpodParent(b *testing.B) {
 	})
 }
 
-// writeSpec has runc write its default config.json and makes ours of it: no
+// writeSpec makes runc write its default config.json and adapts it: no
 // terminal, the same limits, a writable root.
 func writeSpec(b *testing.B, bundle string) {
 	b.Helper()

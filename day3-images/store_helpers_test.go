@@ -28,7 +28,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// A testStore is a store with what tests do to one.
+// A testStore is a store with methods for tests.
 type testStore struct{ *store.Store }
 
 // emptyStore makes a store for one test.
@@ -58,8 +58,8 @@ func (s testStore) index() (*v1.IndexManifest, error) {
 	return image.ParseIndex(text)
 }
 
-// onStore is the program, to work on this store. Unlike program it may run
-// while the test has other processes.
+// onStore returns the program, working on this store. Unlike with program, the
+// test may have other processes at the end.
 func onStore(s testStore, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", append([]string{"--root", s.Root}, args...)...)
 	cmd.Env = append(os.Environ(), "GO_DOCKER_BE_PROGRAM=1", "GORACE=atexit_sleep_ms=0")
@@ -76,8 +76,8 @@ func ok(t testing.TB, s testStore, args ...string) string {
 	return got.stdout
 }
 
-// refused runs a command on the store that must fail with one line that has
-// the given words in it, and change nothing.
+// refused runs a command on the store that must fail with a single line
+// containing the given words, and change nothing.
 func refused(t testing.TB, s testStore, want string, args ...string) {
 	t.Helper()
 	before := contents(t, s)
@@ -90,7 +90,7 @@ func refused(t testing.TB, s testStore, want string, args ...string) {
 	}
 }
 
-// lastLines leaves out what only informs.
+// lastLines leaves out info messages.
 func lastLines(text string) string {
 	var lines string
 	for line := range strings.Lines(text) {
@@ -124,8 +124,8 @@ func contents(t testing.TB, s testStore) []string {
 	return all
 }
 
-// sound fails the test unless everything in the store is what it should be,
-// image by image and blob by blob, and no work is in progress.
+// sound fails the test unless everything in the store is intact, image by image
+// and blob by blob, and no work is in progress.
 func sound(t testing.TB, s testStore) {
 	t.Helper()
 	if _, err := store.Open(s.Root); err != nil { // sweeps
@@ -172,15 +172,15 @@ func sound(t testing.TB, s testStore) {
 	}
 }
 
-// An imageParts is an image as a registry or an archive has it. A test may
-// change it to something that no image should be.
+// An imageParts is an image as in a registry or an archive. A test may make it
+// invalid.
 type imageParts struct {
 	layers   [][]byte // the blobs
 	config   *v1.ConfigFile
 	manifest *v1.Manifest
 }
 
-// makeImage puts layers, which may be compressed, together to an image.
+// makeImage makes an image from layers, which may be compressed.
 func makeImage(t testing.TB, layers ...[]byte) *imageParts {
 	t.Helper()
 	p := &imageParts{
@@ -216,7 +216,7 @@ func layerTypeOf(blob []byte) types.MediaType {
 	return types.OCIUncompressedLayer
 }
 
-// smallImage has three layers, each compressed in another way, of which the
+// smallImage returns an image of three layers, each compressed differently. The
 // second changes a file and the third deletes one.
 func smallImage(t testing.TB) *imageParts {
 	return makeImage(t,
@@ -234,7 +234,7 @@ func asJSON(t testing.TB, v any) []byte {
 	return content
 }
 
-// documents returns the configuration and the manifest as they are written.
+// documents returns the encoded configuration and manifest.
 func (p *imageParts) documents(t testing.TB) (config, manifest []byte) {
 	t.Helper()
 	config = asJSON(t, p.config)
@@ -244,7 +244,7 @@ func (p *imageParts) documents(t testing.TB) (config, manifest []byte) {
 	return config, asJSON(t, p.manifest)
 }
 
-// A fakeRegistry answers as a registry does, until a fault says otherwise.
+// A fakeRegistry answers like a registry, except where a fault says otherwise.
 type fakeRegistry struct {
 	*httptest.Server
 
@@ -263,7 +263,7 @@ func newRegistry(t testing.TB) *fakeRegistry {
 	return f
 }
 
-// name is that of an image in this registry.
+// name returns the name of an image in this registry.
 func (f *fakeRegistry) name(tag string) string {
 	separator := ":"
 	if strings.HasPrefix(tag, "sha256:") {
@@ -294,14 +294,14 @@ func (f *fakeRegistry) setManifest(id, kind string, text []byte) {
 	f.manifests[id], f.kinds[id] = text, kind
 }
 
-// setBlob says what is sent for a digest; nil is nothing.
+// setBlob sets what is sent for a digest; nil: nothing.
 func (f *fakeRegistry) setBlob(digest string, blob []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.blobs[digest] = blob
 }
 
-// setFault has fault answer the nth request for a path, if it returns true.
+// setFault makes fault answer the nth request for a path, if it returns true.
 func (f *fakeRegistry) setFault(fault func(w http.ResponseWriter, r *http.Request, n int) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

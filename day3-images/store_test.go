@@ -21,7 +21,7 @@ import (
 // Image layers have setuid programs: nobody else may reach them (CVE-2021-41091).
 func TestStoreIsClosed(t *testing.T) {
 	needRoot(t)
-	// t.TempDir is closed itself.
+	// t.TempDir is itself closed to others.
 	top, err := os.MkdirTemp("/tmp", "go-docker-test.")
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestStoreIsClosed(t *testing.T) {
 			t.Errorf("nobody can enter %s", path)
 		}
 	}
-	// Even if somebody opens the store's own directory.
+	// Not even if somebody opens up the store's own directory.
 	if err := os.Chmod(s.Root, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -62,8 +62,8 @@ func TestStoreIsClosed(t *testing.T) {
 	}
 }
 
-// After a reboot, blobs and layers that no image refers to are forgotten, and
-// the others are kept.
+// After a reboot, blobs and layers that no image refers to are removed, and the
+// others are kept.
 func TestForgetUnfinished(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
@@ -106,7 +106,7 @@ func TestForgetUnfinished(t *testing.T) {
 	}
 }
 
-// Every byte of every blob of an image is looked at before it is used.
+// Every byte of every blob of an image is checked before it is used.
 func TestDamagedBlobs(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
@@ -133,7 +133,7 @@ func TestDamagedBlobs(t *testing.T) {
 			if err == nil {
 				_, err = snapshot.Dirs(t.Context(), s.Store, used)
 			}
-			if err == nil || !strings.Contains(err.Error(), "is damaged") && i != 1 { // byte 1 of gzip: then it is taken for a plain tar
+			if err == nil || !strings.Contains(err.Error(), "is damaged") && i != 1 { // byte 1 of gzip: it then counts as a plain tar
 				t.Fatalf("byte %d of blob %s changed: %v", i, blob.Digest, err)
 			}
 		}
@@ -198,7 +198,7 @@ func TestSaveDamaged(t *testing.T) {
 	}
 }
 
-// index.json is somebody's file, too.
+// index.json may be damaged, too.
 func TestDamagedIndex(t *testing.T) {
 	s := emptyStore(t)
 	for _, text := range []string{"", "{", "[]", "{" + testkit.OCIManifest + "}", "{" + testkit.OCIIndex + `,"manifests":[{"digest":"sha256:../../../etc/passwd","size":1}]}`, strings.Repeat(" ", image.MaxDocument+1)} {

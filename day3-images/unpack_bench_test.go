@@ -21,13 +21,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const unpackRounds = 3 // at least; more with -benchtime 10x, fewer with -short
+const unpackRounds = 3 // by default; more with -benchtime 10x, fewer with -short
 
-// BenchmarkUnpack unpacks an image of five layers, some 200 MB of this machine's
-// /usr, as the store does, and beside it umoci and tar -xz do the same. Digests
-// are verified by us and by umoci. Each run gets a new directory, and what was
-// unpacked is removed only in the end: a file system that has just removed many
-// files is slow. In each round every row runs once, in an order of its own.
+// BenchmarkUnpack unpacks an image of five layers, some 200 MB of this
+// machine's /usr, as the store does, and compares umoci and tar -xz. We and
+// umoci verify digests. Each run gets a new directory, and everything is
+// removed only at the end, because a file system that has just removed many
+// files is slow. Each round runs every row once, in random order.
 func BenchmarkUnpack(b *testing.B) {
 	needRoot(b)
 	dir := b.TempDir()
@@ -52,7 +52,7 @@ func BenchmarkUnpack(b *testing.B) {
 	tar, umoci := rows[0], rows[1]
 	b.Log(benchTable(rows, tar, umoci))
 	recordBench(b, measurements("unpack", rows))
-	b.ReportMetric(0, "ns/op") // a round's length says nothing; 0 hides it
+	b.ReportMetric(0, "ns/op") // the length of a round means nothing; 0 hides it
 	ours, memory := rows[2], int64(0)
 	for _, r := range rows[2:] {
 		memory = max(memory, r.kilobytes)
@@ -65,8 +65,8 @@ func BenchmarkUnpack(b *testing.B) {
 	b.ReportMetric(float64(memory)/1024, "MB-peak")
 }
 
-// unpackRows makes the layers and the ways to unpack them: tar, umoci, us as
-// the store does it, and us otherwise.
+// unpackRows makes the layers and the ways to unpack them: tar, umoci, us like
+// the store, and variants of us.
 func unpackRows(b *testing.B, dir string) []*benchRow {
 	tars := benchLayers(b, dir)
 	testkit.ToolOutput(b, "gzip", append([]string{"-k"}, tars...)...)
@@ -82,7 +82,7 @@ func unpackRows(b *testing.B, dir string) []*benchRow {
 		testkit.ToolOutput(b, "zstd", append([]string{"-q"}, tars...)...)
 		rows = append(rows, &benchRow{name: "ours, zstd, as the store", command: ourUnpack(b, snapshot.LayersAtOnce, withSuffix(tars, ".zst"))})
 	}
-	// What the two halves of the work take alone.
+	// How long each half of the work takes alone.
 	rows = append(rows,
 		&benchRow{name: "half the work: tar -x, of plain tars", command: tarUnpack("-xf", tars)},
 		&benchRow{name: "half the work: ours, gzip, nothing written", command: ourUnpack(b, snapshot.LayersAtOnce, gz, "GO_DOCKER_TEST_DISCARD=1")})
@@ -115,7 +115,7 @@ func tarUnpack(flags string, layers []string) func(string) *exec.Cmd {
 	}
 }
 
-// ourUnpack runs this program again, as a program that only unpacks.
+// ourUnpack runs this program again as one that only unpacks.
 func ourUnpack(b *testing.B, atOnce int, layers []string, env ...string) func(string) *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {

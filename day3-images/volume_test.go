@@ -29,12 +29,13 @@ func TestVolumes(t *testing.T) {
 			t.Errorf("%s: %+q", script, got)
 		}
 	}
-	// Docker makes a source that is missing, and so do we, but we say so.
+	// Docker makes a missing source. So do we, but we say so.
 	got := finish(t, s.run(t, "--rm", "-v", dir+"/made/here:/data", "busybox", "touch", "/data/x"))
 	if _, err := os.Stat(dir + "/made/here/x"); got.status != 0 || err != nil || got.stderr != "info: making "+dir+"/made/here for a volume\n" {
 		t.Errorf("%+q, %v", got, err)
 	}
-	// One on the other, in whatever order they are named, and a read-only root below.
+	// One on top of the other, in whatever order they are given, and a
+	// read-only root below.
 	below, above := dir+":/data", dir+"/sub:/data/in"
 	s.says(t, "", "touch /data/x /data/in/y", "--read-only", "-v", below, "-v", above)
 	s.says(t, "", "touch /data/in/z", "-v", above, "-v", below)
@@ -43,7 +44,7 @@ func TestVolumes(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// What is in a volume is not part of the container.
+	// Files in a volume are not part of the container.
 	finish(t, s.run(t, "--name", "box", "-v", dir+":/data", "busybox", "touch", "/own")).want(t, "")
 	ok(t, s, "commit", "box", "changed")
 	img, err := s.Resolve("changed")
@@ -55,8 +56,8 @@ func TestVolumes(t *testing.T) {
 	}
 }
 
-// A volume of the image starts with what the image has there, is as new for
-// each container, and is no part of a commit.
+// An image's volume starts with what the image has there, is new for each
+// container, and is not part of a commit.
 func TestImageVolumes(t *testing.T) {
 	s := boxes(t, []testkit.Entry{testkit.Dir("data").OwnedBy(1234, 1235).WithMode(0o770), testkit.File("data/seed", "seed\n")}, "VOLUME /data /new/one")
 	for range 2 {
@@ -67,19 +68,19 @@ func TestImageVolumes(t *testing.T) {
 	if got := finish(t, s.run(t, "--rm", "changed", "sh", "-c", "cat /own /data/*")); got != (outcome{0, "own\nseed\n", ""}) {
 		t.Errorf("%+q", got)
 	}
-	// -v comes over it.
+	// -v covers it.
 	dir := t.TempDir()
 	s.says(t, "", "ls -A /data", "-v", dir+":/data")
-	// One on the other: the upper one is there to be seen.
+	// One on top of the other: the upper one is visible.
 	nested := boxes(t, []testkit.Entry{testkit.Dir("a/b"), testkit.File("a/b/seed", "seed\n")}, "VOLUME /a/b /a /a/b/c")
-	for range 5 { // the image has them in no order
+	for range 5 { // the image's volumes have no order
 		nested.says(t, "seed\n3\n", "cat /a/b/seed; stat -c %d /a /a/b /a/b/c | sort -u | wc -l")
 	}
 }
 
-// An image's volume on what the kernel shows has what the image has there.
+// An image's volume in /proc or /sys has what the image itself has there.
 //
-// Naive code: an overlay of the place itself. Of /sys that is one without masks.
+// Naive code: an overlay of the place itself, which for /sys has no masks.
 func TestImageVolumesOfTheKernel(t *testing.T) {
 	s := boxes(t, []testkit.Entry{testkit.Dir("sys"), testkit.File("sys/of-the-image", ""), testkit.Dir("dev"), testkit.Dir("dev/shm").WithMode(0o700)},
 		"VOLUME /sys /sys/fs/cgroup /dev/shm /dev/pts /proc")
@@ -89,7 +90,7 @@ func TestImageVolumesOfTheKernel(t *testing.T) {
 }
 
 // Nothing is mounted on the root itself, where a link may lead: the container
-// would run below the mount, and meet it as /.. only.
+// would run below the mount and reach it only as /..
 func TestVolumeOnRoot(t *testing.T) {
 	dir := t.TempDir()
 	links := []testkit.Entry{testkit.Dir("usr"), testkit.Symlink("usr/up", ".."), testkit.Symlink("top", "/"), testkit.Symlink("twice", "usr/up")}
@@ -97,15 +98,15 @@ func TestVolumeOnRoot(t *testing.T) {
 	for _, target := range []string{"/top", "/usr/up", "/twice/"} {
 		refuses(t, s.run(t, "--rm", "-v", dir+":"+target, "busybox", "true"), 125, "volume "+dir, "the container's root")
 	}
-	s.says(t, "", "ls -A /data", "-v", dir+":/top/data") // which is just /data
+	s.says(t, "", "ls -A /data", "-v", dir+":/top/data") // this is just /data
 	for _, target := range []string{"/", "/top", "/usr/.."} {
 		image := boxes(t, links, "VOLUME "+target)
 		refuses(t, image.run(t, "--rm", "busybox", "true"), 125, "the image's volume "+target, "the container's root")
 	}
 }
 
-// Links in the image, and links that are put in the way while the container
-// starts, do not lead a volume out of it (CVE-2018-15664, CVE-2021-30465).
+// Links in the image, and links made while the container starts, do not lead a
+// volume out of the container (CVE-2018-15664, CVE-2021-30465).
 func TestVolumeThroughLinks(t *testing.T) {
 	outside, inside, shared := t.TempDir(), t.TempDir(), t.TempDir()
 	if err := os.WriteFile(inside+"/secret", []byte("of the volume\n"), 0o644); err != nil {
@@ -129,8 +130,8 @@ func TestVolumeThroughLinks(t *testing.T) {
 	if err := racer.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// The naive code: mount(2) on filepath.Join(root, target), or SecureJoin
-	// before it, which is a look, and not a lock.
+	// Naive code: mount(2) on filepath.Join(root, target), or SecureJoin before
+	// it, which checks but does not lock.
 	started, tries := 0, 40
 	if longForm() {
 		tries = 2000

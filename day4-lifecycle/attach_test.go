@@ -18,14 +18,14 @@ import (
 	"example.com/go-docker/day4-lifecycle/state"
 )
 
-// A session is a command with a terminal at which somebody sits.
+// A session is a command with a user at its terminal.
 type session struct {
 	*world
 	cmd      *exec.Cmd
 	terminal *os.File
 	mu       sync.Mutex
 	text     bytes.Buffer
-	read     chan struct{} // closed when all is read that it has shown
+	read     chan struct{} // closed when all of its output has been read
 }
 
 func (w *world) sit(args ...string) *session {
@@ -116,7 +116,7 @@ func TestTerminal(t *testing.T) {
 	s.types("sleep 1000\n")
 	s.sees("sleep 1000\r\n")
 	time.Sleep(100 * time.Millisecond)
-	s.types("\x03") // ^C is for what runs there
+	s.types("\x03") // ^C is for the program in the container
 	s.types("echo $((8*11))\n")
 	s.sees("88\r\n")
 	inside := w.sit("exec", "-ti", "web", "sh")
@@ -143,7 +143,7 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// run -d -ti: a terminal, and nobody at it until somebody attaches.
+// run -d -ti: a terminal without a user until one attaches.
 func TestDetachedTerminal(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "-ti", "--name", "web", "box", "sh")
@@ -152,7 +152,7 @@ func TestDetachedTerminal(t *testing.T) {
 	s.sees("axb xx42\r\n")
 	s.types("xy")
 	s.leaves(0)
-	// kill -9 of who is attached, or the loss of the terminal.
+	// kill -9 of the attached client, or the loss of its terminal.
 	s = w.sit("attach", "web")
 	s.types("echo $((6*9))\n")
 	s.sees("54\r\n")
@@ -161,12 +161,12 @@ func TestDetachedTerminal(t *testing.T) {
 	s = w.sit("attach", "web")
 	s.types("echo $((6*8))\n")
 	s.sees("48\r\n")
-	// Two at once see the same.
+	// Two clients at once see the same.
 	other := w.sit("attach", "web")
 	other.types("echo $((6*6))\n")
 	s.sees("36\r\n")
 	other.sees("36\r\n")
-	// kill -9 of the shim while they look.
+	// kill -9 of the shim while they are attached.
 	w.kill(w.state("web").ShimPID)
 	s.leaves(137)
 	other.leaves(137)
@@ -175,8 +175,8 @@ func TestDetachedTerminal(t *testing.T) {
 	}
 }
 
-// attach without a terminal: input goes in, output comes out, and the end of
-// the input is not the container's with -d.
+// attach without a terminal: input goes in, output comes out, and with -d the
+// end of the input does not end the container's.
 func TestAttach(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "-i", "--name", "web", "box", "sh", "-c", "while read line; do echo got $line; echo err >&2; done; echo end")
@@ -206,7 +206,7 @@ func TestAttach(t *testing.T) {
 	if got := w.do("logs", "web"); got != (outcome{0, "got line 0\ngot line 1\ngot line 2\n", "err\nerr\nerr\n"}) {
 		t.Errorf("logs: %+q", got)
 	}
-	// A client that does not read does not hold up others, or stop.
+	// A client that does not read holds up neither other clients nor stop.
 	w.ok("run", "-d", "--name", "loud", "box", "sh", "-c", "trap 'exit 3' TERM; while :; do echo 0123456789012345678901234567890123456789; done")
 	slow := w.command("attach", "loud")
 	slow.Stdout, _ = blockedPipe(t)
@@ -277,7 +277,7 @@ type writer func(p []byte) (int, error)
 
 func (f writer) Write(p []byte) (int, error) { return f(p) }
 
-// blockedPipe is a pipe that nobody reads.
+// blockedPipe returns a full pipe that nobody reads.
 func blockedPipe(t *testing.T) (*os.File, *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -288,8 +288,8 @@ func blockedPipe(t *testing.T) (*os.File, *os.File) {
 	return w, r
 }
 
-// A terminal of exec is one of the container's own, and the user's; its client
-// can leave it, and what runs there stays.
+// exec's terminal is in the container's devpts and belongs to the user. Its
+// client can detach, and the command keeps running.
 func TestExecTerminal(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "web", "-u", "ann", "box", "sleep", "1000")
@@ -307,7 +307,7 @@ func TestExecTerminal(t *testing.T) {
 	s.types("sleep 1000\n")
 	s.sees("sleep 1000\r\n")
 	time.Sleep(100 * time.Millisecond)
-	s.types("\x03") // ^C is for what runs there
+	s.types("\x03") // ^C is for the program in the container
 	s.types("echo $((8*11)); while :; do sleep 1; done\n")
 	s.sees("88\r\n")
 	s.types("xy")
@@ -315,7 +315,8 @@ func TestExecTerminal(t *testing.T) {
 	if top := w.ok("top", "web", "-eo", "pid,args"); !strings.Contains(top+"\n", " sh\n") {
 		t.Errorf("it has not stayed: %s", top)
 	}
-	// All that it writes comes, also the last, and nothing that stays delays its end.
+	// All of its output arrives, to the last byte, and a process that stays
+	// does not delay its end.
 	s = w.sit("exec", "-ti", "web", "sh", "-c", "sleep 1000 & seq 20000; exit 3")
 	s.leaves(3)
 	if !strings.HasSuffix(s.shown(), "\r\n19999\r\n20000\r\n") || strings.Count(s.shown(), "\n") != 20000 {
@@ -327,8 +328,7 @@ func TestExecTerminal(t *testing.T) {
 	s.leaves(127)
 }
 
-// A shim that somebody has stopped passes on no signals. So they are for the
-// client.
+// A stopped shim passes on no signals, so they act on the client.
 func TestDeafShim(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
@@ -345,7 +345,7 @@ func TestDeafShim(t *testing.T) {
 	if err := waiting.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(300 * time.Millisecond) // it asks, and gets no answer
+	time.Sleep(300 * time.Millisecond) // it asks and gets no answer
 	for _, cmd := range []*exec.Cmd{running, waiting} {
 		_ = cmd.Process.Signal(unix.SIGTERM)
 		timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })

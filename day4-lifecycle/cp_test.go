@@ -25,7 +25,8 @@ func hostFacts(t *testing.T, dir string) string {
 	return string(out)
 }
 
-// A tree goes in and comes out as it was, whether the container runs or not.
+// A tree goes in and comes out unchanged, whether the container is running or
+// not.
 func TestCpRoundTrip(t *testing.T) {
 	w := newWorld(t)
 	dir := t.TempDir()
@@ -45,7 +46,7 @@ and a line feed" && touch -d 2020-01-02 file`
 		w.ok("cp", dir+"/tree", "web:"+in)    // a new name
 		w.ok("cp", dir+"/tree/", "web:/tmp/") // into a directory
 		w.ok("cp", "web:"+in, out)
-		w.ok("cp", "web:/tmp/tree/.", filepath.Dir(out)+"/tree") // over what is there
+		w.ok("cp", "web:/tmp/tree/.", filepath.Dir(out)+"/tree") // over existing files
 		if got := hostFacts(t, out); got != want {
 			t.Errorf("%s: out came\n%s\nand in went\n%s", state, got, want)
 		}
@@ -78,7 +79,7 @@ and a line feed" && touch -d 2020-01-02 file`
 	}
 }
 
-// Whatever lies in a container or an archive, nothing is read or written outside.
+// Whatever is in a container or an archive, nothing is read or written outside.
 func TestCpEscapes(t *testing.T) {
 	w := newWorld(t)
 	dir := t.TempDir()
@@ -109,7 +110,7 @@ func TestCpEscapes(t *testing.T) {
 	if got := w.ok("exec", "web", "ls", dir); got != "written" {
 		t.Errorf("in the container there is %q", got)
 	}
-	// setuid is not ours to give, unless it is asked for.
+	// setuid is kept only if asked for.
 	w.ok("cp", "web:/evil/set", dir+"/set")
 	if info, err := os.Stat(dir + "/set"); err != nil || info.Mode()&os.ModeSetuid != 0 {
 		t.Errorf("%v, %v", info.Mode(), err)
@@ -118,7 +119,7 @@ func TestCpEscapes(t *testing.T) {
 	if info, err := os.Stat(dir + "/set"); err != nil || info.Mode()&os.ModeSetuid == 0 {
 		t.Errorf("-a: %v, %v", info.Mode(), err)
 	}
-	// Where a link is in the way, it is not followed.
+	// A link in the way is not followed.
 	w.ok("exec", "web", "sh", "-c", "mkdir -p /tree/sub; echo x >/tree/sub/file")
 	if err := os.MkdirAll(dir+"/target/tree", 0o755); err != nil {
 		t.Fatal(err)
@@ -157,8 +158,8 @@ func TestCpEscapes(t *testing.T) {
 	}
 }
 
-// A container that swaps a directory for a link while it is copied gets nothing
-// from outside into the copy (CVE-2018-15664).
+// A container that swaps a directory for a link while it is copied cannot get
+// anything from outside into the copy (CVE-2018-15664).
 func TestCpRace(t *testing.T) {
 	w := newWorld(t)
 	dir := t.TempDir()
@@ -203,9 +204,10 @@ func TestCpRefused(t *testing.T) {
 	} {
 		w.fails(test.status, test.word, append([]string{"cp"}, strings.Fields(test.args)...)...)
 	}
-	w.fails(1, "no path on the host", "cp", "", "web:/x") // and not all that is here
+	w.fails(1, "no path on the host", "cp", "", "web:/x") // and not everything in the working directory
 	w.fails(1, "no path on the host", "cp", "web:/bin", "")
-	// The machine's /dev/null, say, stays what it is, whether it is named or met on the way.
+	// A device such as the machine's /dev/null stays as it is, whether it is
+	// the target or is met on the way.
 	null := t.TempDir() + "/passwd"
 	if err := unix.Mknod(null, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
 		t.Fatal(err)
@@ -217,8 +219,8 @@ func TestCpRefused(t *testing.T) {
 	}
 }
 
-// What export writes can be imported, and is the container's own: no proc, no
-// volume. It is the same whether the container runs or not.
+// The output of export can be imported, and has only the container's own files:
+// no /proc, no volumes. It is the same whether the container is running or not.
 func TestExport(t *testing.T) {
 	w := newWorld(t)
 	dir := t.TempDir()

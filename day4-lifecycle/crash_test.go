@@ -16,8 +16,8 @@ import (
 	"example.com/go-docker/day4-lifecycle/state"
 )
 
-// Kill -9 of a client, a shim or an init at any moment, of all commands that
-// change something: the next command tells the truth, and after rm -f nothing
+// kill -9 of a client, shim or init at any moment of any command that changes
+// something: the next command reports the true state, and after rm -f nothing
 // is left. A thousand times with GO_DOCKER_LONG=1.
 func TestKilledAtRandom(t *testing.T) {
 	w := newWorld(t)
@@ -64,7 +64,7 @@ func TestKilledAtRandom(t *testing.T) {
 	}
 }
 
-// killOne kills a shim or an init of this store, whatever their state is.
+// killOne kills a shim or an init of this store, in whatever state it is.
 func (w *world) killOne(shim bool) {
 	files, _ := filepath.Glob(w.root + "/containers/*/state.json")
 	for _, file := range files {
@@ -82,13 +82,13 @@ func (w *world) killOne(shim bool) {
 	}
 }
 
-// ours tells whether a process is one of this test's programs.
+// ours reports whether a process is one of this test's programs.
 func ours(w *world, pid int) bool {
 	exe, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
 	return err == nil && exe == w.program
 }
 
-// tellsTheTruth compares what ps says with the processes that there are.
+// tellsTheTruth compares what ps says with the processes that exist.
 func (w *world) tellsTheTruth(after string) {
 	w.Helper()
 	w.until("the state is true after "+after, func() bool {
@@ -103,15 +103,15 @@ func (w *world) tellsTheTruth(after string) {
 			}
 			live := status == "running" || status == "paused" || status == "restarting"
 			if live != s.Live() || live && !alive(s.ShimPID) || status == "running" && !alive(s.PID) {
-				return false // it is changing just now: a container that restarts, or a kill that is under way
+				return false // its state is just changing: a container restarts, or a kill is under way
 			}
 		}
 		return true
 	})
 }
 
-// Killed at once after each step of a start, the state is true, and nothing is
-// left after rm: at named points, with a shim that stops there.
+// If the shim is killed right after any step of a start, the state is true, and
+// nothing is left after rm. The shim stops at named points for this.
 func TestShimKilledWhileItStarts(t *testing.T) {
 	w := newWorld(t)
 	for i := range times(40) {
@@ -120,7 +120,7 @@ func TestShimKilledWhileItStarts(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// The shim is the client's child until that ends.
+		// The shim is the client's child until the client ends.
 		var shim int
 		for end := time.Now().Add(5 * time.Second); shim == 0 && time.Now().Before(end); {
 			text, _ := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/task/" + strconv.Itoa(cmd.Process.Pid) + "/children")

@@ -15,7 +15,7 @@ func TestDemo(t *testing.T) {
 	cmd := exec.Command(w.program)
 	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	most := 10 * time.Second
-	if raceEnabled { // each of its processes then takes a second to exit
+	if raceEnabled { // with it, each of its processes takes a second to exit
 		most = time.Minute
 	}
 	before := time.Now()

@@ -24,14 +24,16 @@ import (
 	"example.com/go-docker/day4-lifecycle/state"
 )
 
-// patience is for what must happen; it is long because a guest that emulates
-// its processor is slow. What must not happen is never waited for.
+// patience is how long to wait for something that must happen. It is long
+// because a guest with an emulated processor is slow. Tests never wait for
+// something that must not happen.
 const patience = 60 * time.Second
 
 const boxed = "GO_DOCKER_TEST_BOX"
 
-// TestMain runs the tests in a mount namespace with an empty /run: the records
-// there are then of their own containers only, and nobody else sweeps them.
+// TestMain runs the tests in a mount namespace with an empty /run, so that the
+// only records in it are those of their own containers, and nobody else sweeps
+// them.
 func TestMain(m *testing.M) {
 	if os.Geteuid() == 0 && os.Getenv(boxed) == "" {
 		os.Exit(enterBox())
@@ -65,15 +67,17 @@ func furnishBox() error {
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mount a tmpfs on /run: %w", err)
 	}
-	// As systemd has it. On private mounts a leaked one would not show.
+	// As systemd does. On private mounts a leaked mount would not show.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("make the mount tree shared: %w", err)
 	}
-	// Shims outlive their parents and become our children: so we see every one.
+	// Shims outlive their parents and become our children, so that we see every
+	// one.
 	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 }
 
-// needRoot skips the test for others; where GO_DOCKER_MUST_RUN=1 promises a whole machine, it fails.
+// needRoot skips the test for other users. If GO_DOCKER_MUST_RUN=1 promises a
+// complete machine, it fails the test instead.
 func needRoot(t testing.TB) {
 	t.Helper()
 	switch {
@@ -85,7 +89,7 @@ func needRoot(t testing.TB) {
 	}
 }
 
-// times is how often something is tried that chance could get right.
+// times returns how often to try something that could succeed by chance.
 func times(n int) int {
 	switch {
 	case os.Getenv("GO_DOCKER_LONG") != "":
@@ -98,9 +102,10 @@ func times(n int) int {
 
 var binaryPath string
 
-// binary is the program, built once: the test binary has other packages, too.
+// binary is the program, built once, because the test binary has other
+// packages, too.
 var binary = sync.OnceValues(func() (string, error) {
-	if dir := os.Getenv("STEPS_BIN"); dir != "" { // of a virtual machine without Go
+	if dir := os.Getenv("STEPS_BIN"); dir != "" { // in a virtual machine without Go
 		return filepath.Join(dir, "day4-lifecycle"), nil
 	}
 	dir, err := os.MkdirTemp("", "go-docker-test.")
@@ -118,14 +123,14 @@ var binary = sync.OnceValues(func() (string, error) {
 	return binaryPath, nil
 })
 
-// A world is a store of a test's own, with an image of busybox in it.
+// A world is a test's own store, with a busybox image in it.
 type world struct {
 	testing.TB
 	program, root string
 }
 
-// testParent is the cgroup below which the tests' containers are made. So
-// theirs are known from everybody else's.
+// testParent is the cgroup below which the tests' containers are made, which
+// distinguishes them from all others.
 var testParent = "go-docker-test." + strconv.Itoa(os.Getpid())
 
 func newWorld(t testing.TB) *world {
@@ -151,7 +156,7 @@ func newWorldAt(t testing.TB, root string) *world {
 	return w
 }
 
-// busyboxTar is a root directory with a shell and its usual commands.
+// busyboxTar returns a root directory with a shell and the usual commands.
 func busyboxTar(t testing.TB) []byte {
 	t.Helper()
 	path, err := exec.LookPath("busybox")
@@ -190,7 +195,7 @@ func busyboxTar(t testing.TB) []byte {
 	return out.Bytes()
 }
 
-// command is the program with this store.
+// command returns the program with this store.
 func (w *world) command(args ...string) *exec.Cmd {
 	if args[0] == "run" || args[0] == "create" {
 		args = append([]string{args[0], "--cgroup-parent", testParent}, args[1:]...)
@@ -200,9 +205,9 @@ func (w *world) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// An outcome is what a command has printed, and its status.
+// An outcome is what a command has printed, and its exit status.
 type outcome struct {
-	status         int // as a shell has it
+	status         int // as in a shell
 	stdout, stderr string
 }
 
@@ -220,7 +225,7 @@ func (w *world) finish(cmd *exec.Cmd) outcome {
 	if cmd.Stderr == nil {
 		cmd.Stderr = &errs
 	}
-	cmd.WaitDelay = 5 * time.Second // for a process that was left and holds on to our pipes
+	cmd.WaitDelay = 5 * time.Second // in case a leftover process holds our pipes open
 	if err := cmd.Start(); err != nil {
 		w.Fatal(err)
 	}
@@ -242,8 +247,8 @@ func statusOf(cmd *exec.Cmd) int {
 	return cmd.ProcessState.ExitCode()
 }
 
-// ok runs a command that must succeed and say nothing on stderr but what
-// informs, and returns what it prints.
+// ok runs a command that must succeed and print only info messages on stderr,
+// and returns its output.
 func (w *world) ok(args ...string) string {
 	w.Helper()
 	got := w.do(args...)
@@ -258,7 +263,7 @@ var (
 	oneError = regexp.MustCompile(`^error: [^\x00-\x1f\x7f]+\n$`)
 )
 
-// fails runs a command that must fail with this status and one line.
+// fails runs a command that must fail with this status and a single line.
 func (w *world) fails(status int, word string, args ...string) {
 	w.Helper()
 	got := w.do(args...)
@@ -268,19 +273,19 @@ func (w *world) fails(status int, word string, args ...string) {
 	}
 }
 
-// plain is the outcome without notes, of what was changed on the machine.
+// plain returns the outcome without the notes about changes to the machine.
 func (o outcome) plain() outcome {
 	o.stderr = notes.ReplaceAllString(o.stderr, "")
 	return o
 }
 
-// status is what ps says of a container.
+// status returns a container's status in ps.
 func (w *world) status(name string) string {
 	w.Helper()
 	return w.ok("ps", "-a", "-f", "name="+name, "--format", "{{.Status}}")
 }
 
-// state is a container's state as it is on the disk.
+// state returns a container's state on disk.
 func (w *world) state(name string) *state.State {
 	w.Helper()
 	id := w.ok("inspect", "-f", "{{.Id}}", name)
@@ -300,7 +305,7 @@ func (w *world) read(path string) string {
 	return string(text)
 }
 
-// until waits until done.
+// until waits until done returns true.
 func (w *world) until(what string, done func() bool) {
 	w.Helper()
 	for end := time.Now().Add(patience); !done(); time.Sleep(2 * time.Millisecond) {
@@ -319,7 +324,7 @@ func (w *world) says(name, text string) {
 	})
 }
 
-// alive tells whether a process runs: a zombie does not.
+// alive reports whether a process is running; a zombie is not.
 func alive(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -336,8 +341,8 @@ func (w *world) kill(pid int) {
 	}
 }
 
-// leavesNothing removes what containers there are, and fails the test if then
-// there is a process, a record, a cgroup, a mount or a directory.
+// leavesNothing removes all containers, and fails the test if a process,
+// record, cgroup, mount or directory is left.
 func (w *world) leavesNothing(mounts string) {
 	w.Helper()
 	if ids := strings.Fields(w.do("ps", "-aq").stdout); len(ids) > 0 {
@@ -360,7 +365,7 @@ func (w *world) leavesNothing(mounts string) {
 	}
 }
 
-// leftovers are the records, cgroups and directories of containers.
+// leftovers returns the records, cgroups and directories of containers.
 func (w *world) leftovers() (paths []string) {
 	dirs := []string{"/run/go-docker", filepath.Join(w.root, "containers"), filepath.Join(w.root, "tmp")}
 	for _, dir := range hierarchies(w) {
@@ -390,7 +395,7 @@ func hierarchies(t testing.TB) (dirs []string) {
 	return dirs
 }
 
-// noProcesses fails the test if a process of it is left.
+// noProcesses fails the test if one of its processes is left.
 func (w *world) noProcesses() {
 	w.Helper()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {

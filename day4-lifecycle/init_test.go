@@ -8,10 +8,11 @@ import (
 	"testing"
 )
 
-// Init and the shim run before the packages that only the commands use have
-// started: one import too many in a room brings them back. Then a start takes
-// longer, and each shim more memory. Go takes them in the order of the alphabet:
-// net or runtime/debug in the shim would have many started that it does not need.
+// Init and the shim run before the packages that only the commands use are
+// initialized. One import too many in a room would bring them back, make a
+// start slower, and cost each shim more memory. Go initializes packages in
+// alphabetical order, so net or runtime/debug in the shim would bring in many
+// that it does not need.
 func TestWhatStartsInInitAndShim(t *testing.T) {
 	program, err := binary()
 	if err != nil {
@@ -30,7 +31,7 @@ func TestWhatStartsInInitAndShim(t *testing.T) {
 		cmd.Env = []string{"GODEBUG=inittrace=1"}
 		var trace strings.Builder
 		cmd.Stderr = &trace
-		_ = cmd.Run() // it finds no container
+		_ = cmd.Run() // fails, because there is no container
 		started, bytes := 0, 0
 		for _, m := range regexp.MustCompile(`(?m)^init (\S+) @.* (\d+) bytes`).FindAllStringSubmatch(trace.String(), -1) {
 			var n int
@@ -51,7 +52,7 @@ func TestWhatStartsInInitAndShim(t *testing.T) {
 	}
 }
 
-// A small address space is one line, and no dump of stacks.
+// A small address space gives one line of error, not a dump of stacks.
 func TestSmallAddressSpace(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector alone reserves more")

@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// Benchmarks run us and our peers in turns, so that a busy machine is as slow
-// for all of them: what counts is the ratio. scripts/bench.sh makes the tables
-// of the book of them.
+// Benchmarks run us and our peers in turns, so that a busy machine slows all of
+// them equally. What counts is the ratio. scripts/bench.sh makes the book's
+// tables from them.
 
 // A benchRow is a row of a table, as scripts/figures reads it.
 type benchRow struct {
@@ -30,8 +30,8 @@ type benchRow struct {
 	timed, after func(n int) error
 }
 
-// turns runs the rows in turns, with pauses: what one leaves for the kernel to
-// do, the next one would pay for.
+// turns runs the rows in turns, with pauses, because work left to the kernel by
+// one would slow the next.
 func turns(b *testing.B, pause time.Duration, rows []*benchRow) {
 	for n := 0; b.Loop(); n++ {
 		for _, i := range rand.Perm(len(rows)) {
@@ -52,7 +52,7 @@ func turns(b *testing.B, pause time.Duration, rows []*benchRow) {
 	record(b, rows)
 }
 
-// record shows the rows, and adds them to the file that GO_DOCKER_BENCH names.
+// record logs the rows, and adds them to the file that GO_DOCKER_BENCH names.
 func record(b *testing.B, rows []*benchRow) {
 	b.Helper()
 	median := func(values []float64) float64 { return slices.Sorted(slices.Values(values))[len(values)/2] }
@@ -81,7 +81,7 @@ func record(b *testing.B, rows []*benchRow) {
 	}
 }
 
-// call runs a command; what it says is part of the error.
+// call runs a command; its output is part of the error.
 func call(args ...string) error {
 	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
 	if err != nil {
@@ -90,24 +90,25 @@ func call(args ...string) error {
 	return nil
 }
 
-// A bench is us and those of our peers that run here, with the same root.
+// A bench is us and those of our peers that run on this machine, with the same
+// root.
 type bench struct {
 	*world
 	dir    string
 	ours   []string
-	podman []string // nil: does not run here
+	podman []string // nil: does not run on this machine
 }
 
 func newBench(b *testing.B) *bench {
 	w := newWorld(b)
-	dir, err := os.MkdirTemp("", "b.") // podman wants short paths
+	dir, err := os.MkdirTemp("", "b.") // podman needs short paths
 	if err != nil {
 		b.Fatal(err)
 	}
 	t := &bench{world: w, dir: dir, ours: []string{w.program, "--root", w.root}}
 	keepCgroups(b)
 	b.Cleanup(func() {
-		_ = exec.Command("umount", dir+"/p/vfs").Run() // which podman may have left
+		_ = exec.Command("umount", dir+"/p/vfs").Run() // podman may have left this
 		if err := os.RemoveAll(dir); err != nil {
 			b.Error(err)
 		}
@@ -129,15 +130,15 @@ func newBench(b *testing.B) *bench {
 	return t
 }
 
-// keepCgroups removes, at the end, the cgroups that podman and containerd make
-// for all their containers, and keep, if they were not there before.
+// keepCgroups finally removes the cgroups that podman and containerd make for
+// all their containers and leave behind, unless they existed before.
 func keepCgroups(b *testing.B) {
 	for _, dir := range append(hierarchies(b), "/sys/fs/cgroup/unified") {
 		for _, name := range []string{"libpod_parent", "default"} {
 			path := filepath.Join(dir, name)
 			if _, err := os.Stat(path); err != nil {
 				b.Cleanup(func() {
-					_ = os.Remove(path + "/conmon") // as far as they are there, and empty
+					_ = os.Remove(path + "/conmon") // if it exists and is empty
 					_ = os.Remove(path)
 				})
 			}
@@ -145,12 +146,13 @@ func keepCgroups(b *testing.B) {
 	}
 }
 
-// podmanLimits are what podman would raise, which takes CAP_SYS_RESOURCE.
+// podmanLimits sets limits that podman would otherwise raise, which requires
+// CAP_SYS_RESOURCE.
 var podmanLimits = []string{"--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"}
 
 func (t *bench) findPodman(b *testing.B) {
 	podman := []string{"podman", "--root", t.dir + "/p", "--runroot", t.dir + "/r", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--runtime", "runc"}
-	tar := t.dir + "/root.tar" // not busyboxTar: podman wants each name once
+	tar := t.dir + "/root.tar" // not busyboxTar, because podman wants each name only once
 	err := call("tar", "-C", t.dir+"/bundle/rootfs", "-cf", tar, ".")
 	if err == nil {
 		err = call(append(podman, "import", tar, "localhost/bench")...)
@@ -176,14 +178,15 @@ func (t *bench) pod(args ...string) error {
 // us is our program.
 func (t *bench) us(args ...string) error { return call(append(slices.Clone(t.ours), args...)...) }
 
-// runtime is runc or crun with a bundle of its own, nil if that does not run
-// here. Debian's crun refuses a machine with both cgroup versions.
+// runtime returns runc or crun with a bundle of its own, or nil if it does not
+// run on this machine. Debian's crun refuses a machine with both cgroup
+// versions.
 func (t *bench) runtime(b *testing.B, name string, args ...string) func(args ...string) error {
 	bundle := t.dir + "/" + name
 	runtime := func(args ...string) error {
 		cmd := exec.Command(name, append([]string{"--root", t.dir + "/" + name + ".state"}, args...)...)
 		cmd.Dir = bundle
-		if err := cmd.Run(); err != nil { // without pipes: a detached one would keep them open
+		if err := cmd.Run(); err != nil { // without pipes, which a detached container would keep open
 			return fmt.Errorf("%q: %w", cmd.Args, err)
 		}
 		return nil
@@ -221,7 +224,8 @@ func (t *bench) runtime(b *testing.B, name string, args ...string) func(args ...
 	return runtime
 }
 
-// BenchmarkDetach starts a container that stays, until its command runs.
+// BenchmarkDetach starts a detached container and waits until its command is
+// running.
 func BenchmarkDetach(b *testing.B) {
 	t := newBench(b)
 	rows := []*benchRow{{
@@ -252,7 +256,7 @@ func BenchmarkDetach(b *testing.B) {
 	turns(b, 40*time.Millisecond, rows)
 }
 
-// BenchmarkExec executes /bin/true in a container that runs.
+// BenchmarkExec executes /bin/true in a running container.
 func BenchmarkExec(b *testing.B) {
 	t := newBench(b)
 	t.ok("run", "-d", "--name", "web", "box", "/bin/sleep", "1000")
@@ -276,7 +280,7 @@ func BenchmarkExec(b *testing.B) {
 	turns(b, 40*time.Millisecond, rows)
 }
 
-// BenchmarkPs lists 200 containers that run.
+// BenchmarkPs lists 200 running containers.
 func BenchmarkPs(b *testing.B) {
 	t := newBench(b)
 	for range times(200) {
@@ -288,8 +292,8 @@ func BenchmarkPs(b *testing.B) {
 	})
 }
 
-// BenchmarkLog has a container write 128 MiB of short lines, until all of it is
-// in its log.
+// BenchmarkLog makes a container write 128 MiB of short lines, and waits until
+// all of it is in the log.
 func BenchmarkLog(b *testing.B) {
 	t := newBench(b)
 	line := strings.Repeat("0123456789", 6) + "abc\n"
@@ -329,7 +333,8 @@ func BenchmarkLog(b *testing.B) {
 	turns(b, 100*time.Millisecond, rows)
 }
 
-// BenchmarkShimMemory reads what is an idle shim's own, of five of each kind.
+// BenchmarkShimMemory measures the private memory of idle shims, five of each
+// kind.
 func BenchmarkShimMemory(b *testing.B) {
 	t := newBench(b)
 	const many = 5
@@ -348,7 +353,7 @@ func BenchmarkShimMemory(b *testing.B) {
 	}
 	stop, err := t.startContainerd(many)
 	defer stop()
-	time.Sleep(3 * time.Second) // they come to rest
+	time.Sleep(3 * time.Second) // let them come to rest
 	for i := range many {
 		ours.Megabytes = append(ours.Megabytes, ownMegabytes(b, t.state(fmt.Sprint("c", i)).ShimPID))
 	}
@@ -410,7 +415,7 @@ func (t *bench) startContainerd(many int) (stop func(), err error) {
 	return stop, nil
 }
 
-// ownOf is ownMegabytes of each process whose command line fits.
+// ownOf returns ownMegabytes of each process whose command line matches.
 func ownOf(b *testing.B, pattern string) (all []float64) {
 	b.Helper()
 	fits := regexp.MustCompile(pattern)
@@ -428,8 +433,8 @@ func ownOf(b *testing.B, pattern string) (all []float64) {
 	return all
 }
 
-// ownMegabytes is the memory that a process shares with no other: what one more
-// of it costs. proc_pid_smaps(5)
+// ownMegabytes returns the memory that a process shares with no other, which is
+// what one more such process costs. proc_pid_smaps(5)
 func ownMegabytes(b *testing.B, pid int) float64 {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))

@@ -43,7 +43,8 @@ func TestRunDetached(t *testing.T) {
 	if s.Status != state.Running || s.PID == 0 || !alive(s.PID) || !alive(s.ShimPID) {
 		t.Errorf("%+v", s)
 	}
-	// The shim has a session of its own and no terminal, and what the caller has left open is not open in it.
+	// The shim has a session of its own and no terminal, and does not inherit
+	// what the caller has left open.
 	stat := strings.Fields(w.read(fmt.Sprintf("/proc/%d/stat", s.ShimPID)))
 	if stat[5] != strconv.Itoa(s.ShimPID) || stat[6] != "0" {
 		t.Errorf("session %s, terminal %s", stat[5], stat[6])
@@ -61,7 +62,8 @@ func TestRunDetached(t *testing.T) {
 	w.ok("rm", "web")
 }
 
-// run -d prints the id only when the command runs; what does not run is gone.
+// run -d prints the id only once the command is running. If it cannot run, the
+// container is removed.
 func TestDoesNotStart(t *testing.T) {
 	w := newWorld(t)
 	for _, flags := range [][]string{{"run"}, {"run", "-d"}, {"run", "-d", "--restart", "always"}, {"run", "-d", "--rm"}} {
@@ -72,7 +74,7 @@ func TestDoesNotStart(t *testing.T) {
 	if left := w.leftovers(); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
-	// One that was created stays what it is, and says why.
+	// A created container stays created, and the error says why.
 	w.ok("create", "--name", "made", "box", "no-such-command")
 	w.fails(127, "not found", "start", "-a", "made")
 	if got := w.ok("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}} {{.State.Error}}", "made"); !strings.HasPrefix(got, "created 127 exec ") {
@@ -92,16 +94,17 @@ func TestForeground(t *testing.T) {
 	if got := w.finish(cmd).plain(); got != (outcome{0, "3145728\nend\n", ""}) {
 		t.Errorf("3 MiB of input: %+q", got)
 	}
-	if got := w.do("run", "--rm", "box", "cat").plain(); got != (outcome{}) { // no -i: nothing to read
+	if got := w.do("run", "--rm", "box", "cat").plain(); got != (outcome{}) { // without -i there is nothing to read
 		t.Errorf("without -i: %+q", got)
 	}
-	// A reader that is slow gets all of it, also what is still in the pipe at the end.
+	// A slow reader gets all of the output, even what is still in the pipe at
+	// the end.
 	slow := exec.Command("sh", "-c", `"$@" | { sleep 1.5; wc -c; }`, "sh")
 	slow.Args = append(slow.Args, w.command("run", "--rm", "box", "sh", "-c", "seq 60000; exit 3").Args...)
 	if got := w.finish(slow); got.stdout != "348894\n" {
 		t.Errorf("a slow reader got %+q", got)
 	}
-	// One that goes away ends it, as in any pipeline.
+	// A reader that goes away ends the container, as in any pipeline.
 	early := exec.Command("sh", "-c", `"$@" | head -n 1`, "sh")
 	early.Args = append(early.Args, w.command("run", "--rm", "box", "yes").Args...)
 	if got := w.finish(early); got.stdout != "y\n" {
@@ -112,7 +115,8 @@ func TestForeground(t *testing.T) {
 	}
 }
 
-// Signals to the client are for the container; kill -9 of it leaves that running.
+// Signals to the client are for the container; kill -9 of the client leaves the
+// container running.
 func TestClientSignals(t *testing.T) {
 	w := newWorld(t)
 	cmd := w.command("run", "--name", "web", "box", "sh", "-c", "trap 'exit 5' USR1; echo up; while :; do sleep 0.02; done")
@@ -165,7 +169,7 @@ func TestStop(t *testing.T) {
 	if took := time.Since(before); took > 5*time.Second {
 		t.Errorf("stop -t 0 took %v", took)
 	}
-	// One that ignores the end of its client.
+	// A container that ignores the end of its client.
 	ups := func() int { return strings.Count(w.do("logs", "stub").stdout, "up\n") }
 	earlier := ups()
 	w.ok("start", "stub")
@@ -180,7 +184,7 @@ func TestStop(t *testing.T) {
 	if got := w.ok("wait", "stub"); got != "137" {
 		t.Errorf("stop's client was killed, and the container ended with %s", got)
 	}
-	// The signal: of the image's configuration or the command line's.
+	// The signal comes from the image's configuration or the command line.
 	w.ok("run", "-d", "--name", "quit", "--stop-signal", "USR2", "box", "sh", "-c", "trap 'exit 9' USR2; echo up; while :; do sleep 0.02; done")
 	w.says("quit", "up")
 	w.ok("stop", "quit")
@@ -195,7 +199,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// Each of these is one clear line with the right status, and nothing changes.
+// Each of these gives one clear line and the right status, and changes nothing.
 func TestRefused(t *testing.T) {
 	w := newWorld(t)
 	id := w.ok("run", "-d", "--name", "up", "box", "sleep", "1000")
@@ -269,11 +273,11 @@ func TestRefused(t *testing.T) {
 		}
 		w.fails(test.status, test.word, strings.Fields(test.args)...)
 	}
-	// The start of an id, if it is of one container only.
+	// The start of an id, if only one container's id starts like that.
 	if first := w.ok("ps", "-aq"); strings.Count(first, "\n") == 2 {
 		w.ok("inspect", id[:11])
 	}
-	w.ok("start", "up") // it runs: nothing to do, as with Docker
+	w.ok("start", "up") // it is running: nothing to do, as in Docker
 	if after := w.ok("ps", "-a", "--format", "{{.ID}} {{.State}} {{.Names}}"); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
@@ -353,8 +357,8 @@ func TestPsAndInspect(t *testing.T) {
 	w.ok("rm", "-f", "up", "nobody", "up")
 }
 
-// What ignores signals, as everything in the background of a script, starts
-// containers that do not.
+// A client that ignores signals, like anything in the background of a script,
+// starts containers that do not.
 func TestIgnoredSignals(t *testing.T) {
 	w := newWorld(t)
 	run := w.command("run", "-d", "--name", "web", "box", "sh", "-c", "grep SigIgn /proc/self/status; sleep 1000")
@@ -403,20 +407,21 @@ func TestRestart(t *testing.T) {
 	if got := w.ok("wait", "again"); got != "137" {
 		t.Errorf("wait: %s", got)
 	}
-	// One that waits hears no signal, and kill ends it.
+	// A container that waits for its restart gets no signals, but kill ends it.
 	w.ok("start", "ever")
 	w.until("it waits for a second and more", func() bool { s := w.state("ever"); return s.Restarts >= 5 && s.Status == state.Restarting })
 	w.fails(1, "waits to be started again", "kill", "-s", "USR1", "ever")
 	w.ok("kill", "ever")
 	w.until("it has ended", func() bool { return w.state("ever").Status == state.Exited })
-	// At whatever moment kill comes, it ends it: while it is started, runs, ends, waits.
+	// Whenever kill comes, it ends the container: while it starts, runs, ends
+	// or waits.
 	for delay := range 12 {
 		w.ok("start", "ever")
 		time.Sleep(time.Duration(delay) * 11 * time.Millisecond)
 		w.ok("kill", "ever")
 		w.until("it has ended", func() bool { return w.state("ever").Status == state.Exited })
 	}
-	// kill -9 of a shim that waits.
+	// kill -9 of a waiting shim.
 	w.ok("start", "ever")
 	w.until("it waits", func() bool { return w.state("ever").Status == state.Restarting })
 	w.kill(w.state("ever").ShimPID)
@@ -505,7 +510,7 @@ func TestPause(t *testing.T) {
 	}
 	w.ok("unpause", "tick")
 	w.until("it goes on", func() bool { return len(w.ok("logs", "tick")) > len(before) })
-	// Whatever ends a paused container ends it.
+	// A paused container can be ended in any of these ways.
 	for _, end := range []string{"stop -t 0 tick", "stop tick", "kill tick"} {
 		w.ok("restart", "-t", "0", "tick")
 		w.ok("pause", "tick")
@@ -525,7 +530,7 @@ func TestPause(t *testing.T) {
 	w.ok("rm", "-f", "tick")
 }
 
-// A process outside the PID namespace may hold on to a stream for ever: that
+// A process outside the PID namespace may keep a stream open forever. That
 // holds up neither wait nor the end of the shim.
 func TestStreamHeldOpen(t *testing.T) {
 	w := newWorld(t)
@@ -552,7 +557,8 @@ func TestStreamHeldOpen(t *testing.T) {
 	w.ok("start", "held")
 }
 
-// Of many who want one name, or to start one container, one does.
+// If many commands want the same name, or start the same container, one
+// succeeds.
 func TestAtOnce(t *testing.T) {
 	w := newWorld(t)
 	many := func(n int, args ...string) (won int, last outcome) {
@@ -591,7 +597,7 @@ func TestAtOnce(t *testing.T) {
 	}
 }
 
-// What a dead shim's state says is corrected; what another boot's says, too.
+// The state of a dead shim is corrected, and so is one from an earlier boot.
 func TestStateIsNotBelieved(t *testing.T) {
 	w := newWorld(t)
 	id := w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
@@ -627,7 +633,8 @@ func TestStateIsNotBelieved(t *testing.T) {
 	}
 	w.ok("start", "web")
 
-	// Another process has the shim's number now: it is not killed in its place.
+	// Another process has the shim's process id now; it is not killed in the
+	// shim's place.
 	stranger := exec.Command("sleep", "1000")
 	if err := stranger.Start(); err != nil {
 		t.Fatal(err)
@@ -640,7 +647,7 @@ func TestStateIsNotBelieved(t *testing.T) {
 	}
 }
 
-// Kill -9 of init ends the container, with its status.
+// kill -9 of init ends the container, with that status.
 func TestInitKilled(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "web", "box", "sh", "-c", "sleep 1000 & sleep 1000")
@@ -653,8 +660,8 @@ func TestInitKilled(t *testing.T) {
 	}
 }
 
-// A shim that somebody has stopped does not answer; rm -f removes the container
-// all the same, whoever looks meanwhile.
+// A stopped shim does not answer, but rm -f removes the container anyway,
+// whoever looks at it meanwhile.
 func TestShimStopped(t *testing.T) {
 	w := newWorld(t)
 	for range times(10) {
@@ -667,7 +674,7 @@ func TestShimStopped(t *testing.T) {
 			lookers.Go(func() {
 				for {
 					if _, err := state.Read(filepath.Join(w.root, "containers", id)); err != nil {
-						return // it is gone
+						return // the container is gone
 					}
 				}
 			})
@@ -689,7 +696,7 @@ func TestOutOfMemory(t *testing.T) {
 	}
 }
 
-// The name of the store's directory may be longer than that of a socket.
+// The path of the store may be longer than a socket's may be.
 func TestLongPath(t *testing.T) {
 	w := newWorldAt(t, filepath.Join(t.TempDir(), strings.Repeat("long/", 40)))
 	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")

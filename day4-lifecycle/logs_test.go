@@ -39,7 +39,8 @@ func TestLogsFollow(t *testing.T) {
 	if len(files) < 5 {
 		t.Errorf("files %q", files)
 	}
-	// Follow goes on over a restart by policy, ends with the container, and with rm -f.
+	// Follow continues across restarts by policy, and ends with the container
+	// or with rm -f.
 	w.ok("run", "-d", "--name", "three", "--restart", "on-failure:2", "box", "sh", "-c", "echo x; exit 1")
 	if got := w.do("logs", "-f", "three"); got.stdout != "x\nx\nx\n" {
 		t.Errorf("followed %+q", got)
@@ -56,7 +57,7 @@ func TestLogsFollow(t *testing.T) {
 	}
 }
 
-// Nobody reads logs -f: the container does not notice.
+// If nobody reads the output of logs -f, the container does not notice.
 func TestLogsReaderStands(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "loud", "box", "sh", "-c", "seq 100000; echo end")
@@ -78,8 +79,8 @@ func TestLogsReaderStands(t *testing.T) {
 	}
 }
 
-// On a full disk the container runs on, its end is recorded, and the log goes on
-// when there is room again.
+// On a full disk the container keeps running, its end is recorded, and the log
+// continues once there is room again.
 func TestFullDisk(t *testing.T) {
 	needRoot(t)
 	disk := t.TempDir()
@@ -121,8 +122,8 @@ func TestFullDisk(t *testing.T) {
 	w.ok("run", "--rm", "box", "true")
 }
 
-// A store on a disk that is read-only can be read, and what would change it is
-// one line.
+// A store on a read-only disk can be read, and commands that would change it
+// give a single line of error.
 func TestReadOnly(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "web", "box", "echo", "x")

@@ -12,14 +12,15 @@
 //	# go run ./day4-lifecycle exec -ti web sh
 //	# go run ./day4-lifecycle stop web
 //
-// New today, a room each: shim, the parent that stays; logfile, what the
-// container says; state, what is true of it; wire, how one talks to a shim;
-// lifecycle, all that one can ask of it; transfer, files in and out. Here is only
-// the list of the commands, which are rooms, too.
+// New today, one room each: shim, the parent that stays; logfile, the
+// container's output; state, what is known about a container; wire, the
+// protocol between shim and client; lifecycle, everything that a client can ask
+// for; transfer, files in and out. This file only lists the commands, which are
+// rooms, too.
 //
-// Exit status: the command's own; 128+n when signal n killed it; 127 when it
-// was not found, 126 when it could not be executed, 125 for every other error of
-// run and create and for flags that are wrong, and 1 for those of other commands.
+// Exit status: the command's own; 128+n if signal n killed it; 127 if it was
+// not found; 126 if it could not be executed; 125 for any other error of run or
+// create, and for wrong flags; 1 for errors of other commands.
 package main
 
 import (
@@ -48,9 +49,9 @@ import (
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
 
-// checkAddressSpace refuses to begin what Go's runtime would end with a dump of
-// its stacks. It reserves much more than it uses, and below 750 MiB does not
-// even come as far as here.
+// checkAddressSpace refuses to start where Go's runtime would later run out of
+// address space and crash with a dump of its stacks. The runtime reserves much
+// more than it uses; below 750 MiB it does not even get this far.
 func checkAddressSpace() error {
 	const enough = 1 << 30
 	var limit unix.Rlimit
@@ -92,8 +93,8 @@ func commands() []*urfave.Command {
 	}
 }
 
-// failWithOne gives errors of all commands but these the status that they have
-// with Docker, unless they have one of their own.
+// failWithOne gives errors of all commands except these the exit status 1, as
+// in Docker, unless they have a status of their own.
 func failWithOne(commands []*urfave.Command, except ...string) {
 	for _, c := range commands {
 		failWithOne(c.Subcommands)
@@ -110,7 +111,7 @@ func failWithOne(commands []*urfave.Command, except ...string) {
 	}
 }
 
-// runDemo is what happens without a command.
+// runDemo runs if there is no command.
 func runDemo(ctx *urfave.Context) error {
 	if err := action.RequireRoot(); err != nil {
 		return err

@@ -11,9 +11,10 @@ import (
 	"time"
 )
 
-// Benchmarks run us and our peers in turns, so that a busy machine is as slow
-// for all of them: what counts is the ratio. scripts/bench.sh makes the tables
-// of the book of them. The others are with what they measure, in network.
+// Benchmarks run us and our peers in turns, so that a busy machine slows all of
+// them equally. What counts is the ratio. scripts/bench.sh makes the book's
+// tables from them. The other benchmarks are with the code that they measure,
+// in network.
 
 // A benchRow is a row of a table, as scripts/figures reads it.
 type benchRow struct {
@@ -24,8 +25,8 @@ type benchRow struct {
 	timed func() error
 }
 
-// turns runs the rows in turns, with pauses: what one leaves for the kernel to
-// do, the next one would pay for.
+// turns runs the rows in turns, with pauses, because work left to the kernel by
+// one would slow the next.
 func turns(b *testing.B, pause time.Duration, rows []*benchRow) {
 	b.Helper()
 	for b.Loop() {
@@ -43,7 +44,7 @@ func turns(b *testing.B, pause time.Duration, rows []*benchRow) {
 	record(b, rows)
 }
 
-// record shows the rows, and adds them to the file that GO_DOCKER_BENCH names.
+// record logs the rows, and adds them to the file that GO_DOCKER_BENCH names.
 func record(b *testing.B, rows []*benchRow) {
 	b.Helper()
 	median := func(values []float64) float64 { return slices.Sorted(slices.Values(values))[len(values)/2] }
@@ -68,7 +69,7 @@ func record(b *testing.B, rows []*benchRow) {
 	}
 }
 
-// start is a row: /bin/true is run in a container, which is removed.
+// start returns a row that runs /bin/true in a container and removes it.
 func (w *world) start(section, name string, options ...string) *benchRow {
 	args := slices.Concat([]string{"run", "--rm"}, options, []string{"box", "/bin/true"})
 	return &benchRow{Section: section, Row: name, timed: func() error {
@@ -95,8 +96,8 @@ func BenchmarkNetworkStart(b *testing.B) {
 	})
 }
 
-// BenchmarkNetworkAlone starts the only container on this machine that has a
-// network: with it come bridge, rules, resolver and forwarding, and go again.
+// BenchmarkNetworkAlone starts the machine's only container with a network:
+// bridge, rules, resolver and forwarding come and go with it.
 func BenchmarkNetworkAlone(b *testing.B) {
 	w := newWorld(b)
 	newLAN(b)

@@ -14,8 +14,8 @@ import (
 	"example.com/go-docker/day5-networks/demo"
 )
 
-// The demo shows every path, in seconds, and touches nothing of the network that
-// it is started in.
+// The demo shows every path, in seconds, and does not touch the network in
+// which it is started.
 func TestDemo(t *testing.T) {
 	w := newWorld(t)
 	before := w.machine()
@@ -26,7 +26,7 @@ func TestDemo(t *testing.T) {
 		return cmd
 	}
 	most := 20 * time.Second
-	if raceEnabled { // each of its processes then takes a second to exit
+	if raceEnabled { // with it, each of its processes takes a second to exit
 		most = time.Minute
 	}
 	began := time.Now()
@@ -55,8 +55,7 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	// One that is interrupted removes its things, one that is killed has the next
-	// one do it.
+	// An interrupted demo cleans up; after a killed one, the next one does.
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
 		cmd := start()
 		if err := cmd.Start(); err != nil {

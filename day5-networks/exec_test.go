@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What exec runs has all that the container's command has: cgroups, namespaces,
-// capabilities, user, environment, limits.
+// A command started by exec has the same as the container's own: cgroups,
+// namespaces, capabilities, user, environment, limits.
 func TestExecIsInside(t *testing.T) {
 	w := newWorld(t)
 	flags := []string{"-e", "A=1", "-u", "ann:team", "-w", "/tmp", "-m", "64m", "--hostname", "inside"}
@@ -40,7 +40,8 @@ for ns in uts ipc pid mnt net; do readlink /proc/self/ns/$ns; done`
 			t.Errorf("%s is not in\n%s (%v)", link, got.stdout, err)
 		}
 	}
-	// Seen from outside it is in the same cgroups, and in the same cgroup namespace or one with the same root.
+	// Seen from outside, it is in the same cgroups, and in the same cgroup
+	// namespace or one with the same root.
 	w.ok("exec", "-d", "web", "sleep", "1001")
 	w.until("two processes are in the cgroup", func() bool { return strings.Count(w.do("top", "web").stdout, "sleep") == 2 })
 	pids := strings.Fields(w.ok("top", "web", "-eo", "pid"))[1:]
@@ -64,7 +65,7 @@ for ns in uts ipc pid mnt net; do readlink /proc/self/ns/$ns; done`
 	}
 }
 
-// hasCapability tells whether root is root enough here.
+// hasCapability reports whether root has a capability here.
 func hasCapability(t *testing.T, capability int) bool {
 	t.Helper()
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
@@ -91,7 +92,7 @@ func TestExecStatusAndStreams(t *testing.T) {
 	if got := w.do("exec", "web", "cat"); got != (outcome{}) {
 		t.Errorf("without -i: %+q", got)
 	}
-	// exec's output is no part of the log.
+	// exec's output is not part of the log.
 	if got := w.do("logs", "web"); got != (outcome{}) {
 		t.Errorf("logs: %+q", got)
 	}
@@ -113,7 +114,7 @@ func TestExecStatusAndStreams(t *testing.T) {
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	w.until("it has gone on to its end", func() bool { return w.do("exec", "web", "test", "-s", "/tmp/done").status == 0 })
-	// The end of the container is the end of it.
+	// It ends when the container ends.
 	cmd = w.command("exec", "web", "sleep", "1000")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -125,10 +126,10 @@ func TestExecStatusAndStreams(t *testing.T) {
 	}
 }
 
-// The trap of setns(2): a thread that shares its root with others takes them
-// along into the container. (Try it: without Unshare(CLONE_FS) in
-// container/join.go this fails.) Afterwards every thread of the shim has the
-// host's root and namespaces, and none is left over.
+// The trap of setns(2): a thread that shares its root directory with others
+// takes them along into the container. (Try it: without Unshare(CLONE_FS) in
+// join/join.go this fails.) Afterwards every thread of the shim has the host's
+// root and namespaces, and none is left over.
 func TestExecLeavesNoThreadInside(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
@@ -147,7 +148,7 @@ func TestExecLeavesNoThreadInside(t *testing.T) {
 		}
 		return fds, threads
 	}
-	for range times(20) { // until the runtime has all the threads that it wants
+	for range times(20) { // until the runtime has all the threads that it needs
 		w.ok("exec", "web", "true")
 	}
 	fds, threads := count()
@@ -178,11 +179,13 @@ func TestExecLeavesNoThreadInside(t *testing.T) {
 	}
 }
 
-// exec while the container ends: it runs inside, or not at all; never here.
+// exec while the container ends: the command runs inside or not at all, never
+// on the host.
 func TestExecWhileItEnds(t *testing.T) {
 	w := newWorld(t)
 	proof := "/tmp/go-docker-proof." + strconv.Itoa(os.Getpid())
-	// It has to end while exec is at work, however long that takes on this machine.
+	// It must end while exec is at work, however long that takes on this
+	// machine.
 	w.ok("run", "-d", "--name", "clock", "box", "sleep", "1000")
 	before := time.Now()
 	w.ok("exec", "clock", "true")
@@ -230,14 +233,15 @@ func TestExecWhileItEnds(t *testing.T) {
 	}
 }
 
-// A limit on processes is for exec, too, and what does not fit is one line.
+// A limit on processes applies to exec, too, and exceeding it gives a single
+// line of error.
 func TestExecLimits(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "web", "--pids-limit", "4", "box", "sh", "-c", "sleep 1000 & sleep 1000 & wait")
 	w.until("it is full", func() bool { return strings.Count(w.do("top", "web").stdout, "sleep 1000") >= 2 })
 	w.fails(1, "resource temporarily unavailable", "exec", "web", "true")
 	w.ok("stop", "-t", "0", "web")
-	// Limits of a process, as root: the shim keeps its own.
+	// Resource limits, as root: the shim keeps its own.
 	w.ok("run", "-d", "--name", "few", "--ulimit", "nofile=77:88", "box", "sleep", "1000")
 	if got := w.ok("exec", "few", "sh", "-c", "ulimit -Sn; ulimit -Hn"); got != "77\n88" {
 		t.Errorf("limits %q", got)
@@ -251,8 +255,8 @@ func TestExecLimits(t *testing.T) {
 	w.fails(127, "not found", "exec", "few", "no-such")
 }
 
-// Without namespaces of its own a container can be entered all the same, and
-// what exec has started ends with it.
+// A container can be entered even without namespaces of its own, and what exec
+// has started ends with it.
 func TestExecFewNamespaces(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "web", "--uts", "box", "sleep", "1000")
@@ -263,5 +267,5 @@ func TestExecFewNamespaces(t *testing.T) {
 	w.until("it runs", func() bool { return strings.Contains(w.do("top", "web").stdout, "sleep 1001") })
 	w.ok("kill", "web")
 	w.ok("wait", "web")
-	time.Sleep(10 * time.Millisecond) // leavesNothing finds it
+	time.Sleep(10 * time.Millisecond) // leavesNothing would find it
 }

@@ -14,15 +14,15 @@
 //	# go run ./day5-networks run --rm busybox wget -qO- http://web/
 //	# curl http://127.0.0.1:8080/
 //
-// New today, a room each: address, link, firewall and machine, what is in the
-// kernel; netstate, what is on the disk; network, which composes them; ports;
-// names and etc, who is who; connection, the shim's side of it; background and
-// resolver, the process that answers for names. Here is only the list of the
-// commands, which are rooms, too.
+// New today, one room each: address, link, firewall and machine, for what is in
+// the kernel; netstate, for what is on disk; network, which combines them;
+// ports; names and etc, for who is who; connection, the shim's side; background
+// and resolver, the process that answers queries for names. This file only
+// lists the commands, which are rooms, too.
 //
-// Exit status: the command's own; 128+n when signal n killed it; 127 when it
-// was not found, 126 when it could not be executed, 125 for every other error of
-// run and create and for flags that are wrong, and 1 for those of other commands.
+// Exit status: the command's own; 128+n if signal n killed it; 127 if it was
+// not found; 126 if it could not be executed; 125 for any other error of run or
+// create, and for wrong flags; 1 for errors of other commands.
 package main
 
 import (
@@ -48,14 +48,14 @@ import (
 	"example.com/go-docker/day5-networks/commands/stats"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/demo"
-	_ "example.com/go-docker/day5-networks/resolver" // a process that starts before main
+	_ "example.com/go-docker/day5-networks/resolver" // its process starts before main
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
 
-// checkAddressSpace refuses to begin what Go's runtime would end with a dump of
-// its stacks. It reserves much more than it uses, and below 750 MiB does not
-// even come as far as here.
+// checkAddressSpace refuses to start where Go's runtime would later run out of
+// address space and crash with a dump of its stacks. The runtime reserves much
+// more than it uses; below 750 MiB it does not even get this far.
 func checkAddressSpace() error {
 	const enough = 1 << 30
 	var limit unix.Rlimit
@@ -97,8 +97,8 @@ func commands() []*urfave.Command {
 	}
 }
 
-// failWithOne gives errors of all commands but these the status that they have
-// with Docker, unless they have one of their own.
+// failWithOne gives errors of all commands except these the exit status 1, as
+// in Docker, unless they have a status of their own.
 func failWithOne(commands []*urfave.Command, except ...string) {
 	for _, c := range commands {
 		failWithOne(c.Subcommands)
@@ -115,7 +115,7 @@ func failWithOne(commands []*urfave.Command, except ...string) {
 	}
 }
 
-// runDemo is what happens without a command.
+// runDemo runs if there is no command.
 func runDemo(ctx *urfave.Context) error {
 	if err := action.RequireRoot(); err != nil {
 		return err
@@ -123,7 +123,7 @@ func runDemo(ctx *urfave.Context) error {
 	return demo.Run(ctx.String("format"), worldCommand.Name)
 }
 
-// worldCommand is the process in which the demo happens.
+// worldCommand is the process in which the demo runs.
 var worldCommand = &urfave.Command{
 	Name:   "world",
 	Hidden: true,

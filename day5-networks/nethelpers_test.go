@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine is all that networks change on the host, but for records of networks
-// that are there to stay.
+// machine returns everything that networks change on the host, except the
+// records of networks that are to stay.
 func (w *world) machine() string {
 	w.Helper()
 	var out strings.Builder
@@ -36,7 +36,7 @@ func (w *world) machine() string {
 	return out.String() + strings.Join(w.records(), "\n")
 }
 
-// records are what is on record of endpoints and changes.
+// records returns the records of endpoints and changes.
 func (w *world) records() []string {
 	files, _ := filepath.Glob(filepath.Join(w.root, "networks", "*", "endpoints", "*"))
 	more, _ := filepath.Glob(filepath.Join(w.root, "networks", "changed*"))
@@ -50,7 +50,7 @@ func (w *world) sameMachine(before string) {
 	}
 }
 
-// A netns is a network namespace that is not the host's.
+// A netns is a network namespace other than the host's.
 type netns struct{ *os.File }
 
 func newNetns(t testing.TB) netns {
@@ -71,11 +71,11 @@ func newNetns(t testing.TB) netns {
 	return ns
 }
 
-// apart calls f on a thread that nobody uses afterwards.
+// apart calls f on a thread that nothing uses afterwards.
 func apart(f func() error) error {
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends
+		runtime.LockOSThread() // never unlocked, so that the thread ends
 		done <- f()
 	}()
 	return <-done
@@ -109,7 +109,7 @@ func (ns netns) run(t testing.TB, line string) string {
 	return string(out)
 }
 
-// get returns what an HTTP server says, or the error.
+// get returns an HTTP server's response, or the error.
 func (ns netns) get(at, path string) (answer string) {
 	err := ns.in(func() error {
 		c, err := net.DialTimeout("tcp", at, 5*time.Second)
@@ -137,7 +137,7 @@ func (ns netns) get(at, path string) (answer string) {
 
 const hostIP, lanIP = "192.0.2.1", "192.0.2.2"
 
-// newLAN gives the host a link to a LAN on which there is another machine.
+// newLAN gives the host a link to a LAN with another machine on it.
 func newLAN(t testing.TB) netns {
 	t.Helper()
 	lan := newNetns(t)
@@ -149,11 +149,12 @@ func newLAN(t testing.TB) netns {
 	lan.run(t, "ip addr add "+lanIP+"/24 dev eth0")
 	lan.run(t, "ip link set eth0 up")
 	host.run(t, "ip route add default via "+lanIP)
-	lan.run(t, "ip route add 172.16.0.0/12 via "+hostIP) // what a router of the LAN might do
+	lan.run(t, "ip route add 172.16.0.0/12 via "+hostIP) // as a router on the LAN might
 	return lan
 }
 
-// holder is the id of a process in the namespace: ip knows them by those.
+// holder returns the id of a process in the namespace, by which ip(8)
+// identifies it.
 func (ns netns) holder(t testing.TB) int {
 	t.Helper()
 	cmd := exec.Command("sleep", "60")
@@ -172,13 +173,13 @@ func (w *world) web(name string, options ...string) {
 	w.until(name+" serves", func() bool { return w.do("exec", name, "wget", "-qO-", "http://127.0.0.1/hostname").status == 0 })
 }
 
-// address is a container's on a network.
+// address returns a container's address on a network.
 func (w *world) address(name, network string) string {
 	w.Helper()
 	return w.ok("inspect", "-f", `{{(index .NetworkSettings.Networks "`+network+`").IPAddress}}`, name)
 }
 
-// resolvers are the process ids of the store's resolvers.
+// resolvers returns the process ids of the store's resolvers.
 func (w *world) resolvers() (pids []string) {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {

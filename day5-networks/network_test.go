@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Containers of a network find each other by name, alias and id; those of
+// Containers on a network find each other by name, alias and id; those on
 // another one neither find nor reach them.
 func TestByName(t *testing.T) {
 	w := newWorld(t)
@@ -46,7 +46,8 @@ func TestByName(t *testing.T) {
 	if hosts := w.ok("exec", "web", "cat", "/etc/hosts"); !strings.Contains(hosts+"\n", address+"\tweb\n") {
 		t.Errorf("/etc/hosts: %s", hosts)
 	}
-	// The resolvers can do what a container can, and go with the last.
+	// Resolvers have a container's capabilities, and end with the last
+	// container.
 	resolvers := w.resolvers()
 	if len(resolvers) != 2 {
 		t.Errorf("resolvers for 2 networks: %q", resolvers)
@@ -81,8 +82,8 @@ func TestTwoNetworks(t *testing.T) {
 	}
 }
 
-// A published port answers wherever it should, and what is not published does
-// not. -P, UDP and the ports that are chosen; and what is said of them.
+// A published port answers wherever it should, and an unpublished one does not.
+// Also -P, UDP, chosen ports, and how they are shown.
 func TestPublished(t *testing.T) {
 	w := newWorld(t)
 	lan := newLAN(t)
@@ -128,7 +129,7 @@ func TestPublished(t *testing.T) {
 		t.Fatalf("-P: %q", shown)
 	}
 	w.until("the chosen port answers", func() bool { return lan.get(hostIP+":"+m[1], "/hostname") == id })
-	// The port is held: no other program gets it.
+	// The port is held, so no other program gets it.
 	if l, err := net.Listen("tcp4", ":"+m[1]); err == nil {
 		l.Close()
 		t.Error("another program has got the port")
@@ -144,7 +145,7 @@ func TestPublishedIPv6(t *testing.T) {
 	lan.run(t, "ip addr add "+lan6+"/64 dev eth0 nodad")
 	w.ok("network", "create", "--ipv6", "six")
 	w.web("web", "--net", "six", "-p", "80", "--network-alias", "www")
-	// The LAN's own link takes a moment until it has neighbours.
+	// The LAN's own link needs a moment to find its neighbours.
 	w.until("the LAN reaches the host", func() bool { return lan.get("["+host6+"]:1", "") == "refused" })
 	port := strings.TrimPrefix(strings.Split(w.ok("port", "web", "80"), "\n")[0], "0.0.0.0:")
 	if got, want := w.ok("port", "web", "80"), "0.0.0.0:"+port+"\n[::]:"+port; got != want {
@@ -173,8 +174,9 @@ func TestPublishedIPv6(t *testing.T) {
 	}
 }
 
-// With a firewall that drops what it does not know, as ufw's and Docker's do, names
-// and published ports are there, it is said what was added, and that goes again.
+// With a firewall that drops unknown packets, like ufw's and Docker's, names
+// and published ports still work, the rules added are reported, and they are
+// removed again.
 func TestForeignFirewall(t *testing.T) {
 	w := newWorld(t)
 	lan := newLAN(t)
@@ -199,7 +201,7 @@ func TestForeignFirewall(t *testing.T) {
 	}
 }
 
-// tar is a file with the root of the tests' image.
+// tar returns a file with the root of the tests' image.
 func (w *world) tar() string {
 	w.Helper()
 	path := filepath.Join(w.TempDir(), "root.tar")
@@ -209,7 +211,8 @@ func (w *world) tar() string {
 	return path
 }
 
-// A port that is taken is an error before anything runs, and leaves nothing.
+// A port that is taken is an error before anything runs, and leaves nothing
+// behind.
 func TestPortTaken(t *testing.T) {
 	w := newWorld(t)
 	l, err := net.Listen("tcp4", "127.0.0.1:9000")
@@ -229,10 +232,10 @@ func TestPortTaken(t *testing.T) {
 	l.Close()
 	w.ok("start", "late")
 	w.fails(125, "another program or container", "run", "-p", "9000:80", "box", "true")
-	w.ok("run", "--rm", "-p", "9000:80/udp", "box", "true") // another protocol's
+	w.ok("run", "--rm", "-p", "9000:80/udp", "box", "true") // another protocol
 }
 
-// host, none and another container's.
+// Networks host, none and another container's.
 func TestModes(t *testing.T) {
 	w := newWorld(t)
 	own, err := os.Hostname()
@@ -280,7 +283,8 @@ func TestModes(t *testing.T) {
 	w.fails(1, "cannot be on another", "network", "connect", "bridge", "side")
 }
 
-// What means nothing together is one line, status 125, and nothing is made.
+// Options that do not go together give a single line and status 125, and
+// nothing is made.
 func TestNetworkRefused(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
@@ -321,12 +325,12 @@ func TestNetworkRefused(t *testing.T) {
 	if got := w.ok("ps", "-a", "--format", "{{.Names}}"); got != "web" {
 		t.Errorf("there is %q", got)
 	}
-	if got := w.records(); len(got) != 2 { // web's, and what was changed for it
+	if got := w.records(); len(got) != 2 { // web's, and the changes made for it
 		t.Errorf("on record: %q", got)
 	}
 }
 
-// connect and disconnect act on a container that runs, and on its next start.
+// connect and disconnect act on a running container, and on its next start.
 func TestConnectLive(t *testing.T) {
 	w := newWorld(t)
 	w.ok("network", "create", "one")
@@ -367,7 +371,7 @@ func TestConnectLive(t *testing.T) {
 	if got := (netns{}).get("127.0.0.1:8080", "/hostname"); got != "web" {
 		t.Errorf("its published port: %q", got)
 	}
-	// One that does not run.
+	// A container that is not running.
 	w.ok("stop", "-t", "0", "web")
 	w.ok("network", "connect", "two", "web")
 	w.ok("network", "disconnect", "one", "web")

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dnsServer answers on the LAN: there.example has an address, long.example so
-// many texts that they need TCP, and nothing else exists.
+// dnsServer answers on the LAN: there.example has an address, long.example has
+// so many TXT records that they need TCP, and nothing else exists.
 func dnsServer(t *testing.T, ns netns, at string) {
 	t.Helper()
 	var packets net.PacketConn
@@ -58,8 +58,8 @@ func dnsServer(t *testing.T, ns netns, at string) {
 	t.Cleanup(func() { packets.Close(); listener.Close() })
 }
 
-// What is not ours is asked upstream; when nobody answers there, our own names
-// are there all the same, and the other question has an answer in time.
+// Questions for other names go upstream. If nobody answers there, our own names
+// still work, and the other question gets an answer in time.
 func TestUpstream(t *testing.T) {
 	w := newWorld(t)
 	lan := newLAN(t)
@@ -73,7 +73,7 @@ func TestUpstream(t *testing.T) {
 		t.Errorf("missing.example: %+v", got)
 	}
 	gateway := w.ok("inspect", "-f", "{{.NetworkSettings.Gateway}}", "web") + ":53"
-	// From the host, which is known by its own address: names, and TCP.
+	// From the host, which is recognized by its own address: names, and TCP.
 	for _, network := range []string{"udp", "tcp"} {
 		client := dns.Client{Net: network, Timeout: 5 * time.Second}
 		reply, _, err := client.Exchange(new(dns.Msg).SetQuestion("dead.", dns.TypeA), gateway)
@@ -81,7 +81,7 @@ func TestUpstream(t *testing.T) {
 			t.Errorf("%s: %v, %v", network, reply, err)
 		}
 	}
-	// From a container, whose server is the LAN's.
+	// From a container whose server is the one on the LAN.
 	pid := w.state("web").PID
 	inside := netnsOf(t, pid)
 	var reply *dns.Msg
@@ -103,7 +103,7 @@ func TestUpstream(t *testing.T) {
 	if got := <-done; got.status == 0 || !strings.Contains(got.stdout, "SERVFAIL") && !strings.Contains(got.stdout, "timed out") || time.Since(began) > 20*time.Second {
 		t.Errorf("there.example: %+v after %v", got, time.Since(began))
 	}
-	// The LAN itself may know nothing.
+	// The LAN itself is refused.
 	err = lan.in(func() (err error) {
 		reply, _, err = (&dns.Client{Timeout: time.Second}).Exchange(new(dns.Msg).SetQuestion("web.", dns.TypeA), gateway)
 		return err
@@ -129,7 +129,7 @@ func netnsOf(t *testing.T, pid int) netns {
 	return ns
 }
 
-// resolv.conf has our server, and what was asked for.
+// resolv.conf has our server and the options that were asked for.
 func TestResolvConf(t *testing.T) {
 	w := newWorld(t)
 	got := w.ok("run", "--rm", "--dns", "192.0.2.7", "--dns-search", "a.example", "--dns-search", "b.example", "--dns-option", "timeout:1", "box", "cat", "/etc/resolv.conf")
@@ -147,8 +147,8 @@ func TestResolvConf(t *testing.T) {
 	}
 }
 
-// Where another server has the port of DNS on all addresses, it is said what to do,
-// and nothing is left.
+// If another server has the DNS port on all addresses, the error says what to
+// do, and nothing is left behind.
 func TestPort53Taken(t *testing.T) {
 	w := newWorld(t)
 	before := w.machine()
@@ -167,8 +167,8 @@ func TestPort53Taken(t *testing.T) {
 	w.ok("run", "--rm", "box", "true")
 }
 
-// A resolver that is killed is started again by the next command; a container
-// that is restarted, by its policy or by a command, keeps its names.
+// A killed resolver is started again by the next command. A restarted container
+// keeps its names, whether by its policy or by a command.
 func TestNamesStay(t *testing.T) {
 	w := newWorld(t)
 	w.web("db")
@@ -195,7 +195,7 @@ func TestNamesStay(t *testing.T) {
 	}
 	w.ok("rename", "site", "web")
 	started := w.state("web").StartedAt
-	w.do("exec", "web", "sh", "-c", "kill -9 -1") // what init runs: the policy starts it again
+	w.do("exec", "web", "sh", "-c", "kill -9 -1") // kills what init runs, and the policy starts it again
 	w.until("it is started again", func() bool { return w.state("web").StartedAt.After(started) })
 	asks("policy")
 	if got := len(w.resolvers()); got != 1 {
@@ -212,15 +212,15 @@ func (w *world) killResolvers() {
 	}
 }
 
-// Kill -9 of a command, a shim or a resolver at any moment: when all containers
-// are gone, so are links, rules, records and values. Those of a container that
-// runs stay whole.
+// kill -9 of a command, a shim or a resolver at any moment: once all containers
+// are gone, so are links, rules, records and values. Those of a running
+// container stay intact.
 func TestNetworksKilledAtRandom(t *testing.T) {
 	w := newWorld(t)
 	w.ok("network", "create", "one")
 	w.ok("network", "create", "--ipv6", "two")
-	w.ok("run", "--rm", "box", "true") // bridge is there
-	w.ok("ps")                         // and its links have gone
+	w.ok("run", "--rm", "box", "true") // bridge exists again
+	w.ok("ps")                         // and its links are gone
 	before := w.machine()
 	commands := []string{
 		"run -d --name web -p 8080:80 box sleep 1000",
@@ -266,7 +266,7 @@ func TestNetworksKilledAtRandom(t *testing.T) {
 	w.until("no resolver runs", func() bool { return len(w.resolvers()) == 0 })
 }
 
-// killShims kills what shims there are, and those that are starting.
+// killShims kills all shims, including those that are starting.
 func (w *world) killShims() {
 	out, _ := exec.Command("pgrep", "-f", fmt.Sprintf("shim %s/containers/", w.root)).Output()
 	for _, field := range strings.Fields(string(out)) {
@@ -275,7 +275,7 @@ func (w *world) killShims() {
 	}
 }
 
-// The next command is enough, whichever it is.
+// The next command cleans up, whichever it is.
 func TestShimKilledOnNetwork(t *testing.T) {
 	w := newWorld(t)
 	before := w.machine()

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hideDescriptors marks everything but standard input, output and error to be
-// closed on exec. The parent does it, because a descriptor that its caller
-// forgot to close must not give the command a way out (CVE-2024-21626), and
-// init, because the pipes are none of the command's business.
+// hideDescriptors marks every descriptor except standard input, output and
+// error close-on-exec. The parent calls it because a descriptor leaked by its
+// caller could give the command a way out (CVE-2024-21626); init calls it
+// because the command must not inherit the pipes.
 func hideDescriptors() error {
 	const first, last = 3, 1<<32 - 1
 	err := unix.CloseRange(first, last, unix.CLOSE_RANGE_CLOEXEC)

@@ -14,13 +14,14 @@ import (
 	"example.com/go-docker/day1-namespaces/namespace"
 )
 
-// The child becomes init here: before main, and before the packages start that
-// only the parent uses, which takes half of the time that this program needs
-// to start. What this room imports starts in the child, too.
+// The child becomes init here, before main and before Go initializes the
+// packages that only the parent uses, which is half of this program's startup
+// time. Whatever this room imports is initialized in the child, too.
 //
-// Both stay on the main thread. The kernel ties two things we use to a thread,
-// not to a process: the death signal of prctl(2) PR_SET_PDEATHSIG fires when
-// the thread that forked ends, and unshare(2) acts on the caller alone.
+// Parent and child both stay on the main thread, because two things we use
+// belong to a thread, not to a process: the death signal of prctl(2)
+// PR_SET_PDEATHSIG fires when the thread that forked ends, and unshare(2) acts
+// only on the calling thread.
 func init() {
 	runtime.LockOSThread()
 	if isInit(os.Args) {
@@ -28,14 +29,15 @@ func init() {
 	}
 }
 
-// isInit tells whether this process is the child that Create made.
+// isInit reports whether this process is the child that Create made.
 func isInit(args []string) bool { return len(args) == 2 && args[1] == "init" }
 
 // runInit is the first process of the container, PID 1 of its PID namespace. It
-// returns the status to exit with.
+// returns its exit status.
 func runInit() int {
-	// PID 1 gets only the signals it has asked for, pid_namespaces(7). To ask
-	// takes Go a millisecond, so it happens beside setUp, which takes longer.
+	// PID 1 gets only the signals for which it has a handler,
+	// pid_namespaces(7). Installing the handlers takes Go a millisecond, so it
+	// runs alongside setUp, which takes longer.
 	asked := make(chan *Signals, 1)
 	go func() { asked <- CatchSignals() }()
 
@@ -55,7 +57,7 @@ func runInit() int {
 	_ = report.Close() // the parent reads end of file: the command runs
 	go func() {
 		for sig := range signals.caught {
-			_ = syscall.Kill(command, sig.(syscall.Signal)) // fails only when it has just ended
+			_ = syscall.Kill(command, sig.(syscall.Signal)) // fails only if it has just ended
 		}
 	}()
 	return reap(command)
@@ -68,13 +70,13 @@ func giveUp(report *os.File, err error) int {
 	return RuntimeError
 }
 
-// complain is for what the parent cannot say for us.
+// complain prints an error that the parent cannot report for us.
 func complain(err error) int {
 	fmt.Fprintln(os.Stderr, "error:", err)
 	return RuntimeError
 }
 
-// setUp is the recipe: it turns this process, which so far is only in new and
+// setUp is the recipe: it turns this process, which so far is merely in new,
 // empty namespaces, into a container.
 func setUp(c *Container) error {
 	if c.has(unix.CLONE_NEWNS) {
@@ -109,8 +111,9 @@ func startCommand(c *Container) (int, error) {
 	attr := &syscall.SysProcAttr{
 		Cloneflags: c.Namespaces & unix.CLONE_NEWCGROUP,
 		Pdeathsig:  syscall.SIGKILL, // for a container without a PID namespace
-		// In a session of its own the terminal is the command's, as after a login:
-		// ^C is not for us, and ^Z stops nothing that nobody could continue.
+		// A session of its own makes the terminal the command's, as after a
+		// login: ^C does not reach us, and ^Z cannot stop a process that nobody
+		// could continue.
 		Setsid:  c.TTY,
 		Setctty: c.TTY,
 	}
@@ -128,8 +131,8 @@ func startCommand(c *Container) (int, error) {
 	return pid, nil
 }
 
-// becomeCommand is --init=false, Docker's own default: the command replaces
-// us and is PID 1. It returns only to say why it could not.
+// becomeCommand is --init=false, Docker's own default: the command replaces us
+// as PID 1. It returns only if exec fails.
 func becomeCommand(c *Container, path string) error {
 	if err := unix.Unshare(int(c.Namespaces & unix.CLONE_NEWCGROUP)); err != nil {
 		return fmt.Errorf("make a cgroup namespace: %w", err)
@@ -149,9 +152,9 @@ func (c *Container) lookPath() (string, error) {
 	return exec.LookPath(c.Args[0])
 }
 
-// reap waits for every child there is until the command ends. The kernel makes
-// PID 1 the parent of all orphans in its namespace; one that nobody waits for
-// stays a zombie and keeps its process id.
+// reap waits for every child until the command ends. The kernel makes PID 1 the
+// parent of all orphans in its namespace; an orphan that nobody waits for stays
+// a zombie and keeps its process id.
 func reap(command int) int {
 	for {
 		var status syscall.WaitStatus

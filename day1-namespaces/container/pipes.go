@@ -9,16 +9,16 @@ import (
 	"os/exec"
 )
 
-// The child finds its ends of the pipes at these descriptors: exec.Cmd numbers
-// ExtraFiles from 3.
+// The child's ends of the pipes have these descriptors, because exec.Cmd
+// numbers ExtraFiles from 3.
 const (
 	configFD = 3
 	reportFD = 4
 )
 
-// pipes join the parent and init. Init blocks on config until the parent has
-// everything ready; what it reads there is the container. On report it says
-// why it failed; end of file means that the command runs, because exec closes
+// pipes connect the parent and init. Init blocks on config until the parent has
+// everything ready, then reads the container from it. On report init says why
+// it failed; end of file means that the command is running, because exec closes
 // the descriptor.
 type pipes struct {
 	config, report *os.File // the parent's ends
@@ -38,8 +38,8 @@ func openPipes(cmd *exec.Cmd) (*pipes, error) {
 	return &pipes{configWrite, reportRead, cmd.ExtraFiles}, nil
 }
 
-// closeChildEnds must follow the start: as long as we hold report's write end
-// ourselves, we never read its end of file.
+// closeChildEnds must follow the start: while we hold the write end of report
+// ourselves, we never read end of file from it.
 func (p *pipes) closeChildEnds() error {
 	err := errors.Join(p.childEnds[0].Close(), p.childEnds[1].Close())
 	p.childEnds = nil
@@ -54,7 +54,7 @@ func (p *pipes) close() error {
 	return err
 }
 
-// send releases init.
+// send lets init go on.
 func (p *pipes) send(c *Container) error {
 	if err := json.NewEncoder(p.config).Encode(c); err != nil {
 		return fmt.Errorf("send the container to init: %w", err)
@@ -76,9 +76,9 @@ func receive(config io.Reader) (*Container, error) {
 	return c, nil
 }
 
-// byteStrings are strings of any bytes. A string in JSON is Unicode: a byte
-// that is not UTF-8, as in an old file's name, would arrive as U+FFFD. So these
-// travel as base64.
+// byteStrings may hold any bytes. JSON strings are Unicode, so a byte that is
+// not UTF-8, as in an old file name, would arrive as U+FFFD; byteStrings are
+// sent as base64 instead.
 type byteStrings []string
 
 func (s byteStrings) MarshalJSON() ([]byte, error) {
@@ -100,7 +100,7 @@ func (s *byteStrings) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// A report is why the command does not run.
+// A report says why the command is not running.
 type report struct {
 	Status  int
 	Message string

@@ -9,28 +9,28 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// forwarded are the signals people send to a container on purpose.
+// forwarded lists the signals that people send to a container on purpose.
 var forwarded = []os.Signal{
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGCONT,
 }
 
-// enough is how many times one must press ^C to kill a container that ignores
+// enough is how many times ^C must be pressed to kill a container that ignores
 // it. Docker's client counts to three, too.
 const enough = 3
 
-// Signals are those that go to the container's command and not to us.
+// Signals catches the signals that are meant for the container's command.
 type Signals struct {
 	caught     chan os.Signal
 	interrupts int
 }
 
-// CatchSignals comes before anything is made, so that no signal can end this
-// program before all of it is removed.
+// CatchSignals must be called before anything is made, so that no signal can
+// kill this program before it has cleaned up.
 func CatchSignals() *Signals {
 	s := &Signals{caught: make(chan os.Signal, 16)}
 	for _, sig := range forwarded {
-		if !signal.Ignored(sig) { // as nohup(1) asks
+		if !signal.Ignored(sig) { // as nohup(1) wants
 			signal.Notify(s.caught, sig)
 		}
 	}

@@ -15,8 +15,8 @@ const (
 	NotFound     = 127 // the command was not found
 )
 
-// A StatusError carries the exit status of the program. A nil Err means there
-// is nothing to say: the container's command ran and ended with this status.
+// A StatusError carries the program's exit status. If Err is nil there is
+// nothing to print: the container's command ran and exited with this status.
 type StatusError struct {
 	Status int
 	Err    error
@@ -31,8 +31,8 @@ func (e StatusError) Error() string {
 
 func (e StatusError) Unwrap() error { return e.Err }
 
-// statusOf is the shell's rule, and Docker's: a process that a signal killed
-// has no exit status of its own and gets 128 + the signal's number.
+// statusOf follows the shell and Docker: a process killed by a signal has no
+// exit status of its own, so it gets 128 plus the signal's number.
 func statusOf(ws syscall.WaitStatus) int {
 	if ws.Signaled() {
 		return 128 + int(ws.Signal())
@@ -40,7 +40,7 @@ func statusOf(ws syscall.WaitStatus) int {
 	return ws.ExitStatus()
 }
 
-// cannotRun tells "not found" from "found, but cannot be executed".
+// cannotRun distinguishes "not found" from "found but not executable".
 func cannotRun(name string, err error) StatusError {
 	if cause := errors.Unwrap(err); cause != nil {
 		err = cause // exec.LookPath repeats the name
@@ -52,9 +52,10 @@ func cannotRun(name string, err error) StatusError {
 	return StatusError{status, fmt.Errorf("exec %q: %w", name, err)}
 }
 
-// cannotStart names the call that failed: ForkExec tells no more than its error
-// number. EAGAIN is clone(2)'s and EPERM ioctl_tty(2)'s: execve(2) has the one
-// only after a change of user, and the other for what is traced.
+// cannotStart names the system call that failed, because ForkExec returns only
+// its error number. EAGAIN comes from clone(2) and EPERM from ioctl_tty(2):
+// execve(2) returns EAGAIN only after a change of user, and EPERM only for a
+// traced process.
 func cannotStart(c *Container, err error) error {
 	switch {
 	case errors.Is(err, syscall.EAGAIN):

@@ -1,5 +1,5 @@
 // Package demo shows what the chapter has built: host and container side by
-// side, namespace by namespace, as each of them sees itself.
+// side, namespace by namespace, each as it sees itself.
 package demo
 
 import (
@@ -54,7 +54,7 @@ func Run(out io.Writer, format string) (err error) {
 	return printTable(out, rows)
 }
 
-// containerFacts has a container look at itself.
+// containerFacts runs a container that looks at itself.
 func containerFacts() ([]fact, error) {
 	id := container.NewID()
 	c := &container.Container{
@@ -80,9 +80,9 @@ func containerFacts() ([]fact, error) {
 	return facts, nil
 }
 
-// shareMemory makes one System V shared memory segment, so that there is
-// something the container can fail to see. It is marked for removal at once:
-// the kernel keeps it for as long as we are attached to it. shmctl(2)
+// shareMemory makes a System V shared memory segment, so that there is
+// something the container cannot see. It is marked for removal at once; the
+// kernel keeps it as long as we are attached to it. shmctl(2)
 func shareMemory() (forget func() error, err error) {
 	id, err := unix.SysvShmGet(unix.IPC_PRIVATE, 4096, unix.IPC_CREAT|0o600)
 	if err != nil {

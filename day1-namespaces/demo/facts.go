@@ -15,7 +15,7 @@ import (
 	"example.com/go-docker/day1-namespaces/namespace"
 )
 
-// A fact is what one namespace looks like from where we stand.
+// A fact is what one namespace looks like from inside.
 type fact struct {
 	Namespace string `json:"namespace"`
 	Inode     string `json:"inode"` // the namespace's identity, namespaces(7)
@@ -93,8 +93,8 @@ func interfaces() (string, error) {
 	return strings.Join(names, " "), err
 }
 
-// identity tries what only root of the initial user namespace may do, and
-// harms nobody: raise one's own priority.
+// identity tries something harmless that only root in the initial user
+// namespace may do: raising its own priority.
 func identity() (string, error) {
 	text, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
@@ -112,15 +112,15 @@ func identity() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("get our priority: %w", err)
 	}
-	nice := 20 - knice // the system call returns 20 - nice, to stay positive: getpriority(2)
+	nice := 20 - knice // the system call returns 20 - nice to stay positive, getpriority(2)
 	if unix.Setpriority(unix.PRIO_PROCESS, 0, nice-1) != nil {
 		return who + ", may not raise its priority", nil
 	}
 	return who + ", may raise its priority", unix.Setpriority(unix.PRIO_PROCESS, 0, nice)
 }
 
-// cgroupPath is the longest of the paths in /proc/self/cgroup: on cgroup v1
-// there is one for each hierarchy, and most are just "/".
+// cgroupPath returns the longest path in /proc/self/cgroup: cgroup v1 has one
+// for each hierarchy, and most are just "/".
 func cgroupPath() (string, error) {
 	text, err := os.ReadFile("/proc/self/cgroup")
 	longest := ""

@@ -28,7 +28,7 @@ func TestIDMaps(t *testing.T) {
 	}
 }
 
-// allIDs maps each id that we have to itself.
+// allIDs maps each of our ids to itself.
 func allIDs(t *testing.T, kind string) (all []syscall.SysProcIDMap) {
 	text, err := os.ReadFile("/proc/self/" + kind + "_map")
 	if err != nil {

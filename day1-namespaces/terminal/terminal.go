@@ -1,6 +1,6 @@
-// Package terminal gives a command a terminal of its own and joins it to the
-// user's. The ladder has no rung for it: its programs hand on the terminal that
-// they have.
+// Package terminal gives a command a terminal of its own and connects it to the
+// user's. The ladder has no rung for it, because its programs pass on their own
+// terminal.
 package terminal
 
 import (
@@ -21,23 +21,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Terminal is a pseudo-terminal, pty(7): the container has the slave as its
+// A Terminal is a pseudo-terminal, pty(7). The slave is the container's
 // terminal, with line editing and job control; we hold the master and copy
 // between it and the user's terminal.
 type Terminal struct {
 	Slave    *os.File
 	master   *os.File
-	user     *os.File    // the user's terminal, when it is raw
-	saved    *term.State // its settings before, nil while untouched
+	user     *os.File    // the user's terminal while it is raw
+	saved    *term.State // its earlier settings; nil while unchanged
 	resized  chan os.Signal
 	resizing sync.WaitGroup
 	copied   chan struct{} // closed when all output has been copied
-	ended    atomic.Bool   // whether the container has
-	leftWait time.Duration // how long we then wait for more output, in all
+	ended    atomic.Bool   // whether the container has ended
+	leftWait time.Duration // how much longer we wait for output after that
 }
 
-// Open makes a terminal, of the size that ours has, and gives it to a command
-// that has not been started yet.
+// Open makes a terminal of the same size as ours and gives it to a command that
+// has not been started yet.
 func Open(cmd *exec.Cmd) (*Terminal, error) {
 	master, slave, err := pty.Open()
 	if err != nil {
@@ -49,29 +49,29 @@ func Open(cmd *exec.Cmd) (*Terminal, error) {
 	return t, nil
 }
 
-// resize gives the container's terminal the size of ours; the kernel then
-// tells the programs in it with SIGWINCH.
+// resize sets the container's terminal to the size of ours; the kernel then
+// sends SIGWINCH to its foreground programs.
 func (t *Terminal) resize() {
 	if err := pty.InheritSize(os.Stdin, t.master); err != nil {
 		logrus.Debugf("set the size of the container's terminal: %v", err)
 	}
 }
 
-// Attach starts copying. Our own terminal goes raw, if input is not nil: the
-// container's terminal does the echoing, and turns ^C into a signal for what
+// Attach starts copying. If input is not nil our own terminal goes raw, because
+// the container's terminal does the echoing and turns ^C into a signal for what
 // runs there.
 func (t *Terminal) Attach(input *os.File) {
-	// While we hold a slave too, reading the master never ends.
-	_ = t.Slave.Close() // what is written through it has been written
+	// As long as we hold a slave, too, the master never reports its end.
+	_ = t.Slave.Close() // whatever was written through it has arrived
 	t.resized = make(chan os.Signal, 1)
 	signal.Notify(t.resized, syscall.SIGWINCH)
-	t.resize() // again: a change before Notify went by unseen
+	t.resize() // again, in case the size changed before Notify
 	t.resizing.Go(func() {
 		for range t.resized {
 			t.resize()
 		}
 	})
-	// Should the reader of our output go away, SIGPIPE would end us and leave
+	// If the reader of our output went away, SIGPIPE would kill us and leave
 	// the user's terminal raw.
 	signal.Ignore(syscall.SIGPIPE)
 	if input != nil {
@@ -88,7 +88,8 @@ func (t *Terminal) copyInput(input *os.File) {
 		return
 	}
 	t.user, t.saved = input, saved
-	// This ends with the program: nothing can interrupt a read of a terminal.
+	// This goroutine ends only with the program: nothing can interrupt a read
+	// from a terminal.
 	go io.Copy(t.master, input)
 }
 
@@ -98,14 +99,13 @@ func (t *Terminal) copyOutput() {
 		if !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.EIO) {
 			logrus.Warnf("copy from the container's terminal: %v", err)
 		}
-		_ = t.master.Close() // hangs up on the container: nobody hears it any more
+		_ = t.master.Close() // hang up on the container: nobody reads its output any more
 	}
 }
 
-// output is what the container writes to its terminal, up to its end. A reader
-// of ours may be slow and still gets all of it; but a process outside the PID
-// namespace may hold on to the slave for ever, so there is a limit to the time
-// that we wait for more.
+// output reads what the container writes to its terminal, to the end. A slow
+// reader of ours still gets all of it; but a process outside the PID namespace
+// may keep the slave open forever, so the wait for more is limited.
 type output struct{ *Terminal }
 
 func (o output) Read(p []byte) (int, error) {
@@ -121,7 +121,7 @@ func (o output) Read(p []byte) (int, error) {
 		}
 		if n > 0 {
 			n, err := o.master.Read(p)
-			if errors.Is(err, syscall.EIO) { // how a master reports that the last slave was closed
+			if errors.Is(err, syscall.EIO) { // the last slave has been closed
 				err = io.EOF
 			}
 			return n, err
@@ -131,8 +131,8 @@ func (o output) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// Close restores the user's terminal, when all that the container has written
-// to its own is copied.
+// Close restores the user's terminal once everything that the container wrote
+// to its own has been copied.
 func (t *Terminal) Close() (err error) {
 	if t.copied != nil {
 		signal.Stop(t.resized)

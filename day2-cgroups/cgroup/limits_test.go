@@ -31,7 +31,7 @@ func TestSettings(t *testing.T) {
 	}{
 		{Limits{}, "", ""},
 		{
-			Limits{Memory: 1000}, // swap closed, and memsw after the limit it may not be below
+			Limits{Memory: 1000}, // no swap, and memsw after the limit that it may not be below
 			"memory.limit_in_bytes=1000 memory.memsw.limit_in_bytes=1000",
 			"memory.max=1000 memory.swap.max=0",
 		}, {
@@ -74,7 +74,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// Only the swap files may be missing: a kernel can be booted without them.
+// Only the swap files may be missing, because a kernel can be booted without
+// them.
 func TestOptionalSettings(t *testing.T) {
 	all := Limits{Memory: 1, Reservation: 1, CPUQuota: 1, CPUShares: 2, CPUs: "0", Pids: 1}
 	for version := 1; version <= 2; version++ {
@@ -102,7 +103,7 @@ func TestWeight(t *testing.T) {
 	}
 }
 
-// A list that is taken says the same when it is written out CPU by CPU.
+// A list that is accepted means the same when written out CPU by CPU.
 func FuzzCPUList(f *testing.F) {
 	for _, s := range []string{"", "-", "0-", "2-1", "0,,1", "x", "8192", "0", "0-2,4", "3,1", "00-01"} {
 		f.Add(s)

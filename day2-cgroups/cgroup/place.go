@@ -7,17 +7,18 @@ import (
 	"syscall"
 )
 
-// An Entry is how init gets the command into the container's cgroup. Init
-// itself stays outside, as Docker's shim does: what it uses is not charged to
-// the container, and the limits cannot hit it.
+// An Entry tells init how to start the command in the container's cgroup. Init
+// itself stays outside, as Docker's shim does, so that its memory is not
+// charged to the container and the limits cannot hit it.
 type Entry struct {
 	Version int
-	First   int // of the descriptors that init has for it
-	Files   int // how many: tasks files, or one directory; 0: it is inside already
+	First   int // the first of init's descriptors for it
+	Files   int // how many: tasks files, or one directory; 0: already inside
 }
 
-// Place arranges for a command to be started inside the cgroup, by init: cmd
-// gets descriptors, after those that it has already, and init the Entry.
+// Place prepares cmd, which becomes init, to start the command inside the
+// cgroup: it appends the descriptors that init needs to cmd's and returns the
+// Entry for init.
 func (g *Cgroup) Place(cmd *exec.Cmd) (_ Entry, err error) {
 	if g.Version == 1 {
 		g.handed, err = openTasks(g.Cgroups)
@@ -29,7 +30,7 @@ func (g *Cgroup) Place(cmd *exec.Cmd) (_ Entry, err error) {
 		return Entry{}, err
 	}
 	if g.Version == 2 && !g.init {
-		cloneInto(cmd.SysProcAttr, g.handed[0].Fd()) // init becomes the command: it has to be born there itself
+		cloneInto(cmd.SysProcAttr, g.handed[0].Fd()) // init becomes the command, so it must itself be born there
 		return Entry{}, nil
 	}
 	first := 3 + len(cmd.ExtraFiles) // as exec.Cmd counts
@@ -37,8 +38,8 @@ func (g *Cgroup) Place(cmd *exec.Cmd) (_ Entry, err error) {
 	return Entry{g.Version, first, len(g.handed)}, nil
 }
 
-// Enter is init's side of Place: the calling thread enters the cgroup, or what
-// is started with these attributes will be born there.
+// Enter is init's side of Place: the calling thread enters the cgroup, or a
+// process started with these attributes is born there.
 func (e Entry) Enter(command *syscall.SysProcAttr) error {
 	if e.Files == 0 {
 		return nil

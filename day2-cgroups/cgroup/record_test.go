@@ -12,7 +12,7 @@ import (
 )
 
 // TestMain runs the tests in a mount namespace with an empty /run, so that the
-// records there are their own.
+// records in it are their own.
 func TestMain(m *testing.M) {
 	if os.Geteuid() != 0 || os.Getenv("GO_DOCKER_TEST_BOX") != "" {
 		os.Exit(m.Run())
@@ -21,11 +21,11 @@ func TestMain(m *testing.M) {
 	cmd.Env = append(os.Environ(), "GO_DOCKER_TEST_BOX=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	_ = cmd.Run() // the status says it
+	_ = cmd.Run() // its status is used below
 	os.Exit(max(cmd.ProcessState.ExitCode(), 0))
 }
 
-// The last container to end removes the directory, just as another begins.
+// The last container to end removes the directory just as another one starts.
 func TestRecordDirectoryGoesAway(t *testing.T) {
 	if os.Geteuid() == 0 {
 		if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {

@@ -9,14 +9,14 @@ import (
 	"example.com/go-docker/day2-cgroups/hierarchy"
 )
 
-// settingsV1 are the limits in version 1's files, in the order in which the
-// kernel takes them. cgroup-v1/memory.rst, scheduler/sched-bwc.rst
+// settingsV1 returns the limits for version 1's files, in an order that the
+// kernel accepts. cgroup-v1/memory.rst, scheduler/sched-bwc.rst
 func (l Limits) settingsV1() settings {
 	var s settings
 	s.add(l.Memory > 0, "memory.limit_in_bytes", l.Memory)
-	// memsw is memory and swap together and never below the memory limit, so
-	// it comes second. Without it the kernel would swap the container out
-	// instead of stopping it.
+	// memsw limits memory and swap together and must not be below the memory
+	// limit, so it comes second. Without it, the kernel would swap the
+	// container out instead of stopping it.
 	s.add(l.Memory > 0 && l.Swap != Unlimited, "memory.memsw.limit_in_bytes", l.Memory+l.Swap)
 	s.add(l.Reservation > 0, "memory.soft_limit_in_bytes", l.Reservation)
 	s.add(l.CPUQuota > 0, "cpu.cfs_period_us", CPUPeriod)
@@ -27,7 +27,7 @@ func (l Limits) settingsV1() settings {
 	return s
 }
 
-// inheritCPUSet fills in what a new cpuset of version 1 does not inherit: it
+// inheritCPUSet copies what a new cpuset of version 1 does not inherit: it
 // starts with no CPUs and no memory nodes, and lets no process in until it has
 // both. cpuset(7)
 func inheritCPUSet(dir string) error {
@@ -51,14 +51,14 @@ func inheritCPUSet(dir string) error {
 }
 
 // openTasks opens the container's tasks files for init, which moves itself by
-// writing 0 to each; what it then forks is born in the cgroup.
+// writing 0 to each; whatever it then forks is born in the cgroup.
 //
-// Writing the child's process id from out here would do as well, but slowly:
-// to move another process the kernel holds up every fork and exit on the
-// machine and waits some 15 ms until it may; a thread that moves itself needs
-// no such lock (cgroup_procs_write_start in kernel/cgroup/cgroup.c). And where
-// cgroup.procs moves a whole process, tasks moves just one thread: init must
-// write from the thread that forks.
+// Writing the child's process id from outside would work, too, but slowly: to
+// move another process the kernel takes a lock that holds up every fork and
+// exit on the machine, and waits some 15 ms for it; a thread that moves itself
+// needs no such lock (cgroup_procs_write_start in kernel/cgroup/cgroup.c). And
+// while cgroup.procs moves a whole process, tasks moves a single thread, so
+// init must write from the thread that forks.
 func openTasks(dirs []string) ([]*os.File, error) {
 	var files []*os.File
 	for _, dir := range dirs {

@@ -1,6 +1,7 @@
-// Package cli gives a program Docker's manners on the command line: -ti means
-// -t -i, one line on stderr says what went wrong, and the exit status says
-// whose fault it was. The ladder has no rung for it: its programs take no flags.
+// Package cli makes a program behave like Docker on the command line: -ti means
+// -t -i, errors are one line on stderr, and the exit status says whether the
+// runtime or the command failed. The ladder has no rung for it, because its
+// programs take no flags.
 package cli
 
 import (
@@ -16,8 +17,8 @@ import (
 	"example.com/go-docker/day2-cgroups/container"
 )
 
-// Run runs the program and returns the status to exit with: the one of a
-// container.StatusError, 125 for all other errors. It prints what went wrong.
+// Run runs the program, prints its error if there is one, and returns the exit
+// status: that of a container.StatusError, or 125 for any other error.
 func Run(app *urfave.App, args []string) int {
 	logrus.SetFormatter(plainFormatter{})
 	urfave.FlagStringer = flagInHelp
@@ -26,8 +27,8 @@ func Run(app *urfave.App, args []string) int {
 
 var inFull = urfave.FlagStringer
 
-// flagInHelp is a flag's line in the help, which has 100 columns: "--env, -e
-// LIST" where the library says "--env LIST, -e LIST [ --env LIST, -e LIST ]".
+// flagInHelp formats a flag's line of help to fit in 100 columns: "--env, -e
+// LIST", where the library has "--env LIST, -e LIST [ --env LIST, -e LIST ]".
 func flagInHelp(f urfave.Flag) string {
 	names, usage, _ := strings.Cut(inFull(f), "\t")
 	names, _, _ = strings.Cut(names, " [ ")
@@ -38,7 +39,8 @@ func flagInHelp(f urfave.Flag) string {
 	return names + "\t" + usage
 }
 
-// dockerLike makes a usage error one line, and an unknown command an error.
+// dockerLike shortens usage errors to one line and makes an unknown command an
+// error.
 func dockerLike(app *urfave.App) *urfave.App {
 	app.UseShortOptionHandling = true
 	app.DisableSliceFlagSeparator = true // -e A=1,2 is one variable
@@ -66,15 +68,16 @@ func usageError(_ *urfave.Context, err error, _ bool) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "Incorrect Usage: "))
 }
 
-// plainFormatter prints "error: message" on one line, whatever the message.
+// plainFormatter prints "error: message" on one line, whatever is in the
+// message.
 type plainFormatter struct{}
 
 func (plainFormatter) Format(e *logrus.Entry) ([]byte, error) {
 	return fmt.Appendf(nil, "%s: %s\n", e.Level, Printable(strings.TrimSpace(e.Message))), nil
 }
 
-// Printable replaces control characters: what a message quotes may come from
-// anywhere, and must not move the cursor or set the terminal's title.
+// Printable replaces control characters: a message may quote text from
+// anywhere, and that text must not move the cursor or set the terminal's title.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -84,7 +87,7 @@ func Printable(s string) string {
 	}, s)
 }
 
-// exitStatus prints what went wrong and returns the status to exit with.
+// exitStatus prints the error and returns the exit status for it.
 func exitStatus(err error) int {
 	if err == nil {
 		return 0

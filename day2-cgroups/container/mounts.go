@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// makeMountsPrivate cuts the copy of the mount tree off from the host's. A new
+// makeMountsPrivate cuts our copy of the mount tree off from the host's. A new
 // mount namespace starts as a copy in which shared mounts stay shared, and
-// systemd makes every mount shared: without this our /proc would appear on
-// the host as well, on top of its own. mount_namespaces(7)
+// systemd makes every mount shared; without this, our /proc would also appear
+// on the host, on top of its own. mount_namespaces(7)
 func makeMountsPrivate() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make the mount tree private: %w", err)
@@ -17,8 +17,8 @@ func makeMountsPrivate() error {
 	return nil
 }
 
-// mountProc mounts the /proc of the new PID namespace over the host's, which
-// would go on showing the host's processes. proc(5)
+// mountProc mounts the new PID namespace's /proc over the host's, which would
+// still show the host's processes. proc(5)
 func mountProc() error {
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount proc on /proc: %w", err)

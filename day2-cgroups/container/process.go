@@ -26,9 +26,9 @@ type Process struct {
 	terminal  *terminal.Terminal // nil without -t
 }
 
-// Run runs the container to its end. The error is a StatusError when its
-// command has ended with another status than 0. Run and Create belong on the
-// main goroutine: the container dies with the thread that has made it.
+// Run runs the container until it ends. The error is a StatusError if the
+// command's exit status is not 0. Call Run and Create on the main goroutine:
+// the container dies with the thread that made it.
 func Run(c *Container, parent Parent) (err error) {
 	p, err := Create(c, parent)
 	if err != nil {
@@ -45,7 +45,7 @@ func Run(c *Container, parent Parent) (err error) {
 	return err
 }
 
-// Create makes the namespaces and in them init, which waits for Start. When it
+// Create makes the namespaces and, in them, init, which waits for Start. If it
 // returns an error, nothing of the container is left.
 func Create(c *Container, parent Parent) (_ *Process, err error) {
 	p := &Process{container: c, parent: parent}
@@ -78,8 +78,8 @@ func Create(c *Container, parent Parent) (_ *Process, err error) {
 }
 
 // initCommand builds the child: this same program, told to be init, in new
-// namespaces. /proc/self/exe is this program even if its file was renamed,
-// replaced or, as with go run, deleted meanwhile.
+// namespaces. /proc/self/exe is this program even if its file has since been
+// renamed, replaced or, as go run does, deleted.
 func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
 	cmd := exec.Command("/proc/self/exe", "init")
 	cmd.Env = []string{} // the container's environment comes over the pipe
@@ -88,14 +88,14 @@ func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
 		cmd.Stdin = parent.Stdin
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// The cgroup namespace is made last, by init: its root is the cgroup
-		// its maker is in at that moment. cgroup_namespaces(7)
+		// Init makes the cgroup namespace last, because its root is the cgroup
+		// that the caller is in at that moment. cgroup_namespaces(7)
 		Cloneflags: c.Namespaces &^ unix.CLONE_NEWCGROUP,
-		// A session of its own: ^C in our terminal then reaches only us, and
-		// we forward it once.
+		// In a session of its own, so that ^C in our terminal reaches only us
+		// and we forward it once.
 		Setsid:  true,
-		Setctty: c.TTY && !c.Init, // else init gives the terminal to the command
-		// When we die, however we die, the container dies.
+		Setctty: c.TTY && !c.Init, // otherwise init gives the terminal to the command
+		// If we die, however we die, the container dies with us.
 		Pdeathsig: syscall.SIGKILL,
 	}
 	var err error
@@ -107,7 +107,7 @@ func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
 	return cmd, err
 }
 
-// Start has init go on, and returns as soon as the container's command runs.
+// Start lets init go on and returns once the container's command is running.
 func (p *Process) Start() error {
 	if err := p.pipes.send(message{*p.container, p.entry}); err != nil {
 		return err
@@ -121,9 +121,9 @@ func (p *Process) Start() error {
 	return nil
 }
 
-// untilRunning waits for init's word that the command runs. A signal that
-// comes earlier is kept for the command: it may be running already, and have
-// its own idea of an end. Only a start that hangs is ended by the signal.
+// untilRunning waits for init to report that the command is running. A signal
+// that arrives earlier is kept for the command, which may already be running
+// and have its own way of handling it. The signal ends only a start that hangs.
 func (p *Process) untilRunning() error {
 	report := make(chan error, 1)
 	go func() { report <- p.pipes.readReport() }()
@@ -138,7 +138,7 @@ func (p *Process) untilRunning() error {
 			return err
 		case sig := <-p.parent.Signals.caught:
 			early = append(early, sig)
-			if sig != syscall.SIGCONT { // which asks nobody to end
+			if sig != syscall.SIGCONT { // which does not ask anything to end
 				hangs = time.After(time.Second)
 			}
 		case <-hangs:
@@ -147,8 +147,8 @@ func (p *Process) untilRunning() error {
 	}
 }
 
-// Wait forwards signals until the container has ended, and returns the exit
-// status of its command.
+// Wait forwards signals until the container ends, and returns its command's
+// exit status.
 func (p *Process) Wait() (status int, err error) {
 	ended := make(chan error, 1)
 	go func() { ended <- p.cmd.Wait() }()
@@ -166,13 +166,13 @@ func (p *Process) Wait() (status int, err error) {
 	}
 }
 
-// Close ends a container that still runs and lets go of what the parent has of
-// it. Killing PID 1 of a PID namespace kills everything in it.
+// Close kills the container if it is still running and releases the parent's
+// resources for it. Killing PID 1 of a PID namespace kills everything in it.
 // pid_namespaces(7)
 func (p *Process) Close() (err error) {
 	if p.cmd != nil && p.cmd.Process != nil && p.cmd.ProcessState == nil {
-		_ = p.cmd.Process.Kill() // fails only when it has already ended
-		_ = p.cmd.Wait()         // its status says nothing that the error before does not
+		_ = p.cmd.Process.Kill() // fails only if it has already ended
+		_ = p.cmd.Wait()         // its status adds nothing to the earlier error
 	}
 	if p.pipes != nil {
 		err = p.pipes.close()

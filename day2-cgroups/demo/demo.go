@@ -1,6 +1,6 @@
 // Package demo shows what the chapter has built: a hog that wants twice the
-// memory it may have meets its limit, and the kernel's own counters tell how
-// that ended.
+// memory it may have runs into its limit, and the kernel's own counters show
+// what happened.
 package demo
 
 import (
@@ -39,8 +39,8 @@ type sample struct {
 	memory, swap int64         // bytes
 }
 
-// Run runs the demo and prints how it ended. It returns an error when the
-// kernel did not enforce the limit.
+// Run runs the demo and prints how it ended. It returns an error if the kernel
+// did not enforce the limit.
 func Run(o Options) error {
 	if o.Format != "text" && o.Format != "json" {
 		return fmt.Errorf("invalid --format %q: want text or json", o.Format)
@@ -57,7 +57,7 @@ func Run(o Options) error {
 		return err
 	}
 	if r.ExitStatus == 128+int(unix.SIGINT) || r.ExitStatus == 128+int(unix.SIGTERM) {
-		return container.StatusError{Status: r.ExitStatus} // somebody has stopped the hog, not the kernel
+		return container.StatusError{Status: r.ExitStatus} // it was not the kernel that stopped the hog
 	}
 	if o.Format == "json" {
 		if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
@@ -69,7 +69,7 @@ func Run(o Options) error {
 	return r.verdict()
 }
 
-// checkMemory refuses a limit that is none: the hog would eat the machine.
+// checkMemory refuses an unlimited hog: it would eat up the machine's memory.
 func checkMemory(l *cgroup.Limits) error {
 	if l.Memory == 0 {
 		l.Memory = defaultLimit
@@ -96,7 +96,7 @@ func hogContainer(asked int64, stress bool) *container.Container {
 	return c
 }
 
-// watch runs the container and samples its memory meanwhile.
+// watch runs the container and samples its memory while it runs.
 func watch(o Options, show view) (_ *result, err error) {
 	r := &result{LimitBytes: o.Limits.Memory, SwapLimit: o.Limits.Swap, AskedBytes: 2 * o.Limits.Memory}
 	c := hogContainer(r.AskedBytes, o.Stress)
@@ -128,7 +128,7 @@ func watch(o Options, show view) (_ *result, err error) {
 	return r, r.count(g, ended, show)
 }
 
-// sample looks at the container again and again while it runs, up to the kill.
+// sample reads the container's memory again and again until it is killed.
 func (r *result) sample(g *cgroup.Cgroup, started time.Time, show view, stop chan struct{}) error {
 	ticker := time.NewTicker(sampleTime)
 	defer ticker.Stop()
@@ -152,7 +152,7 @@ func (r *result) sample(g *cgroup.Cgroup, started time.Time, show view, stop cha
 	}
 }
 
-// count reads what the kernel has counted in all. Its cgroup is still there.
+// count reads the kernel's totals. The cgroup still exists at this point.
 func (r *result) count(g *cgroup.Cgroup, ended time.Duration, show view) error {
 	used, err := g.Usage()
 	if err != nil {
@@ -165,7 +165,7 @@ func (r *result) count(g *cgroup.Cgroup, ended time.Duration, show view) error {
 			r.PeakBytes = max(r.PeakBytes, s.memory)
 		}
 	}
-	if r.OOMKills > 0 { // at the peak, a moment before its end, nobody was looking
+	if r.OOMKills > 0 { // the last sample missed the peak, just before the end
 		r.samples = append(r.samples, sample{at: ended, memory: r.PeakBytes})
 		show(r.samples, true)
 	}

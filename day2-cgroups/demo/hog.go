@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Hog is the demo's payload, which wants memory and nothing else: it maps size
-// bytes and writes to every page. Mapping alone costs nothing: the kernel
-// charges a page to the cgroup when it is first written to.
+// Hog is the demo's payload. It maps size bytes and writes to every page:
+// mapping alone costs nothing, because the kernel charges a page to the cgroup
+// only when it is first written to.
 func Hog(size int, pause, hold time.Duration) error {
 	memory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"example.com/go-docker/day2-cgroups/container"
 )
 
-// A result is what the demo found out; --format json prints it.
+// A result is what the demo measured; --format json prints it.
 type result struct {
 	CgroupVersion int    `json:"cgroup_version"`
 	CgroupPath    string `json:"cgroup_path"`
@@ -19,7 +19,7 @@ type result struct {
 	SwapLimit     int64  `json:"swap_limit_bytes"` // on top of the memory; -1: unlimited
 	AskedBytes    int64  `json:"asked_bytes"`
 	PeakBytes     int64  `json:"peak_bytes"`
-	SwapPeak      int64  `json:"swap_peak_bytes"` // the highest of the samples
+	SwapPeak      int64  `json:"swap_peak_bytes"` // the highest sample
 	LimitHits     int64  `json:"limit_hits"`      // 0 where the kernel does not count them
 	OOMKills      int64  `json:"oom_kills"`
 	ExitStatus    int    `json:"exit_status"`
@@ -27,7 +27,8 @@ type result struct {
 	samples []sample
 }
 
-// files names where each figure comes from, for the reader to look at.
+// files names the file that each figure comes from, so that readers can look
+// for themselves.
 var files = map[int]map[string]string{
 	1: {
 		"limit": "memory.limit_in_bytes", "swap": "memory.memsw.limit_in_bytes", "peak": "memory.max_usage_in_bytes",
@@ -39,7 +40,7 @@ var files = map[int]map[string]string{
 	},
 }
 
-// print says what happened.
+// print reports what happened.
 func (r *result) print(w io.Writer) error {
 	file := files[r.CgroupVersion]
 	swap := "unlimited"
@@ -69,9 +70,9 @@ func (r *result) print(w io.Writer) error {
 	return err
 }
 
-// hits is not known where memory.memsw.failcnt stands still: Linux 6.15 and
-// later count for memory.limit_in_bytes alone, and with swap closed it is memsw
-// that is met.
+// hits is unknown where memory.memsw.failcnt does not move: Linux 6.15 and
+// later count only hits of memory.limit_in_bytes, but without swap it is the
+// memsw limit that is hit.
 func (r *result) hits() string {
 	if r.LimitHits == 0 && r.OOMKills > 0 {
 		return "not counted"
@@ -91,7 +92,7 @@ func (r *result) sentence() string {
 	}
 }
 
-// verdict is an error when the kernel did not enforce the limit.
+// verdict returns an error if the kernel did not enforce the limit.
 func (r *result) verdict() error {
 	if r.OOMKills == 0 && r.SwapPeak == 0 {
 		return container.StatusError{Status: 1, Err: fmt.Errorf("the hog was not stopped at %d bytes: %d OOM kills, exit status %d", r.LimitBytes, r.OOMKills, r.ExitStatus)}

@@ -16,8 +16,8 @@ type view func(samples []sample, end bool)
 
 func quietView([]sample, bool) {}
 
-// newView draws a chart that grows on a terminal, and prints plain lines on
-// anything else.
+// newView draws a growing chart on a terminal and prints plain lines anywhere
+// else.
 func newView(out *os.File, limit int64) view {
 	if term.IsTerminal(out.Fd()) {
 		return chartView(out, limit)

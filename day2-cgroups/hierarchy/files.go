@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Write gives a value to a cgroup file. It never creates: on any file system
-// but a cgroup's that would seem to work.
+// Write writes a value to a cgroup file. It never creates one: on any other
+// file system that would seem to work and limit nothing.
 func Write(path, value string) error {
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -23,11 +23,11 @@ func Write(path, value string) error {
 	return file.Close()
 }
 
-// Gone tells whether a cgroup is no longer there. A file that was opened before
-// says ENODEV.
+// Gone reports whether err means that the cgroup no longer exists. Reading a
+// file that was opened before fails with ENODEV.
 func Gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) }
 
-// Explain adds what the kernel means where its error number misleads.
+// Explain adds what the kernel means when its error number is misleading.
 func Explain(err error) error {
 	var at *fs.PathError
 	if !errors.As(err, &at) {

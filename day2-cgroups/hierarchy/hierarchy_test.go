@@ -10,8 +10,8 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-// Mount tables and /proc/self/cgroup of machines we do not have. /C stands for
-// /sys/fs/cgroup.
+// Mount tables and /proc/self/cgroup from machines that we do not have. /C
+// stands for /sys/fs/cgroup.
 var machines = []struct {
 	name, mounts, controllers, own string
 
@@ -66,7 +66,7 @@ var machines = []struct {
 		mounts: `35 26 0:29 / /C rw shared:9 - cgroup2 cgroup2 rw
 90 26 0:29 / /C/again rw shared:9 - cgroup2 cgroup2 rw`,
 		controllers: "memory",
-		own:         "0::/a:b\n", // a colon is a name's right
+		own:         "0::/a:b\n", // a name may contain a colon
 		version:     2,
 		want:        "memory:/C",
 		cgroup:      "/C/a:b",
@@ -182,7 +182,8 @@ func FuzzCgroupIn(f *testing.F) {
 	})
 }
 
-// FuzzMountTable feeds mountinfo(5) to the steps between it and a choice.
+// FuzzMountTable feeds mountinfo(5) to all the steps from parsing to the
+// choice.
 func FuzzMountTable(f *testing.F) {
 	for _, m := range machines {
 		f.Add(strings.ReplaceAll(m.mounts, "/C", "/sys/fs/cgroup"))

@@ -1,9 +1,10 @@
-// Package lock makes locks that mean "the owner lives": flock(2) on a file or a
-// directory, held for as long as some work goes on. The kernel drops the lock
-// when its owner dies, even of SIGKILL. So what can be locked has been left
-// behind, and whoever finds it may remove it.
+// Package lock makes locks that mean "the owner is alive": flock(2) on a file
+// or a directory, held as long as some work goes on. The kernel drops the lock
+// when its owner dies, even from SIGKILL. So anything that can be locked was
+// left behind, and whoever finds it may remove it.
 //
-// The ladder has no rung for it: none of its programs cleans up after another.
+// The ladder has no rung for it, because none of its programs cleans up after
+// another.
 package lock
 
 import (
@@ -18,13 +19,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrHeld says that the owner of a lock lives.
+// ErrHeld means that the owner of a lock is alive.
 var ErrHeld = errors.New("locked by another process")
 
-// Create makes a file that is locked and complete when it first can be seen:
-// it gets its name last, open(2) O_TMPFILE. The lock is held until the file is
-// closed. An error that Is fs.ErrNotExist or fs.ErrPermission may mean that the
-// directory has just been removed (ext4 says EPERM for that).
+// Create makes a file that is complete and locked before anybody can see it,
+// because it gets its name last, open(2) O_TMPFILE. The lock is held until the
+// file is closed. An error that Is fs.ErrNotExist or fs.ErrPermission may mean
+// that the directory has just been removed (ext4 says EPERM for that).
 func Create(path string, content []byte) (_ *os.File, err error) {
 	dir := filepath.Dir(path)
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
@@ -50,10 +51,11 @@ func Create(path string, content []byte) (_ *os.File, err error) {
 	return file, nil
 }
 
-// Try locks the file or directory at path without waiting: ErrHeld while its
-// owner lives. The lock is held until the returned file is closed.
+// Try locks the file or directory at path without waiting. The error is ErrHeld
+// while the owner is alive. The lock is held until the returned file is closed.
 func Try(path string) (*os.File, error) {
-	// A read-only descriptor is enough for flock, and all there is of a directory.
+	// flock(2) works on a read-only descriptor, and a directory has no other
+	// kind.
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
@@ -65,8 +67,8 @@ func Try(path string) (*os.File, error) {
 }
 
 // TryFile is Try for an open file. It returns an error that Is fs.ErrNotExist
-// when the lock is that of something that no longer has the name: its owner has
-// removed it between our open and our lock, and another may have made it again.
+// if the file no longer has its name: its owner removed it between our open and
+// our lock, and somebody else may have made a new one.
 func TryFile(file *os.File) error {
 	if err := flock(file); err != nil {
 		return err
@@ -85,8 +87,8 @@ func TryFile(file *os.File) error {
 	return nil
 }
 
-// Poll calls done until it reports true or an error, at first after a
-// millisecond, at last every 50 ms. When ctx ends first, Poll returns the cause.
+// Poll calls done until it returns true or an error, pausing a millisecond at
+// first and 50 ms in the end. If ctx ends first, Poll returns its cause.
 func Poll(ctx context.Context, done func() (bool, error)) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		if ok, err := done(); ok || err != nil {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// The descriptors below are of one process: flock(2) ties a lock to the open
-// file, not to the process, so they get in each other's way all the same.
+// The descriptors below belong to one process, but flock(2) ties a lock to the
+// open file and not to the process, so they still exclude each other.
 
 func TestOwnerLivesUntilItCloses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record")

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LoopbackUp sets lo up. A new network namespace has nothing but lo, and that
-// is down: not even 127.0.0.1 answers. netdevice(7)
+// LoopbackUp brings lo up. A new network namespace has only lo, and it is down:
+// not even 127.0.0.1 answers. netdevice(7)
 func LoopbackUp() error {
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

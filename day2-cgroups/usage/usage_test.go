@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// cgroupFiles makes a directory with files as a cgroup has them.
+// cgroupFiles makes a directory with files like a cgroup's.
 func cgroupFiles(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -67,8 +67,8 @@ func TestReadUsageV2(t *testing.T) {
 	}
 }
 
-// What an old kernel does not have counts 0; what does not exist any more, or
-// is not a number, is an error.
+// A file that an old kernel lacks counts as 0; one that no longer exists, or
+// does not hold a number, is an error.
 func TestReadUsageMissing(t *testing.T) {
 	for version := 1; version <= 2; version++ {
 		got, err := Read(version, map[string]string{"memory": t.TempDir()})
@@ -89,7 +89,7 @@ func TestReadUsageMissing(t *testing.T) {
 func TestParseCounter(t *testing.T) {
 	for text, want := range map[string]int64{
 		"0": 0, "4096": 4096, "max": math.MaxInt64,
-		"9223372036854767616":  9223372036854767616, // a page less than no limit
+		"9223372036854767616":  9223372036854767616, // a page less than "no limit"
 		"9223372036854771712":  math.MaxInt64,       // no limit in version 1
 		"18446744073709551615": math.MaxInt64,
 	} {

@@ -13,7 +13,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Whatever an archive says, it is loaded or refused; nothing is made outside.
+// Whatever is in an archive, it is loaded or refused, and nothing is made
+// outside.
 func FuzzArchive(f *testing.F) {
 	blob := fmt.Sprintf(`"digest":"%s","size":2`, image.SHA256([]byte("{}")))
 	config := []byte("{}")

@@ -18,21 +18,22 @@ import (
 )
 
 // A Record says which cgroups belong to a container. It is written before the
-// first of them is made, and its file stays locked for as long as we live. The
-// kernel drops the lock when we die, even of SIGKILL: so a record that can be
-// locked is one whose owner is dead, and whoever finds it cleans up.
+// first of them is made, and its file stays locked as long as we live. The
+// kernel drops the lock when we die, even from SIGKILL, so a record that can be
+// locked has a dead owner, and whoever finds it cleans up.
 type Record struct {
 	ID      string            `json:"id"`
 	PID     int               `json:"pid"`
 	Version int               `json:"cgroup_version"`
-	Dirs    map[string]string `json:"controllers"` // controller: directory
+	Dirs    map[string]string `json:"controllers"` // directory of each controller
 	Cgroups []string          `json:"cgroups"`     // to be removed
 
 	parents []string // to be made first
 	lock    *os.File
 }
 
-// recordDir is on a tmpfs, so records vanish with the cgroups at shutdown.
+// recordDir is on a tmpfs, so that a reboot removes records along with the
+// cgroups.
 func recordDir() string {
 	if os.Geteuid() == 0 {
 		return "/run/go-docker"
@@ -60,8 +61,9 @@ func (r *Record) write() error {
 		if r.lock, err = lock.Create(r.path(), text); err == nil {
 			return nil
 		}
-		_ = unix.Rmdir(recordDir()) // stays as long as others have records in it
-		// The last container to end removes the directory, perhaps just now.
+		_ = unix.Rmdir(recordDir()) // fails while others have records in it
+		// The last container to end removes the directory, and may just have
+		// done so.
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EPERM) {
 			return err
 		}
@@ -69,8 +71,8 @@ func (r *Record) write() error {
 	return err
 }
 
-// cleanUp removes what the record names and then the record itself. It can be
-// run again after it has failed.
+// cleanUp removes what the record names, then the record itself. After a
+// failure it can be run again.
 func (r *Record) cleanUp() error {
 	for _, dir := range r.Cgroups {
 		if err := RemoveAll(dir); err != nil {
@@ -80,13 +82,13 @@ func (r *Record) cleanUp() error {
 	if err := os.Remove(r.path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_ = unix.Rmdir(recordDir()) // stays as long as others have records in it
+	_ = unix.Rmdir(recordDir()) // fails while others have records in it
 	return r.lock.Close()
 }
 
 func recordPaths() ([]string, error) {
-	// Whoever writes a record has us kill and remove what it names, and in /tmp
-	// anybody may have made the directory.
+	// We kill and remove whatever a record names, and in /tmp anybody may have
+	// made the directory.
 	var dir unix.Stat_t
 	if err := unix.Lstat(recordDir(), &dir); err == nil && int(dir.Uid) != os.Geteuid() {
 		return nil, fmt.Errorf("%s belongs to another user (uid %d)", recordDir(), dir.Uid)
@@ -109,8 +111,8 @@ func readRecord(path string) (*Record, error) {
 	return r, nil
 }
 
-// sweep cleans up after containers whose owner was killed. What cannot be
-// removed is no fault of the container that we are to start.
+// sweep cleans up after containers whose owner was killed. Failing to do so
+// must not stop the container that we are about to start.
 func sweep() error {
 	paths, err := recordPaths()
 	if err != nil {
@@ -119,7 +121,7 @@ func sweep() error {
 	for _, path := range paths {
 		file, err := lock.Try(path)
 		if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
-			continue // its owner lives, or has ended in peace
+			continue // its owner is alive, or has cleaned up itself
 		}
 		if err != nil {
 			return err
@@ -137,8 +139,8 @@ func sweep() error {
 	return nil
 }
 
-// Running returns the records of the containers whose ids start as given, or
-// of all that run.
+// Running returns the records of the running containers whose ids start with
+// the given prefixes, or of all if none is given.
 func Running(ids []string) ([]*Record, error) {
 	paths, err := recordPaths()
 	if err != nil {
@@ -157,7 +159,7 @@ func Running(ids []string) ([]*Record, error) {
 		switch {
 		case err == nil:
 			all = append(all, r)
-		case !errors.Is(err, fs.ErrNotExist): // as when it has just ended
+		case !errors.Is(err, fs.ErrNotExist): // it has just ended
 			return nil, err
 		}
 	}

@@ -1,10 +1,10 @@
-// Package chain finds out what a layer is on top of the layers below it, where
-// that is not the same everywhere. A tar may have a file and not the directory
-// that it is in, as Bazel and ko write them. Such an implied directory keeps the
-// owner, mode, times and attributes that it has in the layers below, and if it
-// is a symbolic link there, the file belongs where that leads.
+// Package chain handles layers whose meaning depends on the layers below. A tar
+// may have a file but not the directory that it is in; Bazel and ko write such
+// tars. Such an implied directory keeps the owner, mode, times and attributes
+// that it has in the layers below, and if it is a symbolic link there, the file
+// belongs where the link leads.
 //
-// From rung 08-whiteouts, plus: what the layers below say.
+// It grew from rung 08-whiteouts, and takes the layers below into account.
 package chain
 
 import (
@@ -23,9 +23,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Settle makes in to, an empty directory, what the unpacked layer from is on top
-// of the layers below, the lowest first. Files are not copied: they get one more
-// name. After an error to is to be thrown away.
+// Settle fills the empty directory to with what the unpacked layer from means
+// on top of the layers below, which are listed lowest first. Files are not
+// copied but hard-linked. After an error, discard to.
 func Settle(from, to string, below []string) (err error) {
 	u, err := layer.NewUnpacker(to, layer.NewQuota())
 	if err != nil {
@@ -50,9 +50,9 @@ func Settle(from, to string, below []string) (err error) {
 	return nil
 }
 
-// A settler goes through a layer several times: what names mean depends on what
-// is deleted and on the links, which may themselves be reached through others,
-// and a hard link needs its target.
+// A settler goes through a layer in several passes: what a name means depends
+// on what is deleted and on symbolic links, which may be reached through other
+// links, and a hard link needs its target.
 type pass int
 
 const (
@@ -62,16 +62,16 @@ const (
 	hardLinks
 )
 
-// A settler goes through the unpacked layer, which is stack[0], and makes the
-// settled one, stack[1].
+// A settler reads the unpacked layer, stack[0], and makes the settled one,
+// stack[1].
 type settler struct {
 	*layer.Unpacker
 	stack stack
 	now   pass
 }
 
-// directory settles a directory, which is called name in the settled layer's
-// directory way. No path in the settled layer leads through links.
+// directory settles the directory called name in the settled layer's directory
+// way. No path in the settled layer leads through links.
 func (s *settler) directory(fd int, way, name string) error {
 	implied, err := metadata.MarkOf(fd, ".", layer.ImpliedMark)
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *settler) directory(fd int, way, name string) error {
 	if err != nil {
 		return err
 	}
-	// Sorted, that a layer be settled in the same way everywhere.
+	// Sorted, so that a layer is settled in the same way everywhere.
 	slices.SortFunc(children, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	for _, child := range children {
 		if s.now.wants(child.Type()) {
@@ -114,8 +114,8 @@ func (s *settler) directory(fd int, way, name string) error {
 	return nil
 }
 
-// opaque passes on that a directory hides what is below. One that is implied
-// need not be there at all, if nothing is.
+// opaque copies the mark of a directory that hides what is below it. An implied
+// directory need not be made if it hides nothing.
 func (s *settler) opaque(fd int, to string, implied bool) error {
 	opaque, err := metadata.MarkOf(fd, ".", layer.OpaqueXattr)
 	if err != nil || opaque == 0 {
@@ -132,7 +132,7 @@ func (s *settler) opaque(fd int, to string, implied bool) error {
 	return s.SetOpaque()
 }
 
-// own makes a directory that has an entry of its own.
+// own makes a directory that has its own entry in the tar.
 func (s *settler) own(fd int, to string) error {
 	hdr := &tar.Header{}
 	if err := header(fd, hdr); err != nil {
@@ -151,7 +151,7 @@ func (s *settler) own(fd int, to string) error {
 	return s.Directory(hdr, path.Base(to))
 }
 
-// whiteout makes one, if there is something below.
+// whiteout makes a whiteout if there is something below to hide.
 func (s *settler) whiteout(to string) error {
 	hides, err := s.stack.hides(to)
 	if err != nil || !hides {

@@ -57,7 +57,7 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// What overlayfs shows of layers is what the whiteouts mean.
+// What overlayfs shows of layers is what their whiteouts mean.
 func TestUnpackedLayersMerge(t *testing.T) {
 	testkit.NeedRoot(t)
 	stack := func(layers ...[]testkit.Entry) string {
@@ -104,7 +104,7 @@ func TestUnpackedLayersMerge(t *testing.T) {
 	}
 }
 
-// A directory without an entry is what it was: owner, mode, times, attributes.
+// A directory without an entry stays as it was: owner, mode, times, attributes.
 func TestSettleMetadata(t *testing.T) {
 	testkit.NeedRoot(t)
 	then := time.Unix(1e9, 0)
@@ -147,7 +147,7 @@ func TestSettleMetadata(t *testing.T) {
 			}
 			merged := testkit.MountOverlay(t, upper, slices.Clone(dirs)...)
 			top := "40711 7:8 1000000000 "
-			if c.name == "all is deleted" { // it is left out, with what it says of the top
+			if c.name == "all is deleted" { // it is left out, along with its entry for the top
 				top = "40755 0:0 "
 			}
 			for name, want := range map[string]string{"/d": c.d, "/d/sub": c.sub, "/": top} {

@@ -9,8 +9,8 @@ import (
 	"example.com/go-docker/day3-images/internal/testkit"
 )
 
-// Whatever a layer says, and whatever the layers below it say, nothing changes
-// outside of the store. find(1) is the judge.
+// Whatever is in a layer and in the layers below it, nothing outside the store
+// changes. find(1) is the judge.
 func TestSettleHostile(t *testing.T) {
 	testkit.NeedRoot(t)
 	for _, c := range testkit.HostileLayers(t) {

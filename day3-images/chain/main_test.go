@@ -13,8 +13,8 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// unpackAll unpacks an image's layers, the lowest first, as a store does, and
-// returns what is to be stacked.
+// unpackAll unpacks an image's layers, lowest first, like a store, and returns
+// the directories to stack.
 func unpackAll(base string, tars [][]byte) ([]string, error) {
 	var dirs []string
 	for i, content := range tars {

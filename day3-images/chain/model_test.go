@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// randomImage makes an image's layers. Sometimes one comes once more.
+// randomImage makes an image's layers. Sometimes a layer is repeated.
 func randomImage(t *testing.T, r *rand.Rand) (tars [][]byte) {
 	m := &model{r: r, files: map[string]string{}}
 	var made [][]testkit.Entry
@@ -36,11 +36,12 @@ func randomImage(t *testing.T, r *rand.Rand) (tars [][]byte) {
 }
 
 // A model knows what is where after some layers, so that random entries make
-// sense. Names of one letter in a..e are directories or links, and f..m files.
+// sense. The one-letter names a..e are directories or links, and f..m are
+// files.
 type model struct {
 	r     *rand.Rand
-	files map[string]string // by path without links: what a link says, isDir or isFile
-	used  map[string]bool   // in this layer: what has an entry, or was on the way to one
+	files map[string]string // by path without links: a link's target, isDir or isFile
+	used  map[string]bool   // in this layer: has an entry, or was on the way to one
 	hard  []string          // and its files
 }
 
@@ -49,8 +50,8 @@ const (
 	isFile = " "
 )
 
-// walk returns the path without links of the directory that name means, if it
-// may be one.
+// walk returns the path without links of the directory that name leads to, if
+// it may be a directory.
 func (m *model) walk(name string) (way string, ok bool) {
 	var on []string
 	way, err := inroot.Walk(".", name, func(name string, _ bool) (string, error) {
@@ -73,8 +74,8 @@ func (m *model) walk(name string) (way string, ok bool) {
 	return way, true
 }
 
-// put makes something at a name, whose directory is made too, if there is
-// nothing that is in use: two entries of a layer are never one file.
+// put makes something at a name, and its directory, unless the name is in use:
+// two entries of a layer are never the same file.
 func (m *model) put(name, what string) bool {
 	way, ok := m.walk(path.Dir(name))
 	if !ok {
@@ -82,7 +83,7 @@ func (m *model) put(name, what string) bool {
 	}
 	real := path.Join(way, path.Base(name))
 	if m.used[real] || way != path.Dir(name) && strings.Contains(what, "..") {
-		return false // a link with .. from elsewhere: to us it begins where its name says
+		return false // a link with .. from elsewhere: to us it starts where its name is
 	}
 	for dir := way; dir != "."; dir = path.Dir(dir) {
 		m.files[dir] = isDir
@@ -98,7 +99,7 @@ func (m *model) remove(real string) {
 	maps.DeleteFunc(m.files, func(name, _ string) bool { return name == real || strings.HasPrefix(name, real+"/") })
 }
 
-// whiteout removes what a name, or all that is in a directory.
+// whiteout removes a name, or everything in a directory.
 func (m *model) whiteout(name string) bool {
 	way, ok := m.walk(path.Dir(name))
 	if !ok {
@@ -122,7 +123,7 @@ func (m *model) whiteout(name string) bool {
 	return true
 }
 
-// again plays a layer's entries once more, where they may have another meaning.
+// again repeats a layer's entries where they may have another meaning.
 func (m *model) again(entries []testkit.Entry) bool {
 	before := maps.Clone(m.files)
 	m.used = map[string]bool{}
@@ -169,7 +170,7 @@ func (m *model) target() string {
 func (m *model) metadata(e testkit.Entry) testkit.Entry {
 	mode := []int64{0o755, 0o700, 0o1777, 0o4711, 0o644, 0o2711}[m.r.IntN(6)]
 	if e.Typeflag == tar.TypeDir {
-		mode &^= 0o2000 // umoci has implied directories inherit it, and the group
+		mode &^= 0o2000 // umoci makes implied directories inherit it, and the group
 	}
 	e = e.WithMode(mode).OwnedBy(m.r.IntN(3)*1000, m.r.IntN(3)*50)
 	e = e.At(time.Unix(1e9+int64(m.r.IntN(1e8)), int64(m.r.IntN(1e9))))
@@ -233,7 +234,7 @@ func (m *model) leaf(name string, number int) testkit.Entry {
 	return testkit.File(name, fmt.Sprintf("%d %s", number, name))
 }
 
-// alias is another name for a file, if one can be guessed.
+// alias returns another name for a file, if it can guess one.
 func (m *model) alias(name string) string {
 	way, ok := m.walk(path.Dir(name))
 	for range 20 {

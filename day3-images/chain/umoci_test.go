@@ -18,9 +18,9 @@ import (
 	"example.com/go-docker/day3-images/internal/testkit"
 )
 
-// Images at random, of two to six layers: stacked by overlayfs, our layers are
-// what umoci makes of the tars, which unpacks them one over the other. Not
-// compared, or not made, see model_test.go:
+// Random images of two to six layers. Stacked by overlayfs, our layers are the
+// same as what umoci makes of the tars, which it unpacks one over the other.
+// The following are not compared, or not generated (see model_test.go):
 //   - the time of a directory that no layer has an entry for, and of the one that
 //     it is made in: to umoci that is the time of the making, never to us;
 //   - which names are one file, in an image that has a layer twice: settled in two
@@ -40,7 +40,7 @@ func TestAsUmoci(t *testing.T) {
 	testkit.NeedRoot(t)
 	_, err := exec.LookPath("umoci")
 	testkit.Need(t, err == nil, "umoci")
-	images, fresh := 200, 0 // always the same ones: new ones are for whoever looks for faults
+	images, fresh := 200, 0 // always the same ones; use new ones to look for faults
 	switch {
 	case os.Getenv("GO_DOCKER_LONG") == "1":
 		images, fresh = 400, 20
@@ -102,7 +102,7 @@ func compare(t *testing.T, tars [][]byte) int {
 	return len(settled)
 }
 
-// describe lists what the tars say, for those who have to find out.
+// describe lists what is in the tars, for debugging.
 func describe(tars [][]byte) string {
 	var b strings.Builder
 	for i, content := range tars {

@@ -17,13 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FuzzUnpackLayer unpacks anything, and looks whether something changed next to
-// it. What was unpacked must pack and unpack to the same.
+// FuzzUnpackLayer unpacks anything, and checks whether anything outside has
+// changed. What was unpacked must be the same after packing and unpacking it
+// again.
 //
 //	go test -run '^$' -fuzz '^FuzzUnpackLayer$' -fuzzminimizetime 10x ./day3-images
 //
-// Without -fuzzminimizetime it spends minutes on making smaller what it finds
-// interesting.
+// Without -fuzzminimizetime it spends minutes minimizing interesting inputs.
 func FuzzUnpackLayer(f *testing.F) {
 	testkit.NeedRoot(f)
 	for _, c := range testkit.HostileLayers(f) {
@@ -41,8 +41,8 @@ func FuzzUnpackLayer(f *testing.F) {
 	})
 }
 
-// mendChecksums makes the headers of a tar valid again that the fuzzer has
-// changed: else hardly anything would come past the first look at them.
+// mendChecksums makes the headers of a tar valid again after the fuzzer has
+// changed them. Otherwise hardly any would pass the first check.
 func mendChecksums(content []byte) []byte {
 	content = bytes.Clone(content)
 	for rest := content; len(rest) >= 512; {
@@ -56,7 +56,7 @@ func mendChecksums(content []byte) []byte {
 		} else {
 			copy(rest[148:156], fmt.Sprintf("%06o\x00 ", sum))
 		}
-		size, _ := strconv.ParseInt(strings.Trim(string(rest[124:136]), " \x00"), 8, 32) // 0 if it is no number
+		size, _ := strconv.ParseInt(strings.Trim(string(rest[124:136]), " \x00"), 8, 32) // 0 if it is not a number
 		next := 512 + (max(size, 0)+511)&^511
 		rest = rest[min(next, int64(len(rest))):]
 	}
@@ -64,7 +64,7 @@ func mendChecksums(content []byte) []byte {
 }
 
 // inCage runs do on a thread of its own that sees the whole machine read-only,
-// but for an empty /tmp of which no device can be opened.
+// except for an empty /tmp where no device can be opened.
 func inCage(do func() error) error {
 	cage.Do(func() { go cageLoop() })
 	result := make(chan error)
@@ -78,7 +78,7 @@ var (
 )
 
 func cageLoop() {
-	runtime.LockOSThread() // and never unlock: no other goroutine gets this thread
+	runtime.LockOSThread() // never unlocked, so that no other goroutine gets this thread
 	if err := enterCage(); err != nil {
 		panic(err)
 	}
@@ -146,7 +146,7 @@ func tryLayer(t *testing.T, content []byte) error {
 	}
 	for _, all := range []map[string]testkit.Fact{first, second} {
 		for name, f := range all {
-			if f.Device == "0:0" { // a whiteout has the time of its making
+			if f.Device == "0:0" { // a whiteout has the time when it was made
 				f.Mtime = 0
 				all[name] = f
 			}
@@ -156,7 +156,7 @@ func tryLayer(t *testing.T, content []byte) error {
 	return nil
 }
 
-// outsideFacts describes everything in the cage but the layer.
+// outsideFacts describes everything in the cage except the layer.
 func outsideFacts() (string, error) {
 	all, err := testkit.CollectFacts("/tmp")
 	var lines []string

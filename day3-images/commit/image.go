@@ -19,9 +19,10 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// Image makes an image of a base image (nil: of nothing) and one more layer,
-// whose tar write writes. What config changes in the configuration is part of
-// the new image; the last history entry is the new layer's. The name may be "".
+// Image makes an image from a base image (nil: from nothing) and one more
+// layer, whose tar write writes. config may change the new image's
+// configuration, where the last history entry is that of the new layer. The
+// name may be "".
 func Image(ctx context.Context, s *store.Store, base *store.Image, write func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *store.Image, err error) {
 	if name, err = image.FullTag(name); err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func Image(ctx context.Context, s *store.Store, base *store.Image, write func(io
 	return s.Resolve(m.Config.Digest.String())
 }
 
-// packBlob takes in the tar that write writes, as a gzip blob.
+// packBlob stores the tar that write writes as a gzip blob.
 func packBlob(ctx context.Context, s *store.Store, j *store.Job, write func(io.Writer) error) (layer v1.Descriptor, diffID v1.Hash, err error) {
 	file, err := os.Create(j.Path("blob"))
 	if err != nil {
@@ -91,8 +92,8 @@ func packBlob(ctx context.Context, s *store.Store, j *store.Job, write func(io.W
 	return layer, tar.Digest(), s.AdoptBlob(file.Name(), layer)
 }
 
-// startFrom returns a manifest and a configuration to add to. They are OCI's,
-// whatever the base image's were.
+// startFrom returns a manifest and a configuration to add to, in OCI's format
+// even if the base image's are in Docker's.
 func startFrom(base *store.Image) (*v1.Manifest, *v1.ConfigFile) {
 	m := &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1}
 	if base == nil {
@@ -105,7 +106,7 @@ func startFrom(base *store.Image) (*v1.Manifest, *v1.ConfigFile) {
 		m.Layers = append(m.Layers, layer)
 	}
 	c := base.Config.DeepCopy()
-	c.Container = "" // the one that the base was made from
+	c.Container = "" // the container that the base was made from
 	return m, c
 }
 

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// changes are what a container may do to its root.
+// changes is what a container may do to its root.
 const changes = `
 set -eu
 echo changed >etc/passwd
@@ -93,7 +93,7 @@ func TestPackLayerRoundTrip(t *testing.T) {
 	checkTimes(t, packed.Bytes())
 	again := unpackTo(t, base, packed.Bytes())
 	testkit.SameFacts(t, testkit.Facts(t, testkit.MountOverlay(t, "", append(slices.Clone(layers), again)...)), want)
-	t.Run("umoci", func(t *testing.T) { // it may hide what the first comparison cannot: that we read only what we write
+	t.Run("umoci", func(t *testing.T) { // unlike the first comparison, it shows whether others can read what we write
 		if _, err := exec.LookPath("umoci"); err != nil {
 			testkit.Need(t, false, "umoci")
 		}
@@ -114,7 +114,7 @@ func TestPackLayerRoundTrip(t *testing.T) {
 	})
 }
 
-// copyBackwards copies a tree, its last file first.
+// copyBackwards copies a tree, starting with its last file.
 func copyBackwards(t *testing.T, from, to string) {
 	t.Helper()
 	list := strings.Split(strings.TrimSuffix(string(testkit.ToolOutput(t, "find", from, "-mindepth", "1", "-printf", `%P\0`)), "\x00"), "\x00")
@@ -123,7 +123,7 @@ func copyBackwards(t *testing.T, from, to string) {
 	if err := os.Mkdir(to, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// tar remembers hard links only within one run, so it does all.
+	// tar remembers hard links only within one run, so use a single one.
 	write := exec.Command("tar", "--xattrs", "--xattrs-include=*", "--format=posix", "-C", from, "--no-recursion", "--null", "-T", "-", "-c")
 	write.Stdin = strings.NewReader(strings.Join(list, "\x00"))
 	archive, err := write.Output()
@@ -137,7 +137,7 @@ func copyBackwards(t *testing.T, from, to string) {
 	}
 }
 
-// checkTimes wants no times but that of the last change.
+// checkTimes allows no times except that of the last change.
 func checkTimes(t *testing.T, layer []byte) {
 	t.Helper()
 	r := tar.NewReader(bytes.NewReader(layer))
@@ -195,7 +195,7 @@ func TestPackTreeRoundTrip(t *testing.T) {
 	}
 }
 
-// An unpacked layer is what an upper directory is, so it packs to itself.
+// An unpacked layer is like an upper directory, so it packs to itself.
 func TestPackUnpackedLayer(t *testing.T) {
 	testkit.NeedRoot(t)
 	for i, made := range testkit.PeerLayers(t) {
@@ -314,8 +314,8 @@ func (w *limitedWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A running container swaps a directory for a link to the host's files, and a
-// file for a link or a FIFO, while its changes are packed.
+// While its changes are packed, a running container swaps a directory for a
+// link to the host's files, and a file for a link or a FIFO.
 func TestPackWhileItChanges(t *testing.T) {
 	testkit.NeedRoot(t)
 	base := t.TempDir()

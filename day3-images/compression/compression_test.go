@@ -82,7 +82,7 @@ func TestDecompress(t *testing.T) {
 	}
 }
 
-// What the peers write, we read.
+// We can read what the peers write.
 func TestDecompressPeers(t *testing.T) {
 	plain := testkit.Text(300_000)
 	for _, command := range []string{"gzip -1", "gzip -9", "zstd -1", "zstd -19", "zstd --long=25", "zstd -T2 --check"} {
@@ -113,8 +113,9 @@ func TestDecompressDamaged(t *testing.T) {
 			for _, bit := range []byte{0x01, 0x80} {
 				compressed[i] ^= bit
 				got, err := readPlain(bytes.NewReader(compressed))
-				// Some bits do not count, like the file's time in gzip's header.
-				// In the magic number they make it another file.
+				// Some bits do not count, like the file's time in gzip's
+				// header. In the magic number they make it another kind of
+				// file.
 				if err == nil && !bytes.Equal(got, plain) && i >= 4 {
 					t.Errorf("%s: byte %d damaged: %d other bytes and no error", name, i, len(got))
 				}
@@ -140,7 +141,8 @@ func TestDecompressReadError(t *testing.T) {
 	}
 }
 
-// Close ends the goroutine wherever the reader stopped, and nobody reads on.
+// Close ends the goroutine wherever the reader stopped, and nothing more is
+// read.
 func TestDecompressClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	plain := testkit.Text(4 << 20)

@@ -18,8 +18,8 @@ import (
 
 // LookUpUser turns a user, like "www-data", "1000" or "1000:staff", into ids,
 // and returns env with the user's HOME added if it has none. "" is root. Names
-// are looked up in /etc/passwd and /etc/group, so the root has to be entered
-// before.
+// are looked up in /etc/passwd and /etc/group, so the container's root must be
+// entered first.
 func LookUpUser(spec string, env []string) (*syscall.Credential, []string, error) {
 	passwd, err1 := openAccounts("/etc/passwd")
 	group, err2 := openAccounts("/etc/group")
@@ -30,8 +30,8 @@ func LookUpUser(spec string, env []string) (*syscall.Credential, []string, error
 	if err != nil {
 		return nil, nil, fmt.Errorf("user %q in the container: %w", spec, err)
 	}
-	// The group itself is among the supplementary ones, too: a setgid program
-	// that drops its group must not leave the user without it (CVE-2022-36109).
+	// The primary group is among the supplementary groups, too, so that a
+	// setgid program cannot take the user out of it (CVE-2022-36109).
 	credential := &syscall.Credential{Uid: uint32(u.Uid), Gid: uint32(u.Gid), Groups: []uint32{uint32(u.Gid)}}
 	for _, gid := range u.Sgids {
 		credential.Groups = append(credential.Groups, uint32(gid))
@@ -42,10 +42,10 @@ func LookUpUser(spec string, env []string) (*syscall.Credential, []string, error
 	return credential, env, nil
 }
 
-// openAccounts opens the image's passwd or group: nil if there is none. What lies
-// there the image has chosen. To open a FIFO would wait for a writer, without
-// O_NONBLOCK; and a link may lead to /proc/kmsg, which says that it is a regular
-// file, and is the host's log.
+// openAccounts opens the image's passwd or group, or returns nil if there is
+// none. The image decides what is there. Without O_NONBLOCK, opening a FIFO
+// would wait for a writer, and a link may lead to /proc/kmsg, which claims to
+// be a regular file but is the host's log.
 func openAccounts(name string) (io.Reader, error) {
 	const maxSize = 4 << 20
 	file, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
@@ -72,7 +72,7 @@ func openAccounts(name string) (io.Reader, error) {
 	return bytes.NewReader(text), err
 }
 
-// BecomeUser switches this whole process to the user: for --init=false, when it
+// BecomeUser switches the whole process to the user, for --init=false, where it
 // becomes the command.
 func BecomeUser(u *syscall.Credential) error {
 	groups := make([]int, len(u.Groups))

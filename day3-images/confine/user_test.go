@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What an image may put in the place of /etc/passwd is read, or refused at once.
+// Whatever an image has as /etc/passwd is read, or refused at once.
 func TestOpenAccounts(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }

@@ -1,9 +1,9 @@
-// Package containers keeps what containers have changed: a directory each, in
-// the store. It stays after the container has ended, for commit, unless --rm
-// was given.
+// Package containers keeps what containers have changed, in a directory for
+// each in the store. It stays after the container has ended, for commit, unless
+// --rm was given.
 //
-// From rung 07-overlay's box, plus: names, many commands at once, crashes at any
-// moment.
+// It grew from rung 07-overlay's box, adds names, and copes with many commands
+// at once and with crashes at any moment.
 package containers
 
 import (
@@ -21,8 +21,9 @@ import (
 	"example.com/go-docker/day3-images/store"
 )
 
-// A Container is a container on disk: its description and, in upper, all that
-// it changed. As long as it is there, its image and the image's layers stay.
+// A Container is a container on disk: its description and, in upper, everything
+// that it has changed. As long as it exists, its image and the image's layers
+// stay.
 type Container struct {
 	ID         string    `json:"id"`
 	Name       string    `json:"name"`
@@ -31,11 +32,11 @@ type Container struct {
 	Args       []string  `json:"args"`
 	AutoRemove bool      `json:"remove"` // --rm
 
-	Dir  string   `json:"-"` // "" until it is made
+	Dir  string   `json:"-"` // "" until it exists
 	lock *os.File // held while the container runs
 }
 
-// CheckName tells whether a container may be called so.
+// CheckName checks that name is a valid name for a container.
 func CheckName(name string) error {
 	const others = "_.-"
 	const known = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" + others
@@ -46,15 +47,15 @@ func CheckName(name string) error {
 }
 
 // Create makes the container's directory, with upper, work and merged in it.
-// Two containers cannot get the same name, and the image cannot go away: making
-// a container, and removing an image, happen under one lock.
+// Containers are made and images removed under the same lock, so two containers
+// cannot get the same name and the image cannot go away meanwhile.
 func Create(s *store.Store, c *Container) (err error) {
 	unlock, err := s.Lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if _, err := s.Resolve(c.Image); err != nil { // rmi was quicker
+	if _, err := s.Resolve(c.Image); err != nil { // rmi was faster
 		return err
 	}
 	others, err := sweep(s)
@@ -84,7 +85,8 @@ func Create(s *store.Store, c *Container) (err error) {
 	if err != nil {
 		return err
 	}
-	// As everywhere in the store, the name comes last, and with all of its content.
+	// As everywhere in the store, a file gets its name last, when its content
+	// is complete.
 	description := filepath.Join(c.Dir, "container.json")
 	if err := os.WriteFile(description+".new", text, 0o600); err != nil {
 		return err
@@ -111,8 +113,9 @@ func List(s *store.Store) ([]*Container, error) {
 	return all, nil
 }
 
-// read returns nil for what has no description, and so is not a container, yet
-// or any more. An empty one is what a power cut can make of a new file.
+// read returns nil for a directory without a description: it is not a container
+// yet, or no longer. An empty description counts as none, because a power cut
+// can leave a new file empty.
 func read(dir string) (*Container, error) {
 	path := filepath.Join(dir, "container.json")
 	text, err := durable.Read(path)
@@ -124,7 +127,7 @@ func read(dir string) (*Container, error) {
 	}
 	c := &Container{Dir: dir}
 	if err := json.Unmarshal(text, c); err != nil {
-		return nil, fmt.Errorf("read %s: %w: if the container is of no use any more, remove its directory", path, err)
+		return nil, fmt.Errorf("read %s: %w: if the container is no longer needed, remove its directory", path, err)
 	}
 	return c, nil
 }
@@ -168,9 +171,9 @@ func Find(s *store.Store, ref string) (*Container, error) {
 	return found[0], nil
 }
 
-// sweep removes what killed commands left, containers whose making or removing
-// was cut short and those that were to go with --rm, and returns the others.
-// The caller holds the store's lock.
+// sweep removes what killed commands left: containers half made or half
+// removed, and those with --rm. It returns the others. The caller holds the
+// store's lock.
 func sweep(s *store.Store) (stay []*Container, err error) {
 	dirs, err := filepath.Glob(s.Path("containers", "*"))
 	if err != nil {
@@ -199,7 +202,7 @@ func sweep(s *store.Store) (stay []*Container, err error) {
 
 var errRunning = errors.New("it is running: stop it first")
 
-// Remove removes a container that does not run, or that is our own.
+// Remove removes a container that is not running, or that is our own.
 func (c *Container) Remove() (err error) {
 	if c.Dir == "" {
 		return nil
@@ -213,8 +216,8 @@ func (c *Container) Remove() (err error) {
 			return err
 		}
 	}
-	// The description goes first: what is left after a crash is then not a
-	// container any more.
+	// The description goes first, so that whatever is left after a crash is no
+	// longer a container.
 	if err := os.Remove(filepath.Join(c.Dir, "container.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

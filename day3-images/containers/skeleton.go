@@ -8,15 +8,15 @@ import (
 	"example.com/go-docker/day3-images/store"
 )
 
-// mountPoints are what we mount on in every container. Images may leave them
-// out; made in the container's own layer, they would be part of a commit.
-// Docker has the same in a layer of its own for each container (Setup in moby's
-// daemon/initlayer).
+// mountPoints lists the paths that we mount on in every container. Images may
+// lack them, and if we made them in the container's own layer they would become
+// part of a commit. Docker makes them in an extra layer for each container
+// (Setup in moby's daemon/initlayer).
 var mountPoints = []string{"/proc/", "/sys/", "/dev/", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
 
-// skeleton returns a directory with nothing but mount points, to be stacked
-// below an image: what the image has itself hides it. It is made at every start,
-// which costs less than to find out whether it is complete.
+// skeleton returns a directory with only the mount points, to be stacked below
+// an image, which hides those that it has itself. It is made at every start,
+// because that is cheaper than checking whether it is complete.
 func skeleton(s *store.Store) (string, error) {
 	dir := s.Path("skeleton")
 	for _, name := range mountPoints {
@@ -24,7 +24,7 @@ func skeleton(s *store.Store) (string, error) {
 		if err := os.MkdirAll(dir+above, 0o755); err != nil {
 			return "", err
 		}
-		if err := os.Chmod(dir+above, 0o755); err != nil { // whatever our umask is
+		if err := os.Chmod(dir+above, 0o755); err != nil { // regardless of our umask
 			return "", err
 		}
 		if file == "" {

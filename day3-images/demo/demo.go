@@ -1,6 +1,6 @@
 // Package demo shows what the chapter has built: an image of three layers, a
-// container of it, and what of its files came from where. It grew from rungs
-// 07-overlay and 10-commit, plus: nothing left behind, whatever happens.
+// container made from it, and which layer each file came from. It grew from
+// rungs 07-overlay and 10-commit, and adds cleanup on every path.
 package demo
 
 import (
@@ -26,13 +26,14 @@ import (
 // Memory is the container's limit, in bytes.
 const Memory = 64 << 20
 
-// A Runner runs a container of an image with that limit, and returns the exit
-// status of its command.
+// A Runner runs a container from an image with that limit, and returns its
+// command's exit status.
 type Runner func(s *store.Store, c *container.Container, img *store.Image) (int, error)
 
 // Run builds an image of three layers, runs this very program in it, and looks
-// into the layers' directories at what came from where. It needs no network and
-// leaves nothing: its store is a temporary directory. The format is text or json.
+// into the layers' directories to see what came from where. It needs no network
+// and leaves nothing behind, because its store is a temporary directory. The
+// format is text or json.
 func Run(ctx context.Context, format string, run Runner) (err error) {
 	id, dir, err := begin(os.TempDir())
 	if err != nil {
@@ -75,8 +76,8 @@ func Run(ctx context.Context, format string, run Runner) (err error) {
 	return printStack(os.Stdout, stack)
 }
 
-// begin makes a demo's directory, which is locked as long as the demo
-// lives: what a killed demo has left, the next one removes.
+// begin makes a demo's directory, which stays locked as long as the demo is
+// alive, and removes those of killed demos.
 func begin(tmp string) (id string, locked *os.File, err error) {
 	const prefix = "go-docker-"
 	dirs, err := filepath.Glob(filepath.Join(tmp, prefix+strings.Repeat("[0-9a-f]", 12)))
@@ -100,7 +101,7 @@ func begin(tmp string) (id string, locked *os.File, err error) {
 		}
 		locked, err := lock.Try(dir)
 		if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
-			continue // another demo has locked, and so removed, what we have just made
+			continue // another demo took ours for a leftover and removed it
 		}
 		return id, locked, err
 	}

@@ -10,7 +10,7 @@ import (
 	"example.com/go-docker/day3-images/internal/testkit"
 )
 
-// What another demo uses stays, and so does what is not ours.
+// What another demo is using stays, and so does anything that is not ours.
 func TestSweepsNothingElse(t *testing.T) {
 	tmp := t.TempDir()
 	_, running, err := begin(tmp)
@@ -29,7 +29,7 @@ func TestSweepsNothingElse(t *testing.T) {
 	if err := errors.Join(os.Mkdir(foreign, 0o755), os.Mkdir(filepath.Join(tmp, "go-docker-bbbbbbbbbbbb"), 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	testkit.NeedRoot(t) // to give one to somebody else
+	testkit.NeedRoot(t) // to give one to another user
 	if err := os.Chown(foreign, 12345, 12345); err != nil {
 		t.Fatal(err)
 	}

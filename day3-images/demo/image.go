@@ -16,9 +16,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// buildImage makes three layers: the second changes a file of the first,
-// and the third deletes one and adds one. The program that it runs is this one:
-// init's own file can be executed by this name, wherever it lies. proc(5)
+// buildImage makes three layers: the second changes a file of the first, and
+// the third deletes one file and adds another. It runs this very program: init
+// can execute its own file as /proc/self/exe, wherever it is. proc(5)
 func buildImage(ctx context.Context, s *store.Store) (img *store.Image, err error) {
 	for _, files := range [][][2]string{
 		{{"notes/greeting", "from layer 1\n"}, {"notes/doomed", "from layer 1\n"}, {"notes/old", "from layer 1\n"}},
@@ -44,7 +44,7 @@ func buildImage(ctx context.Context, s *store.Store) (img *store.Image, err erro
 	return img, nil
 }
 
-// Libraries are the host's, for where cgo has linked this program dynamically.
+// Libraries mounts the host's, in case cgo has linked this program dynamically.
 func Libraries() (all []rootfs.Volume) {
 	for _, dir := range []string{"/lib", "/lib64", "/usr/lib"} {
 		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
@@ -54,8 +54,8 @@ func Libraries() (all []rootfs.Volume) {
 	return all
 }
 
-// Payload is what the demo's container runs: it adds, changes and deletes a file,
-// each of which came from a layer that it cannot write to.
+// Payload runs in the demo's container: it adds, changes and deletes a file.
+// The last two come from layers that it cannot write to.
 func Payload() error {
 	return errors.Join(
 		os.WriteFile("/notes/new", []byte("added by the container\n"), 0o644),

@@ -24,8 +24,8 @@ type layer struct {
 	Changes []change `json:"changes"`
 }
 
-// lookAtLayers tells from the directories alone, lowest first, what each layer
-// does. A whiteout is a character device 0, 0.
+// lookAtLayers finds out from the directories alone, lowest first, what each
+// layer does. A whiteout is a character device 0, 0.
 func lookAtLayers(dirs []string) ([]layer, error) {
 	seen := map[string]bool{}
 	var stack []layer
@@ -62,7 +62,7 @@ func lookAtLayers(dirs []string) ([]layer, error) {
 	return stack, nil
 }
 
-// printStack draws the layers as they lie on each other.
+// printStack draws the layers on top of each other.
 func printStack(w io.Writer, stack []layer) error {
 	const rule = "+--------------------------------------------------------+"
 	sign := map[string]string{"added": "+", "changed": "~", "deleted": "-"}

@@ -63,7 +63,7 @@ func TestParseManifestRefuses(t *testing.T) {
 	}
 }
 
-// A document as long as may be takes no more memory than unpacking a layer.
+// A document of the maximum length takes no more memory than unpacking a layer.
 func TestDocumentsInMemory(t *testing.T) {
 	long := func(before, part, after string) []byte {
 		n := (MaxDocument - len(before) - len(after) - 1) / (len(part) + 1)
@@ -94,7 +94,7 @@ func TestDocumentsInMemory(t *testing.T) {
 	}
 }
 
-// What a document is announced to be must be what it is.
+// A document must be of the type that was announced.
 func TestIsIndex(t *testing.T) {
 	manifest := "{" + testkit.OCIManifest + "," + testkit.OCIConfig + `,"layers":[]}`
 	untyped := `{"schemaVersion":2,` + testkit.OCIConfig + `,"layers":[]}`
@@ -208,8 +208,8 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// Whatever is accepted can be used: no digest that is a path, no size below
-// zero, no layer without a diff ID.
+// Whatever is accepted can be used: no digest that is a path, no negative size,
+// no layer without a diff ID.
 func FuzzManifest(f *testing.F) {
 	f.Add([]byte("{"+testkit.OCIManifest+","+testkit.OCIConfig+","+oneLayer(string(types.OCILayer), testkit.ADigest, 1)+"}"), []byte(`{"rootfs":{"type":"layers","diff_ids":["`+testkit.ADigest+`"]}}`))
 	f.Add([]byte("{"+testkit.OCIManifest+","+testkit.OCIConfig+","+oneLayer(string(types.OCILayer), "sha256:../../x", -1)+"}"), []byte(`{"rootfs":{"type":"layers","diff_ids":["sha256:/"]}}`))

@@ -24,7 +24,7 @@ func TestParseReference(t *testing.T) {
 		{"busybox@" + testkit.ADigest, "docker.io/library/busybox@" + testkit.ADigest, "busybox@" + testkit.ADigest},
 		{"busybox:1.36@" + testkit.ADigest, "docker.io/library/busybox@" + testkit.ADigest, "busybox@" + testkit.ADigest},
 		{"deadbeef", "docker.io/library/deadbeef:latest", "deadbeef:latest"},
-		// What is left after docker.io/ would be taken for something else.
+		// The rest after docker.io/ would mean something else.
 		{"docker.io/library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest"},
 		{"docker.io/foo.com/bar", "docker.io/foo.com/bar:latest", "docker.io/foo.com/bar:latest"},
 	} {
@@ -78,8 +78,7 @@ func TestParseReferenceRefuses(t *testing.T) {
 
 func long(n int) string { return strings.Repeat("a", n) }
 
-// A name that was accepted is one that is accepted again, full and short, and
-// means the same.
+// An accepted name is accepted again, in full and short, and means the same.
 func FuzzParseReference(f *testing.F) {
 	for _, seed := range []string{"busybox", "a.b:5/c:d", "docker.io/library/x/y", "docker.io/a.b/c", "x@" + testkit.ADigest, "[::]/a", "localhost/A"} {
 		f.Add(seed)

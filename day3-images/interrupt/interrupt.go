@@ -1,7 +1,7 @@
-// Package interrupt ends long copies when the user does not want to wait any
-// more: readers and writers that fail once their context has ended.
+// Package interrupt lets the user interrupt long copies: its readers and
+// writers fail once their context has ended.
 //
-// The ladder has no rung for it: its programs are simply killed.
+// The ladder has no rung for it, because its programs are simply killed.
 package interrupt
 
 import (
@@ -37,14 +37,14 @@ func Writer(ctx context.Context, w io.Writer) io.Writer {
 	})
 }
 
-// Waiting is Reader for what may keep us waiting, as standard input does. Its
-// goroutine is left in read(2), until the program ends.
+// Waiting is Reader for an r that may block, such as standard input. Its
+// goroutine stays in read(2) until the program ends.
 func Waiting(ctx context.Context, r io.Reader) io.Reader {
 	out, in := io.Pipe()
 	context.AfterFunc(ctx, func() { in.CloseWithError(context.Cause(ctx)) })
 	go func() {
 		_, err := io.Copy(in, r)
-		in.CloseWithError(err) // nil is the end of the file
+		in.CloseWithError(err) // nil means end of file
 	}()
 	return out
 }

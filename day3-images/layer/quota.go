@@ -6,15 +6,14 @@ import (
 	"sync/atomic"
 )
 
-// A Quota is what may still be unpacked of an image. Its layers share it, and
-// they are unpacked at the same time. A layer of one megabyte can hold a
-// thousand times as much, or nothing but a million empty files.
+// A Quota is how much of an image may still be unpacked. Its layers share it,
+// because they are unpacked at the same time. A layer of one megabyte can
+// unpack to a thousand times as much, or to a million empty files.
 type Quota struct {
 	Bytes, Entries int64
 }
 
-// NewQuota is what one image may unpack to: 64 GiB and four million files. A few
-// megabytes of gzip can hold terabytes of zeros.
+// NewQuota returns the quota of one image: 64 GiB and four million files.
 func NewQuota() *Quota { return &Quota{Bytes: 64 << 30, Entries: 4 << 20} }
 
 var (
@@ -36,11 +35,11 @@ func (q *Quota) takeEntry() error {
 	return nil
 }
 
-// Metered counts the tar itself against a quota.
+// Metered counts the bytes of the tar itself against a quota.
 func Metered(r io.Reader, q *Quota) io.Reader { return meteredReader{r, q} }
 
-// A meteredReader counts the tar itself, so that endless extended headers or
-// zeros behind its end meet the quota too.
+// A meteredReader counts the tar itself, so that endless extended headers, or
+// zeros after its end, hit the quota, too.
 type meteredReader struct {
 	r     io.Reader
 	quota *Quota

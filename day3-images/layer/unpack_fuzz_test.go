@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Whatever the name, what comes out is a name below the top.
+// Whatever the name, the result is a name below the top.
 func FuzzEntryName(f *testing.F) {
 	for _, name := range []string{"a", "/", "./", "../a", "a/../b", "a//b/.", ".wh.x/y", "a\x00b", strings.Repeat("a/", 5000)} {
 		f.Add(name)

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whatever a layer says, nothing changes outside of it. find(1) is the judge.
+// Whatever is in a layer, nothing outside it changes. find(1) is the judge.
 func TestUnpackHostile(t *testing.T) {
 	testkit.NeedRoot(t)
 	for _, c := range testkit.HostileLayers(t) {
@@ -73,7 +73,7 @@ func TestUnpackHostile(t *testing.T) {
 
 var errSparseMap = errors.New("archive/tar: sparse map too long")
 
-// Bombs end with an error, soon and without much memory.
+// Bombs end with an error, soon and without using much memory.
 func TestUnpackBombs(t *testing.T) {
 	testkit.NeedRoot(t)
 	long := strings.Repeat("x", 1<<20-100)
@@ -139,7 +139,7 @@ func TestUnpackBombs(t *testing.T) {
 			var dir string
 			var err error
 			var peak uint64
-			for range 3 { // garbage that the collector was too late for is no failure
+			for range 3 { // it is no failure if the collector was late
 				dir = t.TempDir()
 				q := c.Quota
 				if peak = testkit.PeakHeap(func() { err = Unpack(c.layer(), dir, &q) }); peak <= 64<<20 {
@@ -147,7 +147,7 @@ func TestUnpackBombs(t *testing.T) {
 				}
 			}
 			if c.err == errSparseMap && err != nil {
-				// archive/tar does not export its own
+				// archive/tar does not export this error
 				if !strings.HasSuffix(err.Error(), errSparseMap.Error()) {
 					t.Errorf("the error is %v, want %v", err, c.err)
 				}
@@ -169,7 +169,7 @@ func TestUnpackBombs(t *testing.T) {
 	}
 }
 
-// A bomb inside a compressed layer meets the limit as well.
+// A bomb inside a compressed layer hits the limit as well.
 func TestUnpackCompressedBomb(t *testing.T) {
 	for _, kind := range []string{"gzip", "zstd"} {
 		q := Quota{10 << 20, 10}

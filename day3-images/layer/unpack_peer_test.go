@@ -14,7 +14,8 @@ import (
 	"example.com/go-docker/day3-images/internal/testkit"
 )
 
-// Unpacked by us and stacked by overlayfs, an image is what umoci makes of it.
+// Unpacked by us and stacked by overlayfs, an image is the same as unpacked by
+// umoci.
 func TestUnpackAsUmoci(t *testing.T) {
 	testkit.NeedRoot(t)
 	_, err := exec.LookPath("umoci")
@@ -60,8 +61,8 @@ func TestUnpackAsUmoci(t *testing.T) {
 	}
 }
 
-// notInRealLayer are directories that have no entry: the others give them the
-// time of their making, we give them none.
+// notInRealLayer lists directories without an entry: others give them the time
+// when they were made, we give them none.
 var notInRealLayer = []string{"dev", "usr", "usr/share", "var"}
 
 func withoutTimes(all map[string]testkit.Fact, names ...string) {
@@ -73,7 +74,7 @@ func withoutTimes(all map[string]testkit.Fact, names ...string) {
 	}
 }
 
-// layoutLayers returns the layer blobs of the one image in an OCI layout.
+// layoutLayers returns the layer blobs of the only image in an OCI layout.
 func layoutLayers(t testing.TB, layout string) (blobs []string) {
 	t.Helper()
 	type descriptor struct{ Digest string }
@@ -100,7 +101,7 @@ func layoutLayers(t testing.TB, layout string) (blobs []string) {
 	return blobs
 }
 
-// unpackBlob unpacks a layer as it is in an image, compressed.
+// unpackBlob unpacks a compressed layer, as in an image.
 func unpackBlob(t testing.TB, blob, dir string) {
 	t.Helper()
 	file, err := os.Open(blob)
@@ -119,7 +120,7 @@ func unpackBlob(t testing.TB, blob, dir string) {
 	}
 }
 
-// tar(1) unpacks one layer the same, if it has no whiteouts.
+// tar(1) unpacks a layer without whiteouts to the same result.
 func TestUnpackAsTar(t *testing.T) {
 	testkit.NeedRoot(t)
 	layer, theirs := testkit.RealLayer(t), t.TempDir()

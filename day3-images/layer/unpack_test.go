@@ -27,7 +27,8 @@ const aclForUser = "\x02\x00\x00\x00" +
 func digestOf(content string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(content))) }
 
 func TestUnpackMetadata(t *testing.T) {
-	// Attributes are trusted.*: tmpfs has no user.* before Linux 6.6.
+	// The attributes are trusted.*, because tmpfs has no user.* before Linux
+	// 6.6.
 	testkit.NeedRoot(t)
 	then := time.Date(2001, 2, 3, 4, 5, 6, 789_012_345, time.UTC)
 	old := time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -45,10 +46,10 @@ func TestUnpackMetadata(t *testing.T) {
 		testkit.HardLink("a/setuid too", "/a/setuid"),
 		testkit.HardLink("a/link too", "./a/link"),
 		testkit.HardLink("a/pipe too", "a//pipe"),
-		testkit.File("late/file", "x").At(then), // its directory has an entry, but later
+		testkit.File("late/file", "x").At(then), // its directory has an entry, but a later one
 		testkit.Dir("late").WithMode(0o500).OwnedBy(9, 9).At(old),
 		testkit.File("late/file 2", "x").At(then),
-		testkit.File("implied/b/file", "x").At(then),  // this one's have none
+		testkit.File("implied/b/file", "x").At(then),  // its directories have none
 		testkit.Dir("a/sub").WithMode(0o700).At(then), // must not change a's times
 		testkit.Dir("setgid").WithMode(0o2775).OwnedBy(0, 50).At(then),
 		testkit.File("setgid/file", "x").At(then),
@@ -108,7 +109,7 @@ func TestUnpackMetadata(t *testing.T) {
 	}
 }
 
-// Entries that do not need each other may come in any order.
+// Entries that do not depend on each other may come in any order.
 func TestUnpackOrder(t *testing.T) {
 	testkit.NeedRoot(t)
 	base := t.TempDir()
@@ -133,7 +134,7 @@ func TestUnpackOrder(t *testing.T) {
 				t.Errorf("%v became\n%s, want\n%s", order, got, want)
 			}
 			now := testkit.Facts(t, dir)
-			delete(now, "d/gone") // a whiteout has the time of its making
+			delete(now, "d/gone") // a whiteout has the time when it was made
 			if first == nil {
 				first = now
 			}
@@ -205,7 +206,7 @@ func TestUnpackSparse(t *testing.T) {
 			}
 			dir := unpackTo(t, t.TempDir(), layer)
 			got := testkit.Facts(t, dir)
-			if f := got["sparse"]; flags[0] == "--format=gnu" { // has whole seconds
+			if f := got["sparse"]; flags[0] == "--format=gnu" { // it has only whole seconds
 				w := want["sparse"]
 				f.Mtime, w.Mtime = f.Mtime/1e9, w.Mtime/1e9
 				got, want := map[string]testkit.Fact{"sparse": f}, map[string]testkit.Fact{"sparse": w}
@@ -245,7 +246,7 @@ func TestUnpackQuotaIsShared(t *testing.T) {
 	}
 }
 
-// unpackLayer reads everything: a digest is taken of what it reads.
+// Unpack reads everything, because a digest is computed from what it reads.
 func TestUnpackReadsToTheEnd(t *testing.T) {
 	testkit.NeedRoot(t)
 	for _, behind := range []string{"", "x", strings.Repeat("\x00", 10240), strings.Repeat("behind ", 100_000)} {
@@ -341,8 +342,8 @@ func TestUnpackTo(t *testing.T) {
 	}
 }
 
-// openat2 gives up with EAGAIN when .. is resolved while something, anywhere,
-// is renamed.
+// If something is renamed anywhere while openat2(2) resolves "..", it gives up
+// with EAGAIN.
 func TestUnpackWhileOthersRename(t *testing.T) {
 	testkit.NeedRoot(t)
 	rename(t)
@@ -386,7 +387,7 @@ func rename(t *testing.T) {
 	})
 }
 
-// Nothing stays open, whether it works or not.
+// Nothing stays open, whether unpacking succeeds or not.
 func TestUnpackCloses(t *testing.T) {
 	testkit.NeedRoot(t)
 	open := func() int {

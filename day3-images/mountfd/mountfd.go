@@ -1,12 +1,13 @@
-// Package mountfd mounts by descriptor. The image decides what lies in the
-// container's root, so a path in it is not to be trusted: /proc may be a link to
-// the host's /etc, and between looking and mounting somebody may change it
-// (CVE-2019-19921, CVE-2021-30465). So nothing is ever mounted on a path. A mount
-// is made first, attached to nothing, and its place is opened once, below the
-// root and not a step beyond; then the one descriptor is moved onto the other.
-// fsopen(2), open_tree(2), move_mount(2)
+// Package mountfd mounts by descriptor. The image decides what is in the
+// container's root, so a path in it cannot be trusted: /proc may be a link to
+// the host's /etc, or be changed into one between check and mount
+// (CVE-2019-19921, CVE-2021-30465). So nothing is ever mounted on a path. A
+// mount is first made detached, and its place is opened once, without leaving
+// the root; then the one descriptor is moved onto the other. fsopen(2),
+// open_tree(2), move_mount(2)
 //
-// Paths in errors are the container's where they say so, and else the host's.
+// Paths in errors are the host's unless the error says that they are in the
+// container.
 package mountfd
 
 import (
@@ -18,10 +19,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Harmless are the attributes of a mount with nothing to execute and no devices.
+// Harmless has the attributes for a mount without programs or devices.
 const Harmless = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
 
-// New makes a file system that is mounted nowhere yet. An option is
+// New makes a file system that is not mounted anywhere yet. An option is
 // "key=value" or "key".
 func New(fsType string, attributes int, options ...string) (*os.File, error) {
 	config, err := unix.Fsopen(fsType, unix.FSOPEN_CLOEXEC)
@@ -50,8 +51,8 @@ func New(fsType string, attributes int, options ...string) (*os.File, error) {
 	return os.NewFile(uintptr(mount), fsType), nil
 }
 
-// Clone makes a second mount of what is at path on the host, with
-// everything mounted below it: a bind mount that is nowhere yet.
+// Clone makes a second mount of path on the host and of everything mounted
+// below it: a bind mount that is not attached anywhere yet.
 func Clone(path string) (*os.File, error) {
 	const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_RECURSIVE
 	mount, err := unix.OpenTree(unix.AT_FDCWD, path, flags)
@@ -61,7 +62,7 @@ func Clone(path string) (*os.File, error) {
 	return os.NewFile(uintptr(mount), path), nil
 }
 
-// SetAttributes changes a mount and all below it. mount_setattr(2)
+// SetAttributes changes a mount and all mounts below it. mount_setattr(2)
 func SetAttributes(mount *os.File, attributes uint64) error {
 	const flags = unix.AT_EMPTY_PATH | unix.AT_RECURSIVE
 	err := unix.MountSetattr(int(mount.Fd()), "", flags, &unix.MountAttr{Attr_set: attributes})
@@ -71,7 +72,7 @@ func SetAttributes(mount *os.File, attributes uint64) error {
 	return nil
 }
 
-// Attach moves a mount to the place where it is to be seen.
+// Attach moves a mount to its place in the container.
 func Attach(mount, place *os.File) error {
 	const flags = unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
 	if err := unix.MoveMount(int(mount.Fd()), "", int(place.Fd()), "", flags); err != nil {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What others rename and mount meanwhile, anywhere, does not keep us from
-// following a link with .. in it: openat2 gives up with EAGAIN, and we try again.
+// Renames and mounts elsewhere do not keep us from following a link with .. in
+// it: openat2(2) gives up with EAGAIN, and we try again.
 func TestPlaceWhileOthersRename(t *testing.T) {
 	rename(t)
 	dir := t.TempDir()
@@ -61,9 +61,10 @@ func rename(t *testing.T) {
 	})
 }
 
-// A root that is itself exchanged for a link while a container starts leads
-// nowhere: what is mounted is a descriptor's. (CVE-2021-30465 by way of the
-// store, which only root can enter: a second lock behind that one.)
+// If the root itself is exchanged for a link while a container starts, nothing
+// is mounted elsewhere, because the mounts use descriptors. (This is
+// CVE-2021-30465 by way of the store, which only root can enter; this is a
+// second defence.)
 //
 // Naive code: mount(2) on filepath.Join(merged, target).
 func TestRootIsADescriptor(t *testing.T) {

@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Tree is the container's root while it is still a directory of the host.
+// A Tree is the container's root while it is still a directory on the host.
 type Tree struct{ *os.File }
 
-// OpenTree opens the directory dir of the host.
+// OpenTree opens the directory dir on the host.
 func OpenTree(dir string) (Tree, error) {
 	file, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 	return Tree{file}, err
 }
 
-// Open opens what is at path in the container, as the container will see it:
-// links are followed, but the root is the container's root. What it returns is
-// for system calls that take a place (O_PATH), not to be read. resolve is one of
-// unix.RESOLVE_* or 0. openat2(2)
+// Open opens path as the container will see it: links are followed, but the
+// root is the container's. The file it returns is O_PATH, for system calls that
+// take a place, and cannot be read. resolve is one of unix.RESOLVE_* or 0.
+// openat2(2)
 func (t Tree) Open(path string, resolve uint64) (*os.File, error) {
 	fd, err := inroot.Open(int(t.Fd()), path, unix.O_PATH, resolve)
 	if err != nil {
@@ -32,8 +32,8 @@ func (t Tree) Open(path string, resolve uint64) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// Ensure opens what is at target in the container, and makes it when it is not
-// there: directories down to it and, if it is to be a file, an empty one.
+// Ensure opens target in the container and makes it if it is missing: the
+// directories down to it and, unless isDir, an empty file.
 func (t Tree) Ensure(target string, isDir bool) (*os.File, error) {
 	file, err := t.Open(target, 0)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -56,8 +56,8 @@ func (t Tree) Ensure(target string, isDir bool) (*os.File, error) {
 	return t.Open(made, 0)
 }
 
-// MountPoint is Ensure for a mount. On the root itself, where a link of the
-// image may lead, there is no place for one: pivot would go below it.
+// MountPoint is Ensure for a mount. It refuses the root itself, where a link in
+// the image may lead, because pivot_root would go below such a mount.
 func (t Tree) MountPoint(target string, isDir bool) (*os.File, error) {
 	place, err := t.Ensure(target, isDir)
 	if err != nil {
@@ -76,13 +76,14 @@ func (t Tree) MountPoint(target string, isDir bool) (*os.File, error) {
 }
 
 // MountNew mounts a new file system on a directory, which it makes if the image
-// leaves it out. No part of target may be a symbolic link: programs that look
-// for /proc would be led elsewhere (CVE-2019-19921). The other arguments are New's.
+// lacks it. No part of target may be a symbolic link, which would lead programs
+// that look for /proc elsewhere (CVE-2019-19921). The other arguments are
+// New's.
 func (t Tree) MountNew(target, fsType string, attributes int, options ...string) error {
 	if err := unix.Mkdirat(int(t.Fd()), target[1:], 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return &fs.PathError{Op: "make in the container", Path: target, Err: err}
 	}
-	at, err := t.Open(target+"/.", unix.RESOLVE_NO_SYMLINKS) // /. of nothing but a directory
+	at, err := t.Open(target+"/.", unix.RESOLVE_NO_SYMLINKS) // /. exists only in a directory
 	if errors.Is(err, unix.ELOOP) {
 		return fmt.Errorf("the image's %s is a symbolic link: refused", target)
 	}
@@ -98,8 +99,8 @@ func (t Tree) MountNew(target, fsType string, attributes int, options ...string)
 	return Attach(mount, at)
 }
 
-// Bind mounts what the host has at source on target in the container, and makes
-// target if it is not there. The attributes are unix.MOUNT_ATTR_*.
+// Bind mounts the host's source on target in the container, and makes target if
+// it is missing. The attributes are unix.MOUNT_ATTR_*.
 func (t Tree) Bind(source, target string, attributes uint64) error {
 	mount, err := Clone(source)
 	if err != nil {

@@ -1,7 +1,7 @@
-// Package namespace knows the kernel's kinds of namespaces, namespaces(7), and
-// what a new one needs before it is of use. It grew from rungs 08-new-names and
-// 10-no-root, plus: kernels that lack a kind, the id maps of root, a loopback
-// device that is up, what to do where the kernel refuses.
+// Package namespace knows the kinds of namespaces, namespaces(7), and what a
+// new one needs before it is useful. It grew from rungs 08-new-names and
+// 10-no-root, adds root's id maps and a loopback device that is up, and copes
+// with kernels that lack a kind or refuse it.
 package namespace
 
 import (
@@ -14,19 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Kind of namespaces: its name, which is our flag, its file under
-// /proc/self/ns, its flag for clone(2), and what is new in a new one.
+// A Kind is a kind of namespace: its name, which is also our flag, its file in
+// /proc/self/ns, its clone(2) flag, and what is new in a new one.
 type Kind struct {
 	Name, File string
 	Flag       uintptr
 	Holds      string
 }
 
-// Kinds are all that Linux has but for time, which day 1 leaves out: it does
-// not make a process see another machine.
+// Kinds lists every kind that Linux has except time, which day 1 leaves out
+// because it does not make a process see another machine.
 //
-// The user namespace is left out from this chapter on: only root of the initial
-// one may make device nodes and the overlay's trusted attributes.
+// From this chapter on the user namespace is left out, too: only root in the
+// initial one may make device nodes and set overlayfs's trusted attributes.
 var Kinds = []Kind{
 	{"uts", "uts", unix.CLONE_NEWUTS, "host name"},
 	{"ipc", "ipc", unix.CLONE_NEWIPC, "System V IPC and POSIX message queues"},
@@ -36,7 +36,7 @@ var Kinds = []Kind{
 	{"cgroup", "cgroup", unix.CLONE_NEWCGROUP, "the root of the cgroups it sees"},
 }
 
-// Supported tells whether this kernel has the kind.
+// Supported reports whether this kernel has the kind.
 func (k Kind) Supported() bool {
 	_, err := os.Stat("/proc/self/ns/" + k.File)
 	return err == nil
@@ -53,10 +53,10 @@ func All() uintptr {
 	return all
 }
 
-// IDMaps says who is who in a new user namespace. A plain user may map just one
-// id, its own: it becomes root inside. Root maps every id it has to itself, so
-// files keep their owners and only the capabilities change: they count for the
-// container's namespaces and no longer for the host's. user_namespaces(7)
+// IDMaps returns the id maps of a new user namespace. A plain user may map just
+// one id, its own, which becomes root inside. Root maps every id it has to
+// itself: files keep their owners and only the capabilities change, which apply
+// to the container's namespaces and no longer to the host's. user_namespaces(7)
 func IDMaps() (users, groups []syscall.SysProcIDMap, err error) {
 	if os.Geteuid() != 0 {
 		own := func(id int) []syscall.SysProcIDMap {
@@ -69,10 +69,10 @@ func IDMaps() (users, groups []syscall.SysProcIDMap, err error) {
 	return users, groups, errors.Join(err1, err2)
 }
 
-// SetgroupsAllowed tells whether a new user namespace may be allowed to change
-// its groups: for a plain user, and below a namespace that denies it, the kernel
-// refuses, because to drop a group may open what is closed to it.
-// user_namespaces(7), The /proc/pid/setgroups file
+// SetgroupsAllowed reports whether setgroups(2) can be allowed in a new user
+// namespace. The kernel refuses it for a plain user, and below a namespace that
+// denies it, because dropping a group may give access to a file that denies
+// that group. user_namespaces(7), "The /proc/pid/setgroups file"
 func SetgroupsAllowed() bool {
 	text, err := os.ReadFile("/proc/self/setgroups")
 	return os.Geteuid() == 0 && err == nil && strings.TrimSpace(string(text)) == "allow"
@@ -94,7 +94,7 @@ func identityMap(file string) ([]syscall.SysProcIDMap, error) {
 	return maps, nil
 }
 
-// Explain adds to an error of clone(2) what its number does not say.
+// Explain adds to a clone(2) error what its number does not say.
 func Explain(err error) error {
 	switch {
 	case errors.Is(err, unix.ENOSPC):

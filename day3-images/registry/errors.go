@@ -15,8 +15,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// retry tries again what may go better the next time: four times, after 0.3,
-// 0.6, 1.2 and 2.4 seconds.
+// retry tries again after a temporary error: up to four times, after 0.3, 0.6,
+// 1.2 and 2.4 seconds.
 func retry(ctx context.Context, try func() error) error {
 	const tries = 5
 	pause := 300 * time.Millisecond
@@ -35,8 +35,8 @@ func retry(ctx context.Context, try func() error) error {
 	}
 }
 
-// temporary tells the network's and the server's bad moments from answers that
-// will not change.
+// temporary distinguishes passing trouble of the network or the server from
+// answers that will not change.
 func temporary(err error) bool {
 	var status *transport.Error
 	if errors.As(err, &status) {
@@ -53,7 +53,7 @@ func temporary(err error) bool {
 	return errors.As(err, &request) || errors.As(err, &transfer)
 }
 
-// explain says what the user can do.
+// explain adds what the user can do.
 func explain(ref image.Reference, err error) error {
 	var status *transport.Error
 	var unknown *net.DNSError
@@ -62,7 +62,7 @@ func explain(ref image.Reference, err error) error {
 	case errors.As(err, &plain):
 		return plain
 	case errors.As(err, &status) && (status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden):
-		return fmt.Errorf("%s does not let us have it, or it does not exist: docker login or podman login, or check the name: %w", ref.Domain, err)
+		return fmt.Errorf("%s refuses access, or it does not exist: docker login or podman login, or check the name: %w", ref.Domain, err)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%s does not have it: %w", ref.Domain, err)
 	case errors.As(err, &unknown):

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A registry that has too much to do is obeyed, but not for longer than a minute.
+// We wait as long as an overloaded registry asks, but at most a minute.
 func TestObey(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int

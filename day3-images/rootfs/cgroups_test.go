@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Controllers of version 1 that share a hierarchy have one directory, and each a
-// link to it. That none of it can be written depends on a mount that looks at
-// nothing of cgroups, so plain directories will do.
+// Controllers of version 1 that share a hierarchy have one directory, and each
+// has a link to it. What makes them read-only is the mount, not the cgroups, so
+// plain directories will do.
 func TestSharedHierarchy(t *testing.T) {
 	testkit.NeedRoot(t)
 	cpu, memory, rootDir := t.TempDir(), t.TempDir(), t.TempDir()
@@ -41,7 +41,7 @@ func TestSharedHierarchy(t *testing.T) {
 	})
 }
 
-// Version 2 has one hierarchy, and that is all there is.
+// Version 2 has only one hierarchy.
 func TestUnifiedHierarchy(t *testing.T) {
 	testkit.NeedRoot(t)
 	own, rootDir := t.TempDir(), t.TempDir()
@@ -60,13 +60,13 @@ func TestUnifiedHierarchy(t *testing.T) {
 	})
 }
 
-// mounted has look look at what mount has mounted in dir, in a mount namespace
-// that nobody else sees.
+// mounted calls look to check what mount has mounted in dir, in a mount
+// namespace that nobody else sees.
 func mounted(t *testing.T, dir string, mount func(mountfd.Tree) error, look func() error) {
 	t.Helper()
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with this, and so do its mounts
+		runtime.LockOSThread() // never unlocked, so that the thread and its mounts end with this goroutine
 		err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), MakeMountsPrivate())
 		if err == nil {
 			var tree mountfd.Tree

@@ -18,8 +18,8 @@ func (r *Root) ensureWorkdir(tree mountfd.Tree) error {
 }
 
 // EnterWorkdir changes to a directory of the container, after Root.Enter. Getwd
-// proves that it is in the container: a descriptor of the host, reached through
-// /proc, would have no path here (CVE-2024-21626).
+// proves that it is in the container: a directory of the host, reached through
+// a descriptor in /proc, would have no path here (CVE-2024-21626).
 func EnterWorkdir(dir string) error {
 	if err := os.Chdir(dir); err != nil {
 		return fmt.Errorf("change to the working directory: %w", err)

@@ -13,18 +13,18 @@ import (
 
 // An Image is a configuration and layers, held together by a manifest. The
 // manifest names each by the SHA-256 of its content, so the manifest's own
-// digest stands for all of it.
+// digest stands for the whole image.
 type Image struct {
 	ID       string   // the digest of the configuration, sha256:...
-	Names    []string // full names, as reference.String writes them
-	Digests  []string // repository@digest, as registries know the image
+	Names    []string // full names, as Reference.String writes them
+	Digests  []string // repository@digest, the registries' names for the image
 	Config   *v1.ConfigFile
 	Manifest *v1.Manifest
 
 	Descriptor v1.Descriptor // of the manifest
 }
 
-// ErrNoImage is in the error of resolve when the store does not have the image.
+// ErrNoImage is in Resolve's error if the store does not have the image.
 var ErrNoImage = errors.New("no such image")
 
 // Resolve finds an image by name, by name and digest, by ID or by the start of
@@ -62,8 +62,8 @@ func (s *Store) Images() ([]*Image, error) {
 	return all, nil
 }
 
-// find returns the entry of the index that ref means: a name first, then an ID,
-// as Docker does it.
+// find returns the entry of the index that ref means: first by name, then by
+// ID, as in Docker.
 func (s *Store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error) {
 	r, errName := image.ParseReference(ref)
 	if errName == nil {
@@ -86,7 +86,7 @@ func (s *Store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error)
 	return v1.Descriptor{}, fmt.Errorf("%w: %s", ErrNoImage, ref)
 }
 
-// isID tells whether ref may be an ID or the start of one.
+// isID reports whether ref may be an ID or the start of one.
 func isID(ref string) bool {
 	hex := strings.TrimPrefix(ref, "sha256:")
 	return hex != "" && len(hex) <= 64 && strings.Trim(hex, "0123456789abcdef") == ""
@@ -139,7 +139,7 @@ func (s *Store) readImage(index *v1.IndexManifest, entry v1.Descriptor) (*Image,
 	return img, nil
 }
 
-// describe says which image an error is about.
+// describe adds to an error which image it is about.
 func describe(manifest v1.Descriptor, err error) error {
 	name := image.Familiar(image.NameOf(manifest))
 	if name == "" {

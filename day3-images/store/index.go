@@ -29,8 +29,7 @@ func (s *Store) readIndex() (*v1.IndexManifest, error) {
 	return index, nil
 }
 
-// changeIndex replaces index.json by what change makes of it. The caller holds
-// the lock.
+// changeIndex applies change to index.json. The caller holds the lock.
 func (s *Store) changeIndex(change func(*v1.IndexManifest) error) error {
 	index, err := s.readIndex()
 	if err != nil {
@@ -49,10 +48,10 @@ func (s *Store) changeIndex(change func(*v1.IndexManifest) error) error {
 	return durable.Replace(s.Path("index.json"), append(text, '\n'))
 }
 
-// Publish lists an image, all of whose layers are in the store: its documents
+// Publish lists an image whose layers are all in the store: its documents
 // become blobs, and it gets the name, which may be "". For an image from a
-// registry, pulled is the digest that the registry has for it. Publish reports
-// whether that changed anything.
+// registry, pulled is the registry's digest for it. Publish reports whether
+// that changed anything.
 func (s *Store) Publish(j *Job, manifest, config []byte, name string, pulled v1.Hash) (isNew bool, err error) {
 	m, err := image.ParseManifest(manifest)
 	if err != nil {
@@ -88,7 +87,7 @@ func (s *Store) Publish(j *Job, manifest, config []byte, name string, pulled v1.
 	return isNew, err
 }
 
-// Tag gives an image one more name, a full one.
+// Tag gives an image another full name.
 func (s *Store) Tag(ref, name string) error {
 	unlock, err := s.Lock()
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package store keeps images and containers on the disk: an OCI image layout,
-// the unpacked layers beside it, and what containers have changed.
+// Package store keeps images and containers on disk: an OCI image layout, the
+// unpacked layers beside it, and what containers have changed.
 //
-// From rung 09-image, plus: many commands at once, crashes and power cuts at
-// any moment, removal.
+// It grew from rung 09-image, adds removal, and copes with many commands at
+// once and with crashes and power cuts at any moment.
 package store
 
 import (
@@ -23,27 +23,27 @@ import (
 //
 //	oci-layout            says that this is an OCI image layout (image-spec, image-layout.md)
 //	index.json            the images: names, and the digests of their manifests
-//	index.json.new        where its next content goes, see durable.go
+//	index.json.new        for its next content, see durable.go
 //	blobs/sha256/...      manifests, configurations and packed layers, named by their digest
 //	layers/sha256/...     unpacked layers, named by their diff ID, for overlayfs
 //	skeleton/             mount points, below the layers of every container
 //	containers/...        what containers have changed
 //	tmp/                  work in progress, see Job
-//	boot                  of which boot the last image is, see durable.go
-//	lock                  held while index.json changes, things are removed, a container is made
+//	boot                  the boot in which an image was last added, see durable.go
+//	lock                  held while index.json changes, anything is removed, or a container is made
 //
-// What has a digest for a name never changes, so commands read it without any
-// lock. It gets the name last, by rename(2), when it is complete and verified:
-// a command that is killed leaves only something in tmp.
+// Anything named by a digest never changes, so commands read it without a lock.
+// It gets its name last, by rename(2), when it is complete and verified, so a
+// killed command leaves something only in tmp.
 type Store struct {
 	Root string // absolute
 }
 
-// storeDirs are closed to everybody else: image layers have setuid programs,
-// and in the container's world those are somebody else's (CVE-2021-41091).
+// storeDirs are closed to all other users, because image layers have setuid
+// programs that the host's users must not be able to run (CVE-2021-41091).
 var storeDirs = []string{"blobs/sha256", "layers/sha256", "containers", "tmp"}
 
-// Open opens the store in the directory root and makes it if need be.
+// Open opens the store in the directory root, and makes it if it is missing.
 func Open(root string) (*Store, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -67,8 +67,8 @@ func (s *Store) Path(name ...string) string {
 	return filepath.Join(append([]string{s.Root}, name...)...)
 }
 
-// create makes what a store consists of. The file oci-layout comes last: until
-// it is there, the next command does all of this again.
+// create makes everything in a store. The file oci-layout comes last: until it
+// exists, the next command does all of this again.
 func (s *Store) create() error {
 	if err := os.MkdirAll(s.Root, 0o700); err != nil {
 		return err
@@ -95,13 +95,13 @@ func (s *Store) create() error {
 	return durable.Replace(s.Path("oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`+"\n"))
 }
 
-// checkRoot keeps us from making a store of somebody's home directory.
+// checkRoot keeps us from turning somebody's home directory into a store.
 func (s *Store) checkRoot() error {
 	entries, err := os.ReadDir(s.Root)
 	if err != nil {
 		return err
 	}
-	// oci-layout: another command may just have made the store.
+	// oci-layout, because another command may just have made the store.
 	ours := []string{"oci-layout", "oci-layout.new", "index.json", "index.json.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock"}
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) {
@@ -111,22 +111,22 @@ func (s *Store) checkRoot() error {
 	return nil
 }
 
-// Lock keeps other commands from changing index.json, removing things, starting
-// to add an image and making containers. Hold it for moments only.
+// Lock keeps other commands from changing index.json, removing anything,
+// starting to add an image, or making containers. Hold it only briefly.
 func (s *Store) Lock() (unlock func(), err error) {
 	file, err := lock.Wait(s.Path("lock"))
 	if err != nil {
 		return nil, err
 	}
-	return func() { _ = file.Close() }, nil // closing lets go of it, whatever it says
+	return func() { _ = file.Close() }, nil // closing the file unlocks it, even on an error
 }
 
-// LayerPath is the place of an unpacked layer.
+// LayerPath is the path of an unpacked layer.
 func (s *Store) LayerPath(diffID v1.Hash) string { return s.Path("layers", "sha256", diffID.Hex) }
 
-// ChainPath is the place of what the last of some layers is on top of the others,
-// the lowest first. It has their chain ID for a name (OCI image-spec, config.md),
-// but one layer alone has one too, which is not its diff ID.
+// ChainPath is the path of the last of some layers, lowest first, as it is on
+// top of the others. Its name is their chain ID (OCI image-spec, config.md),
+// except that even a single layer has one that differs from its diff ID.
 func (s *Store) ChainPath(diffIDs []v1.Hash) string {
 	chain := v1.Hash{}
 	for _, diffID := range diffIDs {

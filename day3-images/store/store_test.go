@@ -68,7 +68,7 @@ func TestOpenStoreAtOnce(t *testing.T) {
 	group.Wait()
 }
 
-// A directory that has other things in it is nobody's store.
+// A directory with other things in it is not a store.
 func TestOpenStoreElsewhere(t *testing.T) {
 	home := t.TempDir()
 	if err := os.WriteFile(home+"/thesis.txt", nil, 0o644); err != nil {
@@ -155,7 +155,7 @@ func TestJobs(t *testing.T) {
 	nothingInProgress(t, s)
 }
 
-// Many goroutines, one job: never two at once, and nobody is left waiting.
+// Many goroutines, one job: never two at once, and none is left waiting.
 func TestJobsAtOnce(t *testing.T) {
 	s := openEmpty(t)
 	var group sync.WaitGroup

@@ -14,9 +14,9 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// images lists what is in the archive. A file index.json makes it an OCI image
-// layout, manifest.json what docker save has written; with both, the former
-// says more.
+// images lists the images in the archive. With index.json it is an OCI image
+// layout, with manifest.json the output of docker save; if it has both,
+// index.json says more.
 func (a *spool) images(platform v1.Platform) ([]archived, error) {
 	if text, err := a.named("index.json"); err == nil {
 		index, err := image.ParseIndex(text)
@@ -32,8 +32,8 @@ func (a *spool) images(platform v1.Platform) ([]archived, error) {
 	return a.dockerImages(text)
 }
 
-// ociImages finds the image for the platform under each name. Of those without
-// one, all are meant that are not known to be for another platform.
+// ociImages finds the image for the platform under each name. Of the images
+// without a name, it takes all that are not known to be for another platform.
 func (a *spool) ociImages(index *v1.IndexManifest, platform v1.Platform) (all []archived, err error) {
 	entries := slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return !image.MayBeImage(d) })
 	groups, order := map[string][]v1.Descriptor{}, []archived{}
@@ -74,8 +74,8 @@ func (a *spool) ociImages(index *v1.IndexManifest, platform v1.Platform) (all []
 	return all, nil
 }
 
-// archivedName is an image's name in an OCI archive. Programs do not agree on
-// where it stands, and what stands there may be a mere tag.
+// archivedName returns an image's name in an OCI archive. Programs do not agree
+// on where to put it, and some put only a tag there.
 func archivedName(d v1.Descriptor) string {
 	for _, key := range []string{image.AnnotationContainerd, image.AnnotationName} {
 		if text := d.Annotations[key]; text != "" {
@@ -83,7 +83,7 @@ func archivedName(d v1.Descriptor) string {
 			if err == nil {
 				return ref.String()
 			}
-			logrus.Warnf("the archive's name for image %s is of no use: %v", d.Digest, err)
+			logrus.Warnf("the archive's name for image %s cannot be used: %v", d.Digest, err)
 		}
 	}
 	return ""
@@ -97,7 +97,8 @@ type dockerImage struct {
 	Layers   []string
 }
 
-// dockerImages reads manifest.json. It has no manifests: we write them.
+// dockerImages reads manifest.json. Despite its name it has no manifests, so we
+// write them.
 func (a *spool) dockerImages(text []byte) (all []archived, err error) {
 	var entries []dockerImage
 	if err := image.ParseJSON(text, &entries); err != nil {
@@ -148,7 +149,7 @@ func (a *spool) writeManifest(e dockerImage) (m *v1.Manifest, err error) {
 	return m, nil
 }
 
-// layerType tells from a layer's first bytes how it is compressed.
+// layerType finds out from a layer's first bytes how it is compressed.
 func layerType(path string) (types.MediaType, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -156,7 +157,7 @@ func layerType(path string) (types.MediaType, error) {
 	}
 	defer file.Close()
 	start := make([]byte, 6)
-	n, _ := file.Read(start) // 0: an empty file is nothing compressed
+	n, _ := file.Read(start) // n is 0 for an empty file, which is not compressed
 	switch compression.Of(start[:n]) {
 	case "gzip":
 		return types.OCILayer, nil

@@ -1,7 +1,8 @@
-// Package archive takes images in from tars and writes them to tars: load,
-// save, import, export.
+// Package archive reads images from tars and writes them to tars: load, save,
+// import, export.
 //
-// From rung 09-image, plus: Docker's own format, and archives nobody trusts.
+// It grew from rung 09-image, adds Docker's own format, and does not trust the
+// archive.
 package archive
 
 import (
@@ -17,9 +18,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Load takes in the images of an archive, and says in Docker's words which they
-// are. Where there are several it takes the one for the platform; zero is this
-// machine's, or any if there is but one.
+// Load adds an archive's images to the store and returns Docker's message for
+// each. If an image is there for several platforms, it takes the one for
+// platform; a zero platform means this machine's, or any if there is only one.
 func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform) (done []string, err error) {
 	j, err := s.BeginAdding(ctx)
 	if err != nil {
@@ -59,15 +60,15 @@ func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform
 	return done, nil
 }
 
-// An archived image is one that an archive has, under one of its names.
+// An archived image is an image in an archive, under one of its names.
 type archived struct {
 	manifest []byte
 	m        *v1.Manifest
 	name     string // full, or "" if it has none
-	key      string // the same, or something else that is its own
+	key      string // its name or, without one, its digest
 }
 
-// takeIn gives an image's layers their places in the store, then its name.
+// takeIn adds an image's layers to the store, then its name.
 func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, files *spool, u *snapshot.Unpacker, platform v1.Platform) error {
 	configText, err := files.document(img.m.Config)
 	if err != nil {

@@ -1,8 +1,8 @@
 // Package cgroup makes a container's cgroup with its limits, starts the command
-// inside it, and removes it whatever happens. It grew from rung
-// 09-more-limits, plus: every limit of docker run, parents, delegation, a
-// record of what is made, so that the next command removes what a killed one
-// has left.
+// inside it, and removes it on every path. It grew from rung 09-more-limits and
+// adds the other limits of docker run, parents, delegation, and a record of
+// what is made, from which the next command removes what a killed one left
+// behind.
 package cgroup
 
 import (
@@ -19,31 +19,32 @@ import (
 	"example.com/go-docker/day4-lifecycle/hierarchy"
 )
 
-// A Config says what cgroup to make.
+// A Config describes the cgroup to make.
 type Config struct {
 	ID     string // of the container
-	Parent string // a cgroup, as a path from the top; "": where we may make cgroups
+	Parent string // a cgroup's path from the top; "": wherever we may make cgroups
 	Limits Limits
-	Init   bool // init stays, and the command is its child
+	Init   bool // init stays as the command's parent
 }
 
-// A Cgroup is what limits one container: a directory in the one hierarchy of
-// version 2, or one in each of several of version 1.
+// A Cgroup limits one container. It is one directory in version 2's only
+// hierarchy, or one in each of several hierarchies of version 1.
 type Cgroup struct {
 	Record
 	init        bool
 	controllers []string
-	handed      []*os.File // what init gets, to put the command in here
+	handed      []*os.File // what init gets to put the command inside
 }
 
-// counted are the controllers whose counters we read, and in version 1 the one
-// that pauses. Version 2 counts CPU time in every cgroup.
+// counted lists the controllers whose counters we read and, in version 1, the
+// one that pauses. Version 2 counts CPU time in every cgroup, even without the
+// cpu controller.
 var counted = map[int][]string{1: {"memory", "cpu", "cpuacct", "pids", "freezer"}, 2: {"memory", "pids"}}
 
-// Create makes the cgroup and sets its limits before anything runs in it. When
-// it returns an error, nothing of it is left, but for parents that were
-// missing: they stay, as Docker's do. First it removes what containers have
-// left whose owner was killed.
+// Create makes the cgroup and sets its limits before anything runs in it. If it
+// returns an error, nothing of the cgroup is left except parents that were
+// missing, which stay, as Docker's do. Create first removes the cgroups of
+// containers whose owner was killed.
 func Create(config Config) (_ *Cgroup, err error) {
 	if err := Sweep(); err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func Create(config Config) (_ *Cgroup, err error) {
 	return g, nil
 }
 
-// plan decides which directories to make and which files to write, and changes
+// plan decides which directories to make and which files to write, but changes
 // nothing yet.
 func plan(config Config) (*Cgroup, settings, error) {
 	version, hierarchies, err := hierarchy.ByController()
@@ -106,10 +107,12 @@ func plan(config Config) (*Cgroup, settings, error) {
 	return g, settings, nil
 }
 
-// ownThreads is more than the Go runtime starts before init becomes the command.
+// ownThreads is more threads than the Go runtime starts before init becomes the
+// command.
 const ownThreads = 16
 
-// checkPids refuses limits that would hit us and not the command, see Place: the kernel counts threads of ours until the command runs.
+// checkPids refuses limits that would hit us and not the command: until the
+// command runs, the kernel counts threads of ours (see Place).
 func checkPids(config Config, version int) error {
 	least := int64(0)
 	switch {
@@ -124,8 +127,8 @@ func checkPids(config Config, version int) error {
 	return nil
 }
 
-// wanted lists the controllers whose counters we read, as far as this machine
-// has them, and those that the limits need.
+// wanted lists the controllers that the limits need, and those whose counters
+// we read, if this machine has them.
 func wanted(settings settings, version int, have map[string]hierarchy.Hierarchy) ([]string, error) {
 	names := slices.DeleteFunc(slices.Clone(counted[version]), func(name string) bool {
 		_, ok := have[name]
@@ -143,7 +146,7 @@ func wanted(settings settings, version int, have map[string]hierarchy.Hierarchy)
 	return names, nil
 }
 
-// makeDir makes one cgroup: mkdir is the whole system call for it.
+// makeDir makes one cgroup: mkdir(2) is all it takes.
 func (g *Cgroup) makeDir(dir string) error {
 	if g.Version == 2 {
 		if err := enable(filepath.Dir(dir), g.controllers); err != nil {
@@ -171,7 +174,8 @@ func (g *Cgroup) set(s setting) error {
 	return err
 }
 
-// Remove kills what still runs in the cgroup and removes all that was made.
+// Remove kills whatever still runs in the cgroup and removes everything that
+// was made.
 func (g *Cgroup) Remove() error {
 	var err error
 	for _, file := range g.handed {

@@ -15,11 +15,11 @@ import (
 	"example.com/go-docker/day4-lifecycle/lock"
 )
 
-// RemoveAll removes the cgroup dir and every one below it, and kills what runs
-// in them. A process that was killed stays in its cgroup until the kernel is
-// through with it, and until then rmdir says EBUSY.
+// RemoveAll kills what runs in the cgroup dir and below it, and removes them
+// all. A killed process stays in its cgroup until the kernel has finished with
+// it, and until then rmdir(2) fails with EBUSY.
 func RemoveAll(dir string) error {
-	if unix.Rmdir(dir) == nil { // most often nothing is left in it
+	if unix.Rmdir(dir) == nil { // usually nothing is left in it
 		return nil
 	}
 	stuck := &fs.PathError{Op: "rmdir", Path: dir, Err: unix.EBUSY}
@@ -34,8 +34,8 @@ func RemoveAll(dir string) error {
 	})
 }
 
-// killAndRemove goes through the tree once, deepest first. Only rmdir will do:
-// the files of a cgroup cannot be removed, so rm -r and os.RemoveAll fail.
+// killAndRemove goes through the tree once, deepest first. Only rmdir works:
+// the files in a cgroup cannot be removed, so rm -r and os.RemoveAll fail.
 func killAndRemove(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if hierarchy.Gone(err) {
@@ -60,13 +60,13 @@ func killAndRemove(dir string) error {
 	return nil
 }
 
-// kill sends SIGKILL to every process in the cgroup. Version 2 has a file for
-// that since Linux 5.14, which cannot miss one that is just being forked; in
-// version 1 one has to come back until no process is left.
+// kill sends SIGKILL to every process in the cgroup. Since Linux 5.14, version
+// 2 has a file for that, which cannot miss a process that is being forked; in
+// version 1 the caller must repeat it until no process is left.
 func kill(dir string) error {
 	err := hierarchy.Write(filepath.Join(dir, "cgroup.kill"), "1")
 	if errors.Is(err, unix.EOPNOTSUPP) {
-		return nil // a threaded cgroup: its processes count as those of one above
+		return nil // a threaded cgroup: its processes belong to an ancestor
 	}
 	if !hierarchy.Gone(err) {
 		return err

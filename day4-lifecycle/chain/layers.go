@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// IsLoose tells whether an unpacked layer has to be settled. Implied directories
-// are what they should be if no layer is below: if it is the lowest.
+// IsLoose reports whether an unpacked layer has to be settled. In the lowest
+// layer, implied directories are right as they are, because nothing is below.
 func IsLoose(dir string, lowest bool) (bool, error) {
 	loose, err := metadata.MarkOf(unix.AT_FDCWD, dir, layer.LinkMark)
 	if err == nil && loose == 0 && !lowest {
@@ -20,8 +20,9 @@ func IsLoose(dir string, lowest bool) (bool, error) {
 	return loose != 0, err
 }
 
-// CopyTop gives the directory to the metadata of an image's top directory: those
-// of the uppermost of its layers, the lowest first, that has an entry for it.
+// CopyTop gives the directory to the metadata of an image's top directory,
+// taken from the uppermost layer that has an entry for it. layers are listed
+// lowest first.
 func CopyTop(layers []string, to string) (err error) {
 	u, err := layer.NewUnpacker(to, nil)
 	if err != nil {
@@ -44,11 +45,11 @@ func CopyTop(layers []string, to string) (err error) {
 	return nil
 }
 
-// VisibleLayers returns those of an image's layers, the lowest first, that are
-// to be stacked. The kernel does not ask whether the top directory of a layer
-// is opaque: so what is below such a layer must be left out. Nor does it take
-// one directory twice. The upper of the two does all that the lower one did, for
-// what was there before and for what came between: only the upper one counts.
+// VisibleLayers returns which of an image's layers, lowest first, to stack. The
+// kernel ignores an opaque mark on a layer's top directory, so the layers below
+// such a layer must be left out. Nor does it accept the same directory twice.
+// The upper one does everything that the lower one did and overrides what came
+// between, so only the upper one is kept.
 func VisibleLayers(dirs []string) ([]string, error) {
 	var visible []string
 	for _, dir := range slices.Backward(dirs) {

@@ -18,13 +18,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packLayer writes what a container has changed, the upper directory of its
-// overlay, as the tar of a layer. The same directory always gives the same
-// bytes, and so the same digest: names are sorted, and the times of access and
-// of inode changes are left out.
+// packLayer writes what a container has changed, its overlay's upper directory,
+// as the tar of a layer. The same directory always gives the same bytes and
+// thus the same digest: names are sorted, and the times of access and inode
+// change are left out.
 func packLayer(w io.Writer, upper string) error { return pack(w, upper, true) }
 
-// PackTree writes a plain directory as a layer that stands on nothing.
+// PackTree writes a plain directory as a layer with nothing below it.
 func PackTree(w io.Writer, dir string) error { return pack(w, dir, false) }
 
 func pack(w io.Writer, dir string, overlay bool) error {
@@ -40,13 +40,14 @@ func pack(w io.Writer, dir string, overlay bool) error {
 	return layer.Wrap("pack "+dir, p.tar.Close())
 }
 
-// A packer reads a tree that may be a running container's, who can put a link
-// where a directory was at any moment. So it opens each name once, without
-// following it, and all it asks is asked of that descriptor (CVE-2018-15664).
+// A packer may read the tree of a running container, which can replace a
+// directory by a link at any moment. So it opens each name once, without
+// following links, and reads everything through that descriptor
+// (CVE-2018-15664).
 type packer struct {
 	tar     *tar.Writer
 	overlay bool
-	names   map[inode]string // of files with more than one: the first
+	names   map[inode]string // first name of each file that has several
 }
 
 type inode struct{ dev, number uint64 }
@@ -116,8 +117,8 @@ func (p *packer) file(dirfd int, name string) error {
 	return p.content(hdr, fd, &st)
 }
 
-// marker writes a whiteout. It has no time: the kernel makes one device node
-// and links it to every name that is deleted.
+// marker writes a whiteout. It gets no time, because the kernel makes a single
+// device node and links it to every deleted name.
 func (p *packer) marker(name string) error {
 	return p.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o600, ModTime: time.Unix(0, 0), Format: tar.FormatPAX})
 }
@@ -138,8 +139,8 @@ func (p *packer) directory(hdr *tar.Header, fd int) error {
 	return p.children(fd, name)
 }
 
-// content writes the entry of a file that is neither a directory nor a second
-// name, and what is in it.
+// content writes the entry and the content of a file that is neither a
+// directory nor another name of one already written.
 func (p *packer) content(hdr *tar.Header, fd int, st *unix.Stat_t) error {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
@@ -170,7 +171,7 @@ func (p *packer) content(hdr *tar.Header, fd int, st *unix.Stat_t) error {
 	return AddEntry(p.tar, hdr, io.LimitReader(file, hdr.Size))
 }
 
-// AddEntry writes an entry and its content, of which it reads all there is.
+// AddEntry writes an entry and its content, which it reads to the end.
 func AddEntry(w *tar.Writer, hdr *tar.Header, content io.Reader) error {
 	if err := w.WriteHeader(hdr); err != nil {
 		return err
@@ -182,7 +183,8 @@ func AddEntry(w *tar.Writer, hdr *tar.Header, content io.Reader) error {
 	return err
 }
 
-// checkComplete refuses what overlayfs keeps in parts.
+// checkComplete refuses files of which overlayfs has left a part in a lower
+// layer.
 func (p *packer) checkComplete(fd int) error {
 	if !p.overlay {
 		return nil

@@ -1,5 +1,6 @@
-// Package confine says what a container's command may not do, and as whom it
-// runs: masks over parts of /proc and /sys, the capabilities, the user.
+// Package confine limits what a container's command may do, and sets the user
+// it runs as: masks over parts of /proc and /sys, capabilities, resource
+// limits, the user.
 package confine
 
 import (
@@ -9,9 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kept are the capabilities that Docker leaves to root in a container, but for
-// one: with CAP_MKNOD root could make the node of the host's disk. Docker lets
-// it, and then keeps it from opening that with the devices cgroup or BPF.
+// kept lists the capabilities that Docker leaves to root in a container, except
+// CAP_MKNOD, with which root could make a device node for the host's disk.
+// Docker allows that, but prevents opening the node with the devices cgroup or
+// BPF.
 var kept = map[int]bool{
 	unix.CAP_AUDIT_WRITE: true, unix.CAP_CHOWN: true, unix.CAP_DAC_OVERRIDE: true, unix.CAP_FOWNER: true,
 	unix.CAP_FSETID: true, unix.CAP_KILL: true, unix.CAP_NET_BIND_SERVICE: true, unix.CAP_NET_RAW: true,
@@ -19,22 +21,22 @@ var kept = map[int]bool{
 	unix.CAP_SETUID: true, unix.CAP_SYS_CHROOT: true,
 }
 
-// DropCapabilities takes all others out of this thread's bounding set, which
-// is what exec can give at most. So the command that this thread starts has
-// only the kept ones and can never get more, while we keep ours: we still need
-// them, and a process with fewer may not look into one with more, not even at
-// /proc/1/exe. capabilities(7), ptrace(2)
+// DropCapabilities removes all others from this thread's bounding set, which
+// limits what exec can grant. So the command that this thread starts has only
+// the kept ones and can never get more, while we keep ours: we still need them,
+// and a process with fewer capabilities may not inspect one with more, not even
+// read /proc/1/exe. capabilities(7), ptrace(2)
 func DropCapabilities() error {
 	for capability := 0; capability <= unix.CAP_LAST_CAP; capability++ {
 		if kept[capability] {
 			continue
 		}
 		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(capability), 0, 0, 0)
-		if err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: newer than this kernel
+		if err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: this kernel does not have it
 			return fmt.Errorf("drop capability %d: %w", capability, err)
 		}
 	}
-	// What is inheritable would come back through exec.
+	// Inheritable capabilities would come back on exec.
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {

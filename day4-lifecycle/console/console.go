@@ -1,7 +1,7 @@
 // Package console is the user's side of a container's standard streams: the
-// terminal, its size, signals, and the keys that lead away.
+// terminal, its size, signals, and the keys that detach.
 //
-// The ladder has no rung for it: its boxes have no terminal.
+// The ladder has no rung for it, because its boxes have no terminal.
 package console
 
 import (
@@ -23,25 +23,24 @@ import (
 	"example.com/go-docker/day4-lifecycle/wire"
 )
 
-// A Console is what a client has to offer to a container that it is attached
-// to.
+// A Console is what a client offers the container that it is attached to.
 type Console struct {
 	Stdin   *os.File // nil: none
 	TTY     bool     // the container has a terminal
-	Detach  []byte   // keys that end the attachment and not the container; only with TTY
+	Detach  []byte   // keys that detach; only with TTY
 	Signals *container.Signals
-	Own     bool        // the container was started for us: if nobody reads our output, nobody reads its own
-	Deaf    func() bool // whether the shim does not hear our signals; nil: it does
+	Own     bool        // the container was started for us, so if nobody reads our output, nobody reads the container's
+	Deaf    func() bool // whether the shim cannot get our signals; nil: it can
 	// Kill sends a signal beside the connection, on which it would wait behind input
 	// that the container does not read; nil: nothing is in its way there.
 	Kill func(sig syscall.Signal)
 }
 
-// ErrDetached says that the user has gone and the container stays.
+// ErrDetached means that the user has detached from a running container.
 var ErrDetached = errors.New("detached")
 
-// Follow passes on what the user types and what the container writes, until it
-// has ended, and returns its exit status.
+// Follow passes on what the user types and what the container writes until the
+// container ends, and returns its exit status.
 func (t Console) Follow(conn *wire.Conn) (status int, err error) {
 	defer conn.Close()
 	if t.TTY && t.Stdin != nil {
@@ -73,7 +72,7 @@ func (t Console) Follow(conn *wire.Conn) (status int, err error) {
 			}
 		}()
 	}
-	signal.Ignore(syscall.SIGPIPE) // it would leave the user's terminal raw
+	signal.Ignore(syscall.SIGPIPE) // SIGPIPE would kill us and leave the user's terminal raw
 	status, err = t.print(conn)
 	select {
 	case <-detached:
@@ -85,7 +84,7 @@ func (t Console) Follow(conn *wire.Conn) (status int, err error) {
 	return status, err
 }
 
-// print writes what the container writes, up to its end.
+// print writes the container's output until the container ends.
 func (t Console) print(conn *wire.Conn) (int, error) {
 	for {
 		kind, text, err := conn.Receive()
@@ -108,15 +107,15 @@ func (t Console) print(conn *wire.Conn) (int, error) {
 			return reply.Status, nil
 		}
 		if err != nil && t.Own {
-			_ = conn.Send(kind, nil) // as in a pipeline, it learns that when it writes the next time
+			_ = conn.Send(kind, nil) // as in a pipeline, the container finds out on its next write
 		} else if err != nil {
 			return 0, err
 		}
 	}
 }
 
-// makeRaw gives up our terminal's line editing: the container's does that, and
-// turns ^C into a signal for what runs there.
+// makeRaw turns off our terminal's line editing, because the container's
+// terminal does that, and turns ^C into a signal for what runs there.
 func (t Console) makeRaw(conn *wire.Conn) (restore func(), err error) {
 	if !term.IsTerminal(t.Stdin.Fd()) {
 		return func() {}, nil
@@ -147,8 +146,8 @@ func (t Console) makeRaw(conn *wire.Conn) (restore func(), err error) {
 	}, nil
 }
 
-// send sends what the user types. It ends with the program: nothing can
-// interrupt a read of a terminal.
+// send sends what the user types. It ends only with the program: nothing can
+// interrupt a read from a terminal.
 func (t Console) send(conn *wire.Conn, detached chan struct{}) {
 	keys := detacher{keys: t.Detach}
 	if !t.TTY {
@@ -173,14 +172,15 @@ func (t Console) send(conn *wire.Conn, detached chan struct{}) {
 	}
 }
 
-// A detacher looks for the keys in what is typed, which may come in pieces.
+// A detacher looks for the detach keys in what is typed, which may come in
+// pieces.
 type detacher struct {
 	keys []byte
-	held []byte // the beginning of them
+	held []byte // the first of the keys
 }
 
-// filter returns what is to be passed on: all but the keys, or the beginning of
-// them, which it holds back until it is clear what they become.
+// filter returns what to pass on: everything except the keys. It holds back the
+// first of them until it is clear whether the rest follow.
 func (d *detacher) filter(typed []byte) (text []byte, done bool) {
 	if len(d.keys) == 0 {
 		return typed, false
@@ -198,7 +198,7 @@ func (d *detacher) filter(typed []byte) (text []byte, done bool) {
 	return text, false
 }
 
-// ParseKeys reads --detach-keys as Docker has them: ctrl-p,ctrl-q or x,y.
+// ParseKeys reads --detach-keys in Docker's format, like ctrl-p,ctrl-q or x,y.
 func ParseKeys(text string) (keys []byte, err error) {
 	for part := range strings.SplitSeq(text, ",") {
 		letter, ctrl := strings.CutPrefix(strings.ToLower(part), "ctrl-")

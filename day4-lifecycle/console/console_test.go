@@ -20,7 +20,8 @@ func TestParseKeys(t *testing.T) {
 	}
 }
 
-// The keys may come one by one, and what only looks like them is passed on.
+// The keys may come one by one, and anything that only starts like them is
+// passed on.
 func TestDetacher(t *testing.T) {
 	for _, test := range []struct {
 		keys  string

@@ -14,8 +14,9 @@ import (
 	"example.com/go-docker/day4-lifecycle/store"
 )
 
-// FillRoot lays the container's own directory on the image's layers, lowest
-// first, and writes the files that Docker puts into every container's /etc.
+// FillRoot puts the container's own directory on top of the image's layers,
+// which are listed lowest first, and writes the files that Docker puts into
+// every container's /etc.
 func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, hostname, moreHosts string) error {
 	bottom, err := skeleton(s)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sync writes to the disk all of the file system that dir is in.
+// Sync writes the whole file system that dir is in to disk.
 func Sync(dir string) error {
 	file, err := os.Open(dir)
 	if err != nil {
@@ -50,10 +50,10 @@ func Read(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// Replace gives path a new content, all of it or, after a crash, none. The
-// file that it was written to before stays, and the next content goes there: so
-// on a full disk what is not longer still fits, and images can be removed. The
-// caller holds a lock: there must not be two at a time.
+// Replace gives path new content: all of it or, after a crash, none of it. It
+// keeps the old file and writes the next content into it, so that content that
+// is not longer fits even on a full disk, and images can still be removed. The
+// caller must hold a lock, because two calls at once would collide.
 func Replace(path string, content []byte) error {
 	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -67,7 +67,7 @@ func Replace(path string, content []byte) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	// The name is in the directory, and has to be written too. fsync(2)
+	// The name is in the directory, which must be written, too. fsync(2)
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
@@ -75,11 +75,11 @@ func Replace(path string, content []byte) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// exchange puts the new file in the place of the old one, which gets room for as
-// much.
+// exchange swaps the new file with the old one, and reserves as much room in
+// the old one.
 func exchange(path string, size int64) error {
 	err := unix.Renameat2(unix.AT_FDCWD, path+".new", unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // there is none, or the file system cannot
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // no old file, or a file system that cannot exchange
 		return os.Rename(path+".new", path)
 	}
 	if err != nil {
@@ -90,7 +90,7 @@ func exchange(path string, size int64) error {
 		return err
 	}
 	err = unix.Fallocate(int(old.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
-	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSPC) { // then the disk was as full before
+	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSPC) { // no worse than before
 		err = nil
 	}
 	return errors.Join(err, old.Close())

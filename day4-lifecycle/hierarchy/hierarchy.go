@@ -1,6 +1,7 @@
-// Package hierarchy finds out where on this machine cgroups can be made, and of
-// which version. It grew from rung 08-born-inside, plus: controllers mounted
-// together, hybrid machines, delegated subtrees, the inside of containers.
+// Package hierarchy finds out where cgroups can be made on this machine, and of
+// which version. It grew from rung 08-born-inside and adds support for
+// controllers mounted together, hybrid machines, delegated subtrees, and
+// running inside a container.
 package hierarchy
 
 import (
@@ -22,16 +23,16 @@ import (
 type Hierarchy struct {
 	Version     int
 	Mount       string   // where it is mounted
-	Root        string   // which of its cgroups is mounted there: "/" but in containers
+	Root        string   // which of its cgroups is mounted there: "/" except in containers
 	Controllers []string // kernel names: memory, cpu, cpuacct, cpuset, pids, ...
 }
 
-// v1Controllers are those this chapter knows; in mountinfo they stand between
-// other mount options.
+// v1Controllers lists the controllers this chapter knows; in mountinfo they
+// appear among other mount options.
 var v1Controllers = []string{"cpu", "cpuacct", "cpuset", "freezer", "memory", "pids"}
 
-// All asks the kernel what is mounted. Nothing is assumed: not the
-// path, not the version, not that a controller has a directory of its own.
+// All asks the kernel what is mounted. It assumes nothing: not the path, not
+// the version, not that each controller has a directory of its own.
 func All() ([]Hierarchy, error) {
 	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {
@@ -56,9 +57,9 @@ func hierarchyOf(m *mountinfo.Info) Hierarchy {
 	return Hierarchy{Version: version, Mount: m.Mountpoint, Root: m.Root}
 }
 
-// visible checks the file system's magic number, statfs(2). Where a controller
-// is not mounted its path may be a plain tmpfs directory, in which mkdir and
-// echo succeed and limit nothing.
+// visible checks the file system's magic number, statfs(2). If a controller is
+// not mounted, its path may be a plain tmpfs directory, where mkdir and echo
+// succeed and limit nothing.
 func (h Hierarchy) visible() bool {
 	magic := map[int]int64{1: unix.CGROUP_SUPER_MAGIC, 2: unix.CGROUP2_SUPER_MAGIC}[h.Version]
 	var fs unix.Statfs_t
@@ -94,7 +95,7 @@ func chooseVersion(all []Hierarchy) (version int, byName map[string]Hierarchy, e
 	if len(all) == 0 {
 		return 0, nil, errors.New("no cgroup file system is mounted: scripts/doctor.sh says how to get one")
 	}
-	for _, h := range slices.Backward(all) { // mounted twice, the first counts
+	for _, h := range slices.Backward(all) { // if mounted twice, the first counts
 		if slices.Contains(h.Controllers, "memory") {
 			version = h.Version
 		}
@@ -113,9 +114,9 @@ func chooseVersion(all []Hierarchy) (version int, byName map[string]Hierarchy, e
 	return version, byName, nil
 }
 
-// Chain lists the directories from where we may make cgroups down to the one
-// in which a container's is made: the cgroup parent, a path from the top, or ""
-// for where we may.
+// Chain lists the directories from the one where we may make cgroups down to
+// the one that will hold the container's. That is the cgroup parent, given as a
+// path from the top, or "" for the directory where we may make cgroups.
 func (h Hierarchy) Chain(parent string) ([]string, error) {
 	if parent == "" {
 		base, err := h.base()
@@ -129,7 +130,7 @@ func (h Hierarchy) Chain(parent string) ([]string, error) {
 }
 
 // base returns the directory in which we make our cgroups: the top of the
-// hierarchy if we may write there, as Docker does; else the nearest cgroup
+// hierarchy, like Docker, if we may write there; otherwise the nearest cgroup
 // above our own that was delegated to us. cgroup-v2.rst, "Delegation"
 func (h Hierarchy) base() (string, error) {
 	why := h.usable(h.Mount)
@@ -146,13 +147,13 @@ func (h Hierarchy) base() (string, error) {
 			return dir, nil
 		}
 		if !errors.Is(err, os.ErrPermission) {
-			why = err // it is ours, but something else is in the way
+			why = err // we own it, but something else is in the way
 		}
 	}
 	return "", why
 }
 
-// usable tells whether cgroups can be made in dir.
+// usable returns nil if cgroups can be made in dir.
 func (h Hierarchy) usable(dir string) error {
 	err := unix.Access(dir, unix.W_OK)
 	switch {
@@ -163,8 +164,8 @@ func (h Hierarchy) usable(dir string) error {
 	case h.Version == 1 || isRoot(dir):
 		return nil
 	}
-	// Below the root, a cgroup may have processes or hand controllers to
-	// children, not both. cgroup-v2.rst, "No Internal Process Constraint"
+	// Below the root, a cgroup may have processes or pass controllers on to
+	// children, but not both. cgroup-v2.rst, "No Internal Process Constraint"
 	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	if err != nil {
 		return err
@@ -175,7 +176,8 @@ func (h Hierarchy) usable(dir string) error {
 	return nil
 }
 
-// isRoot tells the root of the v2 hierarchy, the one cgroup without a type.
+// isRoot recognizes the root of the v2 hierarchy, the only cgroup without a
+// cgroup.type file.
 func isRoot(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "cgroup.type"))
 	return errors.Is(err, os.ErrNotExist)
@@ -190,8 +192,8 @@ func (h Hierarchy) ownCgroup() (string, error) {
 	return h.cgroupIn(string(text))
 }
 
-// cgroupIn finds our line in /proc/self/cgroup. Its path counts from the root
-// of the hierarchy, and the mount may show only a part of that.
+// cgroupIn finds our line in /proc/self/cgroup. Its path starts at the root of
+// the hierarchy, of which the mount may show only a part.
 func (h Hierarchy) cgroupIn(text string) (string, error) {
 	for line := range strings.Lines(text) {
 		// hierarchy-ID:controller-list:path; version 2 has the id 0 and no list.

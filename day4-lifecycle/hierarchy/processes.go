@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Processes lists the processes in a cgroup and in those below.
+// Processes lists the processes in a cgroup and in all cgroups below it.
 func Processes(dir string) (pids []int, err error) {
 	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if Gone(err) {

@@ -9,21 +9,22 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// ErrNotImage is in the error for a manifest of something else: of an artifact.
+// ErrNotImage is in the error for a manifest of something else, an artifact.
 var ErrNotImage = errors.New("not a container image")
 
-// MayBeImage tells whether a listed document may be an image, or have images:
-// beside them indexes list signatures, attestations and what else people keep
-// in registries. OCI image-spec, image-index.md: unknown types are ignored.
+// MayBeImage reports whether a listed document may be an image or an index of
+// images. Indexes also list signatures, attestations and whatever else people
+// keep in registries; unknown types are to be ignored. OCI image-spec,
+// image-index.md
 func MayBeImage(d v1.Descriptor) bool {
 	known := d.MediaType == "" || d.MediaType.IsImage() || d.MediaType.IsIndex()
 	return known && d.ArtifactType == "" && d.Annotations["vnd.docker.reference.type"] == "" && (d.Platform == nil || d.Platform.OS != "unknown")
 }
 
-// ChooseManifest returns the manifest that a document is or, for an index, the
-// one in it for a platform. What else it takes to find that, fetch gets:
-// indexes, manifests and configurations. The type that a registry or an archive
-// has stated must be what the document is.
+// ChooseManifest returns the manifest in a document or, if that is an index,
+// the one in it for a platform. It calls fetch for the other indexes, manifests
+// and configurations that it needs. The document must be of the type that the
+// registry or archive stated.
 func ChooseManifest(text []byte, stated types.MediaType, want v1.Platform, fetch func(v1.Descriptor) ([]byte, error)) ([]byte, *v1.Manifest, error) {
 	isIndex, err := isIndex(text, stated)
 	if err != nil {
@@ -40,7 +41,7 @@ func ChooseManifest(text []byte, stated types.MediaType, want v1.Platform, fetch
 	return text, m, err
 }
 
-// Choose is ChooseManifest for a part of an index.
+// Choose is ChooseManifest for some entries of an index.
 func Choose(entries []v1.Descriptor, want v1.Platform, fetch func(v1.Descriptor) ([]byte, error)) (text []byte, m *v1.Manifest, err error) {
 	c := chooser{want: want, fetch: fetch}
 	if err := c.consider(entries, 0); err != nil {
@@ -58,8 +59,8 @@ func Choose(entries []v1.Descriptor, want v1.Platform, fetch func(v1.Descriptor)
 	return text, m, err
 }
 
-// A chooser looks for the best manifest. One without a platform in its entry says
-// it in its configuration.
+// A chooser looks for the best manifest. If an entry has no platform, the
+// image's configuration has it.
 type chooser struct {
 	want    v1.Platform
 	fetch   func(v1.Descriptor) ([]byte, error)
@@ -70,7 +71,7 @@ type chooser struct {
 	there []string // other platforms
 }
 
-// Indexes in indexes could keep us busy for ever.
+// Indexes within indexes could keep us busy forever.
 const (
 	maxDepth     = 4
 	maxDocuments = 100
@@ -101,7 +102,7 @@ func (c *chooser) consider(entries []v1.Descriptor, depth int) error {
 	return nil
 }
 
-// offer takes a manifest if none before was better.
+// offer takes a manifest if it is better than any before.
 func (c *chooser) offer(d v1.Descriptor, p v1.Platform) {
 	c.there = append(c.there, p.String())
 	if fit := Fit(p, c.want); fit > c.fit {

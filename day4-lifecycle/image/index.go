@@ -13,12 +13,12 @@ const (
 	AnnotationName       = "org.opencontainers.image.ref.name"
 	AnnotationContainerd = "io.containerd.image.name"
 
-	// The digest that the registry has for the image: it is the manifest's, or
-	// that of an index from which one manifest was chosen.
+	// The registry's digest for the image: that of the manifest, or of the
+	// index from which the manifest was chosen.
 	annotationPulled = "go-docker.pulled-digest"
 )
 
-// NameAnnotations say an image's full name.
+// NameAnnotations returns the annotations for an image's full name.
 func NameAnnotations(name string) map[string]string {
 	return map[string]string{AnnotationName: name, AnnotationContainerd: name}
 }
@@ -36,8 +36,8 @@ func NamesOf(index *v1.IndexManifest, digest v1.Hash) (names []string) {
 	return names
 }
 
-// PulledAs returns the names by digest, repository@digest, that registries
-// have for a manifest.
+// PulledAs returns the names of the form repository@digest that registries have
+// for a manifest.
 func PulledAs(index *v1.IndexManifest, digest v1.Hash) (names []string) {
 	for _, d := range index.Manifests {
 		if pulled := d.Annotations[annotationPulled]; d.Digest == digest && pulled != "" {
@@ -49,7 +49,7 @@ func PulledAs(index *v1.IndexManifest, digest v1.Hash) (names []string) {
 	return slices.Compact(names)
 }
 
-// IsNamed tells whether a listed manifest is what the reference means.
+// IsNamed reports whether the reference names a listed manifest.
 func IsNamed(d v1.Descriptor, r Reference) bool {
 	if r.Tag != "" {
 		return NameOf(d) == r.String()
@@ -58,9 +58,9 @@ func IsNamed(d v1.Descriptor, r Reference) bool {
 	return repository == r.Repository() && (d.Digest == r.Digest || d.Annotations[annotationPulled] == r.Digest.String())
 }
 
-// Enter lists a manifest under a name, or without one, and with the digest that
-// a registry has for it, if that is not zero. If the name was another image's,
-// that one stays in the list without it.
+// Enter lists a manifest under a name, or without one, and with the registry's
+// digest for it, if that is not zero. If another image had the name, it loses
+// the name but stays in the list.
 func Enter(index *v1.IndexManifest, entry v1.Descriptor, name string, pulled v1.Hash) {
 	entry.Annotations = nil
 	if name != "" {
@@ -80,7 +80,7 @@ func Enter(index *v1.IndexManifest, entry v1.Descriptor, name string, pulled v1.
 	index.Manifests = append(index.Manifests, entry)
 }
 
-// Leave takes a name off the list. The image stays.
+// Leave removes a name from the list. The image stays.
 func Leave(index *v1.IndexManifest, name string) {
 	i := slices.IndexFunc(index.Manifests, func(d v1.Descriptor) bool { return NameOf(d) == name })
 	if i < 0 {

@@ -1,6 +1,6 @@
-// Package join starts one more command in a container that runs: exec. It grew
-// from rung 06-exec, plus: the container's cgroup, capabilities, user and
-// limits, and threads that end.
+// Package join starts one more command in a running container (exec). It grew
+// from rung 06-exec and adds the container's cgroup, capabilities, user and
+// limits, and threads that end afterwards.
 package join
 
 import (
@@ -21,30 +21,31 @@ import (
 	"example.com/go-docker/day4-lifecycle/rootfs"
 )
 
-// A Target is a container that runs.
+// A Target is a running container.
 type Target struct {
 	*container.Container
-	Init   int            // a descriptor of it, pidfd_open(2)
-	Cgroup *cgroup.Cgroup // must not be removed while a command is started
+	Init   int            // a descriptor for init, pidfd_open(2)
+	Cgroup *cgroup.Cgroup // must not be removed while a command is being started
 }
 
-// A Command is what to run in it.
+// A Command is what to run in a Target.
 type Command struct {
 	Args      container.Strings
 	Env       container.Strings // added to the container's
 	User, Dir string            // "": the container's
-	TTY       bool              // a terminal of its own is its standard input, output and error
-	Rows      uint16            // of that
+	TTY       bool              // standard input, output and error are a terminal of its own
+	Rows      uint16            // of that terminal
 	Columns   uint16
 }
 
-// joining is held while a command is started: PATH belongs to the process.
+// joining is held while a command is being started, because PATH belongs to the
+// whole process.
 var joining sync.Mutex
 
-// Start starts a command in the container: in its namespaces, its root and its
-// cgroup, with its capabilities and limits. The caller waits for the process,
-// and closes the master of its terminal, if it has one. What goes wrong before the command runs is a container.StatusError, if it is
-// not the container's fault.
+// Start starts a command in the container: in its namespaces, root and cgroup,
+// with its capabilities and limits. The caller waits for the process and closes
+// the master of its terminal, if there is one. If the command itself cannot be
+// run, the error is a container.StatusError.
 func (t Target) Start(c Command, stdio [3]*os.File) (process *os.Process, master *os.File, err error) {
 	joining.Lock()
 	defer joining.Unlock()
@@ -52,20 +53,20 @@ func (t Target) Start(c Command, stdio [3]*os.File) (process *os.Process, master
 	started := make(chan struct{})
 	go func() {
 		defer close(started)
-		// Never unlocked: no other goroutine must ever run on a thread that is in
-		// the container, so the thread ends with this one.
+		// Never unlocked, so that the thread ends with this goroutine: no other
+		// goroutine may ever run on a thread that is in the container.
 		runtime.LockOSThread()
 		thread = unix.Gettid()
 		process, master, err = t.startInside(c, stdio)
 	}()
 	<-started
-	for unix.Tgkill(os.Getpid(), thread, 0) == nil { // until it has left the cgroup
+	for unix.Tgkill(os.Getpid(), thread, 0) == nil { // until the thread has left the cgroup
 		time.Sleep(20 * time.Microsecond)
 	}
 	return process, master, err
 }
 
-// startInside makes this thread one of the container's, and forks.
+// startInside moves this thread into the container and forks.
 func (t Target) startInside(c Command, stdio [3]*os.File) (_ *os.Process, master *os.File, err error) {
 	if err := t.enter(); err != nil {
 		return nil, nil, err
@@ -89,14 +90,14 @@ func (t Target) startInside(c Command, stdio [3]*os.File) (_ *os.Process, master
 
 // enter moves this thread into the container.
 func (t Target) enter() error {
-	// All threads share one root, and setns of the mount namespace together with
-	// others would move it for all of them. This one gets its own. clone(2),
-	// CLONE_FS
+	// All threads of a process share one root directory, and setns(2) into a
+	// mount namespace would change it for all of them. So this thread gets its
+	// own. clone(2), CLONE_FS
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return fmt.Errorf("give a thread a root of its own: %w", err)
 	}
-	// All or none. Init is in the cgroup namespace of the host: the command has
-	// made its own.
+	// All namespaces at once, or none. Init is in the host's cgroup namespace,
+	// because the command makes its own.
 	if err := unix.Setns(t.Init, int(t.Namespaces&^unix.CLONE_NEWCGROUP)); err != nil {
 		if errors.Is(err, unix.ESRCH) {
 			err = errors.New("it has just ended")
@@ -120,7 +121,8 @@ func (t Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
 	}
 	attr := &syscall.SysProcAttr{
 		Setsid: true, Setctty: c.TTY,
-		// After the fork, so that its root is the container's cgroup.
+		// After the fork, so that the root of the namespace is the container's
+		// cgroup.
 		Unshareflags: t.Namespaces & unix.CLONE_NEWCGROUP,
 		Ptrace:       len(t.Rlimits) > 0,
 	}
@@ -129,7 +131,7 @@ func (t Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
 	if attr.Credential, inside.Env, err = confine.LookUpUser(user, inside.Env); err != nil {
 		return nil, container.StatusError{Status: container.CannotInvoke, Err: err}
 	}
-	if c.TTY && attr.Credential != nil { // as login(1) does: it is the user's now
+	if c.TTY && attr.Credential != nil { // give it to the user, as login(1) does
 		if err := stdio[0].Chown(int(attr.Credential.Uid), -1); err != nil {
 			return nil, err
 		}
@@ -150,7 +152,7 @@ func (t Target) fork(c *container.Container, path string, attr *syscall.SysProcA
 	}
 	process, err := os.StartProcess(path, c.Args, &os.ProcAttr{Env: c.Env, Files: stdio[:], Sys: attr})
 	switch {
-	case errors.Is(err, syscall.ENOMEM): // clone(2): the PID namespace has no init any more
+	case errors.Is(err, syscall.ENOMEM): // clone(2): the PID namespace's init has ended
 		return nil, errors.New("the container has just ended")
 	case err != nil:
 		var bare syscall.Errno
@@ -161,23 +163,24 @@ func (t Target) fork(c *container.Container, path string, attr *syscall.SysProcA
 	case attr.Ptrace:
 		if err := limitAndRelease(process.Pid, attr.Credential, t.Rlimits); err != nil {
 			_ = process.Kill()
-			_, errWait := process.Wait() // a zombie would keep its PID namespace
+			_, errWait := process.Wait() // a zombie would keep the PID namespace alive
 			return nil, errors.Join(err, errWait)
 		}
 	}
 	return process, nil
 }
 
-// limitAndRelease sets the limits of a process that waits after execve(2) for
-// its tracer, and lets it run. To set ours and have them inherited, as init
-// does, would for a moment limit the shim.
+// limitAndRelease sets the limits of a process that waits for its tracer after
+// execve(2), and lets it run. If we set our own for it to inherit, as init
+// does, they would for a moment limit the shim.
 func limitAndRelease(pid int, user *syscall.Credential, limits []confine.Rlimit) error {
 	var status syscall.WaitStatus
 	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil || !status.Stopped() {
 		return fmt.Errorf("wait for the command to be executed: %v, %w", status, err)
 	}
-	// This takes CAP_SYS_RESOURCE, or to be the same user: prlimit(2). This thread
-	// can become that; the kernel knows users of threads, and it ends soon.
+	// prlimit(2) requires CAP_SYS_RESOURCE or the same user. This thread can
+	// become that user, because to the kernel each thread has a user of its
+	// own, and it ends soon.
 	if user != nil {
 		_, _, err := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(user.Gid), uintptr(user.Gid), uintptr(user.Gid))
 		if err == 0 {
@@ -195,8 +198,7 @@ func limitAndRelease(pid int, user *syscall.Credential, limits []confine.Rlimit)
 	return syscall.PtraceDetach(pid)
 }
 
-// merge adds variables to an environment, in the place of those of the same
-// name.
+// merge adds variables to an environment, replacing those of the same name.
 func merge(env, more []string) []string {
 	merged := append([]string(nil), env...)
 	for _, e := range more {

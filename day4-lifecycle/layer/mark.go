@@ -7,11 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Marks of our own begin as overlayfs's attributes do: it hides them, whether it
-// knows them or not, and so no container sees them. The value is Yes.
+// Our own marks have the prefix of overlayfs's attributes. Overlayfs hides all
+// of those, even ones it does not know, so no container sees them. The value is
+// Yes.
 const (
-	ImpliedMark = metadata.Overlay + "go-docker.implied"   // a directory without an entry; New: but with a whiteout
-	LinkMark    = metadata.Overlay + "go-docker.hard-link" // a symbolic link in the place of a hard link
+	ImpliedMark = metadata.Overlay + "go-docker.implied"   // a directory without an entry; New: with a whiteout
+	LinkMark    = metadata.Overlay + "go-docker.hard-link" // a symbolic link that stands in for a hard link
 	LooseMark   = metadata.Overlay + "go-docker.loose"     // a layer that has an implied directory
 	TopMark     = metadata.Overlay + "go-docker.top"       // a layer that has an entry for its top
 
@@ -26,13 +27,13 @@ func (u *Unpacker) markImplied(base string, anew bool) error {
 		value = New
 	}
 	err := metadata.Mark(u.parent.fd, base, ImpliedMark, value)
-	if errors.Is(err, unix.ENOTSUP) { // the layer will be as if it were the lowest
+	if errors.Is(err, unix.ENOTSUP) { // the layer is then treated as if it were the lowest
 		return nil
 	}
 	return err
 }
 
-// remark changes the mark of a directory, if it has one: 0 takes it away.
+// remark changes a directory's mark, if it has one; 0 removes it.
 func (u *Unpacker) remark(base string, value byte) error {
 	if u.implied == 0 {
 		return nil
@@ -47,7 +48,7 @@ func (u *Unpacker) remark(base string, value byte) error {
 	return metadata.Mark(u.parent.fd, base, ImpliedMark, value)
 }
 
-// markLoose marks a layer that is complete.
+// markLoose marks a finished layer if it has to be settled.
 func (u *Unpacker) markLoose() (err error) {
 	if u.links {
 		err = metadata.Mark(u.root, ".", LinkMark, Yes)

@@ -11,18 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A parentDir is the directory of the last entry, which most often is also that
-// of the next.
+// A parentDir is the directory of the last entry, which is usually also that of
+// the next.
 type parentDir struct {
 	name  string
 	fd    int              // -1: none
-	times [2]unix.Timespec // to be restored: whatever is made in it changes them
+	times [2]unix.Timespec // to be restored, because making something in it changes them
 }
 
 const noParent = "" // not the name of a directory: the top is "."
 
-// Enter opens the directory in which the next file is made, and makes it if
-// need be.
+// Enter opens the directory for the next file, and makes it if it is missing.
 func (u *Unpacker) Enter(dir string) error {
 	if u.parent.name == dir {
 		return nil
@@ -52,9 +51,9 @@ func (u *Unpacker) Enter(dir string) error {
 	return nil
 }
 
-// leave gives a directory the times back that it had before entries were made
-// in it. So a directory's own entry may come before or after them, and nothing
-// has to be remembered to the end.
+// leave restores the times that a directory had before entries were made in it.
+// So a directory's own entry may come before or after them, and nothing needs
+// to be remembered until the end.
 func (u *Unpacker) leave() error {
 	p := u.parent
 	u.parent = parentDir{noParent, -1, p.times}
@@ -65,15 +64,15 @@ func (u *Unpacker) leave() error {
 	return Wrap("set the times of its directory", unix.UtimesNanoAt(p.fd, ".", p.times[:], 0))
 }
 
-// openInRoot opens a directory as a process would whose root is the layer:
+// openInRoot opens a directory like a process that has the layer as its root:
 // neither .. nor an absolute link leads out.
 func openInRoot(root int, dir string) (int, error) {
 	return inroot.Open(root, dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 }
 
 // makeParents makes the directories above an entry that have no entry of their
-// own, at least not yet. A link on the way may lead to a directory that is
-// missing too: then that one is made.
+// own, at least not yet. If a link on the way leads to a missing directory,
+// that directory is made, too.
 func (u *Unpacker) makeParents(dir string) error {
 	_, err := inroot.Make(u.root, dir, func(_ int, name string, _ bool) error {
 		if err := u.Enter(path.Dir(name)); err != nil {
@@ -87,11 +86,12 @@ func (u *Unpacker) makeParents(dir string) error {
 	return err
 }
 
-// makeParent makes an implied directory. What it is depends on the layers below:
-// so it gets a mark, and mode 755 and root for its owner, as if there were none.
+// makeParent makes an implied directory. Its metadata depends on the layers
+// below, so it gets a mark and, as if there were none, mode 755 and root as its
+// owner.
 func (u *Unpacker) makeParent(name string) error {
 	hdr := &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Unix(0, 0)}
-	if u.Inherit != nil { // before it is there
+	if u.Inherit != nil { // before it exists
 		if err := u.Inherit(name, hdr); err != nil {
 			return err
 		}

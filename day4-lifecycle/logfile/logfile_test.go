@@ -27,7 +27,7 @@ func create(t testing.TB, path string, o Options) *Writer {
 	return w
 }
 
-// write makes a log of these texts, each of which comes with one read.
+// write makes a log of these texts, each of which arrives in one read.
 func write(t testing.TB, path string, o Options, texts ...string) {
 	t.Helper()
 	w := create(t, path, o)
@@ -88,7 +88,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// Each line is an object as Docker writes it, with no more than a line.
+// Each line is an object as Docker writes it, with at most one line of output.
 func TestFormat(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	before := time.Now()
@@ -119,7 +119,8 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// A line that comes in pieces is one entry, and two streams never share one.
+// A line that arrives in pieces is one entry, and two streams never share an
+// entry.
 func TestStreamsAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	w := create(t, path, Options{MaxSize: 10000, MaxFile: 1000})
@@ -195,7 +196,7 @@ func TestRotation(t *testing.T) {
 			t.Errorf("tail %d: %s%s", n, out, errs)
 		}
 	}
-	// A number without a file, as a crash in a rotation leaves it.
+	// A number without a file, as after a crash during rotation.
 	if err := os.Rename(path+".2", path+".3"); err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +218,7 @@ func TestTail(t *testing.T) {
 			t.Errorf("tail %d: %.40q, want %.40q", n, out, want)
 		}
 	}
-	// The end of a large log is found without reading it.
+	// The end of a large log is found without reading all of it.
 	big := filepath.Join(t.TempDir(), "big")
 	write(t, big, Options{}, strings.Repeat("0123456789\n", 500000)+"end\n")
 	before := time.Now()
@@ -246,7 +247,7 @@ func TestSinceUntil(t *testing.T) {
 	if out, _ := read(t, path, q); out != "3\n4\n5\n" {
 		t.Errorf("%q", out)
 	}
-	q.Follow, q.Since = true, time.Time{} // ends, though the log goes on
+	q.Follow, q.Since = true, time.Time{} // ends although the log continues
 	var out bytes.Buffer
 	p := &Printer{Stdout: &out, Timestamps: true}
 	if err := Read(t.Context(), path, q, func() bool { return false }, p.Print); err != nil || !strings.HasPrefix(out.String(), "2026-01-01T12:00:00Z 0\n") || strings.Count(out.String(), "\n") != 6 {
@@ -288,7 +289,7 @@ func TestDamaged(t *testing.T) {
 			if out, _ := read(t, path, Query{Tail: 1}); !strings.HasSuffix(test.out, out) || strings.Count(out, "\n") != 1 {
 				t.Errorf("the last line is %q", out)
 			}
-			// What comes later is whole.
+			// Anything later is intact.
 			write(t, path, Options{}, "new\n")
 			if out, _ := read(t, path, all); !strings.HasSuffix(out, "new\n") || !strings.HasPrefix(out, test.out) {
 				t.Errorf("and then %q", out)
@@ -350,7 +351,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// A follower ends when it is told to, and when its own output is gone.
+// A follower ends when told to, and when nobody reads its own output.
 func TestFollowEnds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	write(t, path, Options{}, "a\n")
@@ -367,8 +368,8 @@ func TestFollowEnds(t *testing.T) {
 	}
 }
 
-// On a full disk the container goes on, and when there is room again the log
-// does, and says how much it has lost.
+// On a full disk the container continues. Once there is room again the log
+// does, too, and says how much was lost.
 func TestFullDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to mount a small disk")
@@ -389,10 +390,10 @@ func TestFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := create(t, path, o)
-			r, out := io.Pipe() // unbuffered: what is written has been read
+			r, out := io.Pipe() // unbuffered: whatever was written has been read
 			copied := make(chan error)
 			go func() { copied <- w.Copy("stdout", r) }()
-			const lines = 6000 // of 100 bytes: twice what there is room for
+			const lines = 6000 // of 100 bytes: twice what fits
 			for i := range lines {
 				if i == lines-500 {
 					if err := os.Remove(ballast); err != nil {
@@ -451,7 +452,7 @@ func TestParseOptions(t *testing.T) {
 	}
 }
 
-// What appendRecord writes is JSON and means the text.
+// appendRecord writes JSON that decodes to the text.
 func FuzzRecord(f *testing.F) {
 	for _, text := range []string{"", "a\n", "\x00\"\\\xff\xe4\xb8", "世界\u2028\n"} {
 		f.Add([]byte(text))
@@ -471,7 +472,8 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// Whatever is in the file, it is read to its end, and what follows it too.
+// Whatever is in the file, it is read to its end, and so is anything added
+// later.
 func FuzzRead(f *testing.F) {
 	good := string(appendRecord(nil, []byte("a\n"), recordTail("stdout", time.Now())))
 	for _, text := range []string{"", good, good[:30], good + good[:30], "\x00\n", "{}\n[]", `{"log":"`} {

@@ -11,7 +11,7 @@ import (
 
 // Options are those of Docker's json-file driver.
 type Options struct {
-	MaxSize int64 // bytes of a file; 0: no limit
+	MaxSize int64 // bytes in a file; 0: no limit
 	MaxFile int   // files; 0 is 1
 }
 

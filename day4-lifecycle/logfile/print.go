@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// A Printer writes entries where they came from, byte for byte.
+// A Printer writes entries to the streams that they came from, byte for byte.
 type Printer struct {
 	Stdout, Stderr io.Writer
 	Timestamps     bool
 
-	inOut, inErr bool // the last entry was a piece of a line
+	inOut, inErr bool // the stream's last entry was a piece of a line
 }
 
-// Print writes an entry, or for a gap a line on Stderr. The pieces of a long
-// line get one time, that of the first.
+// Print writes an entry or, for a gap, a line on Stderr. A line in several
+// pieces gets one time, that of the first.
 func (p *Printer) Print(e *Entry) error {
 	if e.Lost > 0 {
 		_, err := fmt.Fprintf(p.Stderr, "log: %d lost here: %s\n", e.Lost, e.Why)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// generation is the name of a log's file: 0 is the newest.
+// generation returns the name of a log's file number i, 0 being the newest.
 func generation(path string, i int) string {
 	if i == 0 {
 		return path
@@ -17,11 +17,11 @@ func generation(path string, i int) string {
 	return fmt.Sprintf("%s.%d", path, i)
 }
 
-// rotate begins a new file. The old one moves to .1, .1 to .2 and so on; the
-// oldest is gone. When it fails, the log goes on in the file that it has.
+// rotate starts a new file. The old one moves to .1, .1 to .2 and so on, and
+// the oldest is lost. If rotate fails, the log continues in the current file.
 //
-// The new one is made first: there is none when the disk is full, and then the
-// old ones should stay what they are.
+// The new file is made first, because that fails if the disk is full, and then
+// the old files should stay as they are.
 func (w *Writer) rotate() error {
 	next := w.path + ".next"
 	file, err := os.OpenFile(next, os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND|unix.O_NOFOLLOW, 0o640)
@@ -37,23 +37,24 @@ func (w *Writer) rotate() error {
 	if err := os.Rename(next, w.path); err != nil {
 		return errors.Join(fmt.Errorf("rename the new log file: %w", err), file.Close(), os.Remove(next))
 	}
-	_ = w.file.Close() // every write to it has been answered already
+	_ = w.file.Close() // every write to it has already succeeded or failed
 	w.file, w.size, w.begin = file, 0, ""
 	return nil
 }
 
-// opened is a log's file that a reader has open.
+// opened is one of a log's files that a reader has open.
 type opened struct {
 	*os.File
 	info os.FileInfo
 }
 
-// openNewer opens the files that are newer than current, the oldest first; all
-// of them if current is nil or no longer there.
+// openNewer opens the files that are newer than current, oldest first, or all
+// of them if current is nil or has been removed.
 //
-// Files move to higher numbers meanwhile. So it begins with 0: one that moves
-// is met twice, which its inode tells, and none is missed. Two numbers without
-// a file are the end: one may be missing while the files move.
+// Files may move to higher numbers meanwhile. openNewer starts at 0, so it
+// misses none of them; a file that moves may be found twice, but its inode
+// gives it away. It stops after two missing numbers, because a single one may
+// be missing while files move.
 func openNewer(path string, current *opened) (files []*opened, err error) {
 	defer func() {
 		if err != nil {

@@ -13,24 +13,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readSize is what a pipe holds, pipe(7). It must be more than Longest.
+// readSize is the capacity of a pipe, pipe(7). It must be more than Longest.
 const readSize = 64 << 10
 
-// A Writer keeps a container's log. Its methods may be called at once. What
-// cannot be written it counts as lost, and goes on.
+// A Writer writes a container's log. Its methods may be called concurrently. It
+// counts entries that cannot be written as lost, and goes on.
 type Writer struct {
 	path    string
 	options Options
 	mu      sync.Mutex
 	file    *os.File
 	size    int64
-	lost    int    // entries, since the last one that was written
-	why     error  // of the last of them
-	begin   string // goes before the next record: ends a line that a crash has left
+	lost    int    // entries lost since the last one that was written
+	why     error  // why the last of them was lost
+	begin   string // goes before the next record, to end a line that a crash cut short
 }
 
-// Create opens the log at path, and makes it if it is not there. What is in it
-// stays.
+// Create opens the log at path, and makes it if it is missing. Existing entries
+// stay.
 func Create(path string, options Options) (*Writer, error) {
 	w := &Writer{path: path, options: options}
 	var err error
@@ -50,7 +50,7 @@ func Create(path string, options Options) (*Writer, error) {
 	return w, nil
 }
 
-// Close notes what is lost, if there is room for that now, and closes the file.
+// Close notes what was lost, if there is now room for it, and closes the file.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,9 +58,9 @@ func (w *Writer) Close() error {
 	return w.file.Close()
 }
 
-// Copy writes down what comes from r, until nobody can send any more. It goes
-// on reading when it cannot write: the container must not stand still, or die
-// of SIGPIPE, because of a full disk.
+// Copy logs what it reads from r until its end. It goes on reading even if it
+// cannot write: a full disk must not make the container block, or die from
+// SIGPIPE.
 func (w *Writer) Copy(stream string, r io.Reader) error {
 	in, held, b := make([]byte, readSize), 0, new(batch)
 	for {
@@ -73,7 +73,7 @@ func (w *Writer) Copy(stream string, r io.Reader) error {
 		}
 		switch {
 		case err == nil:
-		case err == io.EOF, errors.Is(err, unix.EIO): // EIO: the last user of a terminal has gone
+		case err == io.EOF, errors.Is(err, unix.EIO): // EIO: nobody has the terminal open any more
 			return nil
 		default:
 			return fmt.Errorf("read the container's %s: %w", stream, err)
@@ -81,8 +81,8 @@ func (w *Writer) Copy(stream string, r io.Reader) error {
 	}
 }
 
-// A batch is what came with one read: the records, and where each one ends. It
-// is one write, however many lines there are.
+// A batch is the result of one read: the records, and where each one ends.
+// However many lines it has, it takes only one write.
 type batch struct {
 	data []byte
 	ends []int
@@ -93,7 +93,8 @@ func (b *batch) begin(stream string) {
 	b.data, b.ends, b.tail = b.data[:0], b.ends[:0], recordTail(stream, time.Now())
 }
 
-// add makes records of the lines in text and returns what is not a line yet.
+// add turns the lines in text into records and returns what is not a whole line
+// yet.
 func (b *batch) add(text []byte, last bool) (rest []byte) {
 	for len(text) > 0 {
 		n := bytes.IndexByte(text[:min(len(text), Longest)], '\n') + 1
@@ -113,8 +114,8 @@ func (b *batch) add(text []byte, last bool) (rest []byte) {
 	return nil
 }
 
-// wholeRunes is the length of text without a character of which it has only
-// the beginning.
+// wholeRunes returns the length of text without an incomplete character at its
+// end.
 func wholeRunes(text []byte) int {
 	for n := len(text) - 1; n >= len(text)-utf8.UTFMax; n-- {
 		if utf8.RuneStart(text[n]) && !utf8.FullRune(text[n:]) {
@@ -124,8 +125,8 @@ func wholeRunes(text []byte) int {
 	return len(text)
 }
 
-// write appends the records, and begins a new file where the next one would
-// make this one too large. One record is never too large for an empty file.
+// write appends the records, and starts a new file when the next one would make
+// this one too large. A single record is never too large for an empty file.
 func (w *Writer) write(b *batch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -162,8 +163,8 @@ func (w *Writer) fits(more int) bool {
 	return w.options.MaxSize <= 0 || w.size+int64(more) <= w.options.MaxSize
 }
 
-// append writes whole records only: when not all of them fit, it cuts off what
-// there is of the one that did not, and returns the length of the rest.
+// append writes only whole records: if not all of them fit, it cuts off the one
+// that was written in part, and returns the length of those before it.
 func (w *Writer) append(data []byte) (written int, err error) {
 	if w.begin != "" {
 		data = append([]byte(w.begin), data...)
@@ -185,7 +186,7 @@ func (w *Writer) append(data []byte) (written int, err error) {
 	return n, err
 }
 
-// note writes down what is lost.
+// note logs how many entries were lost, and why.
 func (w *Writer) note() {
 	if w.lost == 0 {
 		return

@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// Overlay begins the names of overlayfs's own attributes, which it hides.
+	// Overlay is the prefix of overlayfs's own attributes, which it hides.
 	Overlay = "trusted.overlay."
 
-	// record begins the names of their extended header records in a tar. It is
-	// star(1)'s, and all tars have taken it over.
+	// record is the prefix of an attribute's extended header record in a tar.
+	// It comes from star(1), and all tars have adopted it.
 	record = "SCHILY.xattr."
 )
 
-// Open opens a file of any kind, only to know which one is meant: for a link
-// that is the link itself, and a device is not started. The extended attributes
-// have no calls for such a descriptor, but take its name in /proc.
+// Open opens a file of any kind with O_PATH: a link is not followed, and a
+// device is not activated. The calls for extended attributes do not take such a
+// descriptor, but they take its path in /proc.
 func Open(dirfd int, base string) (int, error) {
 	fd, err := unix.Openat(dirfd, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -33,14 +33,15 @@ func Open(dirfd int, base string) (int, error) {
 	return fd, err
 }
 
-// OfImage tells which extended attributes belong to an image. Overlayfs's own
-// would let a layer point into other layers, or show parts of another file
-// (overlayfs.rst, "Metadata only copy up"); SELinux's label is the host's.
+// OfImage reports whether an extended attribute belongs to an image.
+// Overlayfs's own would let a layer point into other layers, or show parts of
+// another file (overlayfs.rst, "Metadata only copy up"); SELinux's label is the
+// host's.
 func OfImage(name string) bool {
 	return !strings.HasPrefix(name, Overlay) && !strings.HasPrefix(name, "user.overlay.") && name != "security.selinux"
 }
 
-// records returns a file's attributes as the records of a tar entry: nil if it
+// records returns a file's attributes as records of a tar entry, or nil if it
 // has none.
 func records(fd int) (all map[string]string, err error) {
 	names, err := List(fd)
@@ -81,7 +82,7 @@ func (s *Setter) setAttributes(dirfd int, base string, hdr *tar.Header) error {
 		noFile := hdr.Typeflag != tar.TypeReg && hdr.Typeflag != tar.TypeDir && strings.HasPrefix(name, "user.") // xattr(7)
 		if errors.Is(err, unix.ENOTSUP) || noFile && errors.Is(err, unix.EPERM) {
 			if !s.warned {
-				logrus.Warnf("layer entry %.200q: this kind of file, or the file system of the store, cannot have the extended attribute %q: left out, and so are more like it", hdr.Name, name)
+				logrus.Warnf("layer entry %.200q: this kind of file, or the file system of the store, cannot have the extended attribute %q: left out, as are others like it", hdr.Name, name)
 			}
 			s.warned = true
 			continue
@@ -94,7 +95,8 @@ func (s *Setter) setAttributes(dirfd int, base string, hdr *tar.Header) error {
 	return nil
 }
 
-// clearAttributes removes what an earlier entry set, or the parent's default ACL.
+// clearAttributes removes attributes that an earlier entry or the parent's
+// default ACL has set.
 func clearAttributes(dirfd int, base string) error {
 	fd, err := Open(dirfd, base)
 	if err != nil {
@@ -118,7 +120,7 @@ func clearAttributes(dirfd int, base string) error {
 
 // List returns the names of all of a file's attributes, sorted.
 func List(fd int) ([]string, error) {
-	n, err := unix.Listxattr(inroot.FdPath(fd), nil) // nil: only ask for the size
+	n, err := unix.Listxattr(inroot.FdPath(fd), nil) // nil: return only the size
 	if err == nil && n == 0 || errors.Is(err, unix.ENOTSUP) {
 		return nil, nil
 	}
@@ -144,8 +146,8 @@ func get(fd int, name string) (string, error) {
 	return string(buffer[:n]), nil
 }
 
-// Mark gives a file an attribute of one letter, as overlayfs's own are, or takes
-// it away: 0.
+// Mark sets an attribute of one letter, like overlayfs's own, or removes it if
+// value is 0.
 func Mark(dirfd int, base, name string, value byte) error {
 	fd, err := Open(dirfd, base)
 	if err != nil {
@@ -163,7 +165,8 @@ func Mark(dirfd int, base, name string, value byte) error {
 	return nil
 }
 
-// MarkOf returns it: 0 if the file has none, or one that is longer.
+// MarkOf returns the letter, or 0 if the file has no such attribute or a longer
+// one.
 func MarkOf(dirfd int, base, name string) (byte, error) {
 	fd, err := Open(dirfd, base)
 	if err != nil {

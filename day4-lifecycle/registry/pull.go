@@ -18,13 +18,13 @@ import (
 type Options struct {
 	Platform v1.Platform // zero: this machine's
 	Insecure []string    // hosts that may speak plain HTTP
-	Progress *os.File    // where to say how it goes; nil: nowhere
+	Progress *os.File    // where to show progress; nil: nowhere
 }
 
-// A Result is what came of a pull.
+// A Result is the result of a pull.
 type Result struct {
-	Digest v1.Hash // the registry's name for the image
-	IsNew  bool    // the name meant another image before, or none
+	Digest v1.Hash // the registry's digest for the image
+	IsNew  bool    // the name stood for another image before, or for none
 }
 
 // A pull is one image on its way from a registry into the store.
@@ -37,9 +37,9 @@ type pull struct {
 	unpacker *snapshot.Unpacker
 }
 
-// Pull fetches an image and gives it its name. Whatever happens before that,
-// the store has the same images as before; but layers that are complete stay
-// until the next rmi, and a second try does not fetch them again.
+// Pull fetches an image and, last of all, gives it its name. If anything fails
+// before that, the store has the same images as before; but complete layers
+// stay until the next rmi, so a second try need not fetch them again.
 func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Options) (got Result, err error) {
 	j, err := s.BeginAdding(ctx)
 	if err != nil {
@@ -79,8 +79,8 @@ func (p *pull) platform() v1.Platform {
 	return p.options.Platform
 }
 
-// manifest returns the manifest for our platform, and the digest of what the
-// name stands for: of that manifest, or of an index it was chosen from.
+// manifest returns the manifest for our platform, and the digest that the name
+// stands for: that of the manifest, or of the index it was chosen from.
 func (p *pull) manifest(ctx context.Context) (text []byte, m *v1.Manifest, digest v1.Hash, err error) {
 	id := p.ref.Tag
 	if id == "" {
@@ -101,8 +101,8 @@ func (p *pull) manifest(ctx context.Context) (text []byte, m *v1.Manifest, diges
 	return text, m, digest, err
 }
 
-// document fetches a manifest or an index. Without a digest in its name it may
-// be any.
+// document fetches a manifest or an index. If the name has no digest, any
+// content will do.
 func (p *pull) document(ctx context.Context, id string, want v1.Hash) ([]byte, types.MediaType, error) {
 	text, kind, err := p.client.manifest(ctx, id)
 	if err != nil {
@@ -130,8 +130,8 @@ func (p *pull) config(ctx context.Context, blob v1.Descriptor) (text []byte, err
 	return text, err
 }
 
-// checkPlatform looks at the image itself: what was not in an index has not
-// been chosen by anybody.
+// checkPlatform checks the image itself: one that did not come from an index
+// was not chosen for our platform.
 func (p *pull) checkPlatform(config *v1.ConfigFile) error {
 	err := image.CheckPlatform(config, p.platform())
 	if err != nil && p.options.Platform.OS == "" {
@@ -140,7 +140,7 @@ func (p *pull) checkPlatform(config *v1.ConfigFile) error {
 	return err
 }
 
-// layers gets the layers that are missing, several at a time.
+// layers fetches the missing layers, several at a time.
 func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile) (err error) {
 	if p.unpacker, err = snapshot.NewUnpacker(p.store); err != nil {
 		return err
@@ -151,10 +151,10 @@ func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile
 	})
 }
 
-// layer fetches one layer, unless it is there. A download that breaks off
-// begins again.
+// layer fetches one layer unless it is already there. If the download breaks
+// off, it starts again.
 func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (err error) {
-	j, err := p.store.Begin(ctx, "blob-"+blob.Digest.Hex) // somebody else may be fetching it
+	j, err := p.store.Begin(ctx, "blob-"+blob.Digest.Hex) // another command may be fetching it
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (e
 	return nil
 }
 
-// fetch unpacks a layer while it arrives.
+// fetch unpacks a layer while downloading it.
 func (p *pull) fetch(ctx context.Context, j *store.Job, blob v1.Descriptor, diffID v1.Hash) (err error) {
 	body, err := p.client.blob(ctx, blob)
 	if err != nil {

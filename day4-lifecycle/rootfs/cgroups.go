@@ -12,25 +12,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Cgroups are the directories on the host of the container's own cgroups.
+// Cgroups has the directories of the container's own cgroups on the host.
 type Cgroups struct {
 	Version int
-	Dirs    map[string]string // controller: directory; in version 2 the same for all
+	Dirs    map[string]string // directory of each controller; in version 2 all the same
 }
 
 const cgroupTop = "/sys/fs/cgroup"
 
-// mountCgroups shows the container its limits, read-only: a Go program takes the
-// number of its threads from them, a JVM the size of its heap. What is mounted
-// are the container's own directories, so no other cgroup can be reached.
+// mountCgroups shows the container its limits, read-only: a Go program derives
+// the number of its threads from them, a JVM the size of its heap. Only the
+// container's own directories are mounted, so no other cgroup can be reached.
 //
-// For a new cgroup2 mount to begin there, it would have to be made inside the
-// cgroup namespace, cgroup_namespaces(7). But that comes last, with the command
-// itself, when the root has long been left. To bind the directory is the same
-// mount, and runc's way where there is no such namespace: mountinfo says "/" of
-// its root as soon as the reader is in the namespace, and /proc/self/cgroup does.
+// A new cgroup2 mount would have its root there only if it were made inside the
+// cgroup namespace, cgroup_namespaces(7). But that namespace comes last, with
+// the command itself, when the host's root is long out of reach. A bind mount
+// of the directory is equivalent, and is what runc does without such a
+// namespace: seen from inside the namespace, both mountinfo and
+// /proc/self/cgroup give "/".
 func (r *Root) mountCgroups(tree mountfd.Tree) error {
-	sharing := map[string][]string{} // directory: its controllers
+	sharing := map[string][]string{} // controllers of each directory
 	for _, controller := range slices.Sorted(maps.Keys(r.Cgroups.Dirs)) {
 		own := r.Cgroups.Dirs[controller]
 		sharing[own] = append(sharing[own], controller)
@@ -41,7 +42,7 @@ func (r *Root) mountCgroups(tree mountfd.Tree) error {
 		}
 	}
 	for own, controllers := range sharing {
-		if err := os.Chmod(own, 0o755); err != nil { // whatever our umask is
+		if err := os.Chmod(own, 0o755); err != nil { // regardless of our umask
 			return err
 		}
 		target := cgroupTop
@@ -55,8 +56,9 @@ func (r *Root) mountCgroups(tree mountfd.Tree) error {
 	return nil
 }
 
-// mountCgroupTop mounts what version 1's hierarchies are mounted in: a directory
-// for each, and links where controllers share one, cpu to cpu,cpuacct.
+// mountCgroupTop mounts the tmpfs that holds version 1's hierarchies: a
+// directory for each and, if controllers share one, links to it, such as cpu to
+// cpu,cpuacct.
 func mountCgroupTop(tree mountfd.Tree, sharing map[string][]string) error {
 	top, err := mountfd.New("tmpfs", mountfd.Harmless, "mode=755", "size=64k")
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The devices every program may expect, with the numbers that
-// Documentation/admin-guide/devices.txt gives them.
+// The devices that every program may expect, with their numbers in
+// Documentation/admin-guide/devices.txt.
 var devices = []struct {
 	name         string
 	major, minor uint32
@@ -23,8 +23,8 @@ var deviceLinks = map[string]string{
 	"ptmx": "pts/ptmx", "core": "/proc/kcore",
 }
 
-// mountDev makes /dev anew: the image's own devices, if it brings any, are out
-// of reach below it.
+// mountDev mounts a new /dev, which puts the image's own devices, if any, out
+// of reach.
 func (r *Root) mountDev(tree mountfd.Tree) error {
 	if err := tree.MountNew("/dev", "tmpfs", unix.MOUNT_ATTR_NOSUID, "mode=755", "size=65536k"); err != nil {
 		return err
@@ -34,7 +34,7 @@ func (r *Root) mountDev(tree mountfd.Tree) error {
 		return err
 	}
 	defer dev.Close()
-	// Mknod would take away what the umask says, and these are for everybody.
+	// mknod(2) applies the umask, but these devices are for everybody.
 	defer unix.Umask(unix.Umask(0))
 	for _, d := range devices {
 		if err := unix.Mknodat(int(dev.Fd()), d.name, unix.S_IFCHR|0o666, int(unix.Mkdev(d.major, d.minor))); err != nil {
@@ -56,9 +56,9 @@ func (r *Root) mountDev(tree mountfd.Tree) error {
 	return tree.MountNew("/dev/mqueue", "mqueue", mountfd.Harmless)
 }
 
-// mountConsole shows the container's terminal, which comes from the host's
-// devpts, as /dev/console: with a devpts of its own the container has no other
-// path to it.
+// mountConsole shows the container's terminal as /dev/console. The terminal
+// comes from the host's devpts, so a container with a devpts of its own has no
+// other path to it.
 func (r *Root) mountConsole(tree mountfd.Tree) error {
 	if r.Console == "" {
 		return nil

@@ -13,17 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Volume is a directory or file of the host in the container: -v.
+// A Volume is a directory or file of the host in the container (-v).
 type Volume struct {
 	Source   string // absolute, on the host
 	Target   string // absolute, in the container
 	ReadOnly bool
-	Tmpfs    *Tmpfs // in place of Source and ReadOnly, if not nil
+	Tmpfs    *Tmpfs // replaces Source and ReadOnly if not nil
 }
 
-// ParseVolume reads -v's SOURCE:TARGET or SOURCE:TARGET:ro. It cleans both paths
-// and looks at no file: Docker makes a missing source a directory, and so may the
-// caller, when the container is about to start.
+// ParseVolume reads -v's SOURCE:TARGET or SOURCE:TARGET:ro. It cleans both
+// paths but looks at no files: like Docker, the caller can make a missing
+// source directory when the container is about to start.
 func ParseVolume(s string) (Volume, error) {
 	parts := strings.Split(s, ":")
 	v := Volume{}
@@ -69,20 +69,20 @@ func (r *Root) mountVolumes(tree mountfd.Tree) error {
 	return nil
 }
 
-// An ImageVolume is a directory that the image declares with VOLUME: what the
-// container writes there is not part of the container, and so not of a commit.
+// An ImageVolume is a directory that the image declares with VOLUME: what is
+// written there does not belong to the container, and so is not in a commit.
 type ImageVolume struct {
 	Target      string // in the container
-	Upper, Work string // on the host, as an Overlay's
+	Upper, Work string // on the host, like an Overlay's
 
 	image *os.File // the image's own directory there
 }
 
-// openImageVolumes takes hold of what the image has where its volumes go, before
-// anything is mounted there. An overlay of /sys would show the host's, without
-// our masks, to whoever writes VOLUME /sys; many images with systemd write
-// VOLUME /sys/fs/cgroup. And of a volume in a volume it would be the third one
-// on top of another: the kernel has two at most.
+// openImageVolumes opens the image's directories for its volumes before
+// anything is mounted there. Otherwise VOLUME /sys would be an overlay of the
+// host's /sys, without our masks, and many images with systemd have VOLUME
+// /sys/fs/cgroup. And a volume in a volume would make a third overlay on top of
+// two, where the kernel allows no more than two.
 func (r *Root) openImageVolumes(tree mountfd.Tree) error {
 	for i, v := range r.ImageVolumes {
 		image, err := tree.Ensure(v.Target, true)
@@ -94,7 +94,7 @@ func (r *Root) openImageVolumes(tree mountfd.Tree) error {
 	return nil
 }
 
-// mountImageVolumes lays a second overlay over each of them: it starts with
+// mountImageVolumes mounts a second overlay on each of them, which starts with
 // the image's content, as Docker's volumes do, and takes the changes.
 func (r *Root) mountImageVolumes(tree mountfd.Tree) error {
 	for _, v := range r.ImageVolumes {
@@ -111,7 +111,8 @@ func (v ImageVolume) mount(tree mountfd.Tree) error {
 	if err := unix.Fstat(int(v.image.Fd()), &stat); err != nil {
 		return err
 	}
-	// The upper directory becomes the volume's own: it must look as the image's.
+	// The upper directory becomes the volume's top: it must look like the
+	// image's.
 	if err := errors.Join(os.Chown(v.Upper, int(stat.Uid), int(stat.Gid)), unix.Chmod(v.Upper, stat.Mode&0o7777)); err != nil {
 		return err
 	}
@@ -124,7 +125,7 @@ func (v ImageVolume) mount(tree mountfd.Tree) error {
 	if err := o.Mount(); err != nil {
 		return err
 	}
-	mounted, err := tree.Open(v.Target, 0) // place is still what the mount covers
+	mounted, err := tree.Open(v.Target, 0) // place is still the directory below the mount
 	if err != nil {
 		return err
 	}

@@ -22,13 +22,13 @@ func Size(s *store.Store, img *store.Image) (sum int64, err error) {
 	return sum, nil
 }
 
-// LayerSize sums up the bytes of the files in a layer, of those that are not
-// unpacked 0.
+// LayerSize sums up the bytes of the files in a layer, or returns 0 if it is
+// not unpacked.
 func LayerSize(s *store.Store, diffID v1.Hash) (sum int64, err error) {
-	seen := map[uint64]bool{} // a file with two names is there once
+	seen := map[uint64]bool{} // a file with two names counts once
 	err = filepath.WalkDir(s.LayerPath(diffID), func(_ string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // rmi was quicker, or it is not unpacked
+			return nil // rmi was faster, or it is not unpacked
 		}
 		if err != nil || !d.Type().IsRegular() {
 			return err

@@ -1,12 +1,12 @@
-// Package snapshot keeps the unpacked layers of a store's images: directories
-// that overlayfs stacks as they are. A layer's name is its diff ID, the digest
-// of the unpacked tar: however it was compressed and wherever it came from, it
-// is unpacked once, and shared by all images that have it and by all their
-// containers. Only a layer with implied directories, see package chain, has a
-// directory for each of the chains of layers that it is the last of.
+// Package snapshot keeps the unpacked layers of a store's images, as
+// directories that overlayfs can stack. A layer is named by its diff ID, the
+// digest of the uncompressed tar. So however it was compressed and wherever it
+// came from, it is unpacked once, and shared by all images that have it and by
+// all their containers. Only a layer with implied directories (see package
+// chain) has a directory for each chain of layers that ends with it.
 //
-// From rung 09-image, plus: layers side by side, and nothing taken in that does
-// not have its digest.
+// It grew from rung 09-image, unpacks several layers at once, and accepts no
+// layer that does not match its digest.
 package snapshot
 
 import (
@@ -28,11 +28,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LayersAtOnce is Docker's number. More do not make it faster.
+// LayersAtOnce is Docker's number. More would not be faster.
 const LayersAtOnce = 3
 
-// Dirs returns the directories that overlayfs must stack for an image, the
-// lowest first. It unpacks what is not there; a container or a job must keep the image.
+// Dirs returns the directories that overlayfs must stack for an image, lowest
+// first, and unpacks those that are missing. A container or a job must keep the
+// image meanwhile.
 func Dirs(ctx context.Context, s *store.Store, img *store.Image) ([]string, error) {
 	for _, diffID := range img.Config.RootFS.DiffIDs {
 		if Has(s, diffID) {
@@ -54,7 +55,7 @@ func Dirs(ctx context.Context, s *store.Store, img *store.Image) ([]string, erro
 }
 
 // Stack returns the directories that overlayfs must stack for unpacked layers.
-// Those that mean something else on other layers are settled first.
+// It first settles those that depend on the layers below.
 func Stack(ctx context.Context, s *store.Store, diffIDs []v1.Hash) (dirs []string, err error) {
 	for i, diffID := range diffIDs {
 		dir := s.LayerPath(diffID)
@@ -70,7 +71,7 @@ func Stack(ctx context.Context, s *store.Store, diffIDs []v1.Hash) (dirs []strin
 	return chain.VisibleLayers(dirs)
 }
 
-// settle makes the last of the layers' directory on top of the others', once.
+// settle makes the last layer's directory for this chain, unless it exists.
 func settle(ctx context.Context, s *store.Store, diffIDs []v1.Hash, below []string) (_ string, err error) {
 	place := s.ChainPath(diffIDs)
 	j, err := s.Begin(ctx, "chain-"+filepath.Base(place))
@@ -94,7 +95,7 @@ func settle(ctx context.Context, s *store.Store, diffIDs []v1.Hash, below []stri
 	return place, os.Rename(dir, place)
 }
 
-// Has tells whether a layer is unpacked.
+// Has reports whether a layer is unpacked.
 func Has(s *store.Store, diffID v1.Hash) bool {
 	info, err := os.Lstat(s.LayerPath(diffID))
 	return err == nil && info.IsDir()
@@ -107,13 +108,13 @@ type Unpacker struct {
 	known map[pair]bool
 }
 
-// A pair is a blob and the layer that it was found to unpack to.
+// A pair is a blob and the layer that it is known to unpack to.
 type pair struct{ blob, diffID v1.Hash }
 
-// NewUnpacker looks at the images of the store for blobs whose layers are
-// known. That blob and layer are both there does not make them one: a manifest
-// could name the blob of one layer and its configuration another one, and the
-// image would not be the same to us and to those who get it from us.
+// NewUnpacker finds out from the store's images which blobs unpack to which
+// layers. It is not enough that a blob and a layer both exist: a manifest could
+// name the blob of one layer and its configuration the diff ID of another, and
+// then we would run another image than those who get it from us.
 func NewUnpacker(s *store.Store) (*Unpacker, error) {
 	all, err := s.Images()
 	if err != nil {
@@ -128,14 +129,14 @@ func NewUnpacker(s *store.Store) (*Unpacker, error) {
 	return u, nil
 }
 
-// Image unpacks what is missing of an image whose blobs are in the store.
+// Image unpacks the missing layers of an image whose blobs are in the store.
 func (u *Unpacker) Image(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile) error {
 	return u.Layers(ctx, config, func(ctx context.Context, i int, diffID v1.Hash) error {
 		return u.Blob(ctx, m.Layers[i], diffID)
 	})
 }
 
-// Layers has unpack unpack an image's layers, several at a time.
+// Layers calls unpack for an image's layers, several at a time.
 func (u *Unpacker) Layers(ctx context.Context, config *v1.ConfigFile, unpack func(ctx context.Context, i int, diffID v1.Hash) error) error {
 	group, atOnce := errgroup.WithContext(ctx)
 	group.SetLimit(LayersAtOnce)
@@ -149,7 +150,7 @@ func (u *Unpacker) Layers(ctx context.Context, config *v1.ConfigFile, unpack fun
 	return err
 }
 
-// Blob unpacks a blob of the store, unless its layer is there.
+// Blob unpacks a blob of the store unless its layer already exists.
 func (u *Unpacker) Blob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) error {
 	if Has(u.store, diffID) && u.known[pair{blob.Digest, diffID}] {
 		return nil
@@ -163,15 +164,15 @@ func (u *Unpacker) Blob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash)
 }
 
 // Stream makes a layer's directory from its tar, compressed or not. It reads r
-// to its end and takes the layer in only after that, so an r that verifies
-// itself has its say.
+// to its end and only then accepts the layer, so that an r that verifies itself
+// can still fail.
 func (u *Unpacker) Stream(ctx context.Context, r io.Reader, diffID v1.Hash) (err error) {
 	j, err := u.store.Begin(ctx, "layer-"+diffID.Hex)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, j.End()) }()
-	if Has(u.store, diffID) { // but is this the layer?
+	if Has(u.store, diffID) { // but r may be another one
 		return readLayer(r, diffID, func(tar io.Reader) error {
 			_, err := io.Copy(io.Discard, layer.Metered(tar, u.quota))
 			return err
@@ -187,19 +188,19 @@ func (u *Unpacker) Stream(ctx context.Context, r io.Reader, diffID v1.Hash) (err
 	return os.Rename(dir, u.store.LayerPath(diffID))
 }
 
-// readLayer has read read a layer's tar to its end, and fails if it was not the
-// layer that it should be.
+// readLayer calls read to read a layer's tar to its end, and fails if that does
+// not match diffID.
 func readLayer(r io.Reader, diffID v1.Hash, read func(tar io.Reader) error) error {
 	tar, err := compression.Decompress(r)
 	if err == nil {
 		err = read(image.Verify(tar, "unpacked layer", diffID, image.AnySize))
-		tar.Close() // ends what reads ahead; what it did not like, read has said
+		tar.Close() // stops reading ahead; read has already returned any error
 	}
 	if errors.Is(err, unix.ENOSPC) {
 		return err
 	}
-	// What follows the end of the compressed stream belongs to the blob too. And
-	// if the tar made no sense, then perhaps because the blob is another one.
+	// Whatever follows the compressed stream is part of the blob, too. And if
+	// the tar made no sense, the reason may be that it is the wrong blob.
 	if _, errBlob := io.Copy(io.Discard, r); errBlob != nil {
 		return errBlob
 	}

@@ -11,20 +11,20 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// BlobPath is the place of a blob. A digest from outside is safe in a path
-// because it has been parsed: v1.Hash takes nothing but sha256: and 64
-// hexadecimal digits (CVE-2024-3727).
+// BlobPath is the path of a blob. A digest from outside is safe in a path
+// because it has been parsed: v1.Hash accepts only sha256: and 64 hexadecimal
+// digits (CVE-2024-3727).
 func (s *Store) BlobPath(digest v1.Hash) string { return s.Path("blobs", "sha256", digest.Hex) }
 
-// HasBlob tells whether the store has the blob. It was verified when it came
-// in; its size is looked at again, because that costs nothing.
+// HasBlob reports whether the store has the blob. It was verified when it was
+// stored; only its size is checked again, because that costs nothing.
 func (s *Store) HasBlob(blob v1.Descriptor) bool {
 	info, err := os.Stat(s.BlobPath(blob.Digest))
 	return err == nil && info.Mode().IsRegular() && info.Size() == blob.Size
 }
 
-// OpenBlob opens a blob for reading. What is read is verified again, at its
-// end: disks forget, and people edit files.
+// OpenBlob opens a blob for reading, and verifies it again at its end: disks
+// fail, and people edit files.
 func (s *Store) OpenBlob(blob v1.Descriptor) (io.ReadCloser, error) {
 	file, err := os.Open(s.BlobPath(blob.Digest))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -39,7 +39,7 @@ func (s *Store) OpenBlob(blob v1.Descriptor) (io.ReadCloser, error) {
 	}{image.Verify(file, "stored blob", blob.Digest, blob.Size), file}, nil
 }
 
-// readBlob returns a document: a manifest or a configuration.
+// readBlob returns a document, which is a manifest or a configuration.
 func (s *Store) readBlob(blob v1.Descriptor) ([]byte, error) {
 	if blob.Size > image.MaxDocument {
 		return nil, fmt.Errorf("blob %s is no document: it has %d bytes", blob.Digest, blob.Size)
@@ -52,7 +52,7 @@ func (s *Store) readBlob(blob v1.Descriptor) ([]byte, error) {
 	return io.ReadAll(file)
 }
 
-// writeBlob takes a document into the store.
+// writeBlob adds a document to the store.
 func (s *Store) writeBlob(j *Job, content []byte) (v1.Descriptor, error) {
 	blob := v1.Descriptor{Digest: image.SHA256(content), Size: int64(len(content))}
 	if s.HasBlob(blob) {
@@ -65,7 +65,7 @@ func (s *Store) writeBlob(j *Job, content []byte) (v1.Descriptor, error) {
 	return blob, s.AdoptBlob(path, blob)
 }
 
-// AdoptBlob gives a file that was verified its place in the store.
+// AdoptBlob moves a verified file to its place in the store.
 func (s *Store) AdoptBlob(path string, blob v1.Descriptor) error {
 	return os.Rename(path, s.BlobPath(blob.Digest))
 }

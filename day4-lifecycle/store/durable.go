@@ -9,14 +9,14 @@ import (
 	"example.com/go-docker/day4-lifecycle/durable"
 )
 
-// Sync writes all of the store to the disk, before index.json refers to blobs and
+// Sync writes the whole store to disk before index.json refers to new blobs and
 // layers: once for an image, not for each of its thousands of files. Blobs and
 // layers that no image refers to are not trusted after a reboot.
 func (s *Store) Sync() error { return durable.Sync(s.Root) }
 
-// forgetUnfinished removes, when the machine has been booted since an image was
-// last added, what pulls that did not finish have left: they may have ended
-// with a power cut. The caller holds the lock.
+// forgetUnfinished removes what unfinished pulls have left if the machine was
+// booted since an image was last added, because a power cut may have damaged
+// it. The caller holds the lock.
 func (s *Store) forgetUnfinished() error {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

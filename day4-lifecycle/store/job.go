@@ -12,18 +12,18 @@ import (
 	"example.com/go-docker/day4-lifecycle/lock"
 )
 
-// A Job is work in progress: a directory in the store's tmp that is locked for
-// as long as its owner lives. One that can be locked is a leftover, and whoever
+// A Job is work in progress: a directory in the store's tmp that is locked as
+// long as its owner is alive. One that can be locked is a leftover, and whoever
 // finds it removes it.
 //
-// The name says what the job is for. Two commands that want to unpack the same
-// layer want the same job, and the second one waits.
+// The name says what the job is for. Two commands that unpack the same layer
+// need the same job, so the second one waits.
 type Job struct {
 	Dir  string
 	lock *os.File
 }
 
-// Begin starts a job, after the one of the same name that is under way.
+// Begin starts a job, waiting for any running job of the same name to end.
 func (s *Store) Begin(ctx context.Context, name string) (*Job, error) {
 	var j *Job
 	err := lock.Poll(ctx, func() (bool, error) {
@@ -34,9 +34,9 @@ func (s *Store) Begin(ctx context.Context, name string) (*Job, error) {
 	return j, err
 }
 
-// BeginAdding starts the job that every command has which needs all blobs and
-// layers to stay, because it adds an image or reads one: as long as one is
-// there, nothing is collected. See collect.
+// BeginAdding starts the job of a command that adds or reads an image and so
+// needs all blobs and layers to stay: while there is such a job, collect does
+// nothing.
 func (s *Store) BeginAdding(ctx context.Context) (*Job, error) {
 	unlock, err := s.Lock()
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Store) BeginAdding(ctx context.Context) (*Job, error) {
 
 const adding = "add-"
 
-// tryBegin returns no job when another owner has it.
+// tryBegin returns nil if another owner has the job.
 func (s *Store) tryBegin(name string) (*Job, error) {
 	dir := s.Path("tmp", name)
 	if err := lock.RemoveLeftover(dir); err != nil {
@@ -66,7 +66,7 @@ func (s *Store) tryBegin(name string) (*Job, error) {
 	}
 	held, err := lock.Try(dir)
 	if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // somebody took it for a leftover
+		return nil, nil // another command took it for a leftover
 	}
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (s *Store) tryBegin(name string) (*Job, error) {
 // Path names a file in the job's directory.
 func (j *Job) Path(name string) string { return filepath.Join(j.Dir, name) }
 
-// End removes what the job has not given a place in the store.
+// End removes whatever the job has not moved to its place in the store.
 func (j *Job) End() error {
 	return errors.Join(os.RemoveAll(j.Dir), j.lock.Close())
 }

@@ -7,7 +7,7 @@ import (
 	"example.com/go-docker/day4-lifecycle/wire"
 )
 
-// Clients are those who are attached.
+// Clients are the clients attached to a container.
 type Clients struct {
 	mu  sync.Mutex
 	all []*wire.Conn
@@ -31,17 +31,17 @@ func (c *Clients) send(kind wire.Kind, content []byte) {
 	c.mu.Unlock()
 	for _, client := range all {
 		if client.Send(kind, content) != nil {
-			c.Remove(client) // it has gone; its own goroutine closes it
+			c.Remove(client) // the client has gone; its own goroutine closes it
 		}
 	}
 }
 
-// Drop lets go of all of them.
+// Drop disconnects all clients.
 func (c *Clients) Drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, client := range c.all {
-		_ = client.Close() // which ends a Send that waits
+		_ = client.Close() // this ends a Send that is waiting
 	}
 	c.all = nil
 }

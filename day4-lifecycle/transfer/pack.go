@@ -20,13 +20,13 @@ import (
 // A packer writes a tree as an archive.
 type packer struct {
 	tar   *tar.Writer
-	names map[[2]uint64]string // of files with more than one: the first
-	one   bool                 // whether only directories of the first one's file system are read
-	dev   uint64               // that
+	names map[[2]uint64]string // first name of each file that has several
+	one   bool                 // whether to read only directories on the file system dev
+	dev   uint64               // the first directory's file system
 }
 
-// Pack writes a file or a directory as an archive, under this name; "" is its
-// own.
+// Pack writes a file or a directory as an archive, under the given name, or its
+// own if that is "".
 func Pack(w io.Writer, from Place, name string, o Options) error {
 	if name == "" {
 		if name = path.Base(path.Clean("/" + from.Path)); from.content() || name == "/" {
@@ -49,8 +49,8 @@ func Pack(w io.Writer, from Place, name string, o Options) error {
 	return p.tar.Close()
 }
 
-// file packs what is open. All that is asked is asked of the descriptor: the
-// name may be another's by now.
+// file packs an open file. It reads everything through the descriptor, because
+// the name may belong to another file by now.
 func (p *packer) file(fd int, name string) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -99,7 +99,7 @@ func (p *packer) content(fd int, h *tar.Header, size int64) error {
 		return err
 	}
 	n, err := io.CopyN(p.tar, file, size)
-	if errors.Is(err, io.EOF) { // it has shrunk: the archive needs what it was promised
+	if errors.Is(err, io.EOF) { // the file has shrunk, but its entry must have the announced size
 		_, err = io.CopyN(p.tar, zeros{}, size-n)
 	}
 	if err != nil {

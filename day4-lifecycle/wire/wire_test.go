@@ -54,7 +54,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// Many send at once, with descriptors: nothing is mixed up, and none is lost.
+// Many goroutines send at once, with descriptors: nothing is mixed up or lost.
 func TestFiles(t *testing.T) {
 	a, b := pair(t)
 	dir := t.TempDir()
@@ -89,7 +89,7 @@ func TestFiles(t *testing.T) {
 	}
 	all.Wait()
 	before := descriptors(t)
-	if err := a.SendFiles(Ask, nil, os.Stdin); err != nil { // to somebody who wants none
+	if err := a.SendFiles(Ask, nil, os.Stdin); err != nil { // to a receiver that wants none
 		t.Fatal(err)
 	}
 	if _, _, err := b.Receive(); err != nil || descriptors(t) != before {
@@ -114,7 +114,7 @@ func TestListen(t *testing.T) {
 	if _, err := Dial(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nobody is there: %v", err)
 	}
-	for range 2 { // the second in the place of the first's socket
+	for range 2 { // the second replaces the first's socket
 		l, err := Listen(path)
 		if err != nil {
 			t.Fatal(err)
@@ -131,8 +131,8 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// To close a connection or a listener ends what waits for it, in another
-// goroutine.
+// Closing a connection or a listener ends calls that wait for it in other
+// goroutines.
 func TestClose(t *testing.T) {
 	a, _ := pair(t)
 	l, err := Listen(filepath.Join(t.TempDir(), "socket"))
@@ -156,7 +156,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// Whatever comes is a message or an error, and no reason to take all the memory.
+// Whatever arrives is a message or an error, and does not use up the memory.
 func FuzzReceive(f *testing.F) {
 	f.Add([]byte("Q\x00\x00\x00\x02{}"))
 	f.Add([]byte("Q\xff\xff\xff\xff{}"))

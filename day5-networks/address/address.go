@@ -1,9 +1,9 @@
-// Package address is the arithmetic of addresses: which subnet is free, which
-// address in it is, and what is wrong with the ones that somebody asks for. It
-// touches nothing.
+// Package address does arithmetic on addresses: which subnet is free, which
+// address in it is free, and what is wrong with those that a user asks for. It
+// changes nothing in the kernel or on disk.
 //
-// It grew from the step 06-bridge, where addresses are written down in the
-// program, plus: subnets that overlap nothing, ranges, IPv6.
+// It grew from rung 06-bridge, where the program has fixed addresses, and adds
+// subnets that overlap nothing, ranges and IPv6.
 package address
 
 import (
@@ -14,11 +14,11 @@ import (
 	"slices"
 )
 
-// ErrFull says that every address of a range is in use.
+// ErrFull means that every address in a range is in use.
 var ErrFull = errors.New("no free address")
 
-// ParsePrefix reads a subnet or a range as a flag gives it, such as 10.9.0.0/24.
-// The error names the flag.
+// ParsePrefix reads a subnet or a range from a flag, such as 10.9.0.0/24. The
+// error names the flag.
 func ParsePrefix(flag, s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
@@ -30,7 +30,7 @@ func ParsePrefix(flag, s string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// ParseAddr reads an address as a flag gives it, without a zone: that would be an
+// ParseAddr reads an address from a flag. It refuses a zone, which would be an
 // interface of the host. The error names the flag.
 func ParseAddr(flag, s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
@@ -40,7 +40,8 @@ func ParseAddr(flag, s string) (netip.Addr, error) {
 	return a, nil
 }
 
-// Last is the highest address of p: in IPv4 the broadcast address.
+// Last returns the highest address in p, which in IPv4 is the broadcast
+// address.
 func Last(p netip.Prefix) netip.Addr {
 	bytes := p.Masked().Addr().AsSlice()
 	for bit := p.Bits(); bit < 8*len(bytes); bit++ {
@@ -59,7 +60,7 @@ var special = []netip.Prefix{
 	netip.MustParsePrefix("::/127"), netip.MustParsePrefix("::ffff:0:0/96"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
 }
 
-// CheckSubnet says what is wrong with a subnet that somebody asks for.
+// CheckSubnet returns what is wrong with a subnet that a user asks for.
 func CheckSubnet(p netip.Prefix) error {
 	a := p.Addr()
 	switch {
@@ -73,7 +74,7 @@ func CheckSubnet(p netip.Prefix) error {
 	return nil
 }
 
-// CheckHost says what is wrong with an address for a host on the subnet.
+// CheckHost returns what is wrong with an address for a host on the subnet.
 func CheckHost(subnet netip.Prefix, a netip.Addr) error {
 	switch {
 	case !subnet.Contains(a):
@@ -86,7 +87,7 @@ func CheckHost(subnet netip.Prefix, a netip.Addr) error {
 	return nil
 }
 
-// CheckRange says what is wrong with a range of addresses to choose from.
+// CheckRange returns what is wrong with a range of addresses to choose from.
 func CheckRange(subnet, within netip.Prefix) error {
 	if within.Bits() < subnet.Bits() || !subnet.Contains(within.Addr()) {
 		return fmt.Errorf("range %s is not in the subnet %s", within, subnet)
@@ -94,12 +95,12 @@ func CheckRange(subnet, within netip.Prefix) error {
 	return nil
 }
 
-// Gateway is the address that a subnet's gateway has unless another is asked
-// for: the first.
+// Gateway returns a subnet's default gateway, which is the first address.
 func Gateway(subnet netip.Prefix) netip.Addr { return subnet.Addr().Next() }
 
-// Next returns the lowest free address in the range: never the subnet's own or
-// its broadcast address, and none for which used reports true.
+// Next returns the lowest free address in the range. It never returns the
+// subnet's own address, its broadcast address, or one for which used returns
+// true.
 func Next(subnet, within netip.Prefix, used func(netip.Addr) bool) (netip.Addr, error) {
 	for a := within.Addr(); within.Contains(a); a = a.Next() {
 		if !used(a) && CheckHost(subnet, a) == nil {
@@ -109,10 +110,11 @@ func Next(subnet, within netip.Prefix, used func(netip.Addr) bool) (netip.Addr, 
 	return netip.Addr{}, fmt.Errorf("%w in %s: remove a container, or make a network with a larger --subnet", ErrFull, within)
 }
 
-// Overlap returns the first of the prefixes that shares addresses with p.
+// Overlap returns the first of the taken prefixes that shares addresses with p.
 //
-// What is shorter than /8 says "everything else" and is passed over: the default
-// route, or its two halves 0.0.0.0/1 and 128.0.0.0/1, with which a VPN hides it.
+// It ignores prefixes shorter than /8, which mean "everything else": the
+// default route, or its halves 0.0.0.0/1 and 128.0.0.0/1, with which a VPN
+// overrides it.
 func Overlap(p netip.Prefix, taken []netip.Prefix) (netip.Prefix, bool) {
 	for _, t := range taken {
 		if t.Bits() >= 8 && t.Overlaps(p) {
@@ -122,10 +124,10 @@ func Overlap(p netip.Prefix, taken []netip.Prefix) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// Free returns a private IPv4 subnet that overlaps none of those taken: as
-// Docker does, from 172.16.0.0/12, then 192.168.0.0/16, and then from
-// 10.0.0.0/8, in which VPNs live. 172.17.0.0/16 is left to Docker, whose bridge
-// may come later.
+// Free returns a private IPv4 subnet that overlaps none of those taken. Like
+// Docker, it tries 172.16.0.0/12, then 192.168.0.0/16, and last 10.0.0.0/8,
+// which many VPNs use. It leaves 172.17.0.0/16 to Docker, whose bridge may come
+// later.
 func Free(taken []netip.Prefix) (netip.Prefix, error) {
 	for i := 18; i < 32; i++ {
 		if p := prefix4(172, byte(i), 0, 16); free(p, taken) {
@@ -154,10 +156,10 @@ func free(p netip.Prefix, taken []netip.Prefix) bool {
 	return !overlaps
 }
 
-// ULA returns a new unique local IPv6 subnet: fd, 40 random bits, and the 16
-// bits of a subnet, which are 0: a /64. RFC 4193, section 3.2
+// ULA returns a new unique local IPv6 subnet, a /64: fd, 40 random bits, and 16
+// bits of subnet ID, which are 0. RFC 4193, section 3.2
 func ULA() netip.Prefix {
 	a := [16]byte{0xfd}
-	_, _ = rand.Read(a[1:6]) // never fails: it ends the program
+	_, _ = rand.Read(a[1:6]) // never returns an error: it would crash the program
 	return netip.PrefixFrom(netip.AddrFrom16(a), 64)
 }

@@ -39,7 +39,7 @@ func TestNextNeverTheEndsNorOneInUse(t *testing.T) {
 	if a, err := Next(last, last, func(a netip.Addr) bool { return a != netip.MustParseAddr("255.255.255.254") }); err != nil {
 		t.Error(a, err)
 	}
-	top := pfx("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffc/126") // the end of all addresses ends the search
+	top := pfx("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffc/126") // the search ends at the last address of all
 	if a, err := Next(top, top, func(netip.Addr) bool { return true }); !errors.Is(err, ErrFull) {
 		t.Error(a, err)
 	}

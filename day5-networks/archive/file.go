@@ -23,8 +23,9 @@ func Open(name string) (*os.File, error) {
 	return os.Stdin, nil
 }
 
-// Write has write fill a file, or standard output for "" and "-". The file gets
-// its name when it is complete: an error leaves what was there.
+// Write calls write to fill a file, or standard output for "" and "-". The file
+// gets its name only when it is complete, so an error leaves the old file
+// alone.
 func Write(name string, write func(io.Writer) error) (err error) {
 	if name == "" || name == "-" {
 		if term.IsTerminal(os.Stdout.Fd()) {
@@ -60,7 +61,8 @@ func Write(name string, write func(io.Writer) error) (err error) {
 	return err
 }
 
-// inName has an error speak of the user's file, and not of the one beside it.
+// inName makes an error name the user's file instead of the temporary one
+// beside it.
 func inName(err error, name string) error {
 	var file *fs.PathError
 	var link *os.LinkError

@@ -21,8 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Import makes an image of one layer: of the tar that source is (- for standard
-// input), or that it makes of a directory.
+// Import makes an image with one layer from source, which is a tar (- for
+// standard input) or a directory.
 func Import(ctx context.Context, s *store.Store, source, name string, config func(*v1.ConfigFile)) (*store.Image, error) {
 	return commit.Image(ctx, s, nil, func(w io.Writer) error { return copyTar(ctx, w, source) }, config, name)
 }
@@ -51,10 +51,10 @@ func copyTar(ctx context.Context, w io.Writer, source string) error {
 	return err
 }
 
-// Export writes a container's whole file system as a tar. What it looks like is
-// for overlayfs to say, so we mount it once more and read.
+// Export writes a container's whole file system as a tar. Only overlayfs knows
+// what it looks like, so we mount it once more and read that.
 func Export(ctx context.Context, s *store.Store, c *containers.Container, img *store.Image, w io.Writer) (err error) {
-	j, err := s.BeginAdding(ctx) // keeps the layers, even if the container is removed
+	j, err := s.BeginAdding(ctx) // keeps the layers even if the container is removed
 	if err != nil {
 		return err
 	}
@@ -64,15 +64,15 @@ func Export(ctx context.Context, s *store.Store, c *containers.Container, img *s
 		return err
 	}
 	upper := filepath.Join(c.Dir, "upper")
-	if len(layers) == 0 { // nothing to lay it over, and overlayfs wants two
+	if len(layers) == 0 { // overlayfs needs a second layer
 		return commit.PackTree(w, upper)
 	}
 	done := make(chan error)
 	go func() {
-		// The mount is in a namespace that only this thread is in. A goroutine
-		// that ends without letting go of its thread takes the thread along, and
-		// the last thread of a mount namespace its mounts: none can be left
-		// behind, however we end.
+		// Only this thread is in the mount's namespace. A goroutine that ends
+		// while locked to its thread ends the thread, too, and a mount
+		// namespace goes away with its last thread, mounts and all. So nothing
+		// is left behind, however we end.
 		runtime.LockOSThread()
 		done <- exportMounted(append(layers, upper), j.Dir, w)
 	}()

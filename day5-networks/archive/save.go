@@ -15,10 +15,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Save writes images to a tar: an OCI image layout with one file more,
-// manifest.json, as docker save writes it since Docker 25. Older programs read
-// that file, newer ones index.json, and the blobs are the same. Nothing is
-// written before all of the images are found.
+// Save writes images to a tar: an OCI image layout with one more file,
+// manifest.json, as docker save has done since Docker 25. Older programs read
+// that file, newer ones index.json, and both use the same blobs. Nothing is
+// written until all the images are found.
 func Save(s *store.Store, refs []string, w io.Writer) error {
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	docker := []*dockerImage{}
@@ -92,8 +92,8 @@ func addBlobs(out *tar.Writer, s *store.Store, blobs []v1.Descriptor) error {
 	return nil
 }
 
-// addEntry adds a file. The same image gives the same archive: no times, no
-// owners.
+// addEntry adds a file without times or owners, so that the same image always
+// gives the same archive.
 func addEntry(out *tar.Writer, name string, size int64, content io.Reader) error {
 	if err := commit.AddEntry(out, &tar.Header{Name: name, Size: size, Mode: 0o644}, content); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)

@@ -17,16 +17,17 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// A spool is an archive's files on the disk: a tar can be read in one direction
-// only, and its table of contents may come last. In dir each file is called by
-// the digest of its content, whatever the archive says.
+// A spool holds an archive's files on disk, because a tar can be read in one
+// direction only and its table of contents may come last. The files in dir are
+// named by the digests of their contents, whatever the archive calls them.
 type spool struct {
 	dir   string
-	files map[string]v1.Descriptor // name in the archive: digest and size
-	links map[string]string        // name in the archive: another one
+	files map[string]v1.Descriptor // by name in the archive
+	links map[string]string        // from one name in the archive to another
 }
 
-// All names of an archive are held in memory, and one could have a megabyte.
+// All names in an archive are held in memory, and a single one could be a
+// megabyte long.
 const (
 	maxEntries = 1 << 16
 	maxName    = 512 // of an entry and of what it links to, together
@@ -59,7 +60,7 @@ func spoolArchive(r io.Reader, dir string) (*spool, error) {
 		switch header.Typeflag {
 		case tar.TypeReg:
 			err = a.add(name, in)
-		case tar.TypeSymlink: // docker save used to write them for a layer that two images share
+		case tar.TypeSymlink: // docker save used to write them for layers that two images share
 			a.links[name] = clean(path.Join("/", path.Dir(name), header.Linkname))
 		case tar.TypeLink:
 			a.links[name] = clean(header.Linkname)
@@ -91,7 +92,7 @@ func (a *spool) add(name string, content io.Reader) error {
 
 func (a *spool) path(digest v1.Hash) string { return filepath.Join(a.dir, digest.Hex) }
 
-// find returns the path of the file that a descriptor means.
+// find returns the path of the file that a descriptor describes.
 func (a *spool) find(blob v1.Descriptor) (string, error) {
 	info, err := os.Stat(a.path(blob.Digest))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -111,7 +112,7 @@ func (a *spool) document(blob v1.Descriptor) ([]byte, error) {
 	return image.ReadDocument(path)
 }
 
-// lookUp finds a file by its name in the archive, through links.
+// lookUp finds a file by its name in the archive, following links.
 func (a *spool) lookUp(name string) (v1.Descriptor, error) {
 	const maxLinks = 8
 	at := clean(name)

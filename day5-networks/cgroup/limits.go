@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Limits are what a container may use. A zero field leaves the kernel's
-// default alone.
+// Limits says how much a container may use. A zero field keeps the kernel's
+// default.
 type Limits struct {
 	Memory      int64  // bytes
-	Swap        int64  // bytes of swap on top of Memory, or Unlimited. Counts only with Memory
+	Swap        int64  // bytes of swap on top of Memory, or Unlimited; ignored without Memory
 	Reservation int64  // bytes
 	CPUQuota    int64  // microseconds of CPU time in each CPUPeriod
 	CPUShares   int64  // relative weight, 2 to 262144; the default is 1024
-	CPUs        string // list like 0-2,4
+	CPUs        string // a list like 0-2,4
 	Pids        int64  // processes and threads
 }
 
@@ -24,11 +24,12 @@ const (
 	Unlimited = -1
 )
 
-// A setting is one value for one file, whose name begins with its controller's.
+// A setting is one value for one file, whose name begins with that of its
+// controller.
 type setting struct{ file, value string }
 
-// optional tells whether the kernel may have been booted without the file: it
-// need not account for swap.
+// optional reports whether the kernel may lack the file: swap accounting can be
+// turned off at boot.
 func (s setting) optional() bool {
 	return s.file == "memory.memsw.limit_in_bytes" || s.file == "memory.swap.max"
 }
@@ -43,7 +44,7 @@ func (s *settings) add(wanted bool, file string, value any) {
 	}
 }
 
-// settings are the limits as files and values of one version of cgroups.
+// settings returns the limits as files and values for one version of cgroups.
 func (l Limits) settings(version int) settings {
 	if version == 1 {
 		return l.settingsV1()
@@ -53,7 +54,7 @@ func (l Limits) settings(version int) settings {
 
 // ParseCPUs reads the kernel's list format, cpuset(7): 0-2,4.
 func ParseCPUs(list string) (map[int]bool, error) {
-	const most = 8192 // CONFIG_NR_CPUS is nowhere greater
+	const most = 8192 // no architecture allows a larger CONFIG_NR_CPUS
 	cpus := map[int]bool{}
 	for part := range strings.SplitSeq(list, ",") {
 		low, high, isRange := strings.Cut(part, "-")

@@ -20,21 +20,22 @@ import (
 )
 
 // A Record says which cgroups belong to a container. It is written before the
-// first of them is made, and its file stays locked for as long as we live. The
-// kernel drops the lock when we die, even of SIGKILL: so a record that can be
-// locked is one whose owner is dead, and whoever finds it cleans up.
+// first of them is made, and its file stays locked as long as we live. The
+// kernel drops the lock when we die, even from SIGKILL, so a record that can be
+// locked has a dead owner, and whoever finds it cleans up.
 type Record struct {
 	ID      string            `json:"id"`
 	Version int               `json:"cgroup_version"`
-	Dirs    map[string]string `json:"controllers"` // controller: directory
+	Dirs    map[string]string `json:"controllers"` // directory of each controller
 	Cgroups []string          `json:"cgroups"`     // to be removed
 
 	parents []string // to be made first
 	lock    *os.File
 }
 
-// recordDir is on a tmpfs, so records vanish with the cgroups at shutdown. Only
-// root can make it, so nobody else can have us kill and remove what a record names.
+// recordDir is on a tmpfs, so that a reboot removes records along with the
+// cgroups. Only root can make it, so nobody else can have us kill and remove
+// what a record names.
 const recordDir = "/run/go-docker"
 
 func (r *Record) path() string { return filepath.Join(recordDir, r.ID+".json") }
@@ -54,8 +55,9 @@ func (r *Record) write() error {
 		if r.lock, err = lock.Create(r.path(), text); err == nil {
 			return nil
 		}
-		_ = unix.Rmdir(recordDir) // stays as long as others have records in it
-		// The last container to end removes the directory, perhaps just now.
+		_ = unix.Rmdir(recordDir) // fails while others have records in it
+		// The last container to end removes the directory, and may just have
+		// done so.
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EPERM) {
 			return err
 		}
@@ -63,8 +65,8 @@ func (r *Record) write() error {
 	return err
 }
 
-// cleanUp removes what the record names and then the record itself. It can be
-// run again after it has failed.
+// cleanUp removes what the record names, then the record itself. After a
+// failure it can be run again.
 func (r *Record) cleanUp() error {
 	if err := freezer.Thaw(r.Version, r.Freezer()); err != nil {
 		return err
@@ -77,7 +79,7 @@ func (r *Record) cleanUp() error {
 	if err := os.Remove(r.path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_ = unix.Rmdir(recordDir) // stays as long as others have records in it
+	_ = unix.Rmdir(recordDir) // fails while others have records in it
 	return r.lock.Close()
 }
 
@@ -96,8 +98,8 @@ func readRecord(path string) (*Record, error) {
 	return r, nil
 }
 
-// Sweep cleans up after containers whose owner was killed. What cannot be
-// removed is no fault of what the caller wants to do.
+// Sweep cleans up after containers whose owner was killed. Failing to do so
+// must not stop the caller.
 func Sweep() error {
 	paths, err := filepath.Glob(recordDir + "/*.json")
 	if err != nil {
@@ -111,8 +113,9 @@ func Sweep() error {
 	return nil
 }
 
-// RemoveLeft removes what a container has left whose owner is dead, or about to
-// be: the kernel closes what a process had open one after the other.
+// RemoveLeft removes what a container left behind whose owner is dead or dying.
+// It waits for the lock, because the kernel closes a dying process's files one
+// by one.
 func RemoveLeft(id string) error {
 	path := (&Record{ID: id}).path()
 	patience, stop := context.WithTimeoutCause(context.Background(), 5*time.Second, fmt.Errorf("%s: %w", path, lock.ErrHeld))
@@ -126,8 +129,8 @@ func RemoveLeft(id string) error {
 	})
 }
 
-// removeLeft is ErrHeld if the owner lives. One that has ended in peace has left
-// nothing.
+// removeLeft returns ErrHeld if the owner is alive. An owner that cleaned up
+// has left nothing to remove.
 func removeLeft(path string) error {
 	file, err := lock.Try(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -145,8 +148,8 @@ func removeLeft(path string) error {
 	return r.cleanUp()
 }
 
-// Running returns the records of the containers with these ids, or of all that
-// run. One that has just ended has none.
+// Running returns the records of the containers with these ids, or of all
+// running ones. A container that has just ended has none.
 func Running(ids []string) ([]*Record, error) {
 	paths, err := filepath.Glob(recordDir + "/*.json")
 	if err != nil {

@@ -15,11 +15,12 @@ import (
 	"example.com/go-docker/day5-networks/hierarchy"
 )
 
-// settingsV2 are the limits in version 2's files. cgroup-v2.rst, "Controllers"
+// settingsV2 returns the limits for version 2's files. cgroup-v2.rst,
+// "Controllers"
 func (l Limits) settingsV2() settings {
 	var s settings
 	s.add(l.Memory > 0, "memory.max", l.Memory)
-	// Unlike version 1's memsw this is the swap alone.
+	// Unlike version 1's memsw, this is the swap alone.
 	s.add(l.Memory > 0 && l.Swap != Unlimited, "memory.swap.max", l.Swap)
 	s.add(l.Reservation > 0, "memory.low", l.Reservation)
 	s.add(l.CPUQuota > 0, "cpu.max", fmt.Sprintf("%d %d", l.CPUQuota, CPUPeriod))
@@ -31,15 +32,15 @@ func (l Limits) settingsV2() settings {
 
 // weight turns version 1's shares, 2 to 262144 with a default of 1024, into
 // version 2's weight, 1 to 10000 with a default of 100. It is the curve through
-// these three points that runc and crun use since 2025; before, a straight
-// line made 39 of the default.
+// these three points that runc and crun have used since 2025; the straight line
+// they used before turned the default into 39.
 func weight(shares int64) int64 {
 	l := math.Log2(float64(shares))
 	return int64(math.Ceil(math.Pow(10, (l*l+125*l)/612-7.0/34)))
 }
 
-// enable has the cgroup dir give controllers to its children: in version 2 a
-// controller's files appear only where the parent has switched it on.
+// enable makes the cgroup dir pass controllers on to its children: in version 2
+// a controller's files appear only where the parent has enabled it.
 // cgroup-v2.rst, "Enabling and Disabling"
 func enable(dir string, controllers []string) error {
 	file := filepath.Join(dir, "cgroup.subtree_control")
@@ -63,9 +64,9 @@ func enable(dir string, controllers []string) error {
 	return err
 }
 
-// checkEffective finds out whether the container gets its CPUs. Version 2 takes
-// any list, and where the cgroup above does not have them it uses others.
-// cgroup-v2.rst, "Cpuset"
+// checkEffective checks that the container gets the CPUs it asked for. Version
+// 2 accepts any list and, if the parent cgroup does not have those CPUs, uses
+// others. cgroup-v2.rst, "Cpuset"
 func checkEffective(dir, asked string) error {
 	file := filepath.Join(dir, "cpuset.cpus.effective")
 	text, err := os.ReadFile(file)
@@ -80,9 +81,9 @@ func checkEffective(dir, asked string) error {
 	return nil
 }
 
-// cloneInto has the process be born in the cgroup: clone3(2),
-// CLONE_INTO_CGROUP, since Linux 5.7. No moment is left in which it runs
-// outside, and no lock has to be waited for.
+// cloneInto makes the process be born in the cgroup: clone3(2),
+// CLONE_INTO_CGROUP, since Linux 5.7. It never runs outside, and there is no
+// lock to wait for.
 func cloneInto(attr *syscall.SysProcAttr, dir uintptr) {
 	attr.UseCgroupFD = true
 	attr.CgroupFD = int(dir)

@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A stack has the top directories of layers, the uppermost first. What it finds
-// is what overlayfs would show, if an implied directory were none.
+// A stack holds the top directories of layers, uppermost first. It finds what
+// overlayfs would show if implied directories did not exist.
 type stack []int
 
-// A file is one that a stack has found. Close it.
+// A file is a file that a stack has found. Close it after use.
 type file struct {
 	fd      int
 	st      unix.Stat_t
@@ -32,8 +32,9 @@ func (f *file) close() {
 	}
 }
 
-// find opens what the layers have at a path without links: nil if there is
-// nothing. An implied directory of one layer is what the layers below have.
+// find opens what the layers have at a path without links, or returns nil if
+// there is nothing. A directory implied by one layer is what the layers below
+// have.
 func (s stack) find(name string) (found *file, err error) {
 	for _, root := range s {
 		f, hides, err := findIn(root, name)
@@ -56,8 +57,8 @@ func (s stack) find(name string) (found *file, err error) {
 	return found, nil
 }
 
-// findIn looks into one layer, and tells whether that hides what the layers below
-// have there.
+// findIn looks into one layer and reports whether that layer hides what the
+// layers below have there.
 func findIn(root int, name string) (f *file, hides bool, err error) {
 	f = &file{fd: root}
 	for part := range strings.SplitSeq(name, "/") {
@@ -91,10 +92,10 @@ func findIn(root int, name string) (f *file, hides bool, err error) {
 	return f, hides, nil
 }
 
-// hides tells whether layers below the first two have something at a path, and
-// these do not hide it already.
+// hides reports whether the layers below the first two have something at a path
+// that these two do not hide already.
 func (s stack) hides(name string) (bool, error) {
-	nobody := path.Join(path.Dir(name), layer.WhiteoutPrefix) // no file is called so
+	nobody := path.Join(path.Dir(name), layer.WhiteoutPrefix) // no file has this name
 	for _, root := range s[:2] {
 		if _, hidden, err := findIn(root, nobody); err != nil || hidden {
 			return false, err
@@ -105,7 +106,7 @@ func (s stack) hides(name string) (bool, error) {
 	return f != nil, err
 }
 
-// resolve returns what name means in the directory way: a path without links.
+// resolve follows name from the directory way and returns a path without links.
 func (s stack) resolve(way, name string) (string, error) {
 	return inroot.Walk(way, name, func(name string, _ bool) (link string, err error) {
 		f, err := s.find(name)
@@ -133,7 +134,7 @@ func (s stack) inherit(name string, hdr *tar.Header) error {
 	return err
 }
 
-// header fills in a directory's own.
+// header fills in a directory's own metadata.
 func header(fd int, hdr *tar.Header) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

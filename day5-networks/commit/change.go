@@ -13,13 +13,13 @@ import (
 	"github.com/kballard/go-shellquote"
 )
 
-// ParseChanges reads instructions of a Dockerfile, those of -c, and returns what
-// they do to a configuration.
+// ParseChanges reads the Dockerfile instructions given to -c, and returns a
+// function that applies them to a configuration.
 func ParseChanges(instructions []string) (func(*v1.Config), error) {
 	var changes []func(*v1.Config)
 	hasCmd := false
 	for _, text := range instructions {
-		if strings.HasPrefix(text, "/") || strings.HasPrefix(text, ".") { // in the series -c was a directory
+		if strings.HasPrefix(text, "/") || strings.HasPrefix(text, ".") { // in the original articles -c took a directory
 			return nil, fmt.Errorf("invalid --change %q: want an instruction like CMD [\"sh\"]; for a tar: commit -o %s CONTAINER", text, path.Join(text, "NAME.tar"))
 		}
 		name, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
@@ -31,7 +31,7 @@ func ParseChanges(instructions []string) (func(*v1.Config), error) {
 		changes = append(changes, change)
 		hasCmd = hasCmd || name == "CMD"
 		if name == "ENTRYPOINT" && !hasCmd {
-			// The old CMD was meant for the old ENTRYPOINT.
+			// The old CMD was written for the old ENTRYPOINT.
 			changes = append(changes, func(c *v1.Config) { c.Cmd = nil })
 		}
 	}
@@ -78,7 +78,7 @@ func parseChange(name, rest string) (func(*v1.Config), error) {
 	return nil, fmt.Errorf("unknown instruction %q", name)
 }
 
-// checkPort wants PORT or FROM-TO, perhaps with a protocol.
+// checkPort accepts PORT or FROM-TO, with or without a protocol.
 func checkPort(text string) error {
 	ports, protocol, found := strings.Cut(text, "/")
 	from, to, isRange := strings.Cut(ports, "-")
@@ -93,7 +93,8 @@ func checkPort(text string) error {
 	return nil
 }
 
-// parseCommand reads the exec form, a JSON list, or else the shell form.
+// parseCommand reads the exec form, which is a JSON list, or otherwise the
+// shell form.
 func parseCommand(rest string) []string {
 	var list []string
 	if json.Unmarshal([]byte(rest), &list) == nil {
@@ -121,7 +122,8 @@ func addTo(keys []string, set func(*v1.Config) *map[string]struct{}) func(*v1.Co
 	}
 }
 
-// parsePairs reads A=1 B="two words", or the old form with one pair: A two words.
+// parsePairs reads A=1 B="two words", or the old form with a single pair: A two
+// words.
 func parsePairs(name, rest string) (func(*v1.Config), error) {
 	first, after, _ := strings.Cut(rest, " ")
 	pairs := [][2]string{{first, strings.TrimSpace(after)}}

@@ -1,8 +1,8 @@
-// Package commit makes a layer's tar of what a container has changed, and an
-// image of that and the image it started from.
+// Package commit makes a layer of what a container has changed, and an image of
+// that layer on top of the one that the container started from.
 //
-// From rung 10-commit, plus: extended attributes, hard links, opaque
-// directories, and a tree that changes while it is read.
+// It grew from rung 10-commit, adds extended attributes, hard links and opaque
+// directories, and copes with a tree that changes while it is read.
 package commit
 
 import (

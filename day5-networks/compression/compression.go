@@ -1,8 +1,8 @@
-// Package compression finds the tar inside a layer or an archive, be it gzip,
-// zstd or plain.
+// Package compression finds the tar inside a layer or an archive, whether it is
+// gzip, zstd or uncompressed.
 //
-// From rung 08-whiteouts, plus: zstd, a bound on its memory, and decompression
-// beside the one who reads.
+// It grew from rung 08-whiteouts and adds zstd, a bound on its memory, and
+// decompression in parallel with the reader.
 package compression
 
 import (
@@ -17,12 +17,13 @@ import (
 	"github.com/klauspost/readahead"
 )
 
-// maxWindow bounds what a zstd frame may ask us to remember of its past: the
-// number is the sender's to choose. RFC 8878, 3.1.1.1.2, wants at least 8 MiB.
+// maxWindow bounds how much decompressed data a zstd frame may make us keep in
+// memory, because the sender chooses the number. RFC 8878, 3.1.1.1.2, wants at
+// least 8 MiB.
 const maxWindow = 32 << 20
 
-// Of tells from the first six bytes how something is compressed: gzip, zstd,
-// bzip2, xz, or "" for not at all.
+// Of finds out from the first six bytes how something is compressed: gzip,
+// zstd, bzip2, xz, or "" for not at all.
 func Of(start []byte) string {
 	switch {
 	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}): // RFC 1952, 2.3.1
@@ -30,7 +31,7 @@ func Of(start []byte) string {
 	case bytes.HasPrefix(start, []byte{0x28, 0xb5, 0x2f, 0xfd}): // RFC 8878, 3.1.1
 		return "zstd"
 	case len(start) >= 4 && start[0]&0xf0 == 0x50 && bytes.Equal(start[1:4], []byte{0x2a, 0x4d, 0x18}):
-		return "zstd" // begins with a frame to be skipped, 3.1.2
+		return "zstd" // starts with a skippable frame, 3.1.2
 	case bytes.HasPrefix(start, []byte("BZh")):
 		return "bzip2"
 	case bytes.HasPrefix(start, []byte("\xfd7zXZ\x00")):
@@ -39,10 +40,10 @@ func Of(start []byte) string {
 	return ""
 }
 
-// Decompress returns the tar inside r. The first bytes decide, not the media
-// type: archives of docker save name none. The decompressor works ahead of the
-// reader, in a goroutine of its own; Close ends it, and r is not touched
-// afterwards.
+// Decompress returns the tar inside r. It goes by the first bytes and not by a
+// media type, because docker save's archives have none. The decompressor works
+// ahead of the reader, in a goroutine of its own; Close ends it, and r is not
+// used afterwards.
 func Decompress(r io.Reader) (io.ReadCloser, error) {
 	buffered := bufio.NewReaderSize(r, 64<<10)
 	start, err := buffered.Peek(6)
@@ -69,12 +70,13 @@ func Decompress(r io.Reader) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	// A megabyte ahead: one processor decompresses while another one writes files.
+	// A megabyte ahead, so that one processor decompresses while another writes
+	// files.
 	const buffers, size = 8, 128 << 10
 	return readahead.NewReadCloserSize(named{source, doing}, buffers, size)
 }
 
-// named says in errors what was being done.
+// named adds to errors what was being done.
 type named struct {
 	io.ReadCloser
 	doing string
@@ -91,8 +93,8 @@ func (s named) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// members reads the members of a gzip file, one after the other. Zeros may
-// follow, which fill the last block of a tape or of a transfer: gzip(1) ignores
+// members reads the members of a gzip file, one after another. Zeros may
+// follow, which fill up the last block of a tape or transfer; gzip(1) ignores
 // them.
 type members struct {
 	*gzip.Reader

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maskedPaths and readOnlyPaths are Docker's: parts of /proc and /sys that no
-// namespace covers, so that they show or change the host.
+// maskedPaths and readOnlyPaths are Docker's lists: parts of /proc and /sys
+// that no namespace covers, so that they would show or change the host.
 var (
 	maskedPaths = []string{
 		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
@@ -21,8 +21,9 @@ var (
 	readOnlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 )
 
-// MaskPaths hides what must not be read and makes read-only what must not be written.
-// /dev/null comes from the host, not from the container (CVE-2025-31133).
+// MaskPaths hides what must not be read and makes read-only what must not be
+// written. It takes /dev/null from the host, not from the container
+// (CVE-2025-31133).
 func MaskPaths(tree mountfd.Tree) error {
 	for _, name := range maskedPaths {
 		at, err := tree.Open(name, unix.RESOLVE_NO_SYMLINKS)

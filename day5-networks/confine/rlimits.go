@@ -7,22 +7,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Rlimit is a limit of one process, of those that getrlimit(2) lists.
+// An Rlimit is one of a process's resource limits, getrlimit(2).
 type Rlimit struct {
 	Resource   int    // unix.RLIMIT_*
 	Soft, Hard uint64 // unix.RLIM_INFINITY: none
 }
 
-// SetRlimits sets limits of this process, to be inherited by the command. They
-// belong to a process and not to a thread, so an init that lives on has to
+// SetRlimits sets limits on this process for the command to inherit. They
+// belong to the process and not to a thread, so an init that lives on must
 // restore its own.
 func SetRlimits(limits []Rlimit) (restore func() error, err error) {
 	var before []Rlimit
 	restore = func() error {
 		for _, l := range before {
 			err := unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard})
-			// Without CAP_SYS_RESOURCE no hard limit can be raised again: then an init
-			// has to live with the command's.
+			// Without CAP_SYS_RESOURCE a hard limit cannot be raised again, and
+			// init has to live with the command's.
 			if err != nil && !errors.Is(err, unix.EPERM) {
 				return fmt.Errorf("restore limit %d of getrlimit(2): %w", l.Resource, err)
 			}

@@ -11,16 +11,16 @@ import (
 	"example.com/go-docker/day5-networks/cgroup"
 )
 
-// The child finds its ends of the pipes at these descriptors: exec.Cmd numbers
-// ExtraFiles from 3.
+// The child's ends of the pipes have these descriptors, because exec.Cmd
+// numbers ExtraFiles from 3.
 const (
 	configFD = 3
 	reportFD = 4
 )
 
-// pipes join the parent and init. On config init reads the container, and when
-// that is ready, blocks there until the parent has everything else ready. On
-// report it says why it failed; end of file means that the command runs, because
+// pipes connect the parent and init. On config init reads the container, makes
+// its root, and then blocks until the parent has everything else ready. On report
+// init says why it failed; end of file means that the command is running, because
 // exec closes the descriptor.
 type pipes struct {
 	config, report *os.File // the parent's ends
@@ -40,8 +40,8 @@ func openPipes(cmd *exec.Cmd) (*pipes, error) {
 	return &pipes{configWrite, reportRead, cmd.ExtraFiles}, nil
 }
 
-// closeChildEnds must follow the start: as long as we hold report's write end
-// ourselves, we never read its end of file.
+// closeChildEnds must follow the start: while we hold the write end of report
+// ourselves, we never read end of file from it.
 func (p *pipes) closeChildEnds() error {
 	err := errors.Join(p.childEnds[0].Close(), p.childEnds[1].Close())
 	p.childEnds = nil
@@ -56,14 +56,15 @@ func (p *pipes) close() error {
 	return err
 }
 
-// A message is what init reads: the container and, beside it because the
-// numbers of descriptors are none of its properties, the way into its cgroup.
+// A message is what init reads: the container and how to enter its cgroup. The
+// latter is separate because descriptor numbers are not a property of the
+// container.
 type message struct {
 	Container Container
 	Entry     cgroup.Entry
 }
 
-// send sends init a message or, after that, true: then the command may run.
+// send sends init the container and then true, which lets the command run.
 func (p *pipes) send(m any) error {
 	if err := json.NewEncoder(p.config).Encode(m); err != nil {
 		return fmt.Errorf("send the container to init: %w", err)
@@ -71,9 +72,9 @@ func (p *pipes) send(m any) error {
 	return nil
 }
 
-// receive is the child's side of send: it returns the container, and what waits
-// until the command may run. Both block; end of file means that the parent gave up
-// or died, and then nothing may run.
+// receive is the child's side of send: it returns the container, and a function
+// that waits until the command may run. Both block; end of file means that the
+// parent gave up or died, and then nothing may run.
 func receive(config io.Reader) (*message, func() bool, error) {
 	m, in := new(message), json.NewDecoder(config)
 	err := in.Decode(m)
@@ -86,9 +87,9 @@ func receive(config io.Reader) (*message, func() bool, error) {
 	return m, func() (run bool) { return in.Decode(&run) == nil && run }, nil
 }
 
-// Strings are strings of any bytes. A string in JSON is Unicode: a byte
-// that is not UTF-8, as in an old file's name, would arrive as U+FFFD. So these
-// travel as base64.
+// Strings may hold any bytes. JSON strings are Unicode, so a byte that is not
+// UTF-8, as in an old file name, would arrive as U+FFFD; Strings are sent as
+// base64 instead.
 type Strings []string
 
 func (s Strings) MarshalJSON() ([]byte, error) {
@@ -110,7 +111,7 @@ func (s *Strings) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// A report is why the command does not run.
+// A report says why the command is not running.
 type report struct {
 	Status  int
 	Message string

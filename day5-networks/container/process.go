@@ -22,12 +22,12 @@ type Process struct {
 	cmd       *exec.Cmd
 	pipes     *pipes
 	entry     cgroup.Entry
-	pidfd     int // of init, pidfd_open(2)
+	pidfd     int // init's, pidfd_open(2)
 }
 
-// Create makes the namespaces and in them init, which waits for Prepare. When it
-// returns an error, nothing of the container is left. It belongs on the main
-// goroutine: the container dies with the thread that has made it.
+// Create makes the namespaces and, in them, init, which waits for Prepare. If it
+// returns an error, nothing of the container is left. Call it on the main
+// goroutine: the container dies with the thread that made it.
 func Create(c *Container, parent Parent) (_ *Process, err error) {
 	p := &Process{container: c, parent: parent, pidfd: -1}
 	defer func() {
@@ -59,8 +59,8 @@ func Create(c *Container, parent Parent) (_ *Process, err error) {
 }
 
 // initCommand builds the child: this same program, told to be init, in new
-// namespaces. /proc/self/exe is this program even if its file was renamed,
-// replaced or, as with go run, deleted meanwhile.
+// namespaces. /proc/self/exe is this program even if its file has since been
+// renamed, replaced or, as go run does, deleted.
 func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
 	cmd := exec.Command("/proc/self/exe", "init")
 	cmd.Env = []string{} // the container's environment comes over the pipe
@@ -69,14 +69,14 @@ func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
 		cmd.Stdin = parent.Stdin
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// The cgroup namespace is made last, by init: its root is the cgroup
-		// its maker is in at that moment. cgroup_namespaces(7)
+		// Init makes the cgroup namespace last, because its root is the cgroup
+		// that the caller is in at that moment. cgroup_namespaces(7)
 		Cloneflags: c.Namespaces &^ unix.CLONE_NEWCGROUP,
-		// A session of its own: ^C in our terminal then reaches only us, and
-		// we forward it once.
+		// In a session of its own, so that ^C in our terminal reaches only us
+		// and we forward it once.
 		Setsid:  true,
-		Setctty: c.TTY && !c.Init, // else init gives the terminal to the command
-		// When we die, however we die, the container dies.
+		Setctty: c.TTY && !c.Init, // otherwise init gives the terminal to the command
+		// If we die, however we die, the container dies with us.
 		Pdeathsig: syscall.SIGKILL,
 	}
 	var err error
@@ -88,31 +88,31 @@ func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
 	return cmd, err
 }
 
-// Prepare has init make the container's root directory, and does not wait for it:
-// that takes longer than most of what is left to do outside.
+// Prepare lets init make the container's root, and does not wait for it: it takes
+// as long as connecting the container, which its caller can do meanwhile.
 func (p *Process) Prepare() error { return p.pipes.send(message{*p.container, p.entry}) }
 
-// Start has init start the container's command, and returns as soon as it runs.
+// Start lets init run the container's command, and returns once it is running.
 func (p *Process) Start() error {
-	// If init has ended, it has reported why.
+	// If init has failed by now, untilRunning returns its report.
 	if err := p.pipes.send(true); err != nil && !errors.Is(err, unix.EPIPE) {
 		return err
 	}
 	return p.untilRunning()
 }
 
-// PID is init's process id, on the parent's side.
+// PID is init's process id as the parent sees it.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// PIDFD is a descriptor of init, pidfd_open(2); Close closes it.
+// PIDFD is a descriptor for init, pidfd_open(2); Close closes it.
 func (p *Process) PIDFD() int { return p.pidfd }
 
-// Signal sends a signal to init, which passes on those that Forwards knows.
+// Signal sends a signal to init, which passes it on if Forwards says so.
 func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
 
-// untilRunning waits for init's word that the command runs. A signal that
-// comes earlier is kept for the command: it may be running already, and have
-// its own idea of an end. Only a start that hangs is ended by the signal.
+// untilRunning waits for init to report that the command is running. A signal
+// that arrives earlier is kept for the command, which may already be running
+// and have its own way of handling it. The signal ends only a start that hangs.
 func (p *Process) untilRunning() error {
 	report := make(chan error, 1)
 	go func() { report <- p.pipes.readReport() }()
@@ -127,7 +127,7 @@ func (p *Process) untilRunning() error {
 			return err
 		case sig := <-p.parent.Signals.caught:
 			early = append(early, sig)
-			if sig != syscall.SIGCONT { // which asks nobody to end
+			if sig != syscall.SIGCONT { // which does not ask anything to end
 				hangs = time.After(time.Second)
 			}
 		case <-hangs:
@@ -136,8 +136,8 @@ func (p *Process) untilRunning() error {
 	}
 }
 
-// Wait forwards signals until the container has ended, and returns the exit
-// status of its command.
+// Wait forwards signals until the container ends, and returns its command's
+// exit status.
 func (p *Process) Wait() (status int, err error) {
 	ended := make(chan error, 1)
 	go func() { ended <- p.cmd.Wait() }()
@@ -155,13 +155,13 @@ func (p *Process) Wait() (status int, err error) {
 	}
 }
 
-// Close ends a container that still runs and lets go of what the parent has of
-// it. Killing PID 1 of a PID namespace kills everything in it.
+// Close kills the container if it is still running and releases the parent's
+// resources for it. Killing PID 1 of a PID namespace kills everything in it.
 // pid_namespaces(7)
 func (p *Process) Close() (err error) {
 	if p.cmd != nil && p.cmd.Process != nil && p.cmd.ProcessState == nil {
-		_ = p.cmd.Process.Kill() // fails only when it has already ended
-		_ = p.cmd.Wait()         // its status says nothing that the error before does not
+		_ = p.cmd.Process.Kill() // fails only if it has already ended
+		_ = p.cmd.Wait()         // its status adds nothing to the earlier error
 	}
 	if p.pipes != nil {
 		err = p.pipes.close()
@@ -179,13 +179,14 @@ func (p *Process) Netns() (*os.File, error) { return p.open("ns/net", unix.O_RDO
 // Root opens the container's root, as its processes see it.
 func (p *Process) Root() (*os.File, error) { return p.open("root", unix.O_PATH|unix.O_DIRECTORY) }
 
-// open opens what /proc has of init.
+// open opens a file in init's directory in /proc.
 func (p *Process) open(name string, flags int) (*os.File, error) {
 	file, err := os.OpenFile(fmt.Sprintf("/proc/%d/%s", p.PID(), name), flags, 0)
 	if err != nil {
 		return nil, err
 	}
-	// Opened first, asked afterwards: while init lives, the number is its own.
+	// Checked only after opening: if init is still alive now, the process id
+	// was init's when we used it.
 	if err := unix.PidfdSendSignal(p.pidfd, 0, nil, 0); err != nil {
 		return nil, errors.Join(fmt.Errorf("the container has just ended: %w", err), file.Close())
 	}

@@ -10,41 +10,41 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// forwarded are the signals people send to a container on purpose.
+// forwarded lists the signals that people send to a container on purpose.
 var forwarded = []os.Signal{
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGCONT,
 }
 
-// enough is how many times one must press ^C to kill a container that ignores
+// enough is how many times ^C must be pressed to kill a container that ignores
 // it. Docker's client counts to three, too.
 const enough = 3
 
-// Signals are those that go to the container's command and not to us.
+// Signals catches the signals that are meant for the container's command.
 type Signals struct {
 	caught     chan os.Signal
 	interrupts int
 }
 
-// CatchSignals comes before anything is made, so that no signal can end this
-// program before all of it is removed.
+// CatchSignals must be called before anything is made, so that no signal can
+// kill this program before it has cleaned up.
 func CatchSignals() *Signals {
 	s := &Signals{caught: make(chan os.Signal, 16)}
 	for _, sig := range forwarded {
-		if !signal.Ignored(sig) { // as nohup(1) asks
+		if !signal.Ignored(sig) { // as nohup(1) wants
 			signal.Notify(s.caught, sig)
 		}
 	}
 	return s
 }
 
-// Release lets signals end this program again.
+// Release lets signals kill this program again.
 func (s *Signals) Release() { signal.Stop(s.caught) }
 
-// Caught delivers them.
+// Caught delivers the signals.
 func (s *Signals) Caught() <-chan os.Signal { return s.caught }
 
-// Escalate returns what to send for a signal: itself, or SIGKILL if the user
+// Escalate returns the signal to send on: the same one, or SIGKILL if the user
 // has had enough.
 func (s *Signals) Escalate(sig os.Signal) os.Signal {
 	if sig == syscall.SIGINT || sig == syscall.SIGTERM {
@@ -64,8 +64,9 @@ func (s *Signals) forward(sig os.Signal, init *os.Process) {
 	}
 }
 
-// Forwards tells whether a signal to the container's PID 1 reaches the command:
-// if init is that, only those that it passes on. SIGKILL ends everything.
+// Forwards reports whether a signal to the container's PID 1 reaches the
+// command. If PID 1 is our init, only those that it passes on do. SIGKILL ends
+// everything.
 func (c *Container) Forwards(sig syscall.Signal) bool {
 	return !c.Init || sig == syscall.SIGKILL || slices.Contains(forwarded, os.Signal(sig))
 }

@@ -1,9 +1,9 @@
-// Package containers keeps what containers have changed: a directory each, in
-// the store. What else is in it is for other rooms: its configuration, its
-// state, its log.
+// Package containers keeps what containers have changed, in a directory for
+// each in the store. Other rooms keep more in it: the container's
+// configuration, state and log.
 //
-// From rung 07-overlay's box, plus: names, many commands at once, crashes at any
-// moment.
+// It grew from rung 07-overlay's box, adds names, and copes with many commands
+// at once and with crashes at any moment.
 package containers
 
 import (
@@ -21,22 +21,23 @@ import (
 	"example.com/go-docker/day5-networks/store"
 )
 
-// A Container is a container on disk: its description and, in upper, all that
-// it changed. As long as it is there, its image and the image's layers stay.
+// A Container is a container on disk: its description and, in upper, everything
+// that it has changed. As long as it exists, its image and the image's layers
+// stay.
 type Container struct {
 	ID         string    `json:"id"`
 	Name       string    `json:"name"`
 	Image      string    `json:"image"`      // the image's ID
-	ImageName  string    `json:"image_name"` // as it was given to run
+	ImageName  string    `json:"image_name"` // as given to run
 	Created    time.Time `json:"created"`
 	Args       []string  `json:"args"`
-	AutoRemove bool      `json:"remove"` // when nobody holds the lock: half made, or --rm
+	AutoRemove bool      `json:"remove"` // once nobody holds the lock: half made, or --rm
 
-	Dir  string   `json:"-"` // "" until it is made
-	lock *os.File // held while the container is made, while it runs, while it is removed
+	Dir  string   `json:"-"` // "" until it exists
+	lock *os.File // held while the container is made, runs or is removed
 }
 
-// CheckName tells whether a container may be called so.
+// CheckName checks that name is a valid name for a container.
 func CheckName(name string) error {
 	const others = "_.-"
 	const known = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" + others
@@ -47,15 +48,15 @@ func CheckName(name string) error {
 }
 
 // Create makes the container's directory, with upper, work and merged in it.
-// Two containers cannot get the same name, and the image cannot go away: making
-// a container, and removing an image, happen under one lock.
+// Containers are made and images removed under the same lock, so two containers
+// cannot get the same name and the image cannot go away meanwhile.
 func Create(s *store.Store, c *Container) (err error) {
 	unlock, err := s.Lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if _, err := s.Resolve(c.Image); err != nil { // rmi was quicker
+	if _, err := s.Resolve(c.Image); err != nil { // rmi was faster
 		return err
 	}
 	others, err := sweep(s)
@@ -101,8 +102,9 @@ func List(s *store.Store) ([]*Container, error) {
 	return all, nil
 }
 
-// read returns nil for what has no description, and so is not a container, yet
-// or any more. An empty one is what a power cut can make of a new file.
+// read returns nil for a directory without a description: it is not a container
+// yet, or no longer. An empty description counts as none, because a power cut
+// can leave a new file empty.
 func read(dir string) (*Container, error) {
 	path := filepath.Join(dir, "container.json")
 	text, err := durable.Read(path)
@@ -114,7 +116,7 @@ func read(dir string) (*Container, error) {
 	}
 	c := &Container{Dir: dir}
 	if err := json.Unmarshal(text, c); err != nil {
-		return nil, fmt.Errorf("read %s: %w: if the container is of no use any more, remove its directory", path, err)
+		return nil, fmt.Errorf("read %s: %w: if the container is no longer needed, remove its directory", path, err)
 	}
 	return c, nil
 }
@@ -130,7 +132,7 @@ func Users(s *store.Store, imageID string) (ids []string, err error) {
 	return ids, err
 }
 
-// ErrNone says that a name or an ID is of no container.
+// ErrNone means that no container has this name or ID.
 var ErrNone = errors.New("no such container")
 
 // Find finds a container by name, ID or the start of its ID.
@@ -157,9 +159,9 @@ func Find(s *store.Store, ref string) (*Container, error) {
 	return found[0], nil
 }
 
-// sweep removes what killed commands left, containers whose making or removing
-// was cut short and those that were to go with --rm, and returns the others.
-// The caller holds the store's lock.
+// sweep removes what killed commands left: containers half made or half
+// removed, and those with --rm. It returns the others. The caller holds the
+// store's lock.
 func sweep(s *store.Store) (stay []*Container, err error) {
 	dirs, err := filepath.Glob(s.Path("containers", "*"))
 	if err != nil {
@@ -186,10 +188,10 @@ func sweep(s *store.Store) (stay []*Container, err error) {
 	return stay, nil
 }
 
-// ErrRunning says that a container cannot be removed.
+// ErrRunning means that a container cannot be removed.
 var ErrRunning = errors.New("it is running: stop it first")
 
-// Remove removes a container that does not run, or that is our own.
+// Remove removes a container that is not running, or that is our own.
 func (c *Container) Remove() (err error) {
 	if c.Dir == "" {
 		return nil
@@ -203,8 +205,8 @@ func (c *Container) Remove() (err error) {
 			return err
 		}
 	}
-	// The description goes first: what is left after a crash is then not a
-	// container any more.
+	// The description goes first, so that whatever is left after a crash is no
+	// longer a container.
 	if err := os.Remove(filepath.Join(c.Dir, "container.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

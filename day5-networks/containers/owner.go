@@ -10,8 +10,8 @@ import (
 	"example.com/go-docker/day5-networks/store"
 )
 
-// describe writes the description. As everywhere in the store, the name comes
-// last, and with all of its content.
+// describe writes the description. As everywhere in the store, a file gets its
+// name last, when its content is complete.
 func (c *Container) describe() error {
 	text, err := json.Marshal(c)
 	if err != nil {
@@ -24,8 +24,8 @@ func (c *Container) describe() error {
 	return os.Rename(description+".new", description)
 }
 
-// SetAutoRemove says what becomes of the container when nobody holds its lock
-// any more. The caller does.
+// SetAutoRemove says whether to remove the container once nobody holds its lock
+// any more. The caller holds it.
 func (c *Container) SetAutoRemove(remove bool) error {
 	if c.AutoRemove == remove {
 		return nil
@@ -37,20 +37,19 @@ func (c *Container) SetAutoRemove(remove bool) error {
 	return nil
 }
 
-// HandOver returns the lock, which is now the caller's: to close it, or to pass
-// it to another process.
+// HandOver gives the lock to the caller, who closes it or passes it to another
+// process.
 func (c *Container) HandOver() *os.File {
 	file := c.lock
 	c.lock = nil
 	return file
 }
 
-// TakeOver is for a caller who has got the lock in another way: Remove closes
-// it.
+// TakeOver is for a caller that got the lock in another way. Remove closes it.
 func (c *Container) TakeOver(lock *os.File) { c.lock = lock }
 
-// Sweep removes what killed commands and shims have left, and returns all
-// containers that are there.
+// Sweep removes what killed commands and shims have left, and returns all the
+// remaining containers.
 func Sweep(s *store.Store) ([]*Container, error) {
 	unlock, err := s.Lock()
 	if err != nil {

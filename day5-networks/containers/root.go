@@ -13,13 +13,14 @@ import (
 	"example.com/go-docker/day5-networks/store"
 )
 
-// etcFiles are the files of /etc in which a container's names and addresses are.
-// Its shim writes them, and changes them while it runs.
+// etcFiles are the files in /etc that have a container's names and addresses.
+// Its shim writes them, and changes them while the container runs.
 var etcFiles = []string{"hosts", "hostname", "resolv.conf"}
 
-// FillRoot lays the container's own directory on the image's layers, lowest
-// first, and makes the files that Docker puts into every container's /etc: of
-// its own, or those of peer, the directory of another container.
+// FillRoot puts the container's own directory on top of the image's layers,
+// which are listed lowest first, and makes the files that Docker puts into
+// every container's /etc. If peer, another container's directory, is not "",
+// that container's files are used instead.
 func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, peer string) error {
 	bottom, err := skeleton(s)
 	if err != nil {

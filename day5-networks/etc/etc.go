@@ -1,8 +1,7 @@
-// Package etc writes the files of /etc that tell a container who is who: hosts
-// and resolv.conf; and reads the host's. It is a room of its own, without a DNS
-// library, because shims need it.
+// Package etc writes a container's hosts and resolv.conf, and reads the host's.
+// It is a room of its own, without a DNS library, because shims need it.
 //
-// The ladder's 09-names writes one line by hand.
+// The ladder's 09-names writes a single line of it by hand.
 package etc
 
 import (
@@ -19,15 +18,15 @@ const (
 	systemdFile = "/run/systemd/resolve/resolv.conf" // the servers behind 127.0.0.53
 )
 
-// A Conf is what a resolv.conf(5) says.
+// A Conf is the content of a resolv.conf(5).
 type Conf struct {
 	Servers []netip.Addr
 	Search  []string
 	Options []string
 }
 
-// ParseResolvConf reads a resolv.conf. As the C library, it passes over what it does
-// not understand, and the last search line counts.
+// ParseResolvConf reads a resolv.conf. Like the C library, it ignores what it
+// does not understand, and the last search line wins.
 func ParseResolvConf(text []byte) Conf {
 	var c Conf
 	for line := range strings.Lines(string(text)) {
@@ -52,14 +51,14 @@ func ParseResolvConf(text []byte) Conf {
 	return c
 }
 
-// Upstreams returns the host's own DNS servers. systemd-resolved's at 127.0.0.53
-// adds what it makes up itself, and is passed by.
+// Upstreams returns the host's own DNS servers. It bypasses systemd-resolved at
+// 127.0.0.53, which adds answers of its own.
 func Upstreams() []netip.AddrPort { return upstreams(hostFile, systemdFile) }
 
 func upstreams(host, systemd string) []netip.AddrPort {
 	text, err := os.ReadFile(host)
 	if err != nil {
-		return nil // the C library would ask 127.0.0.1, which is not a decision for us
+		return nil // the C library would ask 127.0.0.1, but that is not ours to decide
 	}
 	servers := ParseResolvConf(text).Servers
 	if isStub := func(a netip.Addr) bool { return a == netip.AddrFrom4([4]byte{127, 0, 0, 53}) }; slices.ContainsFunc(servers, isStub) {
@@ -72,7 +71,7 @@ func upstreams(host, systemd string) []netip.AddrPort {
 	return Ports(servers)
 }
 
-// Ports gives addresses the port of DNS.
+// Ports adds the DNS port to addresses.
 func Ports(servers []netip.Addr) []netip.AddrPort {
 	var list []netip.AddrPort
 	for _, a := range servers {
@@ -81,13 +80,13 @@ func Ports(servers []netip.Addr) []netip.AddrPort {
 	return list
 }
 
-// mostServers is how many the C library reads: MAXNS of resolv.conf(5).
+// mostServers is how many servers the C library reads: MAXNS in resolv.conf(5).
 const mostServers = 3
 
-// ResolvConf writes a container's resolv.conf. ours are the addresses at which
-// our own server answers, none for a container without one; host is the host's
-// file; dns, search and options are asked for, and replace the host's. With ours,
-// it is our server that asks dns.
+// ResolvConf returns a container's resolv.conf. ours are the addresses of our
+// own server, if the container has one; host is the host's file; dns, search
+// and options are what the user asked for, and replace the host's. If there is
+// a server of ours, it is the one that asks dns.
 func ResolvConf(ours []netip.Addr, host []byte, dns []netip.Addr, search, options []string) []byte {
 	if len(ours) == 0 && len(dns)+len(search)+len(options) == 0 {
 		return host
@@ -102,14 +101,14 @@ func ResolvConf(ours []netip.Addr, host []byte, dns []netip.Addr, search, option
 	if len(search) > 0 {
 		c.Search = search
 	}
-	if slices.Equal(c.Search, []string{"."}) { // Docker's way to have none
+	if slices.Equal(c.Search, []string{"."}) { // Docker's way to ask for none
 		c.Search = nil
 	}
 	if len(options) > 0 {
 		c.Options = options
 	}
-	// A container's name has no dot: it is to be asked for as it is, before any
-	// domain is put behind it.
+	// A container's name has no dot, so it must be looked up as it is before
+	// any search domain is appended.
 	if len(ours) > 0 && !slices.ContainsFunc(c.Options, func(o string) bool { return strings.HasPrefix(o, "ndots:") }) {
 		c.Options = append(slices.Clone(c.Options), "ndots:0")
 	}
@@ -126,8 +125,8 @@ func ResolvConf(ours []netip.Addr, host []byte, dns []netip.Addr, search, option
 	return out.Bytes()
 }
 
-// Hosts writes a container's hosts(5): its own names at its addresses, or at
-// 127.0.1.1 if it has none, and more lines.
+// Hosts returns a container's hosts(5): its own names at its addresses, or at
+// 127.0.1.1 if it has none, and then the lines in more.
 func Hosts(addresses []netip.Addr, names []string, more string) []byte {
 	var out bytes.Buffer
 	fmt.Fprint(&out, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")

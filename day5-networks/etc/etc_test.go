@@ -32,7 +32,7 @@ func TestUpstreams(t *testing.T) {
 	for _, test := range []struct{ host, systemd, want string }{
 		{plain, behind, "[192.0.2.1:53 [fe80::1%eth0]:53]"},
 		{stub, behind, "[192.0.2.7:53 [2001:db8::7]:53]"},
-		{stub, empty, "[127.0.0.53:53]"}, // we are on the host, and reach it
+		{stub, empty, "[127.0.0.53:53]"}, // we are on the host and can reach it
 		{stub, filepath.Join(dir, "none"), "[127.0.0.53:53]"},
 		{empty, behind, "[]"},
 		{filepath.Join(dir, "none"), behind, "[]"},

@@ -13,7 +13,7 @@ type elastic struct {
 	of        func(Endpoint) []nftables.SetElement
 }
 
-// fill adds the set with what the endpoints have in it.
+// fill adds the set with the elements of these endpoints.
 func (w *writer) fill(s elastic, endpoints []Endpoint) *nftables.Set {
 	return w.set(s.name, s.key, s.data, s.elements(endpoints))
 }
@@ -25,7 +25,8 @@ func (s elastic) elements(endpoints []Endpoint) (all []nftables.SetElement) {
 	return all
 }
 
-// change changes a set that is there by what has come and gone.
+// change adds elements to an existing set for the endpoints that have come, and
+// removes those of the ones that have gone.
 func (w *writer) change(s elastic, come, gone []Endpoint) error {
 	there := w.describe(s.name, s.key, s.data)
 	for piece := range slices.Chunk(s.elements(gone), mostElements) {
@@ -41,8 +42,8 @@ func (w *writer) change(s elastic, come, gone []Endpoint) error {
 	return nil
 }
 
-// published are the ports that endpoints have published: at one address of the
-// host, or at every one.
+// published is the set of ports that endpoints have published, at one address
+// of the host or at all of them.
 func published(v version, one bool) elastic {
 	s := elastic{
 		name: "publish" + v.suffix, key: nftables.MustConcatSetType(service...),

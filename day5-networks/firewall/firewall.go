@@ -1,15 +1,15 @@
-// Package firewall keeps what is translated and what is dropped: a table of nft
-// for everything, replaced whole in one transaction whenever something changes,
-// so that there is never half of it. How many rules there are does not depend
-// on how many containers: those are elements of sets and maps, which are hashed.
-// And where only containers come and go, only elements are changed.
+// Package firewall decides which packets are translated and which are dropped.
+// All rules are in nft tables of our own, replaced as a whole in one
+// transaction, so that they are never half done. The number of rules does not
+// depend on the number of containers, because those are elements of sets and
+// maps, which are hashed. If only containers come and go, only elements change.
 //
-// It grew from the steps 07-nat and 08-publish, plus: every path to a published
-// port, IPv6, networks apart, senders' addresses.
+// It grew from rungs 07-nat and 08-publish, and adds every path to a published
+// port, IPv6, isolation between networks, and checks of senders' addresses.
 //
-// There are two tables of the same name, nft(8): in the family inet the routed
-// packets, in the family bridge what comes out of a container, before anybody
-// believes whose it is.
+// There are two tables of the same name, nft(8): the one in the family inet
+// handles routed packets, and the one in the family bridge checks what comes
+// out of a container before anything trusts its source address.
 package firewall
 
 import (
@@ -27,14 +27,14 @@ import (
 	"example.com/go-docker/day5-networks/nft"
 )
 
-// A Description is everything that the tables are to know.
+// A Description is everything that the tables depend on.
 type Description struct {
-	Prefix    string // with which the endpoints' links begin
+	Prefix    string // of the names of endpoints' links
 	Networks  []Network
 	Endpoints []Endpoint
 	// Alone says, by version of IP, that nobody but us wants this machine to
-	// forward: what is neither from nor to our networks is dropped. Kin are
-	// prefixes of bridges that are other stores'.
+	// forward, so packets neither from nor to our networks are dropped. Kin are
+	// the prefixes of other stores' bridges.
 	Alone map[int]bool
 	Kin   []string
 }
@@ -47,7 +47,7 @@ type Network struct {
 	Internal bool
 }
 
-// An Endpoint is a port of a bridge, and what may come out of it.
+// An Endpoint is a port on a bridge and the source addresses that it may use.
 type Endpoint struct {
 	Link      string // on the host
 	MAC       net.HardwareAddr
@@ -55,21 +55,21 @@ type Endpoint struct {
 	Forwards  []Forward
 }
 
-// A Forward sends what arrives at an address of the host to a container. From
-// without an address (0.0.0.0, ::) is every address of the host.
+// A Forward sends what arrives at an address of the host to a container. An
+// unspecified From (0.0.0.0, ::) stands for every address of the host.
 type Forward struct {
 	Protocol string // tcp or udp
 	From, To netip.AddrPort
 }
 
-// Tables are our tables, and sockets to speak of them.
+// Tables are our tables and the sockets to change them.
 type Tables struct {
 	conn *nft.Conn
 	name string
 }
 
-// Open opens the sockets, in the network namespace of the calling thread. The
-// tables are called name; another store on this machine has name and a suffix.
+// Open opens the sockets in the network namespace of the calling thread. The
+// tables are called name; other stores on this machine add a suffix to it.
 func Open(name string) (*Tables, error) {
 	conn, err := nft.Open()
 	if err != nil {
@@ -78,12 +78,12 @@ func Open(name string) (*Tables, error) {
 	return &Tables{conn, name}, nil
 }
 
-// Close closes the sockets, and does not wait for it.
+// Close closes the sockets without waiting.
 func (t *Tables) Close() { t.conn.Close() }
 
-// Replace puts the description in the place of what the tables had before;
-// without networks there are none. It is all done or nothing is. The mark is for
-// the next Change.
+// Replace puts the description in place of what the tables had before; without
+// networks it removes the tables. It does everything or nothing. The mark is
+// for the next Change.
 func (t *Tables) Replace(d Description) (mark string, err error) {
 	before, err := t.mark(d)
 	if err != nil {
@@ -92,7 +92,7 @@ func (t *Tables) Replace(d Description) (mark string, err error) {
 	inet := &nftables.Table{Name: t.name, Family: nftables.TableFamilyINet}
 	bridge := &nftables.Table{Name: t.name, Family: nftables.TableFamilyBridge}
 	for _, table := range []*nftables.Table{inet, bridge} {
-		// To delete what is not there is an error: so it is there.
+		// Deleting a table that does not exist is an error, so add it first.
 		t.conn.AddTable(table)
 		t.conn.DelTable(table)
 	}
@@ -112,7 +112,7 @@ func (t *Tables) Replace(d Description) (mark string, err error) {
 	return before.next(), nil
 }
 
-// List returns which tables of ours there are: this one, and those of other
+// List returns the names of the tables that exist: ours, and those of other
 // stores whose containers are on networks.
 func (t *Tables) List(base string) (names []string, err error) {
 	tables, err := t.conn.Tables(nftables.TableFamilyINet)
@@ -127,15 +127,15 @@ func (t *Tables) List(base string) (names []string, err error) {
 	return names, nil
 }
 
-// mostElements go in one message: an attribute of netlink has at most 64 KiB.
-// netlink(7)
+// mostElements is how many elements go in one message, because a netlink
+// attribute is at most 64 KiB long. netlink(7)
 const mostElements = 400
 
-// A writer fills one table. Its first error stays.
+// A writer fills one table, and collects its errors in err.
 type writer struct {
 	conn  *nftables.Conn
 	table *nftables.Table
-	sets  *uint32 // how many there are in this transaction: their numbers in it
+	sets  *uint32 // the number of sets in this transaction, which gives each its ID
 	err   error
 }
 
@@ -148,7 +148,7 @@ func (w *writer) rule(c *nftables.Chain, parts ...part) {
 	w.conn.AddRule(&nftables.Rule{Table: w.table, Chain: c, Exprs: slices.Concat(parts...)})
 }
 
-// set adds a set; with a data type it is a map.
+// set adds a set or, with a data type, a map.
 func (w *writer) set(name string, key, data nftables.SetDatatype, elements []nftables.SetElement) *nftables.Set {
 	return w.add(w.describe(name, key, data), elements)
 }
@@ -156,7 +156,7 @@ func (w *writer) set(name string, key, data nftables.SetDatatype, elements []nft
 func (w *writer) describe(name string, key, data nftables.SetDatatype) *nftables.Set {
 	s := &nftables.Set{Table: w.table, Name: name, KeyType: key, DataType: data, IsMap: data.Bytes > 0}
 	if key.Name == nftables.TypeIFName.Name {
-		s.KeyByteOrder = binaryutil.NativeEndian // for nft(8), which shows it
+		s.KeyByteOrder = binaryutil.NativeEndian // so that nft(8) shows it correctly
 	}
 	s.Concatenation = len(nftables.ConcatSetTypeElements(key)) > 1
 	return s
@@ -177,7 +177,7 @@ func (w *writer) add(s *nftables.Set, elements []nftables.SetElement) *nftables.
 	return s
 }
 
-// protocol is its number in an IP header.
+// protocol returns a protocol's number in an IP header.
 func protocol(name string) byte {
 	if name == "udp" {
 		return unix.IPPROTO_UDP

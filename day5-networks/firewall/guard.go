@@ -8,19 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ICMPv6 messages that a container has no business to send: it is no router.
-// RFC 4861, sections 4.2 and 4.5
+// ICMPv6 messages. A container must send no router advertisements and no
+// redirects, because it is not a router. RFC 4861, sections 4.2, 4.4 and 4.5
 const (
 	routerAdvertisement    = 134
 	neighbourAdvertisement = 136
 	redirect               = 137
 )
 
-// guard fills the table of the family bridge. Nothing comes out of a link whose
-// name begins as ours do, unless there are rules for it. And then out of a container comes only what
-// has the container's own addresses, the Ethernet address too, and in ARP and
-// neighbour discovery those that a message is about. So no container gets what
-// is for another. What is neither IP nor ARP is dropped, VLAN tags included.
+// guard fills the table of the family bridge. It drops everything from a link
+// whose name has our prefix, except for known endpoints. From those it lets
+// through only packets with the container's own IP and Ethernet addresses,
+// which in ARP and neighbour discovery must also be the ones that the message
+// announces. So no container can get another's packets. Anything that is
+// neither IP nor ARP is dropped, VLAN tags included.
 func (w *writer) guard(d Description) error {
 	w.conn.AddTable(w.table)
 	c := w.chain("guard", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
@@ -31,7 +32,8 @@ func (w *writer) guard(d Description) error {
 	w.rule(c, part{meta(expr.MetaKeyIIFNAME, first),
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: first, Data: []byte(d.Prefix)}}, accept)
 	w.rule(c, ether(unix.ETH_P_IP), sender(v4.loadSource(first+6)), part{in(known4)}, accept)
-	// arp(7); offsets in the packet: 8 sender's Ethernet address, 14 IPv4 address
+	// arp(7); offsets in the packet: 8 for the sender's Ethernet address, 14
+	// for its IPv4 address
 	address := load(expr.PayloadBaseNetworkHeader, 14, 4, first+6)
 	w.rule(c, ether(unix.ETH_P_ARP), sender(address), part{in(known4),
 		load(expr.PayloadBaseNetworkHeader, 8, 6, first+4), in(known4)}, accept)
@@ -50,7 +52,7 @@ func (w *writer) guard(d Description) error {
 	return w.err
 }
 
-// known are the addresses that endpoints have: link, Ethernet address, IP address.
+// known is the set of endpoints' addresses: link, Ethernet address, IP address.
 func known(v version) elastic {
 	return elastic{
 		name: "known" + v.suffix,
@@ -66,21 +68,21 @@ func known(v version) elastic {
 	}
 }
 
-// sender loads the port and the Ethernet address that a frame comes from, and an
-// address.
+// sender loads the link and the Ethernet address that a frame comes from, and
+// an address.
 func sender(address expr.Any) part {
 	return part{meta(expr.MetaKeyIIFNAME, first), load(expr.PayloadBaseLLHeader, 6, 6, first+4), address}
 }
 
-// ether matches what a frame carries. The kernel has taken a VLAN's tag off the
-// frame and remembers it; asked for these bytes it shows the tag, where "meta
-// protocol" says what comes after it. nft_payload_copy_vlan of
+// ether matches a frame's EtherType. The kernel removes a VLAN tag from the
+// frame and remembers it. These bytes then show the tag, while "meta protocol"
+// would give the type after it. nft_payload_copy_vlan in
 // net/netfilter/nft_payload.c
 func ether(kind uint16) part {
 	return part{load(expr.PayloadBaseLLHeader, 12, 2, first), equal([]byte{byte(kind >> 8), byte(kind)})}
 }
 
-// icmp matches a kind of ICMPv6 message.
+// icmp matches a type of ICMPv6 message.
 func icmp(kind byte) part {
 	return append(carries(unix.IPPROTO_ICMPV6),
 		load(expr.PayloadBaseTransportHeader, 0, 1, first), equal([]byte{kind}))

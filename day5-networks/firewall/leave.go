@@ -6,25 +6,29 @@ import (
 	"github.com/google/nftables"
 )
 
-// leave changes the sender's address where an answer would not find its way.
+// leave changes the source address of packets whose replies would not find
+// their way back.
 func (w *writer) leave(s sets, d Description) {
 	c := w.chain("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
 	for _, v := range versions {
 		subnets := w.ranges("subnets"+v.suffix, v.address, v.prefixes(d.Networks))
 		fromSubnet := part{v.loadSource(first), in(subnets)}
-		// To outside: nobody there knows a route to the container. Through lo goes
-		// what a gateway's address sends to this machine itself.
+		// To the outside, where nobody has a route to the container. Packets
+		// through lo are this machine's own, from a gateway's address to
+		// itself.
 		w.rule(c, v.is(), fromSubnet, notToLink("lo"), notTo(s.bridges), masquerade)
-		// From a container to a published port: the answer would go straight to
-		// the sender, not through us, from an address that it has not asked.
+		// From a container to a published port: the reply would go straight to
+		// the sender, not through us, and come from an address that it has not
+		// asked.
 		w.rule(c, v.is(), fromSubnet, to(s.bridges), translated(), masquerade)
-		// From 127.0.0.1 to a published port: in the container that is itself.
+		// From 127.0.0.1 to a published port: inside the container, 127.0.0.1
+		// is the container itself.
 		w.rule(c, v.is(), v.sourceIn(v.loopback), to(s.bridges), masquerade)
 	}
 }
 
-// prefixes are the networks' subnets as pairs of elements: the first address of
-// each, and the first one after it.
+// prefixes returns the networks' subnets as pairs of elements: the first
+// address of each, and the first one after it.
 func (v version) prefixes(networks []Network) (elements []nftables.SetElement) {
 	for _, n := range networks {
 		for _, p := range n.Subnets {
@@ -40,7 +44,8 @@ func (v version) prefixes(networks []Network) (elements []nftables.SetElement) {
 	return elements
 }
 
-// after is the first address after a prefix; none if it is the last prefix.
+// after returns the first address after a prefix, or none if it is the last
+// prefix.
 func after(p netip.Prefix) netip.Addr {
 	bytes := p.Addr().AsSlice()
 	for bit := p.Bits(); bit < 8*len(bytes); bit++ {

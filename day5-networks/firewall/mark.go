@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Change is Replace for a description that differs from the one before in no
-// more than endpoints that have come and gone, which are elements of sets: a few
-// messages instead of a hundred. So a container's start takes as long with two
-// hundred others.
+// Change is Replace for a description that differs from the previous one only
+// in endpoints that have come and gone. Those are elements of sets, so it takes
+// a few messages instead of a hundred, and a container starts just as fast with
+// two hundred others.
 //
-// The mark is what Replace or Change has returned last, by whichever process. If
-// the tables are not known to be as they were then, Change changes nothing, and
-// reports false: Replace puts them right.
+// The mark is what the last Replace or Change returned, in any process. If the
+// tables may have changed since then, Change does nothing and returns false;
+// Replace then sets them right.
 func (t *Tables) Change(mark string, d Description, come, gone []Endpoint) (string, bool, error) {
 	before, err := t.mark(d)
 	if err != nil || before.text != mark || mark == "" {
@@ -38,7 +38,7 @@ func (t *Tables) Change(mark string, d Description, come, gone []Endpoint) (stri
 	if errs == nil {
 		errs = t.conn.Commit()
 	}
-	if errors.Is(errs, unix.ENOENT) { // in this moment somebody has taken it away
+	if errors.Is(errs, unix.ENOENT) { // somebody has just removed it
 		return "", false, nil
 	}
 	if errs != nil {
@@ -47,18 +47,18 @@ func (t *Tables) Change(mark string, d Description, come, gone []Endpoint) (stri
 	return before.next(), true, nil
 }
 
-// A mark tells the tables as they are after one change from those after any
-// other, everybody's: the kernel counts the changes of a network namespace.
+// A mark identifies the state of the tables after a change, whoever made it:
+// the kernel counts the changes in a network namespace.
 type mark struct {
-	sum        [16]byte // of what the rules depend on
+	sum        [16]byte // of everything that the rules depend on
 	generation uint32
 	text       string
 }
 
-// next is the mark after the next change, unless somebody else makes it.
+// next returns the mark after the next change, if nobody else makes one first.
 func (m mark) next() string {
 	m.generation++
-	if m.generation == 0 { // nf_tables_commit of net/netfilter/nf_tables_api.c
+	if m.generation == 0 { // as in nf_tables_commit, net/netfilter/nf_tables_api.c
 		m.generation++
 	}
 	return m.String()
@@ -66,8 +66,8 @@ func (m mark) next() string {
 
 func (m mark) String() string { return fmt.Sprintf("%x %08x", m.sum, m.generation) }
 
-// mark is what tells the tables as they are now. Without a cookie there is none:
-// its text is empty.
+// mark returns the mark of the tables as they are now. Without a cookie its
+// text is empty.
 func (t *Tables) mark(d Description) (m mark, err error) {
 	generation, cookie, err := t.conn.Generation()
 	if err != nil || cookie == 0 {

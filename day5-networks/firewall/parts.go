@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A part of a rule: it loads something into registers, looks it up or compares
-// it, or says what becomes of the packet. A packet that does not match leaves
-// the rule there.
+// A part of a rule loads something into registers, looks it up or compares it,
+// or decides about the packet. If the packet does not match, the rule ends
+// there.
 //
-// Registers are of 4 bytes here, the first has the number 8; a key of several
-// parts lies in successive ones. linux/netfilter/nf_tables.h, nft_registers
+// The registers used here have 4 bytes, and the first is number 8. A key of
+// several parts is in consecutive registers. linux/netfilter/nf_tables.h,
+// nft_registers
 type part = []expr.Any
 
 const first = unix.NFT_REG32_00
@@ -34,7 +35,7 @@ func equal(value []byte) expr.Any {
 	return &expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: value}
 }
 
-// in looks up what lies in the registers.
+// in looks up what is in the registers.
 func in(s *nftables.Set) expr.Any {
 	return &expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID}
 }
@@ -43,7 +44,7 @@ func notIn(s *nftables.Set) expr.Any {
 	return &expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID, Invert: true}
 }
 
-// from and to match a packet by the link it came in by, or leaves through.
+// from and to match a packet by the link through which it came in or leaves.
 func from(s *nftables.Set) part  { return part{meta(expr.MetaKeyIIFNAME, first), in(s)} }
 func to(s *nftables.Set) part    { return part{meta(expr.MetaKeyOIFNAME, first), in(s)} }
 func notTo(s *nftables.Set) part { return part{meta(expr.MetaKeyOIFNAME, first), notIn(s)} }
@@ -71,10 +72,10 @@ func load(base expr.PayloadBase, offset, bytes, register uint32) expr.Any {
 	return &expr.Payload{Base: base, Offset: offset, Len: bytes, DestRegister: register}
 }
 
-// state matches a packet by what is known of its connection. nft(8), CONNTRACK
+// state matches a packet by the state of its connection. nft(8), CONNTRACK
 func state(bits uint32) part { return conntrack(expr.CtKeySTATE, bits) }
 
-// translated matches the packets of connections whose destination was changed:
+// translated matches packets of connections whose destination was changed:
 // IPS_DST_NAT, linux/netfilter/nf_conntrack_common.h
 func translated() part { return conntrack(expr.CtKeySTATUS, 1<<5) }
 
@@ -86,7 +87,7 @@ func conntrack(key expr.CtKey, bits uint32) part {
 	}
 }
 
-// local matches what is addressed to this machine. nft(8), FIB EXPRESSIONS
+// local matches packets addressed to this machine. nft(8), FIB EXPRESSIONS
 func local() part {
 	return part{
 		&expr.Fib{Register: first, FlagDADDR: true, ResultADDRTYPE: true},
@@ -94,8 +95,8 @@ func local() part {
 	}
 }
 
-// A version of IP: where in its header the addresses are, and how sets call
-// them.
+// A version of IP: where its header has the addresses, and what sets call their
+// type.
 type version struct {
 	number           int
 	family           byte
@@ -110,10 +111,10 @@ var versions = []version{
 	{6, unix.NFPROTO_IPV6, 8, 24, 16, nftables.TypeIP6Addr, "::1/128", "6"},
 }
 
-// has tells whether the address is one of this version.
+// has reports whether the address is of this version.
 func (v version) has(a netip.Addr) bool { return a.Is4() == (v.number == 4) }
 
-// is matches packets of this version, in the family inet.
+// is matches packets of this version in the family inet.
 func (v version) is() part {
 	return part{meta(expr.MetaKeyNFPROTO, first), equal([]byte{v.family})}
 }
@@ -143,14 +144,14 @@ func (v version) inPrefix(load expr.Any, prefix string) part {
 	}
 }
 
-// linkName is a link's name as the kernel compares it: 16 bytes.
+// linkName returns a link's name as the kernel compares it, in 16 bytes.
 func linkName(name string) []byte {
 	bytes := make([]byte, unix.IFNAMSIZ)
 	copy(bytes, name)
 	return bytes
 }
 
-// port is a port as headers have it, in a register of its own.
+// port returns a port as in a header, in a register of its own.
 func port(number uint16) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, number), 0, 0)
 }

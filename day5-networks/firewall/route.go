@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// route fills the table of the family inet. The chains are in the order in which
-// a packet meets them. An accept is final in this table only: somebody else's
-// chain at the same hook may still drop the packet, see machine.Foreign. nft(8),
-// VERDICT STATEMENTS
+// route fills the table of the family inet. The chains are in the order in
+// which a packet meets them. An accept is final only in this table: another
+// program's chain at the same hook may still drop the packet, see
+// machine.Foreign. nft(8), VERDICT STATEMENTS
 func (w *writer) route(d Description) error {
 	w.conn.AddTable(w.table)
 	var bridges, internal, pairs []nftables.SetElement
@@ -36,27 +36,27 @@ func (w *writer) route(d Description) error {
 	return w.err
 }
 
-// sets are those that several chains use.
+// sets are the sets that several chains use.
 type sets struct {
 	bridges  *nftables.Set
 	internal *nftables.Set
-	same     *nftables.Set // of a bridge's name twice
+	same     *nftables.Set // each bridge's name twice: in and out
 }
 
-var none nftables.SetDatatype // a set's data type: it is no map
+var none nftables.SetDatatype // the data type of a set that is not a map
 
-// loopbackStays drops what comes from a network for 127.0.0.0/8. The kernel
-// drops that of itself, unless a link has route_localnet. CVE-2020-8558
+// loopbackStays drops packets from a network to 127.0.0.0/8. The kernel does
+// that by itself, unless a link has route_localnet. CVE-2020-8558
 func (w *writer) loopbackStays(s sets) {
 	c := w.chain("loopback", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
 	v4 := versions[0]
 	w.rule(c, from(s.bridges), v4.is(), v4.destIn(v4.loopback), drop)
 }
 
-// translate sends what arrives at a published port to its container, whether it
-// comes from outside, from a container, or from this machine: what that sends to
-// itself comes to output first, and a connection's address is changed at the
-// first chain of type nat that it comes to, or never.
+// translate sends packets for a published port to its container, whether they
+// come from outside, from a container, or from this machine. Packets from this
+// machine to itself pass output first, and only the first chain of type nat
+// that a connection meets can change its address.
 func (w *writer) translate(d Description) {
 	chains := []*nftables.Chain{
 		w.chain("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest),
@@ -66,10 +66,12 @@ func (w *writer) translate(d Description) {
 		onOne, onEvery := w.fill(published(v, true), d.Endpoints), w.fill(published(v, false), d.Endpoints)
 		for _, c := range chains {
 			if v.number == 6 || c.Name == "prerouting" {
-				// To loopback comes nothing from outside: without this, a neighbour on
-				// the LAN would be let in before the kernel has seen what it is about.
-				// And ::1 has no route_localnet, an answer would be dropped: the port is
-				// refused, and who was told localhost goes on to 127.0.0.1.
+				// Nothing for loopback may come in from outside: without this,
+				// the destination of a LAN neighbour's packet would be changed
+				// before the kernel could drop it. And ::1 has no
+				// route_localnet, so replies would be dropped. Left alone, the
+				// connection is refused, and a client of localhost then tries
+				// 127.0.0.1.
 				w.rule(c, v.is(), v.destIn(v.loopback), accept)
 			}
 			w.rule(c, v.is(), loadService, part{v.loadDest(first + 2)}, v.sendTo(onOne))
@@ -78,8 +80,8 @@ func (w *writer) translate(d Description) {
 	}
 }
 
-// A service is a protocol and a port. loadService takes those that a packet goes
-// to, a key is those that are published.
+// A service is a protocol and a port. loadService loads a packet's destination;
+// key is that of a published port.
 var (
 	service     = []nftables.SetDatatype{nftables.TypeInetProto, nftables.TypeInetService}
 	loadService = part{meta(expr.MetaKeyL4PROTO, first), load(expr.PayloadBaseTransportHeader, 2, 2, first+1)}
@@ -89,7 +91,7 @@ func (f Forward) key() []byte {
 	return slices.Concat([]byte{protocol(f.Protocol), 0, 0, 0}, port(f.From.Port()))
 }
 
-// sendTo looks up where the packet is to go, and sends it there.
+// sendTo looks up a packet's new destination and sends it there.
 func (v version) sendTo(targets *nftables.Set) part {
 	return part{
 		&expr.Lookup{SourceRegister: first, DestRegister: first, IsDestRegSet: true, SetName: targets.Name, SetID: targets.ID},
@@ -97,16 +99,16 @@ func (v version) sendTo(targets *nftables.Set) part {
 	}
 }
 
-// What kind of link a packet comes in by and leaves through: NFT_META_IIFKIND and
-// NFT_META_OIFKIND of linux/netfilter/nf_tables.h.
+// The kind of link through which a packet comes in or leaves: NFT_META_IIFKIND
+// and NFT_META_OIFKIND in linux/netfilter/nf_tables.h.
 const (
 	inKind  expr.MetaKey = 26
 	outKind expr.MetaKey = 27
 )
 
-// input keeps a gateway's address to its own network: who answers there, such as
-// the resolver, answers nobody else. And an internal network reaches nothing
-// else of this machine.
+// input reserves a gateway's address for its own network, so that a server
+// there, such as the resolver, answers nobody else. An internal network can
+// reach nothing else on this machine.
 func (w *writer) input(s sets, d Description) {
 	c := w.chain("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
 	w.rule(c, fromLink("lo"), accept)
@@ -125,13 +127,13 @@ func (w *writer) input(s sets, d Description) {
 		w.rule(c, v.is(), part{meta(expr.MetaKeyIIFNAME, first), v.loadDest(first + 4), in(mine)}, accept)
 		w.rule(c, v.is(), part{v.loadDest(first), in(gateways)}, drop)
 	}
-	// Neighbours are found by ICMPv6, at multicast addresses. RFC 4861
+	// IPv6 finds neighbours by ICMPv6, at multicast addresses. RFC 4861
 	w.rule(c, carries(unix.IPPROTO_ICMPV6), accept)
 	w.rule(c, from(s.internal), drop)
 }
 
-// forward decides about what is routed through this machine, and, with
-// bridge-nf-call-iptables, about what a bridge passes on.
+// forward decides about packets routed through this machine and, with
+// bridge-nf-call-iptables, about frames that a bridge passes on.
 func (w *writer) forward(s sets, d Description) {
 	c := w.chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
 	w.rule(c, part{meta(expr.MetaKeyIIFNAME, first), meta(expr.MetaKeyOIFNAME, first+4), in(s.same)}, accept)
@@ -139,15 +141,15 @@ func (w *writer) forward(s sets, d Description) {
 	w.rule(c, to(s.internal), drop)
 	w.rule(c, state(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), accept)
 	w.rule(c, to(s.bridges), translated(), accept)
-	// What is left has not been published, and comes from outside by a route, or
-	// from another network.
+	// The rest is for ports that are not published, and comes from outside by a
+	// route or from another network.
 	w.rule(c, to(s.bridges), drop)
 	w.rule(c, from(s.bridges), accept)
 	for _, prefix := range d.Kin {
 		w.rule(c, begins(expr.MetaKeyIIFNAME, prefix), accept)
 		w.rule(c, begins(expr.MetaKeyOIFNAME, prefix), accept)
 	}
-	// A bridge that is not ours passes frames on through this hook, too.
+	// Frames that other people's bridges pass on come through this hook, too.
 	bridge := linkName("bridge")
 	w.rule(c, part{meta(inKind, first), equal(bridge), meta(outKind, first), equal(bridge)}, accept)
 	for _, v := range versions {

@@ -1,4 +1,4 @@
-// Package freezer stops all processes of a cgroup, and lets them go on. The
+// Package freezer stops all processes in a cgroup and lets them go on. The
 // ladder has no rung for it.
 package freezer
 
@@ -15,8 +15,8 @@ import (
 	"example.com/go-docker/day5-networks/lock"
 )
 
-// A file is what is written to stop a cgroup or to let it go on, and where the
-// kernel says when that is done.
+// A file says what to write to stop a cgroup or to let it go on, and where the
+// kernel reports that it is done.
 type file struct{ name, freeze, thaw, answer, frozen, thawed string }
 
 // cgroup-v1/freezer-subsystem.rst; cgroup-v2.rst, "cgroup.freeze"
@@ -26,7 +26,7 @@ var files = map[int]file{
 }
 
 // Freeze stops everything in a cgroup, given the version of cgroups and the
-// directory. A frozen process sees nothing of it, unlike one that got SIGSTOP.
+// directory. Unlike SIGSTOP, a freeze cannot be noticed from inside.
 func Freeze(version int, dir string) error {
 	if dir == "" {
 		return errors.New("no freezer controller on this machine (cgroup v1): nothing can be paused, see /proc/cgroups")
@@ -39,8 +39,9 @@ func Freeze(version int, dir string) error {
 	return err
 }
 
-// Thaw lets them go on, also to their end: in version 1 not even SIGKILL
-// reaches one that is frozen. A cgroup that is gone is no error.
+// Thaw lets the processes go on. It also has to come before killing them: in
+// version 1 not even SIGKILL reaches a frozen process. It is not an error if
+// the cgroup is gone.
 func Thaw(version int, dir string) error {
 	f := files[version]
 	err := set(dir, f.name, f.thaw, f.answer, f.thawed)
@@ -50,8 +51,8 @@ func Thaw(version int, dir string) error {
 	return err
 }
 
-// set writes a value and waits for the answer. It takes a moment: a process
-// freezes on its way back from a system call.
+// set writes a value and waits for the kernel to report that it is done. That
+// takes a moment, because a process freezes on its way back from a system call.
 func set(dir, name, value, answer, want string) error {
 	if err := hierarchy.Write(filepath.Join(dir, name), value); err != nil {
 		return err

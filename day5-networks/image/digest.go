@@ -17,8 +17,8 @@ func SHA256(content []byte) v1.Hash {
 
 const AnySize = -1
 
-// Verify passes r on and fails at its end if it was not what the digest and
-// the size say. Nothing that has not been read to its end is verified.
+// Verify passes r on and fails at its end if the digest or the size does not
+// match. Content is not verified until it has been read to the end.
 func Verify(r io.Reader, what string, digest v1.Hash, size int64) io.Reader {
 	return &verifier{r: r, hash: sha256.New(), what: what, digest: digest, size: size}
 }
@@ -54,7 +54,7 @@ func (v *verifier) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A Digester takes the digest of what goes through it.
+// A Digester computes the digest of what is written through it.
 type Digester struct {
 	w    io.Writer
 	hash hash.Hash

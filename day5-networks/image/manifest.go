@@ -12,18 +12,18 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// DockerLayerZstd is what buildkit calls a zstd layer in a Docker manifest.
+// DockerLayerZstd is buildkit's type for a zstd layer in a Docker manifest.
 const DockerLayerZstd types.MediaType = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 
-// MaxDocument is how long a manifest, an index or a configuration may be. They
-// are held in memory, and come from outside.
+// MaxDocument is the maximum length of a manifest, an index or a configuration.
+// They are held in memory, and come from outside.
 const MaxDocument = 4 << 20
 
 // maxLayers is overlayfs's own limit (OVL_MAX_STACK in fs/overlayfs/params.c).
 const maxLayers = 500
 
-// ParseManifest reads an image manifest. Everything in it comes from outside,
-// and nothing else has looked at it.
+// ParseManifest reads an image manifest. All of it comes from outside, and
+// nothing else has checked it.
 func ParseManifest(text []byte) (*v1.Manifest, error) {
 	if err := checkKind(text, types.MediaType.IsImage); err != nil {
 		return nil, err
@@ -54,11 +54,12 @@ func ParseManifest(text []byte) (*v1.Manifest, error) {
 	return m, nil
 }
 
-// maxCommas is how many values a document may have, more or less. Four
-// megabytes of 0,0,0 as a list of layers would take hundreds in memory.
+// maxCommas limits, roughly, how many values a document may have. Four
+// megabytes of 0,0,0 as a list of layers would take hundreds of megabytes of
+// memory.
 const maxCommas = 1 << 17
 
-// ParseJSON reads a document from outside, of at most maxDocument bytes.
+// ParseJSON reads a document from outside, of at most MaxDocument bytes.
 func ParseJSON(text []byte, into any) error {
 	if n := bytes.Count(text, []byte(",")); n > maxCommas {
 		return fmt.Errorf("%d commas: no image needs so many", n)
@@ -66,7 +67,8 @@ func ParseJSON(text []byte, into any) error {
 	return json.Unmarshal(text, into)
 }
 
-// MediaTypeOf returns the type of a manifest. OCI's may leave it out.
+// MediaTypeOf returns the type of a manifest, which an OCI manifest may leave
+// out.
 func MediaTypeOf(m *v1.Manifest) types.MediaType {
 	if m.MediaType == "" {
 		return types.OCIManifestSchema1
@@ -92,9 +94,9 @@ func ParseIndex(text []byte) (*v1.IndexManifest, error) {
 	return index, nil
 }
 
-// checkKind refuses a document that can be read as more than one thing. A
-// manifest that is also an index means one image to those who verify it and
-// another one to those who run it (CVE-2021-41190).
+// checkKind refuses a document that can be read as more than one kind. A
+// manifest that is also an index may be one image to the program that verifies
+// it and another to the one that runs it (CVE-2021-41190).
 func checkKind(text []byte, isKind func(types.MediaType) bool) error {
 	var d struct {
 		SchemaVersion                       int
@@ -120,7 +122,8 @@ func checkKind(text []byte, isKind func(types.MediaType) bool) error {
 	return nil
 }
 
-// isIndex tells from a document's own content which of the two it is.
+// isIndex decides from a document's content whether it is an index or a
+// manifest.
 func isIndex(text []byte, stated types.MediaType) (bool, error) {
 	errIndex := checkKind(text, types.MediaType.IsIndex)
 	errImage := checkKind(text, types.MediaType.IsImage)
@@ -161,7 +164,7 @@ func ParseConfig(text []byte, m *v1.Manifest) (*v1.ConfigFile, error) {
 	return c, nil
 }
 
-// ReadDocument reads a file of at most maxDocument bytes.
+// ReadDocument reads a file of at most MaxDocument bytes.
 func ReadDocument(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// HostPlatform is what this machine runs. The names are the same as Go's.
+// HostPlatform returns the platform of this machine. The names are the same as
+// Go's.
 func HostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
 
 // ParsePlatform reads --platform: OS/ARCH or OS/ARCH/VARIANT.
@@ -21,10 +22,12 @@ func ParsePlatform(s string) (v1.Platform, error) {
 	return *p, nil
 }
 
-// baseVariants are what every processor of an architecture can run.
+// baseVariants are the variants that every processor of an architecture can
+// run.
 var baseVariants = map[string]string{"amd64": "v1", "arm64": "v8", "arm": "v7"}
 
-// PlatformOf returns the platform of an image, as far as its configuration says it.
+// PlatformOf returns the platform of an image, as far as its configuration
+// states it.
 func PlatformOf(c *v1.ConfigFile) *v1.Platform {
 	return &v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
 }
@@ -37,11 +40,11 @@ func CheckPlatform(c *v1.ConfigFile, want v1.Platform) error {
 	return nil
 }
 
-// Fit is greater for the better match; 0 is none.
+// Fit rates a match: higher is better, 0 is no match.
 func Fit(p, want v1.Platform) int {
 	base := baseVariants[want.Architecture]
 	switch {
-	case p.OS == "" && p.Architecture == "": // it does not say
+	case p.OS == "" && p.Architecture == "": // unknown
 		return 1
 	case p.OS != want.OS || p.Architecture != want.Architecture:
 		return 0

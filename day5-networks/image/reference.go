@@ -1,9 +1,9 @@
-// Package image reads what an image is written down in: names, manifests,
-// indexes, configurations, digests. All of it comes from outside, so all of it
-// is parsed and bounded here and nowhere else.
+// Package image reads the documents that describe an image: names, manifests,
+// indexes, configurations, digests. They all come from outside, so they are
+// parsed and bounded here and nowhere else.
 //
-// From rung 09-image, plus: Docker's names, platforms, limits, and a refusal of
-// what can be read in two ways.
+// It grew from rung 09-image, adds Docker's names, platforms and limits, and
+// refuses anything that can be read in two ways.
 package image
 
 import (
@@ -21,7 +21,7 @@ type Reference struct {
 	Domain string  // the registry
 	Path   string  // the repository in it
 	Tag    string  // or
-	Digest v1.Hash // which names a content for good, where a tag can be moved
+	Digest v1.Hash // always names the same content, while a tag can be moved
 }
 
 const (
@@ -30,9 +30,9 @@ const (
 	defaultTag    = "latest"
 )
 
-// The grammar of the OCI distribution specification ("Pulling manifests"), and
-// for the domain, which it does not have, Docker's. It is compiled when a name
-// is first read: most commands get by without.
+// The grammar is that of the OCI distribution specification ("Pulling
+// manifests") and, for the domain, which that lacks, Docker's. It is compiled
+// when a name is first read, because most commands never need it.
 var (
 	domainGrammar = grammar(`(LABEL(\.LABEL)*|\[[a-fA-F0-9:]+\])(:[0-9]+)?`)
 	pathGrammar   = grammar(`PART(/PART)*`)
@@ -85,15 +85,15 @@ func splitReference(text string) (r Reference, err error) {
 	}
 	switch {
 	case hasDigest:
-		r.Tag = "" // Docker's rule: the digest says it all
+		r.Tag = "" // as in Docker, the digest is enough
 	case r.Tag == "":
 		r.Tag = defaultTag
 	}
 	return r, nil
 }
 
-// splitDomain tells example.com/app from library/app: a domain has a dot, a
-// port or a capital letter in it, or is localhost.
+// splitDomain distinguishes example.com/app from library/app: a domain has a
+// dot, a port or a capital letter in it, or is localhost.
 func splitDomain(name string) (domain, path string) {
 	first, rest, found := strings.Cut(name, "/")
 	isDomain := strings.ContainsAny(first, ".:") || first == "localhost" || strings.ToLower(first) != first
@@ -116,8 +116,8 @@ func (r Reference) String() string {
 	return r.Repository() + ":" + r.Tag
 }
 
-// Familiar leaves out what Docker leaves out when it shows a name, unless what
-// is left would be taken for something else.
+// Familiar leaves out what Docker leaves out when it shows a name, unless the
+// rest would then mean something else.
 func Familiar(name string) string {
 	short, ok := strings.CutPrefix(name, defaultDomain+"/")
 	if official, ok := strings.CutPrefix(short, officialPath); ok && !strings.Contains(official, "/") {
@@ -144,7 +144,7 @@ func FullTag(name string) (string, error) {
 	return ref.String(), err
 }
 
-// SplitName takes a full name apart; without a tag that is "".
+// SplitName splits a full name; the tag is "" if there is none.
 func SplitName(name string) (repository, tag string) {
 	if repository, _, found := strings.Cut(name, "@"); found {
 		return repository, ""
@@ -155,5 +155,6 @@ func SplitName(name string) (repository, tag string) {
 	return name, ""
 }
 
-// ShortID is how Docker shows an ID: 12 digits are enough to tell images apart.
+// ShortID returns an ID as Docker shows it: 12 digits are enough to tell images
+// apart.
 func ShortID(id string) string { return strings.TrimPrefix(id, "sha256:")[:12] }

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal makes a pseudo-terminal of the container's own devpts, so that
-// its name means something there, and tty(1) finds it. This thread is inside:
-// what it opens, the container may have put there. pty(7), devpts(4)
+// openTerminal makes a pseudo-terminal in the container's own devpts, so that
+// it has a name there and tty(1) finds it. This thread is inside the container,
+// which may have put anything at the path that it opens. pty(7), devpts(4)
 func openTerminal(c Command) (master, slave *os.File, err error) {
 	const path = "/dev/pts/ptmx"
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -35,7 +35,7 @@ func openTerminal(c Command) (master, slave *os.File, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// Not by its name, which could lead elsewhere. ioctl_tty(2)
+	// Not opened by name, because the name could lead elsewhere. ioctl_tty(2)
 	peer, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
 	if errno != 0 {
 		return nil, nil, fmt.Errorf("open its other end: %w", errno)

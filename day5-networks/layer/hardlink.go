@@ -11,8 +11,9 @@ import (
 
 // HardLink gives another name to a file of this layer. A file of a layer below
 // is out of reach, and on overlayfs it would not be the same file anyway. But
-// the target's name may lead through a link of a layer below, to a file of this
-// one: then a symbolic link with a mark takes the place of the hard link.
+// the target's name may lead through a symbolic link in a layer below to a file
+// of this one; a marked symbolic link then stands in for the hard link until
+// that layer is known.
 func (u *Unpacker) HardLink(target, base string) error {
 	target, err := entryName(target)
 	if err != nil {
@@ -40,13 +41,13 @@ func (u *Unpacker) HardLink(target, base string) error {
 	}
 	err = unix.Fstatat(u.parent.fd, base, &old, unix.AT_SYMLINK_NOFOLLOW)
 	if err == nil && old.Dev == st.Dev && old.Ino == st.Ino {
-		return nil // removing the old one would remove the target
+		return nil // removing the old file would remove the target
 	}
 	return u.Link(from, path.Base(target), base)
 }
 
-// Link gives the file called name in the directory from the name base too, in
-// the place of what has it now.
+// Link also gives the file called name in the directory from the name base,
+// replacing whatever has that name now.
 func (u *Unpacker) Link(from int, name, base string) error {
 	return u.create(base, func() error { return unix.Linkat(from, name, u.parent.fd, base, 0) })
 }

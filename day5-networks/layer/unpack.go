@@ -1,8 +1,8 @@
 // Package layer turns the tar of an image's layer into a directory that
-// overlayfs can stack. What the tar says is not trusted.
+// overlayfs can stack. It does not trust the tar.
 //
-// From rungs 08-whiteouts and 11-hostile, plus: extended attributes, devices,
-// sparse files, limits on bytes and entries, zstd.
+// It grew from rungs 08-whiteouts and 11-hostile, and adds extended attributes,
+// devices, sparse files, limits on bytes and entries, and zstd.
 package layer
 
 import (
@@ -19,11 +19,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Unpack unpacks the tar of one layer into dir, an empty directory that
-// nobody else can enter, and makes it a lower directory for overlayfs: by
-// itself, or, if it IsLoose, with package chain's help. It reads r to its end,
-// so that a digest taken of it is the digest of the layer. After an error dir is
-// to be thrown away.
+// Unpack unpacks the tar of one layer into dir, an empty directory that nobody
+// else can enter. The result can be a lower directory for overlayfs as it is
+// or, if it IsLoose, after package chain has settled it. Unpack reads r to its
+// end, so that the digest of what it reads is the digest of the layer. After an
+// error, discard dir.
 func Unpack(r io.Reader, dir string, q *Quota) (err error) {
 	u, err := NewUnpacker(dir, q)
 	if err != nil {
@@ -35,7 +35,7 @@ func Unpack(r io.Reader, dir string, q *Quota) (err error) {
 	for {
 		hdr, err := archive.Next()
 		if err == io.EOF {
-			if _, err := io.Copy(io.Discard, layer); err != nil { // as tar(1), ignore what follows the end
+			if _, err := io.Copy(io.Discard, layer); err != nil { // like tar(1), ignore what follows the end
 				return Wrap("read the layer", err)
 			}
 			return u.markLoose()
@@ -66,12 +66,12 @@ func Wrap(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// An Unpacker makes a layer's files. What the tar says is not to be trusted: a
-// name may hold links that the tar itself has made, and they may lead anywhere.
-// So no path is ever given to the kernel but to openat2(2), which resolves it
-// as if the layer were the root directory: for /var/run -> /run that is what
-// the image means, and for x -> /etc it leads to the layer's own /etc. All
-// else is done with one name in the directory that was opened so.
+// An Unpacker makes a layer's files. The tar is not to be trusted: a name may
+// contain links that the tar itself made, and they may lead anywhere. So paths
+// go only to openat2(2), which resolves them as if the layer were the root
+// directory: for /var/run -> /run that is what the image means, and x -> /etc
+// leads to the layer's own /etc. Every other call gets a single name in a
+// directory that was opened this way.
 type Unpacker struct {
 	root   int // descriptor of the layer's top directory
 	parent parentDir
@@ -80,21 +80,23 @@ type Unpacker struct {
 
 	set metadata.Setter
 
-	// Inherit fills in the metadata of a directory that has no entry, by its path
-	// without links; nil while a layer is unpacked, when nobody knows them yet.
+	// Inherit fills in the metadata of a directory that has no entry, given its
+	// path without links. It is nil while a layer is being unpacked, because
+	// the layers below are not known then.
 	Inherit func(name string, hdr *tar.Header) error
 	implied int  // such directories
-	links   bool // something stands for a hard link
+	links   bool // something stands in for a hard link
 }
 
-// NewUnpacker makes files in dir, an empty directory. Close it.
+// NewUnpacker returns an Unpacker that makes files in dir, an empty directory.
+// Close it after use.
 func NewUnpacker(dir string, q *Quota) (*Unpacker, error) {
 	root, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
 	// A tar may leave out its top directory. Without execute permission on the
-	// root, nobody but root could do anything in the container.
+	// root directory, only root could do anything in the container.
 	if err := unix.Fchmod(root, 0o755); err != nil {
 		unix.Close(root)
 		return nil, &os.PathError{Op: "chmod", Path: dir, Err: err}
@@ -102,16 +104,16 @@ func NewUnpacker(dir string, q *Quota) (*Unpacker, error) {
 	return &Unpacker{root: root, parent: parentDir{fd: -1}, quota: q, buffer: make([]byte, len(zeros))}, nil
 }
 
-// Close ends it.
+// Close restores the last directory's times and closes the layer.
 func (u *Unpacker) Close() error { return errors.Join(u.leave(), unix.Close(u.root)) }
 
-// entry makes one file. Of several entries with one name the last one wins,
-// but directories keep what is in them.
+// entry makes one file. If several entries have the same name the last one
+// wins, but directories keep their contents.
 func (u *Unpacker) entry(hdr *tar.Header, content io.Reader) error {
 	if err := u.quota.takeEntry(); err != nil {
 		return err
 	}
-	if hdr.Typeflag == tar.TypeXGlobalHeader || isAufs(hdr.Name) { // a comment, as git archive writes
+	if hdr.Typeflag == tar.TypeXGlobalHeader || isAufs(hdr.Name) { // a comment, such as git archive writes
 		return nil
 	}
 	name, err := entryName(hdr.Name)
@@ -139,8 +141,9 @@ func (u *Unpacker) entry(hdr *tar.Header, content io.Reader) error {
 }
 
 // entryName returns a name relative to the layer's top, without . and empty
-// parts. An absolute name is one from there. No tool that builds images writes
-// a name with .. in it, and what x/.. is depends on what x is: it is refused.
+// parts. An absolute name starts at the top, too. A name with .. in it is
+// refused: no tool that builds images writes one, and what x/.. means depends
+// on what x is.
 func entryName(name string) (string, error) {
 	if name == "" {
 		return "", errors.New("it has no name")
@@ -164,14 +167,14 @@ func entryName(name string) (string, error) {
 	return clean, nil
 }
 
-// make makes the file that an entry is, and gives it its metadata.
+// make makes the file for an entry and sets its metadata.
 func (u *Unpacker) make(hdr *tar.Header, base string, content io.Reader) (err error) {
 	switch hdr.Typeflag {
 	case tar.TypeReg, tar.TypeGNUSparse:
 		err = u.file(hdr, base, content)
 	case tar.TypeDir:
 		return u.Directory(hdr, base)
-	case tar.TypeLink: // the owner, mode and times are the file's, which has them
+	case tar.TypeLink: // the file already has its owner, mode and times
 		return Wrap(fmt.Sprintf("hard link to %.200q", hdr.Linkname), u.HardLink(hdr.Linkname, base))
 	case tar.TypeSymlink:
 		if hdr.Linkname == "" {

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// create calls create, which makes base and fails if it exists. Then that is
-// removed, never followed or written to: it may be a link to somewhere, and a
-// file may have other names.
+// create calls create, which makes base and fails if it exists. An existing one
+// is then removed, never followed or written to: it may be a link that leads
+// anywhere, and a file may have other names.
 func (u *Unpacker) create(base string, create func() error) error {
 	err := create()
 	if !errors.Is(err, unix.EEXIST) {
@@ -30,7 +30,7 @@ func (u *Unpacker) create(base string, create func() error) error {
 }
 
 func (u *Unpacker) remove(base string) error {
-	// The parent's name may have led through what is removed.
+	// The parent's path may have led through what is being removed.
 	u.parent.name = noParent
 	dir, err := os.OpenRoot(inroot.FdPath(u.parent.fd))
 	if err != nil {
@@ -63,8 +63,8 @@ func (u *Unpacker) file(hdr *tar.Header, base string, content io.Reader) error {
 	return errors.Join(u.write(file, content, hdr.Size), file.Close())
 }
 
-// checkSize refuses a file before anything of it is written. A sparse file has
-// few bytes in the tar and any size: it counts as if it had no holes.
+// checkSize refuses a file before any of it is written. A sparse file can be of
+// any size with few bytes in the tar, so it counts as if it had no holes.
 func (u *Unpacker) checkSize(hdr *tar.Header) error {
 	sparse := hdr.Typeflag == tar.TypeGNUSparse
 	for record := range hdr.PAXRecords {
@@ -83,7 +83,7 @@ func (u *Unpacker) checkSize(hdr *tar.Header) error {
 
 var zeros [128 << 10]byte
 
-// write copies a file's content. A buffer full of zeros becomes a hole.
+// write copies a file's content. A full buffer of zeros becomes a hole.
 func (u *Unpacker) write(file *os.File, content io.Reader, size int64) error {
 	hole := false
 	for at := int64(0); at < size; {
@@ -100,13 +100,13 @@ func (u *Unpacker) write(file *os.File, content io.Reader, size int64) error {
 		}
 		at += int64(len(chunk))
 	}
-	if hole { // perhaps at the end
+	if hole { // it may be at the end
 		return file.Truncate(size)
 	}
 	return nil
 }
 
-// Directory makes a directory that has an entry.
+// Directory makes a directory that has its own entry in the tar.
 func (u *Unpacker) Directory(hdr *tar.Header, base string) error {
 	existed, _, err := u.makeDir(base, false)
 	if err != nil {
@@ -120,9 +120,10 @@ func (u *Unpacker) Directory(hdr *tar.Header, base string) error {
 	return u.set.Set(u.parent.fd, base, hdr, existed)
 }
 
-// makeDir makes a directory, or keeps the one there is with all it contains.
-// If something else has the name, the directory takes its place: it hides what
-// that did, including a directory of the layers below: it is there anew.
+// makeDir makes a directory, or keeps an existing one with its contents. If
+// something else has the name, a new directory replaces it. That one is opaque,
+// because what it replaces also hid the directory of that name in the layers
+// below.
 func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (existed, anew bool, err error) {
 	err = unix.Mkdirat(u.parent.fd, base, 0o755)
 	if !errors.Is(err, unix.EEXIST) {
@@ -146,12 +147,12 @@ func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (existed, anew boo
 	return false, true, metadata.Mark(u.parent.fd, base, OpaqueXattr, Yes)
 }
 
-// Top takes over the metadata of the layer's own directory.
+// Top sets the metadata of the layer's top directory.
 func (u *Unpacker) Top(hdr *tar.Header) error {
 	if hdr.Typeflag != tar.TypeDir {
 		return errors.New("the top of the layer must be a directory")
 	}
-	if err := u.leave(); err != nil { // it may be the parent
+	if err := u.leave(); err != nil { // the top may be the current parent
 		return err
 	}
 	if err := metadata.Mark(u.root, ".", TopMark, Yes); err != nil && !errors.Is(err, unix.ENOTSUP) {
@@ -160,12 +161,12 @@ func (u *Unpacker) Top(hdr *tar.Header) error {
 	return u.set.Set(u.root, ".", hdr, true)
 }
 
-// node makes a device node. Devices are made as the layer has them: what keeps
-// the container from using them is that its root is mounted nodev, and what
-// keeps the host's users from it is that they cannot enter the store.
+// node makes a device node, exactly as the layer has it. The container cannot
+// use it because its root is mounted nodev, and the host's users cannot because
+// they cannot enter the store.
 func (u *Unpacker) node(hdr *tar.Header, base string, kind uint32) error {
 	major, minor := hdr.Devmajor, hdr.Devminor
-	if major < 0 || major >= 1<<12 || minor < 0 || minor >= 1<<20 { // MKDEV of the kernel
+	if major < 0 || major >= 1<<12 || minor < 0 || minor >= 1<<20 { // as in the kernel's MKDEV
 		return fmt.Errorf("no device has the number %d:%d", major, minor)
 	}
 	device := int(unix.Mkdev(uint32(major), uint32(minor)))

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A layer must be able to say that something of the layers below is gone. In a
-// tar it says so with an empty file: .wh.x deletes x, and .wh..wh..opq in a
-// directory deletes all that the layers below have there (OCI image-spec,
-// layer.md, "Whiteouts"). Overlayfs says the same with a character device of
-// number 0:0 in the place of x, and with an extended attribute of the
-// directory (overlayfs.rst, "whiteouts and opaque directories").
+// A layer must be able to delete something in the layers below. In a tar it
+// does so with an empty file: .wh.x deletes x, and .wh..wh..opq in a directory
+// deletes everything that the layers below have there (OCI image-spec,
+// layer.md, "Whiteouts"). Overlayfs uses a character device 0:0 in place of x,
+// and an extended attribute of the directory (overlayfs.rst, "whiteouts and
+// opaque directories").
 const (
 	WhiteoutPrefix = ".wh."
 	OpaqueMarker   = ".wh..wh..opq"
@@ -23,14 +23,15 @@ const (
 	originXattr    = metadata.Overlay + "origin"
 )
 
-// isAufs tells what aufs kept for itself in a branch, and old images still have.
+// isAufs recognizes files that aufs kept for itself in a branch, and that old
+// images still have.
 func isAufs(name string) bool {
 	first, _, _ := strings.Cut(path.Clean("/" + name)[1:], "/")
 	return first == ".wh..wh.aufs" || first == ".wh..wh.orph" || first == ".wh..wh.plnk"
 }
 
 // whiteoutOf returns the name that base, the last part of an entry's name,
-// deletes: "" if it is no whiteout.
+// deletes, or "" if it is not a whiteout.
 func whiteoutOf(base string) (string, error) {
 	name, is := strings.CutPrefix(base, WhiteoutPrefix)
 	switch {
@@ -48,15 +49,16 @@ func IsWhiteout(st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
 }
 
-// Whiteout deletes base for the layers below. What this layer has itself stays,
-// whichever of the two comes first in the tar; but a directory is then a new one.
+// Whiteout deletes base in the layers below. If this layer itself has base,
+// that stays, whichever comes first in the tar; but a directory becomes opaque.
 func (u *Unpacker) Whiteout(base string) error {
 	err := unix.Mknodat(u.parent.fd, base, unix.S_IFCHR, 0)
 	if err == nil {
-		// In a directory that only one layer has, nobody looks for whiteouts,
-		// and ls would list a name that does not exist. This attribute makes
-		// the kernel look (ovl_get_inode in fs/overlayfs/inode.c); its value,
-		// the file that was copied up, may be unknown.
+		// In a directory that only one layer has, the kernel does not look for
+		// whiteouts, and ls would list a name that does not exist. This
+		// attribute makes the kernel look (ovl_get_inode in
+		// fs/overlayfs/inode.c); its value, the file that was copied up, may be
+		// empty.
 		err = unix.Fsetxattr(u.parent.fd, originXattr, nil, 0)
 	}
 	if !errors.Is(err, unix.EEXIST) {
@@ -72,5 +74,5 @@ func (u *Unpacker) Whiteout(base string) error {
 	return metadata.Mark(u.parent.fd, base, OpaqueXattr, Yes)
 }
 
-// SetOpaque hides what the layers below have in the directory entered.
+// SetOpaque hides what the layers below have in the directory last entered.
 func (u *Unpacker) SetOpaque() error { return metadata.Mark(u.parent.fd, ".", OpaqueXattr, Yes) }

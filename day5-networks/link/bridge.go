@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Bridge is a network's switch and the host's own place on it.
+// A Bridge is a network's switch, and the host's own interface on it.
 type Bridge struct {
 	Name      string // at most 15 bytes
 	MAC       net.HardwareAddr
@@ -20,12 +20,12 @@ type Bridge struct {
 	MTU       int            // bytes; 0: that of the default route's link
 }
 
-// Ensure makes the bridge unless it is there.
+// Ensure makes the bridge if it does not exist.
 func (l *Links) Ensure(b Bridge) error {
 	link, err := l.handle.LinkByName(b.Name)
 	if err == nil {
 		if _, ok := link.(*netlink.Bridge); !ok {
-			return fmt.Errorf("make bridge %s: there is a link of that name that is none", b.Name)
+			return fmt.Errorf("make bridge %s: there is a link of that name that is not a bridge", b.Name)
 		}
 	} else if link, err = l.makeBridge(b); err != nil {
 		return fmt.Errorf("make bridge %s: %w", b.Name, err)
@@ -38,9 +38,9 @@ func (l *Links) Ensure(b Bridge) error {
 	if link.Attrs().Flags&unix.IFF_UP != 0 {
 		return nil
 	}
-	// A packet from 127.0.0.1 may leave through the bridge, to a port that is
-	// published: ip-sysctl.rst, route_localnet. What comes in for 127.0.0.0/8 the
-	// firewall drops.
+	// Allow packets from 127.0.0.1 to leave through the bridge to a published
+	// port: ip-sysctl.rst, route_localnet. The firewall drops packets that come
+	// in for 127.0.0.0/8.
 	path := "/proc/sys/net/ipv4/conf/" + b.Name + "/route_localnet"
 	if err := os.WriteFile(path, []byte("1\n"), 0); err != nil {
 		return fmt.Errorf("let 127.0.0.1 reach bridge %s: %w", b.Name, err)
@@ -51,7 +51,7 @@ func (l *Links) Ensure(b Bridge) error {
 	return nil
 }
 
-// makeBridge makes a bridge that is down.
+// makeBridge makes a bridge and leaves it down.
 func (l *Links) makeBridge(b Bridge) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = b.Name, b.MTU
@@ -61,8 +61,9 @@ func (l *Links) makeBridge(b Bridge) (netlink.Link, error) {
 			return nil, err
 		}
 	}
-	// Without an address of its own a bridge has the lowest of its ports', and
-	// what containers know of their gateway changes when one comes or goes.
+	// Without an address of its own, a bridge takes the lowest of its ports'
+	// addresses, so containers' entries for their gateway would be wrong
+	// whenever a port comes or goes.
 	attrs.HardwareAddr = b.MAC
 	link := &netlink.Bridge{LinkAttrs: attrs}
 	if err := l.handle.LinkAdd(link); err != nil {
@@ -71,8 +72,8 @@ func (l *Links) makeBridge(b Bridge) (netlink.Link, error) {
 	return link, l.noLinkLocal(link)
 }
 
-// uplink returns the MTU, in bytes, of the link that the default route goes
-// through: 1500 if there is none.
+// uplink returns the MTU, in bytes, of the default route's link, or 1500 if
+// there is none.
 func (l *Links) uplink() (int, error) {
 	routes, err := l.routes(unix.RT_TABLE_MAIN)
 	if err != nil {
@@ -88,14 +89,14 @@ func (l *Links) uplink() (int, error) {
 		}
 		link, err := l.handle.LinkByIndex(index)
 		if err == nil && link.Attrs().Flags&unix.IFF_LOOPBACK == 0 {
-			return max(1280, min(link.Attrs().MTU, 65535)), nil // 1280: IPv6 needs as much
+			return max(1280, min(link.Attrs().MTU, 65535)), nil // IPv6 needs at least 1280
 		}
 	}
 	return 1500, nil
 }
 
 // Taken returns the prefixes that have a route on this machine, in any table,
-// but those through the named links.
+// except through the named links.
 func (l *Links) Taken(except map[string]bool) ([]netip.Prefix, error) {
 	routes, err := l.routes(unix.RT_TABLE_UNSPEC)
 	if err != nil {
@@ -120,7 +121,8 @@ func (l *Links) Taken(except map[string]bool) ([]netip.Prefix, error) {
 	return taken, nil
 }
 
-// routes returns the unicast routes of a table; RT_TABLE_UNSPEC: of all tables.
+// routes returns the unicast routes of a table, or of all tables for
+// RT_TABLE_UNSPEC.
 func (l *Links) routes(table int) ([]netlink.Route, error) {
 	filter := &netlink.Route{Table: table, Type: unix.RTN_UNICAST}
 	routes, err := l.handle.RouteListFiltered(unix.AF_UNSPEC, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE)

@@ -1,9 +1,9 @@
-// Package link makes bridges, and pairs of links between a bridge and a network
-// namespace, and removes them. It speaks netlink, rtnetlink(7), in the network
+// Package link makes and removes bridges, and pairs of links between a bridge
+// and a network namespace. It uses netlink, rtnetlink(7), in the network
 // namespace of the calling thread.
 //
-// It grew from the steps 05-veth and 06-bridge, plus: IPv6, the uplink's MTU,
-// addresses that stay what they are, and no harm in doing something twice.
+// It grew from rungs 05-veth and 06-bridge, and adds IPv6, the uplink's MTU,
+// addresses that do not change, and calls that are safe to repeat.
 package link
 
 import (
@@ -21,12 +21,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Links is a socket to the kernel.
+// Links is a netlink socket.
 type Links struct {
 	handle *netlink.Handle
 }
 
-// Open opens the socket. It stays in the network namespace of this moment.
+// Open opens the socket, which stays in the network namespace of this moment.
 func Open() (*Links, error) {
 	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -35,7 +35,7 @@ func Open() (*Links, error) {
 	return &Links{handle}, nil
 }
 
-// openAt opens a socket that speaks of another network namespace.
+// openAt opens a socket in another network namespace.
 func openAt(namespace *os.File) (*Links, error) {
 	handle, err := netlink.NewHandleAt(netns.NsHandle(namespace.Fd()), unix.NETLINK_ROUTE)
 	if err != nil {
@@ -47,7 +47,7 @@ func openAt(namespace *os.File) (*Links, error) {
 // Close closes the socket.
 func (l *Links) Close() { l.handle.Close() }
 
-// Exists tells whether there is a link with this name.
+// Exists reports whether there is a link with this name.
 func (l *Links) Exists(name string) (bool, error) {
 	_, err := l.handle.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
@@ -59,13 +59,13 @@ func (l *Links) Exists(name string) (bool, error) {
 	return true, nil
 }
 
-// Remove removes links; one that is not there is no error. Removing one end of a
+// Remove removes links; a missing one is not an error. Removing one end of a
 // pair removes both. veth(4)
 //
-// It returns when nobody can find the links any more, after some milliseconds.
-// The kernel's answer comes only when nothing refers to them either, after grace
-// periods of RCU: 15 to 30 ms later. Nobody has to wait for that, and it goes on
-// should this process end. netdev_run_todo of net/core/dev.c
+// It returns once the links can no longer be found, after a few milliseconds.
+// The kernel answers only when nothing refers to them any more, after RCU grace
+// periods of 15 to 30 ms. Nobody needs to wait for that, and it goes on even if
+// this process ends. netdev_run_todo in net/core/dev.c
 func (l *Links) Remove(names ...string) error {
 	errs := make([]error, len(names))
 	var all sync.WaitGroup
@@ -104,8 +104,8 @@ func (l *Links) remove(name string) error {
 		case <-time.After(pause):
 		}
 		if there, err := l.Exists(name); err == nil && !there {
-			// Its routes go after its name, while the kernel's lock of links is held:
-			// who asks once more waits for that lock.
+			// Its routes go after its name, while the kernel holds its lock on
+			// links. Asking once more waits for that lock.
 			if err := l.handle.LinkDel(link); err != nil && !errors.Is(err, syscall.ENODEV) {
 				return fmt.Errorf("remove link %s: %w", name, err)
 			}
@@ -114,10 +114,10 @@ func (l *Links) remove(name string) error {
 	}
 }
 
-// addAddress gives a link an address, which may be there already. It is used at
-// once, without asking whether another has it (NODAD): we keep the books, and on
-// a bridge that sends frames back where they came from, the answer would be yes.
-// RFC 4862, section 5.4
+// addAddress gives a link an address, which may be there already. The address
+// is used at once, without asking whether another host has it (NODAD): we keep
+// track of addresses, and on a bridge port in hairpin mode the question comes
+// back as if another host had asked. RFC 4862, section 5.4
 func (l *Links) addAddress(link netlink.Link, p netip.Prefix) error {
 	a := &netlink.Addr{IPNet: ipNet(p)}
 	if p.Addr().Is6() {
@@ -132,12 +132,12 @@ func (l *Links) addAddress(link netlink.Link, p netip.Prefix) error {
 	return nil
 }
 
-// noLinkLocal keeps the kernel from making an IPv6 address by itself when the
-// link is set up: what nobody has asked for, nobody guards.
+// noLinkLocal keeps the kernel from adding an IPv6 address of its own when the
+// link goes up: the firewall does not guard an address that nobody asked for.
 func (l *Links) noLinkLocal(link netlink.Link) error {
 	const none = 1 // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
 	err := l.handle.LinkSetIP6AddrGenMode(link, none)
-	// A kernel without IPv6 makes none.
+	// A kernel without IPv6 adds none.
 	if err != nil && !errors.Is(err, syscall.EAFNOSUPPORT) && !errors.Is(err, syscall.EOPNOTSUPP) {
 		return fmt.Errorf("keep link %s without IPv6: %w", link.Attrs().Name, err)
 	}

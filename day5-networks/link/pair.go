@@ -13,19 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Pair is a link in the host's network namespace, a port of a bridge, and its
+// A Pair is a link in the host's network namespace, a port on a bridge, and its
 // other end in a container's.
 type Pair struct {
 	Bridge    string
 	Host      string // name of the end on the bridge
 	Container string // name of the end in the container: eth0
 	MAC       net.HardwareAddr
-	Addresses []netip.Prefix // the container's, those of its link too: the kernel makes none
+	Addresses []netip.Prefix // the container's, including link-local ones, which the kernel does not add
 	Gateways  []netip.Addr   // default routes
 }
 
-// Plug makes a pair, its second end in the network namespace. Both ends are up,
-// but the container's has no address yet: nothing comes in or out.
+// Plug makes a pair with its second end in the network namespace. Both ends are
+// up, but the container's has no address yet, so no packets pass.
 func (l *Links) Plug(namespace *os.File, p Pair) error {
 	bridge, err := l.handle.LinkByName(p.Bridge)
 	if err != nil {
@@ -70,9 +70,9 @@ func (l *Links) Plug(namespace *os.File, p Pair) error {
 
 // asPort sets how the bridge treats its port to the container with that address.
 func (l *Links) asPort(host netlink.Link, mac net.HardwareAddr) error {
-	// With bridge-nf-call-iptables, what a container sends to a port that itself
-	// or its neighbour publishes is translated on the bridge and goes back where
-	// it came from; a port lets that pass in hairpin mode only. bridge(8)
+	// With bridge-nf-call-iptables, a packet from a container to a port that it
+	// or a neighbour publishes is translated on the bridge and goes back where
+	// it came from. A bridge port allows that only in hairpin mode. bridge(8)
 	if err := l.handle.LinkSetHairpin(host, true); err != nil {
 		return fmt.Errorf("set hairpin mode on link %s: %w", host.Attrs().Name, err)
 	}
@@ -90,7 +90,7 @@ func (l *Links) asPort(host netlink.Link, mac net.HardwareAddr) error {
 	return nil
 }
 
-// Furnish gives the container's end its addresses and routes, and returns when
+// Furnish gives the container's end its addresses and routes, and returns once
 // packets pass.
 func (l *Links) Furnish(namespace *os.File, p Pair) error {
 	inside, err := openAt(namespace)
@@ -104,9 +104,9 @@ func (l *Links) Furnish(namespace *os.File, p Pair) error {
 	return errors.Join(l.await(p.Host), l.await(p.Bridge))
 }
 
-// await waits until the bridge takes frames from its port. The kernel sees some
-// time after both ends are up that they are; a worker does that, and until then
-// what a container sends first is lost. operstates.rst
+// await waits until the bridge takes frames from its port. A kernel worker
+// notices only some time later that both ends are up; until then the
+// container's first packets would be lost. operstates.rst
 func (l *Links) await(name string) error {
 	for pause := 50 * time.Microsecond; pause < time.Second; pause *= 2 {
 		link, err := l.handle.LinkByName(name)

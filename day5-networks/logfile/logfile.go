@@ -1,8 +1,8 @@
-// Package logfile is a container's log: what it has said, when, and on which
-// stream. It grew from rung 05-logs, plus: a full disk, which costs entries but
-// neither the container nor the log; rotation; a reader that follows over one,
-// skips what is damaged and says so, and finds the last lines without reading
-// the rest.
+// Package logfile is a container's log: what it has written, when, and on which
+// stream. It grew from rung 05-logs and adds rotation, and a reader that
+// follows across rotations, skips and reports damaged records, and finds the
+// last lines without reading the rest. A full disk costs entries, but neither
+// the container nor the log.
 //
 // The format is that of Docker's json-file driver, one JSON object on a line:
 //
@@ -19,28 +19,28 @@ import (
 	"unicode/utf8"
 )
 
-// Longest is the number of bytes of a line, its newline included, that one
-// entry holds. A longer line becomes several entries, as with Docker.
+// Longest is how many bytes of a line, including its newline, fit in one entry.
+// A longer line becomes several entries, as in Docker.
 const Longest = 16 << 10
 
-// longestRecord bounds what a reader takes for one record: each byte may be
-// escaped, as \u0000, and the rest is short.
+// longestRecord is the longest line that can be a record: every byte may be
+// escaped, like \u0000, and the rest is short.
 const longestRecord = 6*Longest + 1<<10
 
-// An Entry is a line, or a piece of one; or, with Lost set, a gap.
+// An Entry is a line, a piece of a line or, if Lost is set, a gap.
 type Entry struct {
-	Log    string    `json:"log"`    // with its newline; without, the line goes on in the stream's next entry
+	Log    string    `json:"log"`    // with its newline; without one, the line continues in the stream's next entry
 	Stream string    `json:"stream"` // stdout or stderr
 	Time   time.Time `json:"time"`   // UTC
 	Lost   int       `json:"lost,omitempty"`
-	Why    string    `json:"why,omitempty"` // why so many entries are lost here
+	Why    string    `json:"why,omitempty"` // why Lost entries are missing here
 }
 
-// endsLine tells whether the stream's next entry begins a line.
+// endsLine reports whether the stream's next entry starts a new line.
 func (e *Entry) endsLine() bool { return len(e.Log) > 0 && e.Log[len(e.Log)-1] == '\n' }
 
-// appendRecord encodes by hand what json.Marshal would, at four times its
-// speed. tail is everything after the text: it is the same for many entries.
+// appendRecord encodes a record like json.Marshal but four times as fast. tail
+// is everything after the text, which is the same for many entries.
 func appendRecord(to, text []byte, tail string) []byte {
 	to = append(to, `{"log":"`...)
 	to = appendEscaped(to, text)
@@ -52,7 +52,7 @@ func recordTail(stream string, now time.Time) string {
 }
 
 // appendEscaped writes text as the inside of a JSON string. Bytes that are not
-// UTF-8 become U+FFFD, as with Docker: JSON has no others.
+// UTF-8 become U+FFFD, as in Docker, because JSON cannot express them.
 func appendEscaped(to, text []byte) []byte {
 	const hex = "0123456789abcdef"
 	done := 0
@@ -87,13 +87,14 @@ func appendEscaped(to, text []byte) []byte {
 }
 
 // decode reads a record. After a crash a record may have half of another one in
-// front of it, or a block of zeros that never reached the disk: then the last
-// record in the line is taken, and damaged is true. nil: there is none.
+// front of it, or a block of zeros whose data never reached the disk. decode
+// then returns the last record in the line, or nil if there is none, and
+// damaged is true.
 func decode(line []byte) (e *Entry, damaged bool) {
 	if e := decodeWhole(line); e != nil {
 		return e, false
 	}
-	if i := bytes.LastIndex(line, []byte(`{"log":"`)); i > 0 { // inside of a text the quotes are escaped
+	if i := bytes.LastIndex(line, []byte(`{"log":"`)); i > 0 { // inside a text the quotes would be escaped
 		return decodeWhole(line[i:]), true
 	}
 	return nil, true

@@ -9,24 +9,23 @@ import (
 	"time"
 )
 
-// A Query is the part of a log that somebody wants.
+// A Query says which part of a log to read.
 type Query struct {
-	Tail         int       // so many lines at the end; negative: all
-	Since, Until time.Time // zero: from the first, to the last
+	Tail         int       // lines from the end; negative: all
+	Since, Until time.Time // zero: from the first or to the last
 	Follow       bool      // wait for more
 }
 
-const shortPause, longPause = time.Millisecond, 100 * time.Millisecond // between two looks for more
+const shortPause, longPause = time.Millisecond, 100 * time.Millisecond // between checks for more
 
 var errUntil = errors.New("the rest is later")
 
-// Read calls each for every entry, the oldest first. With Follow it returns
-// when ended says that nothing more will be written, or ctx is done. A record
-// that is damaged is skipped and reported as lost. A log that is not there is
-// an empty one.
+// Read calls each for every entry, oldest first. With Follow, it returns when
+// ended reports that nothing more will be written or when ctx is done. Damaged
+// records are skipped and reported as lost. A missing log counts as empty.
 //
-// A reader that follows has its files open, so it loses none to rotation unless
-// a whole file comes and goes between two of its looks.
+// A reader that follows keeps its files open, so it loses entries to rotation
+// only if a whole file comes and goes between two of its checks.
 func Read(ctx context.Context, path string, q Query, ended func() bool, each func(*Entry) error) error {
 	files, err := openNewer(path, nil)
 	if err != nil {
@@ -53,17 +52,18 @@ type reader struct {
 	ended func() bool
 	each  func(*Entry) error
 
-	files []*opened // the first is being read
+	files []*opened // the first one is being read
 	lines *bufio.Reader
-	line  []byte // the beginning of one whose end is not there yet
-	lost  bool   // it is too long to be a record
+	line  []byte // the start of a line whose end has not been written yet
+	lost  bool   // line is too long to be a record
 }
 
-// all reads one file after the other, and the last one again and again.
+// all reads one file after another, and the last one again and again.
 func (r *reader) all() error {
 	pause := shortPause
 	for {
-		// Asked before reading: what was written before the end is then read.
+		// Asked before reading, so that everything written before the end is
+		// read.
 		last := !r.query.Follow || r.ended()
 		got, err := r.drain()
 		if err != nil {
@@ -93,8 +93,8 @@ func (r *reader) all() error {
 	}
 }
 
-// next goes to the file after this one, if there is one. The rest of this one
-// is read before: what was written between drain and rotation.
+// next moves on to the next file, if there is one. First it reads the rest of
+// this one, which was written between drain and rotation.
 func (r *reader) next() (bool, error) {
 	if len(r.files) > 0 {
 		if info, err := os.Stat(r.path); len(r.files) == 1 && (err != nil || os.SameFile(info, r.files[0].info)) {
@@ -126,7 +126,7 @@ func (r *reader) next() (bool, error) {
 	return true, nil
 }
 
-// drain reads what there is in the file, and tells whether there was anything.
+// drain reads what is in the file, and reports whether there was anything.
 func (r *reader) drain() (got bool, err error) {
 	if len(r.files) == 0 {
 		return false, nil
@@ -157,8 +157,8 @@ func (r *reader) drain() (got bool, err error) {
 	return got, nil
 }
 
-// entry passes on what is in the line, be it one that has no end and will not
-// get one.
+// entry passes on the record in the line, even if the line will never be
+// complete.
 func (r *reader) entry() error {
 	if len(r.line) == 0 && !r.lost {
 		return nil

@@ -7,9 +7,9 @@ import (
 	"os"
 )
 
-// skipToTail leaves of the files only those that have the last lines, the
-// first of them from where these begin. It reads from the end, so it takes as
-// long for a log of a gigabyte as for a small one.
+// skipToTail keeps only the files with the last lines, and starts the first
+// file where those lines begin. It reads from the end, so a log of a gigabyte
+// takes no longer than a small one.
 func (r *reader) skipToTail() error {
 	missing := r.query.Tail
 	for i := len(r.files) - 1; i >= 0; i-- {
@@ -30,14 +30,14 @@ func (r *reader) skipToTail() error {
 	return nil
 }
 
-// lastLines returns where the last n lines of a file begin, and how many of
-// them there are: fewer if it begins with the first.
+// lastLines returns where the last n lines of a file begin and how many there
+// are, which is fewer than n if the file is too short.
 func lastLines(file *os.File, n int) (offset int64, found int, err error) {
 	start, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return 0, 0, err
 	}
-	var data []byte // from start to the records that are counted
+	var data []byte // from start up to the records already counted
 	for {
 		for len(data) > 0 {
 			i := bytes.LastIndexByte(data[:len(data)-1], '\n')

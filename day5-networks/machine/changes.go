@@ -1,9 +1,9 @@
-// Package machine is what we change on a machine besides our own links and nft
-// tables: that it forwards packets, that other people's firewalls let ours pass,
-// that old UDP flows are forgotten. It is told in a line of the log, recorded
-// before it is done, and undone.
+// Package machine makes our changes to a machine besides our own links and nft
+// tables: it turns on forwarding, makes other people's firewalls let our
+// packets pass, and makes the kernel forget old UDP flows. A change that lasts
+// is logged, recorded before it is made, and undone later.
 //
-// The step 07-nat turns forwarding on and leaves it at that; this adds the rest.
+// It grew from rung 07-nat, which only turns forwarding on, and adds the rest.
 package machine
 
 import (
@@ -18,17 +18,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Changes are what was changed on this machine besides our own links and tables.
+// Changes are our changes on this machine besides our own links and tables.
 // Each is recorded, by Save, before it is made.
 type Changes struct {
 	Values  []Value
 	Accepts []Accept
-	Boot    string // the boot of the machine in which they were made
+	Boot    string // the machine's boot in which they were made
 
 	Save func() error `json:"-"`
 }
 
-// A Value is that of a file below /proc/sys.
+// A Value is the value of a file below /proc/sys.
 type Value struct {
 	Path, Before, Ours string
 }
@@ -38,8 +38,8 @@ const (
 	forward6 = "/proc/sys/net/ipv6/conf/all/forwarding"
 )
 
-// Forward makes this machine forward packets, those of IPv6 too if that is
-// wanted. ip-sysctl.rst
+// Forward makes this machine forward packets, optionally of IPv6, too.
+// ip-sysctl.rst
 func (c *Changes) Forward(ipv6 bool) error {
 	if ipv6 {
 		if err := c.keepRouters(); err != nil {
@@ -52,11 +52,11 @@ func (c *Changes) Forward(ipv6 bool) error {
 	return c.set(forward4, "1")
 }
 
-// Empty tells whether nothing is changed.
+// Empty reports whether nothing has been changed.
 func (c *Changes) Empty() bool { return len(c.Values) == 0 && len(c.Accepts) == 0 }
 
-// Alone tells for which versions of IP it is only for us that the machine
-// forwards.
+// Alone returns the versions of IP for which only we want the machine to
+// forward.
 func (c *Changes) Alone() map[int]bool {
 	alone := map[int]bool{}
 	for _, v := range c.Values {
@@ -66,8 +66,8 @@ func (c *Changes) Alone() map[int]bool {
 	return alone
 }
 
-// keepRouters lets links keep the routes that they have learned from an IPv6
-// router: who forwards itself learns none, unless accept_ra is 2. ip-sysctl.rst
+// keepRouters lets links keep the routes learned from an IPv6 router, because a
+// machine that forwards accepts none unless accept_ra is 2. ip-sysctl.rst
 func (c *Changes) keepRouters() error {
 	if now, err := read(forward6); err != nil || now != "0" {
 		return err
@@ -80,7 +80,7 @@ func (c *Changes) keepRouters() error {
 	for _, r := range routes {
 		link, err := netlink.LinkByIndex(r.LinkIndex)
 		if err != nil {
-			continue // it has gone
+			continue // the link has gone
 		}
 		path := "/proc/sys/net/ipv6/conf/" + link.Attrs().Name + "/accept_ra"
 		if now, err := read(path); err != nil || now != "1" {
@@ -93,7 +93,7 @@ func (c *Changes) keepRouters() error {
 	return nil
 }
 
-// set writes a value, unless the file has it.
+// set writes a value unless the file already has it.
 func (c *Changes) set(path, value string) error {
 	now, err := read(path)
 	if err != nil {
@@ -113,8 +113,8 @@ func (c *Changes) set(path, value string) error {
 	return nil
 }
 
-// Undo undoes what is recorded, in reverse, but for what somebody else has
-// changed since.
+// Undo undoes the recorded changes in reverse order, except where somebody else
+// has made another change since.
 func (c *Changes) Undo() error {
 	var errs error
 	for len(c.Values) > 0 {
@@ -141,7 +141,7 @@ func read(path string) (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-// sysctl is the name that sysctl(8) has for a file.
+// sysctl returns sysctl(8)'s name for a file.
 func sysctl(path string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(path, "/proc/sys/"), "/", ".")
 }

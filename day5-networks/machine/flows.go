@@ -15,9 +15,9 @@ import (
 const few = 32
 
 // ForgetUDP makes the kernel forget the UDP flows to these ports of the host. A
-// flow whose packets keep coming never ends, and goes on to where its first
-// packet went: to a container that is no more, or to none, although one has
-// published the port since. TCP's connections end with those who have them.
+// flow never ends while packets keep coming, and they all go where the first
+// one went: to a container that no longer exists, or to none, even if one has
+// published the port since. TCP connections end with their endpoints.
 func ForgetUDP(ports []uint16) error {
 	var errs error
 	for i := 0; i < len(ports) && len(ports) <= few; i++ {
@@ -34,8 +34,8 @@ func ForgetUDP(ports []uint16) error {
 	return nil
 }
 
-// What netlink.CustomConntrackFilter cannot say. CTA_FILTER of
-// linux/netfilter/nfnetlink_conntrack.h; its flags are in
+// What netlink.CustomConntrackFilter lacks: CTA_FILTER in
+// linux/netfilter/nfnetlink_conntrack.h, and its flags in
 // net/netfilter/nf_internals.h.
 const (
 	ctaFilter      = 25
@@ -48,8 +48,9 @@ const (
 	ctaFilterOuter = ctaFilter | unix.NLA_F_NESTED
 )
 
-// forget has the kernel look for the flows itself: since Linux 6.12, before it is
-// EINVAL. For that it goes through its table, and passes over what is empty.
+// forget makes the kernel itself look for the flows, which works since Linux
+// 6.12 and is EINVAL before. The kernel goes through its table and skips empty
+// buckets.
 func forget(family byte, port uint16) error {
 	request := nl.NewNetlinkRequest(deleteFlows, unix.NLM_F_ACK)
 	request.AddData(&nl.Nfgenmsg{NfgenFamily: family, Version: nl.NFNETLINK_V0})
@@ -68,8 +69,8 @@ func forget(family byte, port uint16) error {
 	return err
 }
 
-// forgetOneByOne reads all flows, 10 ms for a table of 262,144 buckets; so what
-// is not there is not removed.
+// forgetOneByOne reads all flows, which takes 10 ms for a table of 262,144
+// buckets, and removes those to the ports.
 func forgetOneByOne(ports []uint16) error {
 	var filters []netlink.CustomConntrackFilter
 	for _, port := range ports {
@@ -86,7 +87,7 @@ func forgetOneByOne(ports []uint16) error {
 	if err != nil {
 		return fmt.Errorf("open a netlink socket for conntrack: %w", err)
 	}
-	defer func() { go handle.Close() }() // as firewall.Tables does
+	defer func() { go handle.Close() }() // like firewall.Tables
 	flows, err := handle.ConntrackTableList(netlink.ConntrackTable, unix.AF_UNSPEC)
 	found := map[netlink.InetFamily]bool{}
 	for _, flow := range flows {

@@ -50,12 +50,12 @@ func sh(t *testing.T, script string) string {
 	return string(out)
 }
 
-// flows are how many flows there are to each port.
+// flows returns how many flows there are to each port.
 func flows(t *testing.T) map[string]int {
 	t.Helper()
 	all := map[string]int{}
 	for _, line := range strings.Split(sh(t, "cat /proc/self/net/nf_conntrack"), "\n") {
-		if to := destination.FindStringSubmatch(line); to != nil { // the first is the sender's view
+		if to := destination.FindStringSubmatch(line); to != nil { // the first match is the sender's view
 			all[to[1]]++
 		}
 	}
@@ -64,8 +64,8 @@ func flows(t *testing.T) map[string]int {
 
 var destination = regexp.MustCompile(`udp .*? dport=(\d+) `)
 
-// Of all flows those to the ports are forgotten, of both versions of IP, and no
-// others: not those from such a port either.
+// Only flows to the ports are forgotten, of both versions of IP, and not even
+// those from such a port.
 func TestForgetUDP(t *testing.T) {
 	sh(t, "ip link set lo up; nft 'add table inet t; add chain inet t c { type filter hook output priority 0; }; add rule inet t c ct state new counter'")
 	send := func(from, to string) {

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Accept is what was added to a chain of somebody else's that drops what it
-// does not know: rules that accept what comes from a bridge of ours, or goes to
-// it. Our own chains decide on that; but here an accept of theirs would not be
-// final, and a drop is.
+// An Accept records rules that we added to another program's chain that drops
+// unknown packets: they accept packets from or to one of our bridges. Our own
+// chains decide about those packets, but an accept in our chains does not
+// prevent a drop in another one.
 type Accept struct {
 	Family       byte
 	Hook         nftables.ChainHook
@@ -22,21 +22,22 @@ type Accept struct {
 	Bridge       string
 }
 
-// foreign is what is needed to change other people's chains.
+// foreign holds what is needed to change other people's chains.
 type foreign struct {
 	conn    *nftables.Conn
 	changes *Changes
-	table   string // how ours begin
+	table   string // prefix of our own tables' names
 }
 
-// Foreign sees to it that other people's firewalls let these bridges' packets
-// pass, and takes back what is no longer needed. Our own tables' names begin so.
+// Foreign makes other people's firewalls let these bridges' packets pass, and
+// takes back rules that are no longer needed. table is the prefix of our own
+// tables' names.
 //
-// Chains that iptables-nft has made, for Docker and ufw too, get rules of ours
-// at the end, where only the policy follows: what they drop with a rule of
-// theirs stays dropped. Chains of others, such as firewalld's, belong to programs
-// that may forbid it or rewrite them at any time: a warning says what to do. So it
-// does about iptables-legacy.
+// Chains made by iptables-nft, also for Docker and ufw, get our rules at the
+// end, where only the policy or a final drop follows, so that whatever their
+// other rules drop stays dropped. Other chains, such as firewalld's, belong to
+// programs that may forbid this or rewrite them at any time, so a warning says
+// what to do. The same goes for iptables-legacy.
 func (c *Changes) Foreign(table string, bridges []string) error {
 	if len(bridges) == 0 && len(c.Accepts) == 0 {
 		return nil
@@ -45,7 +46,7 @@ func (c *Changes) Foreign(table string, bridges []string) error {
 	if err != nil {
 		return fmt.Errorf("open a netlink socket for nft: %w", err)
 	}
-	defer func() { go func() { _ = conn.CloseLasting() }() }() // as firewall.Tables does
+	defer func() { go func() { _ = conn.CloseLasting() }() }() // like firewall.Tables
 	f := &foreign{conn, c, table}
 	if err := f.withdraw(func(a Accept) bool { return !slices.Contains(bridges, a.Bridge) }); err != nil {
 		return err
@@ -77,8 +78,8 @@ func (c *Changes) Foreign(table string, bridges []string) error {
 	return nil
 }
 
-// inTheWay tells whether a chain drops what it does not know of what we need: by
-// its policy or its last rule.
+// inTheWay reports whether a chain may drop packets of ours because it does not
+// know them, by its policy or its last rule.
 func (f *foreign) inTheWay(chain *nftables.Chain) bool {
 	family := chain.Table.Family
 	if chain.Hooknum == nil || *chain.Hooknum != *nftables.ChainHookForward && *chain.Hooknum != *nftables.ChainHookInput ||
@@ -93,7 +94,7 @@ func (f *foreign) inTheWay(chain *nftables.Chain) bool {
 	return err == nil && len(rules) > 0 && final(rules[len(rules)-1])
 }
 
-// warn says what the user can do, unless it has been done.
+// warn says what the user can do, unless that has been done.
 func (f *foreign) warn(chain *nftables.Chain, bridges []string) {
 	family := map[nftables.TableFamily]string{nftables.TableFamilyINet: "inet", nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6"}[chain.Table.Family]
 	for _, bridge := range bridges {
@@ -112,7 +113,7 @@ func (f *foreign) warn(chain *nftables.Chain, bridges []string) {
 	}
 }
 
-// permit adds to a chain the rules that a network needs, unless they are there.
+// permit adds the rules that a network needs to a chain, unless it has them.
 func (f *foreign) permit(chain *nftables.Chain, bridge string) error {
 	rules, err := f.conn.GetRules(chain.Table, chain)
 	if err != nil {
@@ -147,7 +148,7 @@ func (f *foreign) permit(chain *nftables.Chain, bridge string) error {
 	return nil
 }
 
-// withdraw takes the rules back that were added for those recorded.
+// withdraw removes the rules of the recorded Accepts that which selects.
 func (f *foreign) withdraw(which func(Accept) bool) error {
 	var errs error
 	kept := slices.Clone(f.changes.Accepts)

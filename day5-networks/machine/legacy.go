@@ -12,9 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A legacy is one of the tables that iptables had before nft, and that
-// iptables-legacy still has. They can be asked for by getsockopt(2) only, and
-// changed only as a whole, in which others' changes get lost: so we warn.
+// A legacy is a filter table of the kind that iptables had before nft and
+// iptables-legacy still has. Such tables can be read only by getsockopt(2), and
+// changed only as a whole, which would lose other programs' changes. So we only
+// warn.
 type legacy struct {
 	command, names string
 	family, level  int
@@ -32,10 +33,10 @@ const (
 	policyDrop = -1 // -NF_DROP - 1
 )
 
-// warnOfLegacy says what the user can do about policies of DROP in old tables.
+// warnOfLegacy says what the user can do about DROP policies in legacy tables.
 func warnOfLegacy(bridges []string) error {
 	for _, l := range legacies {
-		// To ask for a table that is not there makes it.
+		// Asking for a table that does not exist would create it.
 		names, err := os.ReadFile(l.names)
 		if err != nil || !strings.Contains(string(names), "filter\n") {
 			continue

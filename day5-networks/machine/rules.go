@@ -14,8 +14,8 @@ import (
 // A part of a rule, or all of it.
 type part = []expr.Any
 
-// wanted are the rules, in the form in which iptables -S can show them: in
-// FORWARD -i BRIDGE and -o BRIDGE, in INPUT names: --dport 53.
+// wanted returns the rules in a form that iptables -S can show: -i BRIDGE and
+// -o BRIDGE in FORWARD, and --dport 53, for names, in INPUT.
 func wanted(hook nftables.ChainHook, bridge string) (rules []part) {
 	match := func(key expr.MetaKey) part {
 		return part{&expr.Meta{Key: key, Register: unix.NFT_REG_1}, &expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: []byte(bridge + "\x00")}}
@@ -38,8 +38,8 @@ func wanted(hook nftables.ChainHook, bridge string) (rules []part) {
 	return rules
 }
 
-// same tells whether two rules say the same. What a counter has counted does not
-// matter, nor with how many zeros a name ends.
+// same reports whether two rules are the same, apart from counts and from zeros
+// at the end of names.
 func same(a, b part) bool {
 	return slices.EqualFunc(a, b, func(a, b expr.Any) bool {
 		switch a := a.(type) {
@@ -63,7 +63,7 @@ func same(a, b part) bool {
 	})
 }
 
-// final tells whether a rule drops or rejects whatever comes.
+// final reports whether a rule drops or rejects everything.
 func final(r *nftables.Rule) bool {
 	for _, e := range r.Exprs {
 		switch e := e.(type) {
@@ -81,13 +81,13 @@ func final(r *nftables.Rule) bool {
 	return false
 }
 
-// xtables tells whether a chain is one that iptables-nft has made.
+// xtables reports whether a chain was made by iptables-nft.
 func xtables(chain *nftables.Chain) bool {
 	return chain.Table.Family != nftables.TableFamilyINet && chain.Table.Name == "filter" &&
 		(chain.Name == "FORWARD" || chain.Name == "INPUT")
 }
 
-// mentions tells whether a rule of a table speaks of a link.
+// mentions reports whether a rule in a table mentions a link.
 func (f *foreign) mentions(table *nftables.Table, link string) bool {
 	chains, err := f.conn.ListChainsOfTableFamily(table.Family)
 	if err != nil {

@@ -1,9 +1,9 @@
 // Package metadata gives a file the owner, mode, times and extended attributes
-// that its tar entry says, and finds out what an entry must say of a file. Files
-// are known by descriptors, or by one name in the directory of a descriptor,
-// never by paths.
+// of its tar entry, and fills in an entry from a file. Files are given as
+// descriptors, or as a single name in a directory's descriptor, never as paths.
 //
-// From rung 10-commit, plus: extended attributes, ACLs, and no umask.
+// It grew from rung 10-commit, adds extended attributes and ACLs, and does not
+// depend on the umask.
 package metadata
 
 import (
@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Of returns the header of a tar entry, without name and kind, for the file that
-// fd and st are of.
+// Of returns the tar header, without name and kind, of the file that fd and st
+// belong to.
 func Of(fd int, st *unix.Stat_t) (*tar.Header, error) {
 	records, err := records(fd)
 	return &tar.Header{
@@ -26,16 +26,16 @@ func Of(fd int, st *unix.Stat_t) (*tar.Header, error) {
 	}, err
 }
 
-// A Setter sets the metadata of the files of one tree.
+// A Setter sets the metadata of the files in one tree.
 type Setter struct {
-	inheritACL bool // a directory has a default ACL: acl(5)
+	inheritACL bool // a directory has a default ACL, acl(5)
 	warned     bool
 }
 
 // Set gives a file its owner, mode, extended attributes and times, in this
-// order: chown(2) takes away setuid and capabilities, and a mode given when the
-// file is made is subject to our umask. A file that existed before may have
-// attributes already.
+// order, because chown(2) clears setuid and capabilities; and it always sets
+// the mode, because the one given when the file is made is subject to our
+// umask. A file that existed before may already have attributes.
 func (s *Setter) Set(dirfd int, base string, hdr *tar.Header, existed bool) error {
 	const nobody = 1<<32 - 1 // -1: chown(2) would leave the owner as it is
 	if hdr.Uid < 0 || hdr.Uid >= nobody || hdr.Gid < 0 || hdr.Gid >= nobody {
@@ -49,7 +49,7 @@ func (s *Setter) Set(dirfd int, base string, hdr *tar.Header, existed bool) erro
 			return err
 		}
 	}
-	if hdr.Typeflag != tar.TypeSymlink { // a link has no mode, and this would follow it
+	if hdr.Typeflag != tar.TypeSymlink { // a link has no mode, and fchmodat would follow it
 		if err := unix.Fchmodat(dirfd, base, uint32(hdr.Mode&0o7777), 0); err != nil {
 			return fmt.Errorf("change the mode to %o: %w", hdr.Mode&0o7777, err)
 		}

@@ -8,22 +8,22 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A client waits five seconds and asks once more, resolv.conf(5): it shall have
-// an answer before.
+// A client waits five seconds and asks again, resolv.conf(5). It should have an
+// answer before that.
 const (
 	patience = 4 * time.Second        // for all servers together
-	head     = 700 * time.Millisecond // that a server has before the next is asked as well
+	head     = 700 * time.Millisecond // before the next server is asked as well
 )
 
-// forward has others answer. The first server is asked, and the next one, too,
-// when it does not answer soon or cannot help. When none of them can, the answer
-// is SERVFAIL.
+// forward passes a question on. It asks the first server and, if that does not
+// answer soon or cannot help, the next one as well. If none of them can help,
+// the answer is SERVFAIL.
 func forward(ask *dns.Msg, servers []netip.AddrPort, overTCP bool) *dns.Msg {
 	failed := new(dns.Msg).SetRcode(ask, dns.RcodeServerFailure)
 	failed.RecursionAvailable = true
 	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
-	answers := make(chan *dns.Msg, len(servers)) // nobody hangs on it when we have gone
+	answers := make(chan *dns.Msg, len(servers)) // room for all, so that no goroutine blocks after we return
 	next, waiting := 0, 0
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -52,9 +52,9 @@ func forward(ask *dns.Msg, servers []netip.AddrPort, overTCP bool) *dns.Msg {
 	}
 }
 
-// exchange asks one server, in the way in which we were asked: an answer that is
-// too long for UDP is cut short there, too, and the client comes back with TCP.
-// It returns nil if no answer comes.
+// exchange asks one server over the protocol that the client used. An answer
+// too long for UDP is truncated in both places, and the client comes back with
+// TCP. It returns nil if there is no answer.
 func exchange(ctx context.Context, ask *dns.Msg, server netip.AddrPort, overTCP bool) *dns.Msg {
 	client := dns.Client{Net: "udp", Timeout: patience}
 	if overTCP {
@@ -65,10 +65,10 @@ func exchange(ctx context.Context, ask *dns.Msg, server netip.AddrPort, overTCP 
 		return nil
 	}
 	defer conn.Close()
-	// Another server has answered: this one is not worth a socket any more.
+	// When another server has answered, this one's socket is no longer needed.
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	question := ask.Copy()
-	question.Id = dns.Id() // a number that only the server can know, RFC 5452
+	question.Id = dns.Id() // hard to guess for anybody but the server, RFC 5452
 	reply, _, err := client.ExchangeWithConnContext(ctx, question, conn)
 	if err != nil || len(reply.Question) != len(ask.Question) {
 		return nil

@@ -1,8 +1,9 @@
-// Package names answers questions for the addresses of containers: a DNS server
-// that knows the names on one network, and asks others for the rest.
+// Package names answers queries for containers' addresses: it is a DNS server
+// that knows the names on its clients' networks and asks other servers for the
+// rest.
 //
-// It grew from rung 09-names, plus: aliases, IPv6, names of addresses, TCP,
-// servers that do not answer, and the files in which all of it is configured.
+// It grew from rung 09-names, adds aliases, IPv6, reverse lookups and TCP, and
+// copes with servers that do not answer.
 package names
 
 import (
@@ -13,19 +14,19 @@ import (
 	"github.com/miekg/dns"
 )
 
-// ttl is how long, in seconds, somebody may remember an answer of ours: a
-// container that was started again may have another address.
+// ttl is how long, in seconds, our answers may be cached, because a restarted
+// container may have another address.
 const ttl = 5
 
-// A Table is what one client may know at one moment.
+// A Table is what one client may know at a given moment.
 type Table struct {
-	Names    map[string][]netip.Addr // lower case, without the dot at the end
-	Reverse  map[netip.Addr]string   // the name of an address, likewise
-	Prefixes []netip.Prefix          // what has no name in here has none anywhere
+	Names    map[string][]netip.Addr // in lower case, without the final dot
+	Reverse  map[netip.Addr]string   // the name of each address, likewise
+	Prefixes []netip.Prefix          // an address in one of these has no name unless Reverse has it
 }
 
-// Add adds a name of an address. The first name that an address gets is the
-// one that it is called by.
+// Add adds a name for some addresses. The first name added for an address is
+// the answer to a reverse lookup.
 func (t *Table) Add(name string, addresses ...netip.Addr) {
 	if t.Names == nil {
 		t.Names, t.Reverse = map[string][]netip.Addr{}, map[netip.Addr]string{}
@@ -42,7 +43,7 @@ func (t *Table) Add(name string, addresses ...netip.Addr) {
 }
 
 // answer fills in the reply to a question about our own names. It returns false
-// for what is not ours to answer.
+// for questions that are not ours to answer.
 func (t *Table) answer(reply *dns.Msg, q dns.Question) bool {
 	name := strings.ToLower(strings.TrimSuffix(q.Name, "."))
 	if address, ok := reverseAddress(name); ok {
@@ -52,8 +53,9 @@ func (t *Table) answer(reply *dns.Msg, q dns.Question) bool {
 	if !ours {
 		return false
 	}
-	// A name that is there without an address of the kind that was asked for is no
-	// NXDOMAIN: who gets that for AAAA does not ask for A any more. RFC 8020
+	// If the name exists but has no address of the type asked for, the reply is
+	// not NXDOMAIN: a client that gets that for AAAA does not go on to ask for
+	// A. RFC 8020
 	for _, a := range addresses {
 		head := dns.RR_Header{Name: q.Name, Class: dns.ClassINET, Ttl: ttl}
 		switch {
@@ -68,8 +70,8 @@ func (t *Table) answer(reply *dns.Msg, q dns.Question) bool {
 	return true
 }
 
-// answerReverse gives the name of an address. Private addresses are nobody
-// else's business: what is in our networks is not asked further. RFC 6303
+// answerReverse answers a reverse lookup. Other servers cannot know private
+// addresses, so questions about our networks are not passed on. RFC 6303
 func (t *Table) answerReverse(reply *dns.Msg, q dns.Question, address netip.Addr) bool {
 	name, named := t.Reverse[address]
 	switch {
@@ -87,7 +89,7 @@ func (t *Table) answerReverse(reply *dns.Msg, q dns.Question, address netip.Addr
 }
 
 // reverseAddress reads a name like 2.0.18.172.in-addr.arpa, or one of 32 digits
-// in ip6.arpa. RFC 1035, section 3.5, and RFC 3596, section 2.5
+// in ip6.arpa. RFC 1035, section 3.5; RFC 3596, section 2.5
 func reverseAddress(name string) (netip.Addr, bool) {
 	if labels, ok := strings.CutSuffix(name, ".in-addr.arpa"); ok {
 		parts := strings.Split(labels, ".")

@@ -21,8 +21,8 @@ import (
 
 const boxed = "GO_DOCKER_TEST_BOX"
 
-// TestMain runs the tests in a network namespace of their own: no question the
-// machine are never touched.
+// TestMain runs the tests in a network namespace of their own, so that no
+// question leaves it.
 func TestMain(m *testing.M) {
 	if os.Getenv(boxed) != "" {
 		if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
@@ -64,7 +64,7 @@ func table() *Table {
 	return t
 }
 
-// serve starts our server in front of these.
+// serve starts our server with these upstream servers.
 func serve(t *testing.T, upstream ...string) {
 	t.Helper()
 	s := &Server{
@@ -95,7 +95,7 @@ func serve(t *testing.T, upstream ...string) {
 	})
 }
 
-// sockets are bound, for UDP and TCP, as a resolver inherits them.
+// sockets returns bound sockets for UDP and TCP, as a resolver inherits them.
 func sockets(t *testing.T, at ...string) (files []*os.File) {
 	t.Helper()
 	for _, a := range at {
@@ -121,7 +121,7 @@ func sockets(t *testing.T, at ...string) (files []*os.File) {
 	return files
 }
 
-// upstream starts a server of somebody else; nil is no answer.
+// upstream starts another server, with answer as its handler.
 func upstream(t *testing.T, at string, answer func(w dns.ResponseWriter, ask *dns.Msg)) {
 	t.Helper()
 	packets, err := net.ListenPacket("udp", at)
@@ -149,7 +149,7 @@ func ask(t *testing.T, network, name string, kind uint16) *dns.Msg {
 	return reply
 }
 
-// texts is what the answers say.
+// texts returns the answers as text.
 func texts(m *dns.Msg) (list []string) {
 	for _, rr := range m.Answer {
 		switch rr := rr.(type) {
@@ -187,7 +187,7 @@ func TestOwnNames(t *testing.T) {
 			{"2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.d.f.ip6.arpa", dns.TypePTR, dns.RcodeSuccess, "web."},
 			{"9.0.18.172.in-addr.arpa", dns.TypePTR, dns.RcodeNameError, ""},
 			{"9.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.d.f.ip6.arpa", dns.TypePTR, dns.RcodeNameError, ""},
-			{"elsewhere.example", dns.TypeA, dns.RcodeServerFailure, ""}, // there is nobody to ask
+			{"elsewhere.example", dns.TypeA, dns.RcodeServerFailure, ""}, // there is no server to ask
 			{"2.0.19.172.in-addr.arpa", dns.TypePTR, dns.RcodeServerFailure, ""},
 		} {
 			reply := ask(t, network, test.name, test.kind)
@@ -243,8 +243,8 @@ func TestForward(t *testing.T) {
 	}
 }
 
-// The first server is silent, the second one dead, the third says that it cannot
-// help, the fourth lies about the question, the fifth answers.
+// The first server is silent, the second dead, the third cannot help, the
+// fourth answers a different question, and the fifth answers.
 func TestBadServers(t *testing.T) {
 	upstream(t, "127.0.0.2:53", func(dns.ResponseWriter, *dns.Msg) {})
 	upstream(t, "127.0.0.4:53", func(w dns.ResponseWriter, ask *dns.Msg) {
@@ -271,13 +271,13 @@ func TestBadServers(t *testing.T) {
 }
 
 // With a dead server there is an answer before a client gives up, and our own
-// names are there at once.
+// names are answered at once.
 func TestDeadServer(t *testing.T) {
 	upstream(t, "127.0.0.2:53", func(dns.ResponseWriter, *dns.Msg) {})
 	serve(t, "127.0.0.2:53")
 	before := descriptors(t)
 	began := time.Now()
-	const questions = 150 // more would overflow the socket, which is not what is tested
+	const questions = 150 // more would overflow the socket, which is not the point here
 	done := make(chan string, questions)
 	for range questions {
 		go func() {
@@ -321,7 +321,7 @@ func descriptors(t *testing.T) int {
 	return len(list)
 }
 
-// A name with more addresses than fit into a datagram.
+// A name with more addresses than fit in a datagram.
 func TestManyAddresses(t *testing.T) {
 	many := new(Table)
 	for i := range 100 {
@@ -357,7 +357,7 @@ func TestUseNoSocket(t *testing.T) {
 	}
 }
 
-// Whatever a container sends, there is an answer, and it can be sent.
+// Whatever a container sends, there is an answer, and it can be encoded.
 func FuzzReply(f *testing.F) {
 	for _, name := range []string{"web.", "2.0.18.172.in-addr.arpa.", "0.ip6.arpa.", "."} {
 		text, err := new(dns.Msg).SetQuestion(name, dns.TypeANY).SetEdns0(1232, true).Pack()

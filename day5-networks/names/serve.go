@@ -12,12 +12,12 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A Server answers questions.
+// A Server answers DNS questions.
 type Server struct {
-	// Lookup gives what a client may know now; nil: nothing, it is no client
+	// Lookup returns what a client may know now, or nil if it is not a client
 	// of ours.
 	Lookup func(client netip.Addr) *Table
-	// Upstream gives the servers to ask for the rest, the best first.
+	// Upstream returns the servers to ask for the rest, best first.
 	Upstream func(client netip.Addr) []netip.AddrPort
 
 	servers     []*dns.Server
@@ -25,15 +25,15 @@ type Server struct {
 	forwarded   shares // questions that are with others
 }
 
-// mostForwarded is how many questions may be with others at once: each has a
+// mostForwarded is how many questions may be passed on at once: each needs a
 // goroutine and a socket.
 const mostForwarded = 256
 
-// longestQuestion is in bytes, over UDP.
+// longestQuestion is the limit over UDP, in bytes.
 const longestQuestion = 4096
 
-// Use takes the sockets at which to answer: they are bound, and those of TCP
-// listen. The files are closed.
+// Use takes the sockets to serve: they are bound, and those of TCP listen. It
+// closes the files.
 func (s *Server) Use(sockets []*os.File) error {
 	s.connections = shares{all: mostConnections, own: ownConnections}
 	s.forwarded = shares{all: mostForwarded, own: ownForwarded}
@@ -75,7 +75,7 @@ func (s *Server) close() {
 	s.servers = nil
 }
 
-// Serve answers what comes to the sockets, until ctx ends. It returns nil then.
+// Serve answers questions until ctx ends, and then returns nil.
 func (s *Server) Serve(ctx context.Context) error {
 	ended := make(chan error, len(s.servers))
 	for _, d := range s.servers {
@@ -97,14 +97,15 @@ func (s *Server) handle(w dns.ResponseWriter, ask *dns.Msg) {
 		return
 	}
 	if err := w.WriteMsg(reply); err != nil {
-		// Such a message came from above, or has a name that nobody can ask for.
+		// The reply came from another server, or has a name that cannot be
+		// encoded.
 		failed := new(dns.Msg).SetRcode(ask, dns.RcodeServerFailure)
 		_ = w.WriteMsg(failed) // the client may be gone
 	}
 }
 
-// reply is the answer to one question. A client that gets none asks again, so
-// there is always one.
+// reply returns the answer to one question. There always is one, because a
+// client that gets none would ask again.
 func (s *Server) reply(from net.Addr, ask *dns.Msg) *dns.Msg {
 	reply := new(dns.Msg).SetReply(ask)
 	reply.RecursionAvailable = true
@@ -112,7 +113,7 @@ func (s *Server) reply(from net.Addr, ask *dns.Msg) *dns.Msg {
 	table := s.Lookup(client)
 	_, overTCP := from.(*net.TCPAddr)
 	switch {
-	case table == nil: // whoever else can reach us: names are for the network's own
+	case table == nil: // others can reach us, too, but names are only for the network's own
 		reply.Rcode = dns.RcodeRefused
 	case ask.Opcode != dns.OpcodeQuery || len(ask.Question) != 1:
 		reply.Rcode = dns.RcodeNotImplemented
@@ -136,7 +137,7 @@ func (s *Server) reply(from net.Addr, ask *dns.Msg) *dns.Msg {
 	if overTCP {
 		size = dns.MaxMsgSize
 	}
-	reply.Truncate(size) // with the bit that has the client ask again by TCP
+	reply.Truncate(size) // and set the bit that makes the client ask again over TCP
 	return reply
 }
 

@@ -8,12 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// InNet calls start, which makes a process, so that the process is born in a
-// network namespace; nil is ours. Were it to enter it later, the threads that it
-// has by then would stay outside: setns(2) moves only the caller.
+// InNet calls start, which makes a process, so that the process is born in the
+// network namespace netns; nil is ours. If the process entered it later, the
+// threads that it has by then would stay outside, because setns(2) moves only
+// the calling thread.
 //
-// The caller's thread goes there and back, because the process dies with the
-// thread that made it: the caller has locked it.
+// The calling thread goes there and back. The caller must have locked it,
+// because the process dies with the thread that made it.
 func InNet(netns *os.File, start func() error) (err error) {
 	if netns == nil {
 		return start()

@@ -1,7 +1,8 @@
-// Package nft speaks to the kernel of nftables: a transaction in one message each
-// way, and how often there has been one.
+// Package nft talks to the kernel's nftables: it sends a transaction with one
+// message each way, and asks how many there have been.
 //
-// The ladder's programs leave both to nftables' library; this is faster.
+// The ladder has no rung for it: its programs leave this to a library, which is
+// slower.
 package nft
 
 import (
@@ -16,15 +17,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Conn is sockets in a network namespace. What its Conn gathers, Commit sends.
+// A Conn holds sockets in a network namespace. Commit sends what the embedded
+// Conn has gathered.
 type Conn struct {
 	*nftables.Conn
 	lists *nftables.Conn
 	asks  *netlink.Conn
-	sent  error // what became of the last transaction
+	sent  error // the last transaction's error
 }
 
-// Open opens the sockets, in the network namespace of the calling thread.
+// Open opens the sockets in the network namespace of the calling thread.
 func Open() (*Conn, error) {
 	c := new(Conn)
 	var errs [3]error
@@ -38,9 +40,9 @@ func Open() (*Conn, error) {
 	return c, nil
 }
 
-// Close closes the sockets, but does not wait for it. When one is closed the
-// kernel first frees what transactions have removed, after a grace period of
-// RCU: 5 to 15 ms, in which a container could start. nft_rcv_nl_event of
+// Close closes the sockets without waiting. On close the kernel first frees
+// what transactions have removed, after an RCU grace period: 5 to 15 ms, in
+// which a container could start. nft_rcv_nl_event in
 // net/netfilter/nf_tables_api.c
 func (c *Conn) Close() {
 	go func() {
@@ -62,26 +64,28 @@ func (c *Conn) Tables(family nftables.TableFamily) ([]*nftables.Table, error) {
 	return tables, nil
 }
 
-// Commit makes the changes that were gathered, all or none.
+// Commit makes the gathered changes, all of them or none.
 func (c *Conn) Commit() error {
 	c.sent = nil
 	return errors.Join(c.Flush(), c.sent)
 }
 
-// send sends a transaction. nftables.Conn would have each of a hundred messages
-// acknowledged, and read that with two system calls: two thirds of the time. One
-// answer is enough: what fails is told anyway, before the last message's is.
-// nfnetlink_rcv_batch of net/netfilter/nfnetlink.c
+// send sends a transaction. nftables.Conn would ask for an acknowledgement of
+// each of a hundred messages and read it with two system calls, which is two
+// thirds of the time. One is enough: the kernel reports errors in any case, and
+// before it acknowledges the last message. nfnetlink_rcv_batch in
+// net/netfilter/nfnetlink.c
 //
-// What it returns, nftables.Conn takes for the kernel's answers: none.
+// nftables.Conn takes what send returns as the kernel's answers, of which there
+// are none.
 func (c *Conn) send(messages []netlink.Message) ([]netlink.Message, error) {
 	messages = slices.Clone(messages)
 	for i := range messages {
 		h := &messages[i].Header
 		h.Flags &^= netlink.Acknowledge
-		h.Sequence, h.PID = 0, 0 // the socket's own
+		h.Sequence, h.PID = 0, 0 // for the socket to fill in
 	}
-	if len(messages) > 2 { // the first and the last one begin and end it
+	if len(messages) > 2 { // the first and the last begin and end the transaction
 		messages[len(messages)-2].Header.Flags |= netlink.Acknowledge
 		if c.sent = c.makeRoom(messages); c.sent == nil {
 			_, c.sent = c.asks.SendMessages(messages)
@@ -114,7 +118,7 @@ func (c *Conn) makeRoom(messages []netlink.Message) error {
 	return nil
 }
 
-// renew takes another socket: in the old one there may be more answers.
+// renew opens another socket, because the old one may have more answers.
 func (c *Conn) renew() error {
 	fresh, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
@@ -125,9 +129,9 @@ func (c *Conn) renew() error {
 	return nil
 }
 
-// Generation is how often nft has been changed in this network namespace, by
-// whomever, and the namespace's cookie, which no other ever has: 0 before Linux
-// 5.14.
+// Generation returns how often anybody has changed nft in this network
+// namespace, and the namespace's cookie, which is unique. The cookie is 0
+// before Linux 5.14.
 func (c *Conn) Generation() (generation uint32, cookie uint64, err error) {
 	raw, err := c.asks.SyscallConn()
 	if err == nil {
@@ -138,7 +142,7 @@ func (c *Conn) Generation() (generation uint32, cookie uint64, err error) {
 	if err == nil {
 		generation, err = c.generation()
 	}
-	if err != nil { // an answer to something else
+	if err != nil { // it was an answer to something else
 		if err = c.renew(); err == nil {
 			generation, err = c.generation()
 		}

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Held are ports of the host that no other program can get.
+// Held holds ports of the host, so that no other program can get them.
 type Held struct{ sockets []int }
 
-// Close lets go of the ports. A nil *Held holds none.
+// Close releases the ports. A nil *Held holds none.
 func (h *Held) Close() error {
 	var err error
 	if h != nil {
@@ -25,13 +25,13 @@ func (h *Held) Close() error {
 	return err
 }
 
-// Hold binds every port to a socket, and returns the ports with the numbers that
-// were chosen. Either all are held or none. A rule of the firewall would take
-// another program's port away from it without a word: a socket makes both of
-// them notice.
+// Hold binds every port to a socket, and returns the ports with the numbers
+// that were chosen. Either all are held or none. A firewall rule alone would
+// silently take the port away from another program that uses it; with a socket,
+// whoever comes second gets an error.
 //
-// One port of the container on 0.0.0.0 and, next in the list, on :: gets one
-// number for both.
+// If the same port of the container is in the list on 0.0.0.0 and, next, on ::,
+// it gets one number for both.
 func Hold(list []Port) ([]Port, *Held, error) {
 	held := new(Held)
 	chosen := slices.Clone(list)
@@ -54,11 +54,11 @@ func twins(a, b Port) bool {
 	return same == b && a.HostIP == netip.IPv4Unspecified() && b.HostIP == netip.IPv6Unspecified()
 }
 
-// choose binds one port, or twins, and sets the number.
+// choose binds one port, or twins, and sets its number.
 func (h *Held) choose(list []Port) error {
 	first, last := int(list[0].HostPort), int(cmp.Or(list[0].LastPort, list[0].HostPort))
 	if first == 0 {
-		last = 100 // so often may the other address's port be taken
+		last = 100 // tries, because the chosen number may be taken on the other address
 	}
 	var err error
 	for try := first; try <= last; try++ {
@@ -79,8 +79,8 @@ func (h *Held) choose(list []Port) error {
 	return err
 }
 
-// bindAll binds a number on all of the addresses, or on none. 0 is for what the
-// kernel chooses for the first.
+// bindAll binds a number on all of the addresses or on none. For 0, the kernel
+// chooses a number on the first.
 func (h *Held) bindAll(list []Port, number uint16) (int, error) {
 	before := len(h.sockets)
 	for _, p := range list {
@@ -97,8 +97,8 @@ func (h *Held) bindAll(list []Port, number uint16) (int, error) {
 	return int(number), nil
 }
 
-// bind makes a socket with the port. It does not listen, so that what a rule
-// does not send on to the container is refused, and not accepted by nobody.
+// bind makes a socket with the port. The socket accepts no connections, so one
+// that no rule sends on to the container is refused instead of left waiting.
 func bind(p Port, number uint16) (fd int, got uint16, err error) {
 	kind := unix.SOCK_STREAM
 	if p.Protocol == "udp" {
@@ -134,7 +134,7 @@ func bind(p Port, number uint16) (fd int, got uint16, err error) {
 }
 
 func prepare(fd, family, kind int) error {
-	if family == unix.AF_INET6 { // 0.0.0.0 has a socket of its own
+	if family == unix.AF_INET6 { // 0.0.0.0 gets a socket of its own
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
 			return err
 		}
@@ -142,18 +142,19 @@ func prepare(fd, family, kind int) error {
 	if kind == unix.SOCK_STREAM {
 		return nil
 	}
-	// Nobody reads what arrives here: a filter that keeps 0 bytes drops it, or the
-	// socket's buffer would fill. Documentation/networking/filter.rst
+	// Nobody reads what arrives here, so a filter that keeps 0 bytes drops it.
+	// Otherwise the socket's buffer would fill up.
+	// Documentation/networking/filter.rst
 	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop[0]})
 }
 
-// bindAfterServer takes a port of which only an ended server's connections in
-// TIME_WAIT are left: with SO_REUSEADDR those are nobody's. But where all sockets
-// of a port had the option when they were bound, kernels such as 6.1 let a
-// further one in that has it, although the others have given it up since:
-// inet_csk_get_port, net/ipv4/inet_connection_sock.c. listen(2) looks at each of
-// them; without the option nobody else gets the port any more. socket(7)
+// bindAfterServer takes a port that is in use only by an ended server's
+// connections in TIME_WAIT, which SO_REUSEADDR allows. But if all sockets on a
+// port had the option when they were bound, kernels such as 6.1 let another one
+// in that has it, even if the others have dropped it since: inet_csk_get_port,
+// net/ipv4/inet_connection_sock.c. After listen(2) the kernel looks at each of
+// them, so once the option is off again, nobody else gets the port. socket(7)
 func bindAfterServer(fd int, address unix.Sockaddr) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return err
@@ -164,7 +165,7 @@ func bindAfterServer(fd int, address unix.Sockaddr) error {
 	if err := unix.Listen(fd, 0); err != nil {
 		return err
 	}
-	// It keeps the port, and accepts nobody. shutdown(2)
+	// The socket keeps the port but accepts no connections. shutdown(2)
 	if err := unix.Shutdown(fd, unix.SHUT_RD); err != nil {
 		return err
 	}

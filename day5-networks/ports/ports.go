@@ -1,8 +1,9 @@
-// Package ports has to do with published ports: it reads them as they are
-// written on the command line, holds them on the host, and prints them.
+// Package ports handles published ports: it reads them from the command line,
+// holds them on the host, and prints them.
 //
-// It grew from rung 08-publish, plus: UDP, ranges, IPv6, a port that is chosen,
-// and the certainty that no other program gets the port while it is published.
+// It grew from rung 08-publish, adds UDP, ranges, IPv6 and ports chosen by the
+// kernel, and makes sure that no other program gets a port while it is
+// published.
 package ports
 
 import (
@@ -14,17 +15,17 @@ import (
 	"strings"
 )
 
-// A Port is published: what arrives on the host at HostIP:HostPort goes to the
-// container's Port.
+// A Port is a published port: what arrives on the host at HostIP:HostPort goes
+// to the container's Port.
 type Port struct {
-	HostIP   netip.Addr // the zero Addr: all of the host's
-	HostPort uint16     // 0: a free one is to be chosen
-	LastPort uint16     `json:",omitempty"` // the first free one from HostPort to this is to be chosen
+	HostIP   netip.Addr // the zero Addr: all addresses of the host
+	HostPort uint16     // 0: choose a free one
+	LastPort uint16     `json:",omitempty"` // if set, choose the first free one from HostPort to this
 	Port     uint16     // in the container; 0 only inside this package
 	Protocol string     // tcp or udp
 }
 
-// String is the port as Docker prints it: 0.0.0.0:8080->80/tcp.
+// String returns the port as Docker prints it: 0.0.0.0:8080->80/tcp.
 func (p Port) String() string {
 	if p.HostPort == 0 {
 		return p.Private()
@@ -32,7 +33,7 @@ func (p Port) String() string {
 	return fmt.Sprintf("%s->%s", p.Public(), p.Private())
 }
 
-// Public is the side of the host: 0.0.0.0:8080, [::]:8080.
+// Public returns the host's side: 0.0.0.0:8080, [::]:8080.
 func (p Port) Public() string {
 	if !p.HostIP.IsValid() {
 		p.HostIP = netip.IPv4Unspecified()
@@ -40,13 +41,13 @@ func (p Port) Public() string {
 	return netip.AddrPortFrom(p.HostIP, p.HostPort).String()
 }
 
-// Private is the side of the container: 80/tcp.
+// Private returns the container's side: 80/tcp.
 func (p Port) Private() string { return fmt.Sprintf("%d/%s", p.Port, p.Protocol) }
 
-// Parse reads what -p takes: [[IP:]HOST:]CONTAINER[/PROTOCOL]. HOST may be
-// left out, and is then chosen when the container starts. Both may be ranges, like
-// 8000-8010, of the same length: that gives a port each. A range for one port of
-// the container means the first that is free.
+// Parse reads the value of -p: [[IP:]HOST:]CONTAINER[/PROTOCOL]. Without HOST,
+// a port is chosen when the container starts. Both may be ranges of the same
+// length, like 8000-8010, which give one Port for each number. A range for a
+// single port of the container means the first free port in it.
 func Parse(s string) ([]Port, error) {
 	list, err := parse(s)
 	if err != nil {
@@ -116,7 +117,7 @@ func parseAddress(s string) (netip.Addr, error) {
 	return ip, nil
 }
 
-// split takes the parts apart from the end: an IPv6 address has colons itself.
+// split works from the end, because an IPv6 address contains colons, too.
 func split(s string) (address, host, private string) {
 	at := strings.LastIndexByte(s, ':')
 	if at < 0 {
@@ -139,8 +140,8 @@ func parseRange(s string) (first, last uint16, err error) {
 	return uint16(a), uint16(b), nil
 }
 
-// Exposed reads a port as an image has it in ExposedPorts: 80/tcp, 53/udp,
-// 8000-8010. Of other protocols than TCP and UDP it returns none.
+// Exposed reads a port from an image's ExposedPorts: 80/tcp, 53/udp, 8000-8010.
+// It returns none for SCTP.
 func Exposed(s string) ([]Port, error) {
 	if strings.HasSuffix(strings.ToLower(s), "/sctp") {
 		return nil, nil
@@ -151,9 +152,9 @@ func Exposed(s string) ([]Port, error) {
 	return Parse(s)
 }
 
-// Families returns the ports with an address each: one that is published on
-// all of the host's becomes one of IPv4 and, if the container has IPv6, one of
-// that.
+// Families returns the ports with an address each: a port published on all
+// addresses of the host becomes one for IPv4 and, if the container has IPv6,
+// one for IPv6.
 func Families(list []Port, ipv6 bool) []Port {
 	var all []Port
 	for _, p := range list {

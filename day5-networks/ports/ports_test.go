@@ -19,8 +19,8 @@ import (
 
 const boxed = "GO_DOCKER_TEST_BOX"
 
-// TestMain runs the tests in a network namespace of their own: ports of the
-// machine are never touched.
+// TestMain runs the tests in a network namespace of their own, so that the
+// machine's ports are never touched.
 func TestMain(m *testing.M) {
 	if os.Getenv(boxed) != "" {
 		if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
@@ -97,7 +97,7 @@ func TestExposed(t *testing.T) {
 	}
 }
 
-// What Docker 29 prints for the same.
+// What Docker 29 prints for the same ports.
 func TestShow(t *testing.T) {
 	got := Show([]Port{
 		port("::", 8080, 80, "tcp"), port("0.0.0.0", 8080, 80, "tcp"),
@@ -143,7 +143,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// taken tries to be a server as Go's are.
+// taken tries to listen like a Go server.
 func taken(t *testing.T, p Port) bool {
 	t.Helper()
 	var closer interface{ Close() error }
@@ -167,7 +167,7 @@ func taken(t *testing.T, p Port) bool {
 	return false
 }
 
-// All or nothing, and what a server listens on is noticed.
+// All or nothing, and a port that a server listens on is noticed.
 func TestHoldRefused(t *testing.T) {
 	server, err := net.Listen("tcp4", "127.0.0.1:9000")
 	if err != nil {
@@ -208,7 +208,7 @@ func TestHoldAfterServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn.Close() // first, so that the server's side waits
+	conn.Close() // closed first, so that the server's side is in TIME_WAIT
 	client.Read(make([]byte, 1))
 	client.Close()
 	server.Close()

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// Show prints ports as docker ps does: those that are published, then those that
-// are only exposed; neighbours as a range. 0.0.0.0:8080->80/tcp, 53/udp
+// Show prints ports as docker ps does: 0.0.0.0:8080->80/tcp, 53/udp. Published
+// ports come first, then those that are only exposed; adjacent ones are shown
+// as a range.
 func Show(published, exposed []Port) string {
 	list := slices.Clone(published)
 	for _, e := range exposed {
@@ -28,7 +29,8 @@ func Show(published, exposed []Port) string {
 	return strings.Join(shown, ", ")
 }
 
-// compare sorts the published first, by address, so that neighbours meet.
+// compare sorts published ports first, by address, so that adjacent ones come
+// together.
 func compare(a, b Port) int {
 	unpublished := func(p Port) int {
 		if p.HostPort == 0 {
@@ -44,7 +46,7 @@ func compare(a, b Port) int {
 		int(a.Port)-int(b.Port), int(a.HostPort)-int(b.HostPort))
 }
 
-// neighbours is how many at the beginning of the list are one range.
+// neighbours returns how many ports at the start of the list form one range.
 func neighbours(list []Port) int {
 	first := list[0]
 	n := 1

@@ -1,8 +1,9 @@
 // Package registry pulls images from registries: OCI distribution
-// specification, "Pull". A library answers the registry's challenges to log in
-// or to fetch a token.
+// specification, "Pull". A library handles the registry's authentication:
+// logging in, or fetching a token.
 //
-// The ladder has no rung for it; what becomes of an image is 09-image's.
+// The ladder has no rung for it; what happens to a pulled image comes from
+// 09-image.
 package registry
 
 import (
@@ -21,7 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// A client reads one repository of one registry. To pull takes two kinds of
+// A client reads one repository of one registry. Pulling takes two kinds of
 // requests:
 //
 //	GET /v2/library/busybox/manifests/latest     a manifest or an index, by tag or digest
@@ -32,8 +33,8 @@ type client struct {
 	host string
 }
 
-// A repository is what credentials may be for. The library's own type of that
-// name refuses paths of one letter.
+// A repository is what credentials are looked up for. The library's own type of
+// that name refuses paths of one letter.
 type repository struct {
 	name.Registry
 	path string
@@ -41,14 +42,14 @@ type repository struct {
 
 func (r repository) String() string { return r.RegistryStr() + "/" + r.path }
 
-// accepted are the kinds of manifests that we can read.
+// accepted lists the types of manifests that we can read.
 var accepted = strings.Join([]string{
 	string(types.OCIImageIndex), string(types.DockerManifestList),
 	string(types.OCIManifestSchema1), string(types.DockerManifestSchema2),
 }, ", ")
 
-// open asks the registry who may read, and uses the credentials that docker
-// login or podman login has left.
+// open asks the registry how to authenticate, and uses the credentials that
+// docker login or podman login has stored.
 func open(ctx context.Context, ref image.Reference, insecure []string) (*client, error) {
 	var options []name.Option
 	if slices.Contains(insecure, ref.Domain) {
@@ -94,7 +95,7 @@ func (c *client) manifest(ctx context.Context, id string) (text []byte, mediaTyp
 	return text, mediaType, err
 }
 
-// blob returns a reader of a blob's content, which is verified at its end.
+// blob returns a reader of a blob's content, which verifies it at its end.
 func (c *client) blob(ctx context.Context, blob v1.Descriptor) (io.ReadCloser, error) {
 	response, err := c.get(context.WithValue(ctx, isBlob, true), "blobs/"+blob.Digest.String())
 	if err != nil {

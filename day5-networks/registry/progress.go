@@ -12,13 +12,13 @@ import (
 	"github.com/moby/term"
 )
 
-// progress prints a line for each layer that is done and, on a terminal, one
-// more that counts the bytes that have come.
+// progress prints a line for each finished layer and, on a terminal, one more
+// that counts the bytes received.
 type progress struct {
-	out      *os.File // nil: say nothing
+	out      *os.File // nil: print nothing
 	terminal bool
 
-	mu    sync.Mutex // of all below
+	mu    sync.Mutex // protects all fields below
 	bytes int64
 	drawn time.Time
 }
@@ -29,7 +29,7 @@ func newProgress(out *os.File) *progress {
 
 const eraseLine = "\r\x1b[K"
 
-// Write counts what an io.TeeReader feeds it.
+// Write counts the bytes from an io.TeeReader.
 func (p *progress) Write(data []byte) (int, error) {
 	const redraw = 100 * time.Millisecond
 	p.mu.Lock()
@@ -49,7 +49,7 @@ func (p *progress) done(blob v1.Descriptor, how string) {
 	}
 }
 
-// erase leaves only the lines of the layers that are done.
+// erase leaves only the lines of finished layers.
 func (p *progress) erase() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

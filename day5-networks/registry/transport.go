@@ -18,18 +18,18 @@ import (
 
 type contextKey string
 
-// isBlob marks a request whose answer may be long.
+// isBlob marks a request whose response may be long.
 const isBlob contextKey = "blob"
 
 const (
 	stallTimeout = time.Minute // without a single byte
-	maxWait      = time.Minute // because a registry asks us to
-	maxErrorText = 256         // of what a registry says why not
+	maxWait      = time.Minute // when a registry asks us to wait
+	maxErrorText = 256         // of a registry's error message
 )
 
-// newTransport is HTTP as we want it: nothing waits for ever, no answer but a
-// blob is read without a limit, and only hosts that were named, and this
-// machine itself, may do without TLS.
+// newTransport is HTTP as we want it: nothing waits forever, every response
+// except a blob is limited in size, and only this machine and the hosts that
+// the user named may do without TLS.
 func newTransport(insecure []string) http.RoundTripper {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	base.ResponseHeaderTimeout = stallTimeout
@@ -60,8 +60,8 @@ func newTransport(insecure []string) http.RoundTripper {
 	})
 }
 
-// obey waits as long as a registry that has too much to do asks for, but not
-// longer than a minute. RFC 9110, 10.2.3
+// obey waits as long as an overloaded registry asks us to, but at most a
+// minute. RFC 9110, 10.2.3
 func obey(ctx context.Context, response *http.Response) error {
 	after := response.Header.Get("Retry-After")
 	if after == "" || response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable {
@@ -89,7 +89,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-// A body ends after a number of bytes, and fails when nothing comes any more.
+// A body fails after too many bytes, or when no more arrive.
 type body struct {
 	io.ReadCloser
 	ctx    context.Context
@@ -125,7 +125,8 @@ func (b *body) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// mayBePlain follows Docker: 127.0.0.0/8, ::1 and localhost are this machine.
+// mayBePlain reports whether a host may use plain HTTP. As in Docker,
+// 127.0.0.0/8, ::1 and localhost may, being this machine.
 func mayBePlain(u *url.URL, insecure []string) bool {
 	ip := net.ParseIP(u.Hostname())
 	return u.Hostname() == "localhost" || ip.IsLoopback() || slices.Contains(insecure, u.Host)
@@ -137,7 +138,7 @@ func (e plainError) Error() string {
 	return fmt.Sprintf("%s speaks plain http, which anybody on the way can change: if you want that, use --insecure-registry %s", e.host, e.host)
 }
 
-// A transferError says that a connection broke off.
+// A transferError means that a connection broke off.
 type transferError struct{ error }
 
 func (e transferError) Unwrap() error { return e.error }

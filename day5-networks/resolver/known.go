@@ -16,20 +16,21 @@ import (
 	"example.com/go-docker/day5-networks/netstate"
 )
 
-// known is what is on record of all networks, read again when it has changed.
+// known is what the records of all networks say, read again when they change.
 type known struct {
 	networks netstate.Store
 	own      netstate.Config
 	events   *os.File
 
 	mu        sync.Mutex
-	version   string // of what follows
+	version   string // of the fields below
 	configs   []netstate.Config
 	endpoints map[string][]netstate.Endpoint // by network
-	tables    map[string]*names.Table        // by the IDs of the networks that are in it
+	tables    map[string]*names.Table        // by the IDs of the networks in it
 }
 
-// lookup gives the names that a client may know; nil if it is not on our network.
+// lookup returns the names that a client may know, or nil if it is not on our
+// network.
 func (k *known) lookup(client netip.Addr) *names.Table {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -50,8 +51,9 @@ func (k *known) lookup(client netip.Addr) *names.Table {
 	return k.tables[key]
 }
 
-// isHost tells whether an address is one of this machine. Which of them it sends
-// from to itself is for rules to say, ours and others'.
+// isHost reports whether an address is one of this machine's. It checks them
+// all, because rules, ours or others', may change which one the machine uses to
+// reach itself.
 func isHost(client netip.Addr) bool {
 	addresses, err := net.InterfaceAddrs()
 	return err == nil && slices.ContainsFunc(addresses, func(a net.Addr) bool {
@@ -70,7 +72,7 @@ func (k *known) ownerOf(client netip.Addr) *netstate.Endpoint {
 	return nil
 }
 
-// networksOf returns the networks that a container is on, eth0's first.
+// networksOf returns the networks that a container is on, that of eth0 first.
 func (k *known) networksOf(id string) (ids []string) {
 	var own []netstate.Endpoint
 	for _, list := range k.endpoints {
@@ -89,8 +91,8 @@ func (k *known) networksOf(id string) (ids []string) {
 	return ids
 }
 
-// table has the names on some networks. A name that is on two of them has the
-// addresses of the first, as if the others were asked only if need be.
+// table returns the names on some networks. A name that is on two of them has
+// the addresses of the first, as if the networks were asked in turn.
 func (k *known) table(ids []string) *names.Table {
 	t := new(names.Table)
 	taken := map[string]bool{}
@@ -121,8 +123,9 @@ func (k *known) table(ids []string) *names.Table {
 	return t
 }
 
-// settled is how old the last change must be for a directory's time to tell it
-// from one that comes next: file systems' clocks tick a hundred times a second.
+// settled is how old the last change must be before a directory's time can tell
+// it from a later one, because file systems' clocks may tick only a hundred
+// times a second.
 const settled = 50 * time.Millisecond
 
 // refresh reads what has changed.
@@ -136,7 +139,7 @@ func (k *known) refresh() {
 	for _, dir := range dirs {
 		info, err := os.Stat(dir)
 		if err != nil {
-			continue // it has just gone
+			continue // it was just removed
 		}
 		fmt.Fprintln(&version, dir, info.ModTime().UnixNano())
 		recent = recent || time.Since(info.ModTime()) < settled
@@ -146,7 +149,7 @@ func (k *known) refresh() {
 	}
 	configs, err := k.networks.ReadConfigs()
 	if err != nil {
-		return // what we knew is better than nothing
+		return // what we know is better than nothing
 	}
 	endpoints := map[string][]netstate.Endpoint{}
 	for _, c := range configs {
@@ -160,7 +163,8 @@ func (k *known) refresh() {
 	}
 }
 
-// containerDir is the directory of the container that has an address, or "".
+// containerDir returns the directory of the container that has an address, or
+// "".
 func (k *known) containerDir(client netip.Addr) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -170,7 +174,7 @@ func (k *known) containerDir(client netip.Addr) string {
 	return ""
 }
 
-// isOurs tells whether a resolver of ours is at an address.
+// isOurs reports whether an address is that of one of our resolvers.
 func (k *known) isOurs(a netip.Addr) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

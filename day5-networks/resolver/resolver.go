@@ -1,9 +1,10 @@
-// Package resolver is the process that answers for the names on one network. It
-// starts with the network's first container and ends with its last. It is on
-// the host, at the addresses that the host has on the network.
+// Package resolver is the process that answers queries for the names on one
+// network. It starts with the network's first container and ends with its last.
+// It runs on the host, at the host's addresses on the network.
 //
-// It grew from rung 09-names, plus: it knows who asks. A container may know the
-// names on all networks that it is on, and nobody else knows any.
+// It grew from rung 09-names, and knows who asks: a container may look up the
+// names on all of its own networks, and the host those on this one; anybody
+// else is refused.
 package resolver
 
 import (
@@ -24,24 +25,24 @@ import (
 	"example.com/go-docker/day5-networks/state"
 )
 
-// A resolver starts before main, as a shim does, and without what only the
-// commands need.
+// Like a shim, a resolver starts before main, without what only the commands
+// need.
 func init() {
 	if len(os.Args) == 4 && os.Args[1] == "resolver" {
 		syscall.Exit(run(os.Args[2], os.Args[3]))
 	}
 }
 
-// owners is how often it is looked whether anybody on the network lives: there is
-// no event that says so.
+// owners is how often to check whether any container on the network is alive,
+// because there is no event for it.
 const owners = 10 * time.Second
 
-// run is all that a resolver does.
+// run is everything that a resolver does.
 func run(root, id string) int {
 	unix.CloseOnExec(background.Lock)
 	k, server, err := prepare(root, id)
 	if err != nil {
-		return 1 // nobody is there to be told; the next command tries again
+		return 1 // nobody would read a message; the next command tries again
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -65,7 +66,7 @@ func run(root, id string) int {
 	return 0
 }
 
-// prepare takes what was inherited, and gets ready to serve.
+// prepare takes over the inherited descriptors and gets ready to serve.
 func prepare(root, id string) (*known, *names.Server, error) {
 	k := &known{networks: netstate.Store{Dir: filepath.Join(root, "networks")}}
 	k.events = inherited(background.Events)
@@ -86,18 +87,18 @@ func prepare(root, id string) (*known, *names.Server, error) {
 	return k, server, server.Use(sockets)
 }
 
-// inherited is a descriptor as a file whose reads have deadlines.
+// inherited returns a descriptor as a file with read deadlines.
 func inherited(fd int) *os.File {
 	unix.CloseOnExec(fd)
-	_ = unix.SetNonblock(fd, true) // os/exec has changed that; without it no read has one
+	_ = unix.SetNonblock(fd, true) // os/exec cleared that, and without it there are no deadlines
 	return os.NewFile(uintptr(fd), "inherited")
 }
 
-// untilNobody returns when nobody alive is on the network. Then end has been
-// called, while nobody could come.
+// untilNobody returns when no living container is on the network. By then it
+// has called end, at a time when none could connect.
 func (k *known) untilNobody(end func()) {
 	for buffer := make([]byte, 4096); ; {
-		// A record has gone, or it is time to look.
+		// Until a record goes, or until it is time to check.
 		_ = k.events.SetReadDeadline(time.Now().Add(owners))
 		_, err := k.events.Read(buffer)
 		if err == nil && k.anyOnRecord() || errors.Is(err, os.ErrDeadlineExceeded) && k.anyAlive() {
@@ -119,11 +120,11 @@ func (k *known) anyAlive() bool {
 	return err != nil || len(live) > 0
 }
 
-// endIfNobody calls end if nobody alive is on the network, and while nobody can be
-// connected; it tells whether it has.
+// endIfNobody calls end if no living container is on the network, at a time
+// when none can connect, and reports whether it has.
 func (k *known) endIfNobody(end func()) (bool, error) {
 	if _, err := os.Stat(k.networks.Path(k.own.ID, "endpoints")); err != nil {
-		end() // the network has gone, or the store
+		end() // the network or the store has gone
 		return true, nil
 	}
 	s, err := k.networks.Begin()
@@ -143,7 +144,7 @@ func (k *known) endIfNobody(end func()) (bool, error) {
 	return true, nil
 }
 
-// upstream gives the servers for what we do not know: those that the container
+// upstream returns the servers to ask for other names: those that the container
 // was given with --dns, or the host's.
 func (k *known) upstream(client netip.Addr) []netip.AddrPort {
 	servers := etc.Upstreams()
@@ -154,7 +155,7 @@ func (k *known) upstream(client netip.Addr) []netip.AddrPort {
 	}
 	var others []netip.AddrPort
 	for _, server := range servers {
-		if !k.isOurs(server.Addr()) { // we would ask ourselves for ever
+		if !k.isOurs(server.Addr()) { // or we would ask ourselves forever
 			others = append(others, server)
 		}
 	}

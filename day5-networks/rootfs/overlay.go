@@ -13,20 +13,21 @@ import (
 
 // An Overlay is the container's file system: the image's layers, read-only and
 // shared by all its containers, and on top one directory that takes every
-// change. Its fields are directories of the host.
+// change. Its fields are directories on the host.
 // Documentation/filesystems/overlayfs.rst
 type Overlay struct {
-	Layers   []string // what is stacked, lowest first; an opaque top directory hides nothing here
-	Upper    string   // what the container changes; "": the overlay is read-only
-	Work     string   // the kernel's, on the same file system as Upper
+	Layers   []string // lowest first; the kernel ignores an opaque mark on their top directories
+	Upper    string   // takes the container's changes; "": the overlay is read-only
+	Work     string   // for the kernel, on the same file system as Upper
 	Merged   string   // where it is mounted
-	Volatile bool     // Upper is thrown away with the container: never wait for the disk
+	Volatile bool     // Upper goes away with the container, so never wait for the disk
 }
 
 // Mount mounts the overlay. The options of mount(2) must fit in one page, and
-// the paths of fifty layers do not: so the directories are opened, and named by
-// their descriptors, in the directory that lists those. A comma or a colon in
-// a path then does not matter either. It changes the working directory.
+// the paths of fifty layers do not. So Mount opens the directories and names
+// them by their descriptors, relative to the directory in /proc that lists
+// them. A comma or a colon in a path does not matter then, either. Mount
+// changes the working directory.
 func (o Overlay) Mount() error {
 	if err := os.Chdir("/proc/self/fd"); err != nil {
 		return fmt.Errorf("change to the directory of descriptors: %w", err)
@@ -46,8 +47,8 @@ func (o Overlay) Mount() error {
 		names = append(names, fmt.Sprint(file.Fd()))
 	}
 	n := len(o.Layers)
-	// Redirects, and copies of the metadata alone, which some distributions switch
-	// on, leave files in Upper that mean nothing without the layers below; with an
+	// Redirects and metadata-only copies, which some distributions enable,
+	// leave files in Upper that mean nothing without the layers below; with an
 	// index, Upper could not be read for commit -o while the container runs.
 	options := "index=off,redirect_dir=off,metacopy=off,lowerdir=" + strings.Join(names[:n], ":")
 	if o.Upper != "" {
@@ -56,7 +57,7 @@ func (o Overlay) Mount() error {
 	if o.Volatile {
 		options += ",volatile"
 	}
-	// nodev: a device node that an image brings along must not open the device.
+	// nodev: a device node in the image must not open the device.
 	if err := unix.Mount("overlay", o.Merged, "overlay", unix.MS_NODEV, options); err != nil {
 		return fmt.Errorf("mount an overlay of %d layers on %s: %w", n, o.Merged, explainOverlay(err))
 	}
@@ -86,9 +87,10 @@ func (o Overlay) MountApart() (root *os.File, err error) {
 	return root, err
 }
 
-// checkWritable makes sure that changes have a place to go. When the kernel
-// cannot make its own directories in Work, as on a full disk, it says so in its
-// log only and mounts the overlay read-only. ovl_get_workdir in fs/overlayfs/super.c
+// checkWritable makes sure that the overlay is writable. If the kernel cannot
+// make its own directories in Work, as on a full disk, it mounts the overlay
+// read-only and says so only in its log. ovl_get_workdir in
+// fs/overlayfs/super.c
 func (o Overlay) checkWritable(at *os.File) error {
 	var mounted unix.Statfs_t
 	if err := unix.Fstatfs(int(at.Fd()), &mounted); err != nil {

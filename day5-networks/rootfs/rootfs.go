@@ -1,13 +1,13 @@
 // Package rootfs gives a container its root: the overlay of the image's layers,
-// the file systems in which the kernel shows itself, /dev, files and volumes of
-// the host, and pivot_root(2) into all that.
+// /proc and /sys, /dev, files and volumes of the host, and pivot_root(2) into
+// all that.
 //
-// It grew from the steps 07-overlay and 06-pivot. To them it adds: a stack
-// of any number of layers, mounts by descriptor in a tree that is not to be
-// trusted (mountfd), volumes, the container's cgroups.
+// It grew from rungs 07-overlay and 06-pivot, and adds a stack of any number of
+// layers, mounts by descriptor in a tree that cannot be trusted (mountfd),
+// volumes, and the container's cgroups.
 //
-// All of it happens in init, in a mount namespace of its own, and changes no
-// mount of the host.
+// All of it happens in init, in a mount namespace of its own, so no mount on
+// the host changes.
 package rootfs
 
 import (
@@ -20,25 +20,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Root describes what the container has instead of the host's file system.
-// Init gets it as JSON. Paths are absolute: sources are the host's, targets the
-// container's.
+// A Root describes the file system that the container gets instead of the
+// host's. It is sent to init as JSON. Paths are absolute: sources on the host,
+// targets in the container.
 type Root struct {
 	Overlay      Overlay
-	Files        map[string]string // target: source, a file of the host, as for /etc/hosts
-	Volumes      []Volume          // in the order in which they are mounted, /a before /a/b
-	ImageVolumes []ImageVolume     // the same
+	Files        map[string]string // source of each target: a file on the host, such as for /etc/hosts
+	Volumes      []Volume          // in the order of mounting, /a before /a/b
+	ImageVolumes []ImageVolume     // in the same order
 	Cgroups      Cgroups
 	ShmSize      int64  // of /dev/shm, in bytes; 0: 64 MiB
-	Workdir      string // made if it is not there, as Docker does
-	ReadOnly     bool   // the overlay only: volumes and /dev stay writable
+	Workdir      string // made if it is missing, as in Docker
+	ReadOnly     bool   // only the overlay: volumes and /dev stay writable
 	Console      string // the container's terminal on the host, like /dev/pts/7; "": none
 }
 
-// Enter makes the root and moves this process into it: a recipe. Nothing of it
-// shows on the host, because the mount tree is private already, see
-// MakeMountsPrivate. When it returns an error, the command must not run: this
-// process may still be in the host's root.
+// Enter makes the root and moves this process into it, step by step. None of it
+// shows on the host, because the mount tree is already private (see
+// MakeMountsPrivate). If it returns an error, the command must not run, because
+// this process may still be in the host's root.
 func (r *Root) Enter() error {
 	if err := r.Overlay.Mount(); err != nil {
 		return err
@@ -68,7 +68,8 @@ func (r *Root) Enter() error {
 	return nil
 }
 
-// mountKernel mounts the file systems in which the kernel shows itself.
+// mountKernel mounts /proc and /sys, the file systems through which the kernel
+// shows itself.
 func mountKernel(tree mountfd.Tree) error {
 	if err := tree.MountNew("/proc", "proc", mountfd.Harmless); err != nil {
 		return err
@@ -76,10 +77,10 @@ func mountKernel(tree mountfd.Tree) error {
 	return tree.MountNew("/sys", "sysfs", mountfd.Harmless|unix.MOUNT_ATTR_RDONLY)
 }
 
-// pivot makes tree the root of the mount namespace and lets go of the old one.
-// chroot(2) only changes where path look-up starts, and whoever is root gets
-// out of it again; after pivot_root(2) there is nothing left to get out to. The
-// old root lands on top of the new one, at ".", and is detached from there.
+// pivot makes tree the root of the mount namespace and detaches the old root.
+// chroot(2) only changes where path lookup starts, and root can get out of it
+// again; after pivot_root(2) there is nothing left to get out to. The old root
+// ends up on top of the new one, at ".", and is detached there.
 func pivot(tree mountfd.Tree) error {
 	if err := unix.Fchdir(int(tree.Fd())); err != nil {
 		return fmt.Errorf("change to the new root: %w", err)
@@ -96,7 +97,7 @@ func pivot(tree mountfd.Tree) error {
 	return os.Chdir("/")
 }
 
-// mountFiles puts single files of the host into the container.
+// mountFiles mounts single files of the host in the container.
 func (r *Root) mountFiles(tree mountfd.Tree) error {
 	for target, source := range r.Files {
 		if err := tree.Bind(source, target, 0); err != nil {

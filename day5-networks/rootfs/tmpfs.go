@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Tmpfs is what a volume is without a Source: a new file system in memory.
+// A Tmpfs is a volume without a Source: a new file system in memory.
 type Tmpfs struct {
 	Attributes int      // unix.MOUNT_ATTR_*
-	Options    []string // of the file system, like size=64m. tmpfs(5)
+	Options    []string // like size=64m, tmpfs(5)
 }
 
 var (
@@ -24,7 +24,7 @@ var (
 )
 
 // ParseTmpfs reads --tmpfs's PATH or PATH:OPTIONS, like /run:size=64m,exec. The
-// values are left to the kernel.
+// kernel checks the values.
 func ParseTmpfs(s string) (Volume, error) {
 	target, options, _ := strings.Cut(s, ":")
 	t := &Tmpfs{Attributes: mountfd.Harmless}
@@ -45,8 +45,8 @@ func ParseTmpfs(s string) (Volume, error) {
 	return Volume{Target: path.Clean(target), Tmpfs: t}, checkTarget(target)
 }
 
-// mount mounts the tmpfs. What the image has there lends its mode; a directory
-// that the image does not have is for everybody.
+// mount mounts the tmpfs. It gets the mode of the image's directory there;
+// without one, it is for everybody.
 func (t *Tmpfs) mount(tree mountfd.Tree, target string) error {
 	options := t.Options
 	if there, err := tree.Open(target, 0); err == nil {

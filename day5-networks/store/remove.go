@@ -14,13 +14,13 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Remove takes a name off an image. With its last name the image goes too, and
-// with the image the blobs and layers that nobody else needs. It returns what
-// it did in Docker's words. An image that containers need stays; users returns
-// their IDs, and is called while no container can be made.
+// Remove removes a name from an image. With its last name the image goes, too,
+// along with blobs and layers that no other image needs. It returns what it did
+// in Docker's words. An image that containers need stays; users returns their
+// IDs, and is called while no container can be made.
 func (s *Store) Remove(ref string, force bool, users func(imageID string) ([]string, error)) (done []string, err error) {
 	done, err = s.removeLocked(ref, force, users)
-	return done, errors.Join(err, s.sweep()) // large layers take their time: not under the lock
+	return done, errors.Join(err, s.sweep()) // not under the lock, because large layers take a while
 }
 
 func (s *Store) removeLocked(ref string, force bool, users func(string) ([]string, error)) (done []string, err error) {
@@ -43,8 +43,8 @@ func (s *Store) removeLocked(ref string, force bool, users func(string) ([]strin
 	return append(done, "Deleted: "+deleted), s.collect()
 }
 
-// unlist removes from the index what rmi ref means, and returns the image's ID
-// if that was all of it.
+// unlist removes from the index what rmi ref asks for, and returns the image's
+// ID if no name is left.
 func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users func(string) ([]string, error)) (done []string, deleted string, err error) {
 	entry, err := s.find(index, ref)
 	if err != nil {
@@ -85,8 +85,8 @@ func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users fu
 	return done, deleted, nil
 }
 
-// idOf returns an image's ID. An image that cannot be read any more has none,
-// and must be removable all the same.
+// idOf returns an image's ID. An image that can no longer be read has none but
+// must still be removable.
 func (s *Store) idOf(manifest v1.Descriptor) (string, error) {
 	m, err := s.readManifest(manifest)
 	if err != nil {
@@ -96,8 +96,8 @@ func (s *Store) idOf(manifest v1.Descriptor) (string, error) {
 	return m.Config.Digest.String(), nil
 }
 
-// collect moves blobs and layers that no image needs to tmp, where whoever sweeps
-// next removes them. It takes no space on the disk. The caller holds the lock.
+// collect moves blobs and layers that no image needs to tmp, where the next
+// sweep removes them. This works on a full disk. The caller holds the lock.
 func (s *Store) collect() error {
 	if err := s.sweep(); err != nil {
 		return err
@@ -128,7 +128,7 @@ func (s *Store) collect() error {
 	return nil
 }
 
-// needed has the paths of the blobs and layers of all images.
+// needed returns the paths of all images' blobs and layers.
 func (s *Store) needed() (map[string]bool, error) {
 	index, err := s.readIndex()
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package streams is a container's standard input, output and error, on the
-// side of its shim: from there to the log and to those who are attached.
+// Package streams is the shim's side of a container's standard input, output
+// and error, and copies them to the log and to attached clients.
 //
-// It grew from rung 05-logs, plus: a terminal, input, any number of clients, an
-// end that nobody can hold up.
+// It grew from rung 05-logs and adds a terminal, input, any number of clients,
+// and a limit on how long anybody can hold up the end.
 package streams
 
 import (
@@ -21,11 +21,11 @@ import (
 	"example.com/go-docker/day5-networks/wire"
 )
 
-// Streams are the ends that the container has, in Parent, and ours.
+// Streams holds the container's ends, in Parent, and ours.
 type Streams struct {
 	Parent container.Parent
 	given  []*os.File // to the container
-	stdin  *os.File   // nil: it has none. With a terminal, that
+	stdin  *os.File   // nil: none; with a terminal, its master
 	output []*output
 	copies sync.WaitGroup
 
@@ -39,10 +39,10 @@ type output struct {
 	clients *Clients
 	mu      sync.Mutex
 	ended   bool
-	more    time.Duration // how long we wait for more after the end, in all
+	more    time.Duration // how much longer we wait for output after the end
 }
 
-// Open makes them, with standard input if it is wanted.
+// Open makes a container's streams. Standard input is optional.
 func Open(c *container.Container, stdin bool) (_ *Streams, err error) {
 	s := new(Streams)
 	defer func() {
@@ -83,31 +83,31 @@ func Open(c *container.Container, stdin bool) (_ *Streams, err error) {
 	return s, nil
 }
 
-// Copy begins to copy the container's output to the log, if that is not nil,
+// Copy starts copying the container's output to the log, if that is not nil,
 // and to the clients.
 func (s *Streams) Copy(log *logfile.Writer, to *Clients) {
-	for _, f := range s.given { // else we would never read an end of file
+	for _, f := range s.given { // or we would never read end of file
 		_ = f.Close()
 	}
 	for _, o := range s.output {
 		o.clients = to
 		name := map[wire.Kind]string{wire.Stdout: "stdout", wire.Stderr: "stderr"}[o.kind]
-		s.copies.Go(func() { // it ends with its end of the pipe
+		s.copies.Go(func() { // ends at end of file
 			if log != nil {
 				_ = log.Copy(name, o)
 			} else {
-				_, _ = io.Copy(io.Discard, struct{ io.Reader }{o}) // and not by the file's WriteTo
+				_, _ = io.Copy(io.Discard, struct{ io.Reader }{o}) // hides the file's WriteTo, which would bypass our Read
 			}
 		})
 	}
 }
 
-// Read has what it reads sent to the clients, too: one that is slow makes the
+// Read also sends what it reads to the clients. A slow client makes the
 // container wait, as a pipe would.
 //
-// The container's end is the end of file, as a rule: nobody is left who could
-// write. But a process outside its PID namespace may hold on to a stream for
-// ever, so then we do not wait much longer for more.
+// When the container ends, Read normally reaches end of file, because nobody is
+// left to write. But a process outside its PID namespace may keep a stream open
+// forever, so after the end the wait for more is limited.
 func (o *output) Read(p []byte) (int, error) {
 	for {
 		o.mu.Lock()
@@ -133,12 +133,12 @@ func (o *output) Read(p []byte) (int, error) {
 	}
 }
 
-// Drain returns when all that the container has written is copied.
+// Drain returns once everything that the container wrote has been copied.
 func (s *Streams) Drain() {
 	for _, o := range s.output {
 		o.mu.Lock()
 		o.ended = true
-		_ = o.SetReadDeadline(time.Now()) // Read comes back, and sees it
+		_ = o.SetReadDeadline(time.Now()) // makes a waiting Read notice the end
 		o.mu.Unlock()
 	}
 	s.copies.Wait()
@@ -159,8 +159,8 @@ func (s *Streams) Close() {
 	}
 }
 
-// Typed is one message of a client: input, the size of its terminal, a stream
-// that it does not read any more.
+// Typed handles a message from a client: input, its terminal's size, or a
+// stream that it no longer reads.
 func (s *Streams) Typed(kind wire.Kind, text []byte, terminal bool) {
 	s.closing.Lock()
 	stdin := s.stdin
@@ -170,17 +170,18 @@ func (s *Streams) Typed(kind wire.Kind, text []byte, terminal bool) {
 		s.hangUp(kind)
 	case stdin == nil:
 	case kind == wire.Size && len(text) == 4 && terminal:
-		// The kernel tells the programs there with SIGWINCH. It fails after the end.
+		// The kernel sends SIGWINCH to the programs there. This fails after the
+		// end.
 		_ = pty.Setsize(stdin, &pty.Winsize{Rows: binary.BigEndian.Uint16(text), Cols: binary.BigEndian.Uint16(text[2:])})
 	case kind == wire.Stdin && len(text) > 0:
-		_, _ = stdin.Write(text) // nobody may be there to read it any more
-	case kind == wire.Stdin && !terminal: // whose input has no end
+		_, _ = stdin.Write(text) // there may be no reader any more
+	case kind == wire.Stdin && !terminal: // a terminal's input has no end
 		_ = stdin.Close()
 	}
 }
 
-// hangUp closes a stream that nobody reads any more: as in a pipeline, who
-// writes to it then gets SIGPIPE, or SIGHUP from a terminal.
+// hangUp closes a stream that nobody reads any more. As in a pipeline, a
+// process that then writes to it gets SIGPIPE, or SIGHUP from a terminal.
 func (s *Streams) hangUp(kind wire.Kind) {
 	for _, o := range s.output {
 		if o.kind == kind {

@@ -1,10 +1,11 @@
-// Package transfer copies files into containers and out of them: cp, export. Either
-// side may be hostile, and may change while it is read: a container puts a link
-// where a directory was, an archive names ../../etc/passwd. So nothing is ever
-// opened by a path on the host: each name is opened once, in the root or the
-// directory that it belongs to, and links are copied, not followed.
+// Package transfer copies files into containers and out of them (cp, export).
+// Either side may be hostile and may change while it is read: a container may
+// put a link where a directory was, an archive may name ../../etc/passwd. So
+// nothing is ever opened by a path on the host: each name is opened once, in
+// the root or the directory that it belongs to, and links are copied, not
+// followed.
 //
-// The ladder has no rung for it; it stands on day 3's 11-hostile.
+// The ladder has no rung for it; it builds on day 3's 11-hostile.
 package transfer
 
 import (
@@ -20,12 +21,12 @@ import (
 	"example.com/go-docker/day5-networks/inroot"
 )
 
-// Options say what becomes of owners and modes.
+// Options say what to copy, and what to do with owners and modes.
 type Options struct {
 	Archive bool // keep owners, and setuid and setgid
-	Follow  bool // a source that is a link means its target
+	Follow  bool // copy the target of a source that is a link
 
-	OneFilesystem bool // leave out what is in directories on which others are mounted
+	OneFilesystem bool // leave out what is in mount points
 }
 
 // A Place is a path in a root.
@@ -34,7 +35,7 @@ type Place struct {
 	Path string
 }
 
-// content tells whether a source is meant without its own name: DIR/.
+// content reports whether a source means a directory's content: DIR/.
 func (p Place) content() bool { return p.Path == "." || strings.HasSuffix(p.Path, "/.") }
 
 func (p Place) open(flags uint64) (*os.File, error) {
@@ -45,8 +46,8 @@ func (p Place) open(flags uint64) (*os.File, error) {
 	return os.NewFile(uintptr(fd), p.Path), nil
 }
 
-// Copy copies a file or a directory, as docker cp does: into a directory that is
-// there, or to a new name in one.
+// Copy copies a file or a directory as docker cp does: into an existing
+// directory, or to a new name in one.
 func Copy(from, to Place, o Options) error {
 	dir, name, err := target(from, to, o)
 	if err != nil {
@@ -63,15 +64,15 @@ func Copy(from, to Place, o Options) error {
 		packed <- errors.Join(err, w.Close())
 	}()
 	err = unpack(r, dir, o)
-	_ = r.Close() // ends the packer, should we have failed
+	_ = r.Close() // ends the packer if we have failed
 	if errPack := <-packed; errPack != nil && !errors.Is(errPack, unix.EPIPE) {
 		err = errors.Join(errPack, err)
 	}
 	return err
 }
 
-// target decides where a copy goes: the directory, and its name there, "." if
-// it becomes that directory.
+// target decides where a copy goes: into which directory, and under which name;
+// "." if it becomes that directory itself.
 func target(from, to Place, o Options) (dir *os.File, name string, err error) {
 	var source, there unix.Stat_t
 	if err := stat(from, &source, o.Follow); err != nil {
@@ -117,7 +118,7 @@ func stat(p Place, st *unix.Stat_t, follow bool) error {
 	return unix.Fstat(int(file.Fd()), st)
 }
 
-// Unpack takes in an archive, below a directory that is there.
+// Unpack unpacks an archive below an existing directory.
 func Unpack(r io.Reader, to Place, o Options) error {
 	dir, err := to.open(unix.O_PATH | unix.O_DIRECTORY)
 	if err != nil {

@@ -18,10 +18,10 @@ import (
 )
 
 // unpack makes what is in an archive, below dir and nowhere else: no name leads
-// out, and neither does a link, be it in the archive or there already.
+// out, nor does any link, whether from the archive or already there.
 func unpack(r io.Reader, dir *os.File, o Options) error {
 	in := tar.NewReader(r)
-	var dirs []*tar.Header // their times come last: what is made in them changes those
+	var dirs []*tar.Header // their times are set last, because making files in them changes them
 	for {
 		h, err := in.Next()
 		if errors.Is(err, io.EOF) {
@@ -49,7 +49,8 @@ func unpack(r io.Reader, dir *os.File, o Options) error {
 	return nil
 }
 
-// enter opens the directory that a name is in. None of its parts may be a link.
+// enter opens the directory that a name is in. No part of its path may be a
+// link.
 func enter(dir *os.File, name string) (parent int, base string, err error) {
 	clean := path.Clean(name)
 	if path.IsAbs(clean) || !filepath.IsLocal(clean) || strings.ContainsRune(name, 0) {
@@ -105,7 +106,7 @@ func makeRoom(parent int, base string) error {
 	case err != nil:
 		return err
 	case kind == unix.S_IFDIR:
-		return errors.New("there is a directory of this name, and this is none")
+		return errors.New("there is a directory of this name, and this is not one")
 	case kind == unix.S_IFCHR || kind == unix.S_IFBLK:
 		return errors.New("there is a device of this name, and it stays: copy to a directory or a file")
 	}
@@ -125,7 +126,7 @@ func directory(parent int, base string, h *tar.Header, o Options) error {
 		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 			return errors.New("there is a file of this name, and this is a directory")
 		}
-		return nil // it keeps its owner and its mode, as with docker cp
+		return nil // it keeps its owner and mode, as with docker cp
 	}
 	if err != nil {
 		return err
@@ -148,14 +149,14 @@ func regular(parent int, base string, h *tar.Header, content io.Reader, o Option
 	if err == nil {
 		err = setOwner(parent, base, h, o)
 	}
-	if err == nil { // after the owner: a change of that takes setuid away
+	if err == nil { // after the owner, because chown(2) clears setuid
 		err = unix.Fchmod(fd, mode(h, o))
 	}
 	return errors.Join(err, file.Close(), setTime(parent, base, h))
 }
 
-// fifo is made with a mode that no umask changes. By its name it could be
-// another file by now, on the far side of a link: so it is opened first.
+// fifo makes a FIFO with this mode, whatever the umask. Its name could by now
+// be a link to another file, so fifo opens it before changing the mode.
 func fifo(parent int, base string, mode uint32) error {
 	if err := unix.Mknodat(parent, base, unix.S_IFIFO|0o600, 0); err != nil {
 		return err
@@ -167,7 +168,7 @@ func fifo(parent int, base string, mode uint32) error {
 	return errors.Join(unix.Chmod(inroot.FdPath(fd), mode), unix.Close(fd))
 }
 
-// link makes another name for a file that came before.
+// link makes another name for a file that came earlier in the archive.
 func link(dir *os.File, target string, parent int, base string) error {
 	from, name, err := enter(dir, target)
 	if err != nil {
@@ -177,8 +178,8 @@ func link(dir *os.File, target string, parent int, base string) error {
 	return unix.Linkat(from, name, parent, base, 0)
 }
 
-// mode is what a file may be used for. Its owner will be another, so a setuid
-// program would run as somebody who never wanted that.
+// mode returns the mode of a new file. Without Archive its owner changes, so it
+// loses setuid and setgid: it must not run as a user who never asked for that.
 func mode(h *tar.Header, o Options) uint32 {
 	if o.Archive {
 		return uint32(h.Mode) & 0o7777
@@ -186,7 +187,7 @@ func mode(h *tar.Header, o Options) uint32 {
 	return uint32(h.Mode) & 0o1777
 }
 
-// setOwner makes a file ours, or what it was.
+// setOwner gives a file to us or, with Archive, to its original owner.
 func setOwner(parent int, base string, h *tar.Header, o Options) error {
 	uid, gid := os.Geteuid(), os.Getegid()
 	if o.Archive {

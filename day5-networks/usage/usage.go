@@ -1,6 +1,6 @@
-// Package usage reads what the kernel has counted for a cgroup, in either
-// version's files. It grew from rung 09-more-limits, plus: all counters that
-// the chapter shows, kernels that lack some, a cgroup that goes away meanwhile.
+// Package usage reads a cgroup's counters from either version's files. It grew
+// from rung 09-more-limits, adds the other counters that the chapter shows, and
+// copes with kernels that lack some and with cgroups that disappear meanwhile.
 package usage
 
 import (
@@ -21,24 +21,24 @@ type Usage struct {
 	Memory      int64 // bytes now
 	Swap        int64 // bytes now
 	Cache       int64 // bytes of Memory that the kernel can take back at any time
-	MemoryPeak  int64 // bytes; 0 where the kernel does not keep it
-	MemoryLimit int64 // bytes; math.MaxInt64 for none
+	MemoryPeak  int64 // bytes; 0 if the kernel does not record it
+	MemoryLimit int64 // bytes; math.MaxInt64: none
 	LimitHits   int64 // times an allocation met the limit
 	OOMKills    int64
 	CPU         int64 // microseconds
-	Throttled   int64 // microseconds it was ready to run and not allowed to
+	Throttled   int64 // microseconds it was ready to run but not allowed to
 	Pids        int64 // processes and threads now
 }
 
 // Read reads the counters of a cgroup, given the version of cgroups and the
-// directory of each of its controllers. Where one is not given, its counters
-// are 0. The error Is fs.ErrNotExist when the cgroup is gone.
+// directory of each of its controllers. A controller without a directory counts
+// 0. The error Is fs.ErrNotExist if the cgroup is gone.
 func Read(version int, dirs map[string]string) (Usage, error) {
 	c := &counters{}
 	if version == 1 {
 		return readV1(c, dirs), c.err
 	}
-	return readV2(c, dirs["memory"]), c.err // one directory has all
+	return readV2(c, dirs["memory"]), c.err // one directory has them all
 }
 
 // cgroup-v1/memory.rst, cpuacct.rst, pids.rst
@@ -50,8 +50,8 @@ func readV1(c *counters, dirs map[string]string) Usage {
 		MemoryPeak:  c.number(memory, "memory.max_usage_in_bytes"),
 		MemoryLimit: c.number(memory, "memory.limit_in_bytes"),
 		Cache:       c.keyed(memory, "memory.stat", "total_inactive_file"),
-		// With both limits the same, memsw is the one that is met, and only
-		// its counter moves.
+		// If both limits are equal, memsw is hit first, and only its counter
+		// moves.
 		LimitHits: c.number(memory, "memory.failcnt") + c.number(memory, "memory.memsw.failcnt"),
 		OOMKills:  c.keyed(memory, "memory.oom_control", "oom_kill"),
 		CPU:       c.number(dirs["cpuacct"], "cpuacct.usage") / 1000,
@@ -77,11 +77,11 @@ func readV2(c *counters, dir string) Usage {
 }
 
 // counters reads numbers from cgroup files and keeps the first error, so that
-// a row of readings is checked once. A file that is not there counts 0: which
-// files a controller has depends on the kernel's age and options.
+// several reads need only one check. A missing file counts as 0: which files a
+// controller has depends on the kernel's version and options.
 type counters struct{ err error }
 
-// number reads a file that holds one number, or max.
+// number reads a file that holds one number or "max".
 func (c *counters) number(dir, file string) int64 {
 	return c.parse(dir, file, strings.TrimSpace)
 }
@@ -104,7 +104,8 @@ func (c *counters) parse(dir, file string, find func(string) string) int64 {
 	}
 	path := filepath.Join(dir, file)
 	text, err := os.ReadFile(path)
-	// A file that was opened before its cgroup was removed says ENODEV.
+	// Reading a file that was opened before its cgroup was removed fails with
+	// ENODEV.
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
 		if _, err = os.Stat(dir); err == nil {
 			return 0
@@ -121,8 +122,8 @@ func (c *counters) parse(dir, file string, find func(string) string) int64 {
 	return n
 }
 
-// parseCounter reads a number as the kernel writes it. No limit is "max" in
-// version 2 and, in version 1, the greatest number of whole pages.
+// parseCounter parses a number as the kernel writes it. No limit is "max" in
+// version 2 and the largest number of whole pages in version 1.
 func parseCounter(s string) (int64, error) {
 	const most = math.MaxInt64 &^ 4095
 	if s == "max" {

@@ -6,20 +6,20 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// A Note is what a shim has logged: it has no standard error.
+// A Note is what a shim has logged. A shim has no standard error.
 type Note struct {
 	Level uint32 // logrus's
 	Text  string
 }
 
-// Notes keep what is logged until the user can be told.
+// Notes keep what is logged until the user can see it.
 type Notes struct {
 	mu   sync.Mutex
 	list []Note
 	told bool
 }
 
-// Levels makes it a hook of logrus.
+// Levels makes Notes a logrus hook.
 func (n *Notes) Levels() []logrus.Level { return logrus.AllLevels }
 
 // Fire keeps one entry.
@@ -32,7 +32,7 @@ func (n *Notes) Fire(e *logrus.Entry) error {
 	return nil
 }
 
-// Take returns what was logged; what comes later is for nobody.
+// Take returns what was logged so far. Anything later is discarded.
 func (n *Notes) Take() []Note {
 	n.mu.Lock()
 	defer n.mu.Unlock()

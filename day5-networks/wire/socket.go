@@ -9,17 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The sockets are the kernel's, and not package net's: that one brings names,
-// addresses and the packages for these, which each shim would keep in memory.
-// An os.File has all that a socket needs: its reads and writes wait without a
-// thread, and end when it is closed.
+// The sockets are made by system calls and not by package net, which would
+// bring along names, addresses and the packages for these, all kept in every
+// shim's memory. An os.File has everything that a socket needs: its reads and
+// writes wait without a thread, and end when it is closed.
 
-// newFile is for a socket that does not block: so NewFile knows that it can wait.
+// newFile takes a non-blocking socket, which tells NewFile that the runtime can
+// poll it.
 func newFile(fd int) *os.File { return os.NewFile(uintptr(fd), "socket") }
 
 const socketType = unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 
-// try waits until the socket is ready for what call does.
+// try waits until the socket is ready for call.
 func try(wait func(func(uintptr) bool) error, call func(fd int) error) (err error) {
 	errWait := wait(func(fd uintptr) bool {
 		for err = call(int(fd)); errors.Is(err, unix.EINTR); {
@@ -28,12 +29,12 @@ func try(wait func(func(uintptr) bool) error, call func(fd int) error) (err erro
 		return !errors.Is(err, unix.EAGAIN)
 	})
 	if errWait != nil {
-		return os.ErrClosed // the only reason there is
+		return os.ErrClosed // the only possible reason
 	}
 	return err
 }
 
-// recvmsg reads some bytes, and the descriptors that came with the first.
+// recvmsg reads some bytes and the descriptors that came with the first one.
 func (c *Conn) recvmsg(p, rights []byte) (n, got int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -46,7 +47,7 @@ func (c *Conn) recvmsg(p, rights []byte) (n, got int, err error) {
 	return n, got, err
 }
 
-// sendmsg writes some of p, at least a byte, and the descriptors.
+// sendmsg writes some of p, at least one byte, and the descriptors.
 func (c *Conn) sendmsg(p, rights []byte) (n int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -68,7 +69,7 @@ func Pair() (*Conn, *os.File, error) {
 	return &Conn{File: newFile(fds[0])}, newFile(fds[1]), nil
 }
 
-// FromDescriptor makes a connection of a socket that this process was given.
+// FromDescriptor makes a connection from a socket that this process inherited.
 func FromDescriptor(fd int) (*Conn, error) {
 	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err := errors.Join(err, unix.SetNonblock(fd, true)); err != nil {
@@ -78,8 +79,8 @@ func FromDescriptor(fd int) (*Conn, error) {
 	return &Conn{File: newFile(fd)}, nil
 }
 
-// A socket's path has at most 108 bytes, unix(7), and a store's may be longer.
-// So it is named through a descriptor of its directory.
+// A socket's path has at most 108 bytes, unix(7), but a store's may be longer.
+// So the socket is named through a descriptor for its directory.
 func inDir(path string, use func(fd int, short string) error) (fd int, err error) {
 	dir, err := os.OpenFile(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -99,7 +100,7 @@ func inDir(path string, use func(fd int, short string) error) (fd int, err error
 // A Listener is a socket that others can connect to.
 type Listener struct{ *os.File }
 
-// Listen makes a socket, in the place of what a dead one has left.
+// Listen makes a socket, replacing one that a dead process left behind.
 func Listen(path string) (*Listener, error) {
 	fd, err := inDir(path, func(fd int, short string) error {
 		if err := os.Remove(short); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -116,7 +117,7 @@ func Listen(path string) (*Listener, error) {
 	return &Listener{newFile(fd)}, nil
 }
 
-// Accept waits for the next who connects.
+// Accept waits for the next connection.
 func (l *Listener) Accept() (*Conn, error) {
 	raw, err := l.SyscallConn()
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package wire is how a shim and its clients talk: messages over a unix socket,
-// with descriptors beside them, unix(7). The ladder has no rung for it: its
-// programs share files.
+// Package wire is the protocol between a shim and its clients: messages over a
+// unix socket, with descriptors beside them, unix(7). The ladder has no rung
+// for it, because its programs share files.
 package wire
 
 import (
@@ -21,7 +21,7 @@ type Kind byte
 const (
 	Ask    Kind = 'Q' // a Request, as JSON; the first message of a client
 	Answer Kind = 'A' // a Reply, as JSON
-	Stdin  Kind = '0' // what the user types; empty: the end of it
+	Stdin  Kind = '0' // what the user types; empty: end of file
 	Stdout Kind = '1'
 	Stderr Kind = '2'
 	Size   Kind = 'W' // of the user's terminal: rows and columns, two bytes each
@@ -34,38 +34,38 @@ const longest = 8 << 20
 // A Request is what a client wants.
 type Request struct {
 	Do      string          // one of the words below
-	Signal  int             `json:",omitempty"` // kill, stop
-	Seconds int             `json:",omitempty"` // stop: before SIGKILL; negative: never
-	Stdin   bool            `json:",omitempty"` // attach: with standard input
-	Command json.RawMessage `json:",omitempty"` // exec: a join.Command; three descriptors come with it. connect, disconnect: a network.Attachment
+	Signal  int             `json:",omitempty"` // for kill and stop
+	Seconds int             `json:",omitempty"` // for stop: before SIGKILL; negative: never
+	Stdin   bool            `json:",omitempty"` // for attach: with standard input
+	Command json.RawMessage `json:",omitempty"` // for exec: a join.Command; three descriptors come with it. For connect and disconnect: a network.Attachment
 }
 
-// What a client can want.
+// What a client can ask for.
 const (
 	DoKill    = "kill"
 	DoStop    = "stop"  // answered when the container has ended
-	DoWait    = "wait"  // the same
+	DoWait    = "wait"  // in the same order
 	DoHurry   = "hurry" // let go of clients that do not read the last output
 	DoPause   = "pause"
 	DoUnpause = "unpause"
 	DoAttach  = "attach" // answered, then streams, then a second Reply at the end
 	DoExec    = "exec"   // answered when the command runs, and again when it has ended
 	DoRoot    = "root"   // answered with a descriptor of the container's root
-	DoNetns   = "netns"  // the same of its network namespace
+	DoNetns   = "netns"  // the same for its network namespace
 	DoConnect = "connect"
 	DoLeave   = "disconnect"
 )
 
-// A Reply is what came of a request.
+// A Reply is the result of a request.
 type Reply struct {
-	Error  string `json:",omitempty"` // "": done
-	Status int    // of what has ended; with Error, the status that the client should have
-	Notes  []Note `json:",omitempty"` // what was logged meanwhile, for the user to know
+	Error  string `json:",omitempty"` // "": success
+	Status int    // of the process that has ended; with Error, the client's exit status
+	Notes  []Note `json:",omitempty"` // what was logged meanwhile, for the user to see
 
-	File *os.File `json:"-"` // what was asked for: it comes beside the text
+	File *os.File `json:"-"` // for DoRoot and DoNetns, sent beside the text
 }
 
-// A Conn is one end of a connection. Send may be called at once.
+// A Conn is one end of a connection. Send may be called concurrently.
 type Conn struct {
 	*os.File
 	mu sync.Mutex
@@ -104,8 +104,8 @@ func (c *Conn) SendJSON(kind Kind, v any, files ...*os.File) error {
 	return c.SendFiles(kind, text, files...)
 }
 
-// Receive returns the next message. The error is io.EOF when the other end has
-// closed the connection, or died.
+// Receive returns the next message. The error is io.EOF if the other end has
+// closed the connection or died.
 func (c *Conn) Receive() (Kind, []byte, error) {
 	kind, content, files, err := c.ReceiveFiles()
 	for _, f := range files {
@@ -124,9 +124,9 @@ func (c *Conn) ReceiveFiles() (kind Kind, content []byte, files []*os.File, err 
 			files = nil
 		}
 	}()
-	// Descriptors come with the first byte, and are lost to those who read that
-	// without asking for them. The kernel never gives us more of the stream than
-	// belongs to them. unix(7)
+	// Descriptors come with the first byte, and are lost if that is read
+	// without asking for them. A read stops after the bytes that were sent with
+	// descriptors. unix(7)
 	var header [5]byte
 	rights := make([]byte, unix.CmsgSpace(4*3))
 	n, got, err := c.recvmsg(header[:], rights)
@@ -134,7 +134,7 @@ func (c *Conn) ReceiveFiles() (kind Kind, content []byte, files []*os.File, err 
 		err = io.EOF
 	}
 	if err != nil {
-		if errors.Is(err, unix.ECONNRESET) { // it has died and not read all
+		if errors.Is(err, unix.ECONNRESET) { // the other end died with unread data
 			err = io.EOF
 		}
 		return 0, nil, nil, err

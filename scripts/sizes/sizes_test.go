@@ -78,8 +78,8 @@ var (
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
 	"day3-images":    8994,
-	"day4-lifecycle": 13780,
-	"day5-networks":  20098,
+	"day4-lifecycle": 13771,
+	"day5-networks":  20089,
 }
 
 type program struct {

@@ -1,8 +1,8 @@
-// Package action is what commands do around their own work: they open the store,
-// say which arguments they want and refuse others, and end when the user does not
-// want to wait any more.
+// Package action does what all commands need around their own work: it opens
+// the store, checks the number of arguments, and ends the command when the user
+// interrupts it.
 //
-// The ladder has no rung for it: its programs have no commands.
+// The ladder has no rung for it, because its programs have no commands.
 package action
 
 import (
@@ -28,9 +28,9 @@ func RequireRoot() error {
 	return nil
 }
 
-// WithStore makes an action of what a command does to the store until the user
-// interrupts. The command wants min to max arguments (-1: any number), what they
-// are says the message about others.
+// WithStore turns do, which works on the store until the user interrupts it,
+// into a command's action. The command takes min to max arguments (-1: any
+// number); what describes them in the error message.
 func WithStore(min, max int, what string, do func(until context.Context, ctx *urfave.Context, s *store.Store) error) urfave.ActionFunc {
 	return func(ctx *urfave.Context) error {
 		if n := ctx.NArg(); n < min || max >= 0 && n > max {
@@ -44,8 +44,8 @@ func WithStore(min, max int, what string, do func(until context.Context, ctx *ur
 	}
 }
 
-// EachArgument does the same to all arguments, until the user interrupts: what
-// has begun is done to the end. It prints what was done, and goes on after an
+// EachArgument calls do for every argument until the user interrupts, and never
+// stops in the middle of one. It prints what was done, and goes on after an
 // error.
 func EachArgument(ctx *urfave.Context, do func(arg string) (done []string, err error)) error {
 	if !ctx.Args().Present() {

@@ -15,7 +15,7 @@ import (
 // Tag is the command tag.
 var Tag = &urfave.Command{
 	Name:      "tag",
-	Usage:     "give an image one more name",
+	Usage:     "give an image another name",
 	ArgsUsage: "IMAGE NAME[:TAG]",
 	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() != 2 {
@@ -41,7 +41,7 @@ var Remove = &urfave.Command{
 	Name:      "rmi",
 	Usage:     "remove images",
 	ArgsUsage: "IMAGE...",
-	Description: "A name is taken off its image. With its last name the image is removed, and what only it needed.\n" +
+	Description: "A name is removed from its image. With its last name the image goes, and whatever only it needed.\n" +
 		"An image that a container needs stays; with -f it loses its names.",
 	Flags: []urfave.Flag{
 		&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "remove all names; do not complain about missing images", DisableDefaultText: true},

@@ -1,5 +1,5 @@
-// Package inspect is the command inspect: all about an image, under the names that
-// docker inspect uses. The ladder has no rung for it.
+// Package inspect is the command inspect: everything about an image, under the
+// names that docker inspect uses. The ladder has no rung for it.
 package inspect
 
 import (
@@ -22,7 +22,7 @@ import (
 // Command is the command inspect.
 var Command = &urfave.Command{
 	Name:      "inspect",
-	Usage:     "show all about images, as JSON",
+	Usage:     "show everything about images, as JSON",
 	ArgsUsage: "IMAGE...",
 	Action: action.WithStore(1, -1, "an image", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
 		var all []*inspected
@@ -59,7 +59,7 @@ type inspected struct {
 		Type   string
 		Layers []v1.Hash // diff IDs
 	}
-	Manifest v1.Hash // its digest: blobs/sha256/...
+	Manifest v1.Hash // its digest, its name in blobs/sha256
 }
 
 func inspect(s *store.Store, ref string) (*inspected, error) {

@@ -56,14 +56,14 @@ func TestLimits(t *testing.T) {
 		{"-c 2", cgroup.Limits{CPUShares: 2}},
 		{"-c 0", cgroup.Limits{}},
 		{"-c 512", cgroup.Limits{CPUShares: 512}},
-		{"-cpushare 512", cgroup.Limits{CPUShares: 512}}, // the series' spelling
+		{"-cpushare 512", cgroup.Limits{CPUShares: 512}}, // spelling of the original articles
 		{"--cpu-shares 262144", cgroup.Limits{CPUShares: 262144}},
 		{"--cpuset-cpus 0", cgroup.Limits{CPUs: "0"}},
 		{"-cpuset 0", cgroup.Limits{CPUs: "0"}},
 		{"--cpuset-cpus 0-0,0", cgroup.Limits{CPUs: "0-0,0"}},
 		{"--pids-limit 1", cgroup.Limits{Pids: 1}},
 		{"--pids-limit 4194304", cgroup.Limits{Pids: 4194304}},
-		{"--pids-limit 0", cgroup.Limits{}}, // Docker's unlimited; the kernel would allow no process
+		{"--pids-limit 0", cgroup.Limits{}}, // unlimited in Docker; to the kernel, no process at all
 		{"--pids-limit -1", cgroup.Limits{}},
 	}
 	for _, test := range tests {
@@ -74,9 +74,9 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// refusedLimits are flags and values that nothing may be made of. What the
-// kernel would do with them: take 2^64 as 0 and 23 nines as 200 PB, take
-// nothing as 0, allow no process at all.
+// refusedLimits are flags and values that must be refused before anything is
+// made. The kernel would take 2^64 as 0, 23 nines as 200 PB and an empty value
+// as 0, or allow no process at all.
 var refusedLimits = map[string][]string{
 	"--memory": {
 		"", " ", "0", "1", "5m", "6291455", "-1", "-100m", "m", "1e", "1x", "100mm", "100mbb", "10 0m", "0x",
@@ -90,8 +90,8 @@ var refusedLimits = map[string][]string{
 	"--pids-limit":         {"", "-2", "4194305", "1.5", "x", "max", "18446744073709551617"},
 }
 
-// forEachRefused calls f with the flags of each refused combination and the
-// name of the flag to be blamed.
+// forEachRefused calls f with each refused combination of flags and the name of
+// the flag to blame.
 func forEachRefused(f func(flag string, args ...string)) {
 	for flag, values := range refusedLimits {
 		for _, value := range values {

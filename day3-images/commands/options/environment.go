@@ -12,8 +12,8 @@ import (
 	"example.com/go-docker/day3-images/container"
 )
 
-// environment is the image's, and what -e adds to it or changes. HOME comes
-// later, from the container's passwd.
+// environment returns the image's environment with the changes of -e and
+// --env-file. HOME comes later, from the container's passwd.
 func environment(c *container.Container, image, set []string) ([]string, error) {
 	env := append(slices.Clone(image), "HOSTNAME="+c.Hostname)
 	if c.TTY {
@@ -31,8 +31,8 @@ func environment(c *container.Container, image, set []string) ([]string, error) 
 	return env, err
 }
 
-// fromOurs adds to names without a value that of our own environment: those that
-// we do not have are left out.
+// fromOurs gives names without a value the value in our own environment, and
+// leaves out those that are not in it.
 func fromOurs(set []string) (env []string, err error) {
 	for _, e := range set {
 		name, _, hasValue := strings.Cut(e, "=")
@@ -50,8 +50,8 @@ func fromOurs(set []string) (env []string, err error) {
 	return env, nil
 }
 
-// readEnvFiles reads variables as docker run --env-file does: a line each,
-// without quotes or escapes, comments after #.
+// readEnvFiles reads variables as docker run --env-file does: one a line, no
+// quotes or escapes, # for comments.
 func readEnvFiles(names []string) ([]string, error) {
 	var env []string
 	for _, name := range names {

@@ -18,7 +18,7 @@ import (
 	"example.com/go-docker/day3-images/store"
 )
 
-// A plan is all that makes up a container before it runs.
+// A plan is everything that is known about a container before it runs.
 type plan struct {
 	container *container.Container
 	parent    container.Parent
@@ -28,10 +28,10 @@ type plan struct {
 	hosts     string // more lines for /etc/hosts
 }
 
-// run makes the container's directory, which keeps the image, and runs the
-// container. After an error the directory is to be removed.
+// run makes the container's directory, which keeps its image from being
+// removed, and runs the container. After an error, remove the directory.
 func (p *plan) run(s *store.Store) (status int, err error) {
-	p.parent.Signals = container.CatchSignals() // from here on there is something to remove
+	p.parent.Signals = container.CatchSignals() // from here on there is something to clean up
 	if err := containers.Create(s, p.dir); err != nil {
 		return 0, err
 	}
@@ -56,8 +56,8 @@ func (p *plan) run(s *store.Store) (status int, err error) {
 	return process.Wait()
 }
 
-// Image runs a container that no flags describe. What it writes goes to standard
-// error. It returns the exit status.
+// Image runs a container without flags. The container's output goes to standard
+// error. Image returns its exit status.
 func Image(s *store.Store, c *container.Container, img *store.Image, limits cgroup.Limits) (int, error) {
 	p := &plan{
 		container: c,
@@ -69,7 +69,7 @@ func Image(s *store.Store, c *container.Container, img *store.Image, limits cgro
 	return p.run(s)
 }
 
-// completeRoot adds the image to what the command line says of the root.
+// completeRoot adds the image to what the command line says about the root.
 func (p *plan) completeRoot(s *store.Store) error {
 	var layers []string
 	err := action.Interruptible(func(ctx context.Context) (err error) {
@@ -93,7 +93,7 @@ func (p *plan) completeRoot(s *store.Store) error {
 	return makeSources(c.Root.Volumes)
 }
 
-// makeSources makes the host's side of volumes where it is missing.
+// makeSources makes the volumes' directories on the host if they are missing.
 func makeSources(volumes []rootfs.Volume) error {
 	for _, v := range volumes {
 		if _, err := os.Stat(v.Source); err == nil || v.Tmpfs != nil {

@@ -1,8 +1,8 @@
-// Package run has the commands run and rm: an image and the user's flags become a
-// container's directory, its cgroup, its process and its exit status.
+// Package run has the commands run and rm: it turns an image and the user's
+// flags into a container's directory, cgroup, process and exit status.
 //
-// It grew from day 3's finale, which joins the rungs 07-overlay and 09-image, plus:
-// everything that the user may ask for, and nothing left behind on any path.
+// It grew from day 3's finale, which joins rungs 07-overlay and 09-image, and
+// adds everything that the user may ask for and cleanup on every path.
 package run
 
 import (
@@ -28,14 +28,14 @@ func Run() *urfave.Command {
 		Name:        "run",
 		Usage:       "run a command in a new container of an image",
 		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
-		Description: "All namespaces are new but the user namespace, unless some are named.",
+		Description: "All namespaces except the user namespace are new, unless some are named.",
 		Flags:       slices.Concat(options.NamespaceFlags(), options.ContainerFlags(), limits.Flags(), options.SettingFlags(), []urfave.Flag{fetch.InsecureFlag()}),
 		Action:      runImage,
 	}
 }
 
-// runImage is run: an image's layers, the container's own on top, and from
-// there on what the chapters before have built.
+// runImage is run: an image's layers, the container's own on top, and then what
+// the earlier chapters have built.
 func runImage(ctx *urfave.Context) error {
 	c, err := options.Container(ctx)
 	if err != nil {
@@ -72,7 +72,7 @@ func runImage(ctx *urfave.Context) error {
 	}
 	p.dir = &containers.Container{ID: c.ID, Name: name, Image: p.image.ID, Created: time.Now().UTC(), Args: c.Args, AutoRemove: ctx.Bool("rm")}
 	status, err := p.run(s)
-	if ctx.Bool("rm") || err != nil { // what never ran has nothing to commit
+	if ctx.Bool("rm") || err != nil { // a container that never ran has nothing to commit
 		err = errors.Join(err, p.dir.Remove())
 	}
 	if err != nil || status == 0 {

@@ -1,8 +1,8 @@
-// Package stats is the command stats: what containers use, read twice, because
-// the kernel counts CPU time and knows no percentages.
+// Package stats is the command stats: what containers use. It reads counters
+// twice, because the kernel counts CPU time and knows no percentages.
 //
-// It grew from day 2's rung 06-measure, plus: every running container, as a table
-// or as JSON.
+// It grew from day 2's rung 06-measure, and shows every running container, as a
+// table or as JSON.
 package stats
 
 import (
@@ -32,7 +32,7 @@ var Command = &urfave.Command{
 	Usage:     "show what running containers use",
 	ArgsUsage: "[CONTAINER...]",
 	Flags: []urfave.Flag{
-		&urfave.BoolFlag{Name: "no-stream", Usage: "show one reading and end (so it does off a terminal)"},
+		&urfave.BoolFlag{Name: "no-stream", Usage: "show one reading and exit (always so off a terminal)"},
 		&urfave.StringFlag{Name: "format", Value: "table", Usage: "`table` or json, one object a line"},
 	},
 	Action: func(ctx *urfave.Context) error {
@@ -49,7 +49,7 @@ var Command = &urfave.Command{
 	},
 }
 
-// A stat is one container's line.
+// A stat is one container's line of output.
 type stat struct {
 	ID          string  `json:"id"`
 	CPU         float64 `json:"cpu_percent"` // of one CPU
@@ -58,7 +58,7 @@ type stat struct {
 	Pids        int64   `json:"pids"`
 }
 
-// statsInterval is how long CPU time is counted for one reading.
+// statsInterval is how long CPU time is measured for one line.
 const statsInterval = time.Second
 
 func stats(w io.Writer, ids []string, show func(io.Writer, []stat) error, stream bool) error {
@@ -80,7 +80,7 @@ func stats(w io.Writer, ids []string, show func(io.Writer, []stat) error, stream
 			return err
 		}
 		if stream {
-			fmt.Fprint(w, "\x1b[H\x1b[J") // home and clear, as docker stats
+			fmt.Fprint(w, "\x1b[H\x1b[J") // cursor home and clear, as in docker stats
 		}
 		if err := show(w, compare(before, after)); err != nil || !stream {
 			return err
@@ -89,7 +89,7 @@ func stats(w io.Writer, ids []string, show func(io.Writer, []stat) error, stream
 	}
 }
 
-// A reading is one container's counters at one moment.
+// A reading is one container's counters at one point in time.
 type reading struct {
 	id    string
 	at    time.Time

@@ -14,9 +14,9 @@ import (
 
 const inBox = "GO_DOCKER_TEST_BOX"
 
-// Main runs a package's tests in a mount namespace, so that what they mount is
-// seen by nobody else and cannot be left behind. Where that is not allowed they
-// run as they are: those that mount need root anyway.
+// Main runs a package's tests in a mount namespace, so that nobody else sees
+// their mounts and none can be left behind. If that is not allowed they run
+// without one: those that mount need root anyway.
 func Main(m *testing.M) {
 	runtime.LockOSThread() // the death signal is tied to the thread, prctl(2)
 	if os.Geteuid() != 0 || os.Getenv(inBox) != "" {

@@ -1,6 +1,6 @@
 package testkit
 
-// Parts of documents, to be put together.
+// Parts of documents, to be combined.
 const (
 	ADigest     = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	OCIManifest = `"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json"`

@@ -15,7 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Fact is all that counts of a file: two files are the same if their facts are.
+// A Fact is everything that matters about a file: two files are the same if
+// their facts are.
 type Fact struct {
 	Kind    fs.FileMode
 	Mode    uint32 // permissions, setuid, setgid and sticky
@@ -80,7 +81,7 @@ func CollectFacts(dir string) (map[string]Fact, error) {
 		return err
 	})
 	for _, same := range names {
-		for _, name := range same[1:] { // one alone: others are deleted, or elsewhere
+		for _, name := range same[1:] { // none if it is the only one; others are deleted or elsewhere
 			for _, name := range []string{same[0], name} {
 				f := all[name]
 				f.Link = same[0]
@@ -91,7 +92,7 @@ func CollectFacts(dir string) (map[string]Fact, error) {
 	return all, err
 }
 
-// xattrsOf reads them by the file's name, which the program does not do.
+// xattrsOf reads attributes by the file's name, unlike the program.
 func xattrsOf(path string) (string, error) {
 	buffer := make([]byte, 64<<10)
 	n, err := unix.Llistxattr(path, buffer)
@@ -117,7 +118,7 @@ func xattrsOf(path string) (string, error) {
 	return strings.Join(all, " "), nil
 }
 
-// SameFacts fails the test for every file that is not the same in both.
+// SameFacts fails the test for every file that differs.
 func SameFacts(t testing.TB, got, want map[string]Fact) {
 	t.Helper()
 	shown := 0
@@ -144,8 +145,8 @@ func SameFacts(t testing.TB, got, want map[string]Fact) {
 	}
 }
 
-// Sketch draws a directory in short: "a/ a/f=text a/l->f a/gone! b/opaque! p|",
-// sorted by name.
+// Sketch describes a directory in short, sorted by name: "a/ a/f=text a/l->f
+// a/gone! b/opaque! p|".
 func Sketch(t testing.TB, dir string) string {
 	t.Helper()
 	var all []string
@@ -211,14 +212,14 @@ func saysOpaque(dir string) (bool, error) {
 	return n == 1 && value[0] == 'y', err
 }
 
-// MountOverlay stacks layers, the lowest first, and returns where; upper, if
-// not "", takes changes. Without it the mount cannot be changed.
+// MountOverlay stacks layers, lowest first, and returns the mount point. upper,
+// if not "", takes changes; without it the mount is read-only.
 func MountOverlay(t testing.TB, upper string, layers ...string) string {
 	t.Helper()
 	merged := t.TempDir()
 	slices.Reverse(layers)
 	if len(layers) == 1 && upper == "" {
-		layers = append(layers, t.TempDir()) // overlayfs wants two
+		layers = append(layers, t.TempDir()) // overlayfs needs two
 	}
 	options := "lowerdir=" + strings.Join(layers, ":")
 	if upper != "" {
@@ -235,9 +236,9 @@ func MountOverlay(t testing.TB, upper string, layers ...string) string {
 	return merged
 }
 
-// Judge is another program's view of everything in a directory but one part
-// of it: names, types, modes, owners, sizes, link counts, times of the last
-// change of content and of inode, and content.
+// Judge returns another program's view of everything in a directory except one
+// part of it: names, types, modes, owners, sizes, link counts, times of the
+// last change of content and inode, and content.
 func Judge(t testing.TB, dir, except string) string {
 	t.Helper()
 	look := exec.Command("find", dir, "-path", except, "-prune", "-o", "-printf", `%p %y %m %U:%G %s %n %T@ %C@ %l\n`)

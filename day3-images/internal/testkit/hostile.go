@@ -14,16 +14,17 @@ import (
 // struct vfs_cap_data in linux/capability.h.
 const CapNetRaw = "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
-// A hostileLayer is refused with an error that has these words, or becomes what
-// is drawn, see sketch.
+// A hostileLayer is refused with an error that has these words, or becomes
+// this, see Sketch.
 type hostileLayer struct {
 	Name    string
-	Layer   func(outside string) []byte // outside: the absolute path of a directory next to the layer
+	Layer   func(outside string) []byte // outside: absolute path of a directory next to the layer
 	Refused string
-	Becomes string // OUT: the path of outside, but in the layer
+	Becomes string // OUT: the path of outside, but inside the layer
 }
 
-// HostileLayers are all the ways we know to write where a layer should not.
+// HostileLayers returns all the ways we know for a layer to write where it
+// should not.
 func HostileLayers(t testing.TB) []hostileLayer {
 	entries := func(all ...Entry) func(string) []byte {
 		return func(string) []byte { return Tar(t, all...) }
@@ -105,7 +106,7 @@ func HostileLayers(t testing.TB) []hostileLayer {
 		{Name: "the top as a file", Layer: raw(RawEntry{Name: "/", Kind: '0'}), Refused: "top of the layer"},
 		{Name: "dangling link inside", Layer: entries(Dir("var"), Symlink("var/run", "/run"), f("var/run/x", "x")), Becomes: "run/ run/x=x var/ var/run->/run"},
 
-		// Hard links to what is not the layer's.
+		// Hard links to files outside the layer.
 		{Name: "hard link to an absolute name", Layer: withOutside(func(o string) []Entry {
 			return []Entry{HardLink("x", o+"/canary"), f("x", "y")}
 		}), Refused: "not in this layer"},
@@ -188,7 +189,7 @@ func HostileLayers(t testing.TB) []hostileLayer {
 		{Name: "group 2^32-1", Layer: raw(RawEntry{Name: "h", Kind: 'x', Content: PaxRecord("gid", "4294967295")}, RawEntry{Name: "x", Kind: '0'}), Refused: "no user or group has the number"},
 		{Name: "negative mode", Layer: raw(RawEntry{Name: "x", Kind: '0', mode: "\xff\xff\xff\xff\xff\xff\xff\xff"}), Becomes: "x="},
 
-		// Names that are none.
+		// Invalid names.
 		{Name: "no name", Layer: raw(RawEntry{Kind: '0'}), Refused: "it has no name"},
 		{Name: "NUL in a PAX name", Layer: raw(RawEntry{Name: "h", Kind: 'x', Content: PaxRecord("path", "a\x00b")}, RawEntry{Name: "x", Kind: '0'}), Refused: "invalid tar header"},
 		{Name: "NUL in a GNU name", Layer: raw(RawEntry{Name: "././@LongLink", Kind: 'L', Gnu: true, Content: "a\x00/../../b\x00"}, RawEntry{Name: "x", Kind: '0', Gnu: true}), Becomes: "a="},
@@ -238,7 +239,7 @@ func HostileLayers(t testing.TB) []hostileLayer {
 	}
 }
 
-// An Endless is a tar that does not end: each is made of the same blocks.
+// An Endless is a tar without end, which repeats the same blocks.
 type Endless struct {
 	Blocks []byte
 	at     int
@@ -250,9 +251,9 @@ func (e *Endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// PeakHeap returns how much more memory Go's heap had at the highest point
-// while do ran. On a busy machine the collector may be late; a limit makes it
-// work in time, if there is anything to collect.
+// PeakHeap returns by how much Go's heap grew at its peak while do ran. On a
+// busy machine the garbage collector may be late; a memory limit makes it run
+// in time, if there is anything to collect.
 func PeakHeap(do func()) uint64 {
 	var before, now runtime.MemStats
 	debug.FreeOSMemory()

@@ -1,6 +1,5 @@
 // Package testkit has what the tests of several rooms need: tars of all kinds,
-// and ways to compare the trees that come out of them. The program does not use
-// it.
+// and ways to compare the resulting trees. The program does not use it.
 package testkit
 
 import (
@@ -8,8 +7,9 @@ import (
 	"testing"
 )
 
-// Need skips a test on a machine that lacks what the test is about. Where
-// GO_DOCKER_MUST_RUN=1 promises a complete machine, as in CI, it fails instead.
+// Need skips a test on a machine that lacks what the test is about. If
+// GO_DOCKER_MUST_RUN=1 promises a complete machine, as in CI, it fails the test
+// instead.
 func Need(t testing.TB, have bool, what string) {
 	t.Helper()
 	switch {
@@ -21,7 +21,7 @@ func Need(t testing.TB, have bool, what string) {
 	}
 }
 
-// NeedRoot is Need for what only root may do.
+// NeedRoot is Need for things that only root may do.
 func NeedRoot(t testing.TB) {
 	t.Helper()
 	Need(t, os.Geteuid() == 0, "root")

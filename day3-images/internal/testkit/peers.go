@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// PeerLayers are the layers of an image with everything that a layer can have.
-// umoci unpacks them one onto the other, we each on its own.
+// PeerLayers returns the layers of an image with everything that a layer can
+// have. umoci unpacks them one over the other; we unpack each on its own.
 func PeerLayers(t testing.TB) [][]byte {
 	then := time.Date(2020, 2, 3, 4, 5, 6, 789_012_345, time.UTC)
 	var deep, manyLow, manyUp []Entry
@@ -63,7 +63,8 @@ func PeerLayers(t testing.TB) [][]byte {
 	return layers
 }
 
-// RealLayer is a part of this machine, with all that tar(1) writes of it.
+// RealLayer returns a layer of files on this machine, with everything that
+// tar(1) writes.
 func RealLayer(t testing.TB) []byte {
 	return ToolOutput(t, "tar", "--xattrs", "--xattrs-include=*", "--format=posix", "--ignore-failed-read", "--warning=no-file-ignored", "--warning=no-file-changed",
 		"-c", "-C", "/", "etc", "usr/sbin", "usr/share/zoneinfo", "var/log", "dev/null")

@@ -33,7 +33,7 @@ func Zstded(t testing.TB, plain []byte, options ...zstd.EOption) []byte {
 	return w.EncodeAll(plain, nil)
 }
 
-// Text is n bytes that can be compressed, but not to nothing.
+// Text returns n bytes that can be compressed, but not to almost nothing.
 func Text(n int) []byte {
 	random := rand.New(rand.NewPCG(1, 2))
 	b := make([]byte, n)
@@ -43,7 +43,7 @@ func Text(n int) []byte {
 	return b
 }
 
-// ZeroBomb is size zeros, compressed.
+// ZeroBomb returns size zeros, compressed.
 func ZeroBomb(t testing.TB, kind string, size int64) []byte {
 	var b bytes.Buffer
 	var w io.WriteCloser = gzip.NewWriter(&b)
@@ -72,12 +72,12 @@ func WriteTar(t testing.TB, entries ...Entry) func(io.Writer) error {
 	}
 }
 
-// A ReaderFunc is a reader made of one function.
+// A ReaderFunc is a reader made from a function.
 type ReaderFunc func(p []byte) (int, error)
 
 func (f ReaderFunc) Read(p []byte) (int, error) { return f(p) }
 
-// A WriterFunc is a writer made of one function.
+// A WriterFunc is a writer made from a function.
 type WriterFunc func(p []byte) (int, error)
 
 func (f WriterFunc) Write(p []byte) (int, error) { return f(p) }

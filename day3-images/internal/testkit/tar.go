@@ -35,7 +35,7 @@ func Node(name string, kind byte, major, minor int64) Entry {
 	return Entry{Header: tar.Header{Typeflag: kind, Name: name, Mode: 0o600, Devmajor: major, Devminor: minor}}
 }
 
-// mode, owned, at and with change an entry and return it.
+// WithMode, Owned, At and With change an entry and return it.
 func (e Entry) WithMode(mode int64) Entry  { e.Mode = mode; return e }
 func (e Entry) Named(name string) Entry    { e.Name = name; return e }
 func (e Entry) OwnedBy(uid, gid int) Entry { e.Uid, e.Gid = uid, gid; return e }
@@ -68,8 +68,8 @@ func Tar(t testing.TB, entries ...Entry) []byte {
 	return b.Bytes()
 }
 
-// A RawEntry is an entry as archive/tar would not write it: the fields are put
-// into the block as they are.
+// A RawEntry is an entry that archive/tar would not write: its fields go into
+// the block as they are.
 type RawEntry struct {
 	Name, link, Size, mode, devMajor string
 	Kind                             byte
@@ -112,7 +112,7 @@ func (e RawEntry) Bytes() []byte {
 	return slices.Concat(block[:], []byte(e.Content), padding)
 }
 
-// RawTar is a tar of raw entries with its end.
+// RawTar returns a complete tar of raw entries.
 func RawTar(entries ...RawEntry) []byte {
 	var b []byte
 	for _, e := range entries {
@@ -121,7 +121,7 @@ func RawTar(entries ...RawEntry) []byte {
 	return append(b, make([]byte, 1024)...)
 }
 
-// PaxRecord is one line of an extended header.
+// PaxRecord returns one line of an extended header.
 func PaxRecord(key, value string) string {
 	rest := " " + key + "=" + value + "\n"
 	size := len(rest) + 1

@@ -10,13 +10,13 @@ import (
 	"example.com/go-docker/day4-lifecycle/container"
 )
 
-// Interruptible runs what a user may want to stop. After ^C or SIGTERM its
-// context ends, so that it can remove what is half-made; the exit status is
-// the shell's for that signal.
+// Interruptible runs something that the user may want to stop. ^C or SIGTERM
+// ends its context, so that it can remove anything half-made; the exit status
+// is the shell's for that signal.
 func Interruptible(do func(context.Context) error) error {
 	caught := make(chan os.Signal, 1)
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(sig) { // as nohup(1) asks
+		if !signal.Ignored(sig) { // as nohup(1) wants
 			signal.Notify(caught, sig)
 		}
 	}
@@ -26,7 +26,7 @@ func Interruptible(do func(context.Context) error) error {
 	go func() {
 		select {
 		case sig := <-caught:
-			signal.Stop(caught) // the second one kills; the next command cleans up
+			signal.Stop(caught) // a second signal kills us; the next command cleans up
 			cancel(container.StatusError{Status: 128 + int(sig.(syscall.Signal))})
 		case <-ctx.Done():
 		}

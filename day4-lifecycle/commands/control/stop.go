@@ -20,7 +20,7 @@ func signalFlag(usage string) urfave.Flag {
 	return &urfave.StringFlag{Name: "signal", Aliases: []string{"s"}, Usage: usage}
 }
 
-// stopFromFlags returns what stops a container as the flags say.
+// stopFromFlags returns a function that stops a container as the flags say.
 func stopFromFlags(ctx *urfave.Context) (func(c *lifecycle.Container) error, error) {
 	sig := 0
 	if text := ctx.String("signal"); text != "" {

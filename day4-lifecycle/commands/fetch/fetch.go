@@ -1,6 +1,6 @@
 // Package fetch gets images from a registry for the commands pull and run, and
-// tells on standard error how it goes. The ladder has no rung for it; see package
-// registry.
+// shows the progress on standard error. The ladder has no rung for it; see
+// package registry.
 package fetch
 
 import (
@@ -19,7 +19,7 @@ import (
 	"example.com/go-docker/day4-lifecycle/store"
 )
 
-// Pull pulls and says on standard error how it goes.
+// Pull pulls an image and shows the progress on standard error.
 func Pull(until context.Context, ctx *urfave.Context, s *store.Store, ref image.Reference) error {
 	if err := action.RequireRoot(); err != nil {
 		return err
@@ -47,7 +47,7 @@ func Pull(until context.Context, ctx *urfave.Context, s *store.Store, ref image.
 	return nil
 }
 
-// ResolveOrPull is for run: what is not in the store comes from the registry.
+// ResolveOrPull finds an image for run, in the store or else in its registry.
 func ResolveOrPull(ctx *urfave.Context, s *store.Store, name string) (*store.Image, error) {
 	img, err := s.Resolve(name)
 	if !errors.Is(err, store.ErrNoImage) || strings.HasPrefix(name, "sha256:") { // an ID: no registry knows it

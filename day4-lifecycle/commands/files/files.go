@@ -1,5 +1,6 @@
-// Package files has the commands cp and export: files out of a container, and into
-// it. Room transfer does the work. The ladder has no rung for it.
+// Package files has the commands cp and export, which copy files out of a
+// container and into it. The room transfer does the work. The ladder has no
+// rung for it.
 package files
 
 import (
@@ -25,11 +26,11 @@ var Copy = &urfave.Command{
 	Name:      "cp",
 	Usage:     "copy files out of a container or into it",
 	ArgsUsage: "CONTAINER:PATH PATH|- or PATH|- CONTAINER:PATH",
-	Description: "DIR/. is what is in a directory. With - an archive is written to standard output, or read from\n" +
-		"standard input. What is copied is the user's; with -a it keeps its owner.",
+	Description: "DIR/. means what is in a directory. With - an archive is written to standard output, or read from\n" +
+		"standard input. Copies belong to the user who runs this; with -a they keep their owner.",
 	Flags: []urfave.Flag{
 		&urfave.BoolFlag{Name: "archive", Aliases: []string{"a"}, Usage: "keep owners, setuid and setgid", DisableDefaultText: true},
-		&urfave.BoolFlag{Name: "follow-link", Aliases: []string{"L"}, Usage: "copy what a link means, if PATH is one", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "follow-link", Aliases: []string{"L"}, Usage: "copy the target of a link, if PATH is one", DisableDefaultText: true},
 	},
 	Action: func(ctx *urfave.Context) error {
 		if ctx.NArg() != 2 {
@@ -73,8 +74,8 @@ var Export = &urfave.Command{
 // A cpPath is an argument of cp.
 type cpPath struct{ container, path string }
 
-// splitPlace tells CONTAINER:PATH from a path of the host, as Docker does: one
-// that begins with / or . is the host's.
+// splitPlace distinguishes CONTAINER:PATH from a path on the host, as Docker
+// does: one that starts with / or . is on the host.
 func splitPlace(arg string) cpPath {
 	name, path, ok := strings.Cut(arg, ":")
 	if !ok || strings.HasPrefix(arg, "/") || strings.HasPrefix(arg, ".") || strings.Contains(name, "/") {
@@ -124,8 +125,8 @@ func copyFiles(ctx *urfave.Context, until context.Context, from, to cpPath, o tr
 	return nil
 }
 
-// place is an argument in the root that it belongs to. Our own paths are as we
-// would open them.
+// place returns the place that an argument names. Paths on the host are
+// relative to our working directory.
 func place(p cpPath, container, host *os.File) (transfer.Place, error) {
 	if p.container != "" {
 		if p.path == "" {
@@ -133,11 +134,11 @@ func place(p cpPath, container, host *os.File) (transfer.Place, error) {
 		}
 		return transfer.Place{Root: container, Path: p.path}, nil
 	}
-	if p.path == "" { // Abs would make it where we are
+	if p.path == "" { // Abs would return the working directory
 		return transfer.Place{}, errors.New("\"\" names no path on the host")
 	}
 	absolute, err := filepath.Abs(p.path)
-	switch { // Abs drops what means something
+	switch { // Abs drops these endings, which have a meaning
 	case p.path == "." || strings.HasSuffix(p.path, "/."):
 		absolute += "/."
 	case strings.HasSuffix(p.path, "/"):

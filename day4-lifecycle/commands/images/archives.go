@@ -20,7 +20,7 @@ import (
 // Load is the command load.
 var Load = &urfave.Command{
 	Name:  "load",
-	Usage: "take in images from a tar, as of docker save, podman save, skopeo",
+	Usage: "load images from a tar made by docker save, podman save or skopeo",
 	Flags: []urfave.Flag{
 		&urfave.StringFlag{Name: "input", Aliases: []string{"i"}, Value: "-", Usage: "`FILE` to read", DefaultText: "standard input"},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing", DisableDefaultText: true},
@@ -63,7 +63,7 @@ func platformOrOurs(ctx *urfave.Context) (v1.Platform, error) {
 // Save is the command save.
 var Save = &urfave.Command{
 	Name:      "save",
-	Usage:     "write images to a tar, which is docker's archive and an OCI layout in one",
+	Usage:     "write images to a tar that is both a docker archive and an OCI layout",
 	ArgsUsage: "IMAGE...",
 	Flags: []urfave.Flag{
 		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: standard output)"},
@@ -78,7 +78,7 @@ var Save = &urfave.Command{
 // Import is the command import.
 var Import = &urfave.Command{
 	Name:      "import",
-	Usage:     "make an image of one layer from a root file system",
+	Usage:     "make an image with one layer from a root file system",
 	ArgsUsage: "FILE.tar|DIRECTORY|- [NAME[:TAG]]",
 	Flags: []urfave.Flag{
 		changeFlag(),

@@ -20,14 +20,14 @@ import (
 // Commit is the command commit.
 var Commit = &urfave.Command{
 	Name:      "commit",
-	Usage:     "make an image of what a container has changed",
+	Usage:     "make an image from a container's changes",
 	ArgsUsage: "CONTAINER [NAME[:TAG]]",
 	Description: "The container's upper directory becomes one more layer on top of its image.\n" +
 		"With -o, the container's whole file system is written to a tar, and no image is made.",
 	Flags: []urfave.Flag{
 		changeFlag(),
 		&urfave.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
-		&urfave.StringFlag{Name: "author", Aliases: []string{"a"}, Usage: "`NAME` of who made it"},
+		&urfave.StringFlag{Name: "author", Aliases: []string{"a"}, Usage: "`NAME` of the author"},
 		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write a tar to `FILE`, - for standard output"},
 	},
 	Action: action.WithStore(1, 2, "a container, and a name at most", commitContainer),

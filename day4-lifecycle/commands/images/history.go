@@ -30,8 +30,9 @@ var History = &urfave.Command{
 }
 
 // printHistory prints the last step first. Only the image itself has an ID: the
-// steps before may never have been images here. Steps that only changed the
-// configuration have no layer, and some tools keep no history of layers.
+// earlier steps may never have been images on this machine. Steps that only
+// changed the configuration have no layer, and some tools write no history for
+// layers.
 func printHistory(s *store.Store, img *store.Image, full bool) error {
 	layers := img.Config.RootFS.DiffIDs
 	var rows [][]string

@@ -27,11 +27,11 @@ type inspected struct {
 	Size          int64
 	GraphDriver   graphDriver
 	RootFS        rootFS
-	Manifest      v1.Hash // the digest of the manifest: blobs/sha256/...
+	Manifest      v1.Hash // the manifest's digest, its name in blobs/sha256
 	ManifestLayer []v1.Descriptor
 }
 
-// graphDriver says where the unpacked layers are, the uppermost first.
+// graphDriver says where the unpacked layers are, uppermost first.
 type graphDriver struct {
 	Name string
 	Data map[string]string

@@ -1,6 +1,7 @@
-// Package options turns the flags of run, and what an image says, into the
-// description of a container. It checks all that can be checked before anything is
-// made. The ladder has no rung for it: its programs take no flags.
+// Package options turns the flags of run and an image's configuration into the
+// description of a container. It checks everything that can be checked before
+// anything is made. The ladder has no rung for it, because its programs take no
+// flags.
 package options
 
 import (
@@ -24,7 +25,7 @@ import (
 	"example.com/go-docker/day4-lifecycle/namespace"
 )
 
-// NamespaceFlags name the namespaces that are to be new.
+// NamespaceFlags say which namespaces are to be new.
 func NamespaceFlags() []urfave.Flag {
 	var flags []urfave.Flag
 	for _, k := range namespace.Kinds {
@@ -44,15 +45,15 @@ func ContainerFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "`NAME|UID[:GROUP|GID]` to run as (default: the image's)"},
 		&urfave.StringFlag{Name: "entrypoint", Usage: "`PROGRAM` to run instead of the image's"},
 		&urfave.StringFlag{Name: "name", Usage: "`NAME` of the container"},
-		&urfave.BoolFlag{Name: "rm", Usage: "remove the container when it has ended", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "rm", Usage: "remove the container when it ends", DisableDefaultText: true},
 		&urfave.BoolFlag{Name: "read-only", Usage: "mount the root read-only", DisableDefaultText: true},
 		&urfave.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "mount `SOURCE:TARGET[:ro]`"},
-		&urfave.BoolFlag{Name: "init", Value: true, Usage: "an init is PID 1; --init=false: the command"},
+		&urfave.BoolFlag{Name: "init", Value: true, Usage: "PID 1 is an init; --init=false: the command"},
 	}
 }
 
-// Container is what init will receive, as far as the command line alone tells: an
-// ID, arguments, namespaces, the root's mounts.
+// Container returns what the command line alone determines of what init will
+// receive: an ID, arguments, namespaces, the root's mounts.
 func Container(ctx *urfave.Context) (*container.Container, error) {
 	if !ctx.Args().Present() {
 		return nil, fmt.Errorf("%[1]s requires an image: see %[1]s --help", ctx.Command.Name)
@@ -70,7 +71,7 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 	if c.Namespaces, err = namespacesFromFlags(ctx); err != nil {
 		return nil, err
 	}
-	c.Namespaces |= unix.CLONE_NEWNS // whatever was named: the root is made of mounts
+	c.Namespaces |= unix.CLONE_NEWNS // always, because the root is made of mounts
 	if c.Hostname == "" {
 		c.Hostname = c.ID
 	} else if err := checkHostname(c); err != nil {
@@ -79,8 +80,9 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 	if c.Dir != "" && !path.IsAbs(c.Dir) {
 		return nil, fmt.Errorf("invalid --workdir %q: not an absolute path", c.Dir)
 	}
-	// Off a terminal there is no size, no job control and no ^C to pass on, and
-	// the pty would turn every newline into CR LF. ssh decides the same way.
+	// If standard input is not a terminal, there is no size, no job control and
+	// no ^C to pass on, and a pty would turn every newline into CR LF. ssh
+	// decides the same way.
 	if c.TTY && attached(ctx) && !term.IsTerminal(os.Stdin.Fd()) {
 		logrus.Warn("-t ignored: standard input is not a terminal")
 		c.TTY = false
@@ -92,13 +94,14 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 	return c, err
 }
 
-// attached tells whether the user will sit at the container from its start.
+// attached reports whether the user is attached to the container from its
+// start.
 func attached(ctx *urfave.Context) bool {
 	return ctx.Command.Name == "run" && !ctx.Bool("detach")
 }
 
-// namespacesFromFlags returns the clone(2) flags of the namespaces that were
-// named, or of all that this kernel has when none was.
+// namespacesFromFlags returns the clone(2) flags of the namespaces named on the
+// command line or, if none was, of all that this kernel has.
 func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
 	var named uintptr
 	for _, k := range namespace.Kinds {
@@ -113,15 +116,15 @@ func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
 	if named == 0 {
 		named = namespace.All()
 	}
-	// Only root may make the others; but root of a new user namespace is root
-	// enough, and anybody may make one of those. user_namespaces(7)
+	// Only root may make the other kinds, but root in a new user namespace is
+	// root enough, and anybody may make a user namespace. user_namespaces(7)
 	if os.Geteuid() != 0 {
 		named |= unix.CLONE_NEWUSER
 	}
 	return named, nil
 }
 
-// Cgroup says what cgroup the container gets.
+// Cgroup returns the description of the container's cgroup.
 func Cgroup(ctx *urfave.Context, c *container.Container) (cgroup.Config, error) {
 	l, err := limits.FromFlags(ctx)
 	if err != nil {

@@ -15,16 +15,17 @@ import (
 	"example.com/go-docker/day4-lifecycle/state"
 )
 
-// LifecycleFlags are about the end of the container, and about its log.
+// LifecycleFlags are about the container's end and its log.
 func LifecycleFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.StringFlag{Name: "restart", Value: "no", Usage: "start it again: no, on-failure[:TIMES], always, unless-stopped"},
-		&urfave.StringSliceFlag{Name: "log-opt", Usage: "`NAME=VALUE`: max-size of a log file, max-file of them"},
+		&urfave.StringFlag{Name: "restart", Value: "no", Usage: "policy: no, on-failure[:TIMES], always, unless-stopped"},
+		&urfave.StringSliceFlag{Name: "log-opt", Usage: "`NAME=VALUE`: max-size of a log file, max-file: how many"},
 		&urfave.StringFlag{Name: "stop-signal", Usage: "`SIGNAL` that stop sends (default: the image's, or TERM)"},
 	}
 }
 
-// Config says how the container is to be kept.
+// Config returns the settings for the container's life: its log, its restarts,
+// its end.
 func Config(ctx *urfave.Context, c *container.Container) (*state.Config, error) {
 	config := &state.Config{OpenStdin: ctx.Bool("interactive"), AutoRemove: ctx.Bool("rm")}
 	var err error

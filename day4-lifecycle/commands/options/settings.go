@@ -36,7 +36,7 @@ func volumesFromFlags(ctx *urfave.Context) ([]rootfs.Volume, error) {
 	return volumes, nil
 }
 
-// SettingFlags are what else people give to docker run.
+// SettingFlags are the other flags that people give to docker run.
 func SettingFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringSliceFlag{Name: "env-file", Usage: "read NAME=VALUE, or NAME, from the lines of `FILE`"},
@@ -47,7 +47,7 @@ func SettingFlags() []urfave.Flag {
 	}
 }
 
-// rootFromFlags returns what the command line says of the container's root.
+// rootFromFlags returns what the command line says about the container's root.
 func rootFromFlags(ctx *urfave.Context) (*rootfs.Root, error) {
 	r := &rootfs.Root{ReadOnly: ctx.Bool("read-only")}
 	var err error
@@ -87,7 +87,7 @@ func rlimitsFromFlags(ctx *urfave.Context) ([]confine.Rlimit, error) {
 // Hosts returns the lines that --add-host adds to /etc/hosts.
 func Hosts(ctx *urfave.Context) (lines string, err error) {
 	for _, s := range ctx.StringSlice("add-host") {
-		at := strings.IndexAny(s, ":=") // an address may have colons itself
+		at := strings.IndexAny(s, ":=") // an address may contain colons, too
 		if at <= 0 || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
 			return "", fmt.Errorf("invalid --add-host %q: want NAME:ADDRESS", s)
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 // Objects reads the --format of inspect: a template, or nothing for JSON. It
-// returns what prints objects so on standard output.
+// returns a function that prints objects in this format on standard output.
 func Objects(format string) (func(all []any) error, error) {
 	line, err := template.New("format").Funcs(functions).Option("missingkey=error").Parse(format + "\n")
 	if err != nil {
@@ -32,8 +32,8 @@ func Objects(format string) (func(all []any) error, error) {
 	}, nil
 }
 
-// asJSON is a value with the names that it has in JSON: those that people know
-// from Docker's templates.
+// asJSON gives a value's fields the names that they have in JSON, which people
+// know from Docker's templates.
 func asJSON(v any) (m any) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -47,7 +47,7 @@ func asJSON(v any) (m any) {
 	return m
 }
 
-// functions are those of Docker's functions that people use.
+// functions are the ones of Docker's template functions that people use.
 var functions = template.FuncMap{
 	"json": func(v any) (string, error) {
 		var text strings.Builder
@@ -63,7 +63,7 @@ var functions = template.FuncMap{
 		}
 		return strings.Join(words, separator)
 	},
-	"split": func(text, separator string) (list []any) { // which join takes
+	"split": func(text, separator string) (list []any) { // join takes this
 		for _, word := range strings.Split(text, separator) {
 			list = append(list, word)
 		}

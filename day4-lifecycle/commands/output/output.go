@@ -1,5 +1,5 @@
-// Package output is how commands show things: Docker's columns, identifiers, sizes,
-// times and templates. The ladder has no rung for it.
+// Package output formats what commands print: Docker's columns, identifiers,
+// sizes, times and templates. The ladder has no rung for it.
 package output
 
 import (
@@ -27,7 +27,7 @@ func NewTable(titles ...string) Table {
 // Row adds a line.
 func (t Table) Row(fields ...string) { fmt.Fprintln(t, strings.Join(fields, "\t")) }
 
-// ID is an image's identifier in full, or as short as Docker shows it.
+// ID returns an image's identifier in full, or as short as Docker shows it.
 func ID(id string, full bool) string {
 	if full {
 		return id
@@ -35,7 +35,7 @@ func ID(id string, full bool) string {
 	return image.ShortID(id)
 }
 
-// Ago is Docker's way to show a time. Reproducible images have none, or 1970.
+// Ago shows a time as Docker does. Reproducible images have no time, or 1970.
 func Ago(t time.Time) string {
 	if t.IsZero() {
 		return "N/A"
@@ -43,5 +43,5 @@ func Ago(t time.Time) string {
 	return units.HumanDuration(time.Since(t)) + " ago"
 }
 
-// Size is a number of bytes as Docker shows it, in powers of 1000.
+// Size shows a number of bytes as Docker does, in powers of 1000.
 func Size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }

@@ -20,7 +20,7 @@ import (
 func Create() *urfave.Command {
 	return &urfave.Command{
 		Name:      "create",
-		Usage:     "make a container, to be started later",
+		Usage:     "make a container without starting it",
 		ArgsUsage: "IMAGE [COMMAND] [ARG...]",
 		Flags:     createFlags(),
 		Action:    createContainer,
@@ -43,7 +43,7 @@ func createContainer(ctx *urfave.Context) error {
 	return p.dir.HandOver().Close()
 }
 
-// planFromFlags makes a plan of the command line and the image.
+// planFromFlags makes a plan from the command line and the image.
 func planFromFlags(ctx *urfave.Context) (*plan, *store.Store, error) {
 	c, err := options.Container(ctx)
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 // Start is the command start.
 var Start = &urfave.Command{
 	Name:      "start",
-	Usage:     "start containers that do not run",
+	Usage:     "start containers that are not running",
 	ArgsUsage: "CONTAINER...",
 	Flags: []urfave.Flag{
-		&urfave.BoolFlag{Name: "attach", Aliases: []string{"a"}, Usage: "show its output, and end with its status", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "attach", Aliases: []string{"a"}, Usage: "show its output, and exit with its status", DisableDefaultText: true},
 		&urfave.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "pass on standard input, too", DisableDefaultText: true},
 		detachKeysFlag(),
 	},

@@ -1,7 +1,8 @@
-// Package show has the commands that show what containers do: ps, logs and top.
+// Package show has the commands that show what containers are doing: ps, logs
+// and top.
 //
-// It grew from rung 05-logs, plus: lists that can be filtered and laid out, times,
-// the last lines.
+// It grew from rung 05-logs, and adds filters and formats for lists, times in
+// logs, and the last lines of a log.
 package show
 
 import (
@@ -29,10 +30,10 @@ var Ps = &urfave.Command{
 	Name:  "ps",
 	Usage: "list containers",
 	Flags: []urfave.Flag{
-		&urfave.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also those that do not run", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also those that are not running", DisableDefaultText: true},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show ids only", DisableDefaultText: true},
-		&urfave.BoolFlag{Name: "latest", Aliases: []string{"l"}, Usage: "show the one that was created last", DisableDefaultText: true},
-		&urfave.IntFlag{Name: "last", Aliases: []string{"n"}, Value: -1, Usage: "show the `N` that were created last"},
+		&urfave.BoolFlag{Name: "latest", Aliases: []string{"l"}, Usage: "show the one created last", DisableDefaultText: true},
+		&urfave.IntFlag{Name: "last", Aliases: []string{"n"}, Value: -1, Usage: "show the `N` created last"},
 		&urfave.BoolFlag{Name: "no-trunc", Usage: "show everything in full", DisableDefaultText: true},
 		&urfave.StringSliceFlag{Name: "filter", Aliases: []string{"f"}, Usage: "`NAME=VALUE`: id, name, status, exited or ancestor"},
 		&urfave.StringFlag{Name: "format", Value: "table", Usage: "`table`, json, or a template like '{{.ID}} {{.Status}}'"},
@@ -82,7 +83,7 @@ var Ps = &urfave.Command{
 	},
 }
 
-// A psRow is one line of ps, with the names of Docker's templates.
+// A psRow is one line of ps. Its fields have the names of Docker's templates.
 type psRow struct {
 	ID, Image, Command, CreatedAt, RunningFor, State, Status, Ports, Names string
 }
@@ -103,7 +104,7 @@ func rowOf(c *lifecycle.Container, full bool) psRow {
 	}
 }
 
-// statusText is how Docker says it.
+// statusText words the status as Docker does.
 func statusText(s *state.State) string {
 	since := func(t time.Time) string { return units.HumanDuration(time.Since(t)) }
 	switch s.Status {

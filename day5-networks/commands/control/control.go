@@ -1,8 +1,8 @@
-// Package control has the commands that change how a container is, and wait until
-// it has changed: stop, kill, pause, rename, rm and their like.
+// Package control has the commands that change a container's state and wait for
+// the change: stop, kill, pause, rename, rm and so on.
 //
-// It grew from rung 07-stop, plus: any number of containers at once, and one that
-// fails does not hold up the others.
+// It grew from rung 07-stop, and takes any number of containers at once: an
+// error with one does not hold up the others.
 package control
 
 import (
@@ -20,7 +20,7 @@ import (
 // Wait is the command wait.
 var Wait = &urfave.Command{
 	Name:      "wait",
-	Usage:     "wait until containers have ended, and print their exit statuses",
+	Usage:     "wait until containers end, and print their exit statuses",
 	ArgsUsage: "CONTAINER...",
 	Action: func(ctx *urfave.Context) error {
 		return named.Each(ctx, func(c *lifecycle.Container) error {
@@ -33,7 +33,7 @@ var Wait = &urfave.Command{
 	},
 }
 
-// Pause is the command pause or, if it shall not freeze, unpause.
+// Pause is the command pause or, if freeze is false, unpause.
 func Pause(name string, freeze bool) *urfave.Command {
 	usage := map[bool]string{true: "stop all processes of containers, which do not notice", false: "let paused containers go on"}[freeze]
 	return &urfave.Command{

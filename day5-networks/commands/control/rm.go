@@ -19,8 +19,8 @@ var Remove = &urfave.Command{
 	Usage:     "remove containers",
 	ArgsUsage: "CONTAINER...",
 	Flags: []urfave.Flag{
-		&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill those that run; do not complain about missing ones", DisableDefaultText: true},
-		&urfave.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "their volumes, too: those of the image always go with them", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill running ones; do not complain about missing ones", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "remove their volumes, too (those of the image always go)", DisableDefaultText: true},
 	},
 	Action: func(ctx *urfave.Context) error {
 		force := ctx.Bool("force")
@@ -31,7 +31,7 @@ var Remove = &urfave.Command{
 // Prune is the command container prune.
 var Prune = &urfave.Command{
 	Name:  "prune",
-	Usage: "remove all containers that do not run",
+	Usage: "remove all containers that are not running",
 	Flags: []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not ask", DisableDefaultText: true}},
 	Action: func(ctx *urfave.Context) error {
 		if !ctx.Bool("force") {
@@ -54,7 +54,7 @@ var Prune = &urfave.Command{
 				continue
 			}
 			if err := c.Remove(false); err != nil {
-				logrus.Warn(err) // it has been started meanwhile
+				logrus.Warn(err) // it was started meanwhile
 				continue
 			}
 			fmt.Println(c.ID)

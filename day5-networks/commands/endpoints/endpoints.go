@@ -1,5 +1,5 @@
-// Package endpoints tells commands which containers are on which networks, and what
-// they publish there. The ladder has no rung for it.
+// Package endpoints tells commands which containers are on which networks, and
+// which ports they publish there. The ladder has no rung for it.
 package endpoints
 
 import (
@@ -12,7 +12,7 @@ import (
 	"example.com/go-docker/day5-networks/store"
 )
 
-// Published is what a container was given on its networks: by its endpoints.
+// Published returns the ports that a container's endpoints publish.
 func Published(endpoints []network.Endpoint) (list []ports.Port) {
 	for _, e := range endpoints {
 		list = append(list, e.Ports...)
@@ -23,7 +23,7 @@ func Published(endpoints []network.Endpoint) (list []ports.Port) {
 	return list
 }
 
-// ByContainer are all endpoints that there are, eth0 first.
+// ByContainer returns all endpoints by container, eth0 first.
 func ByContainer(s *store.Store) (map[string][]network.Endpoint, error) {
 	n, err := network.Open(s.Root)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package images has the commands about images, from pull to rmi. The rooms
-// registry, archive, store and commit do their work.
+// Package images has the commands for images, from pull to rmi. The rooms
+// registry, archive, store and commit do the work.
 //
-// It grew from the rungs 09-image and 10-commit, plus: names instead of
-// directories, lists, archives, registries.
+// It grew from rungs 09-image and 10-commit, and adds names instead of
+// directories, lists, archives and registries.
 package images
 
 import (
@@ -39,8 +39,8 @@ func noTruncFlag() urfave.Flag {
 	return &urfave.BoolFlag{Name: "no-trunc", Usage: "show everything in full", DisableDefaultText: true}
 }
 
-// listImages prints a line for each image under each of its names, for those of
-// a repository or, for "", for all; or only their IDs.
+// listImages prints a line for each name of each image, or only the images'
+// IDs. filter is a repository, or "" for all.
 func listImages(s *store.Store, filter string, quiet, full bool) error {
 	var want image.Reference
 	if filter != "" {

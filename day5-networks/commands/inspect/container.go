@@ -14,8 +14,8 @@ import (
 	"example.com/go-docker/day5-networks/store"
 )
 
-// inspectedContainer has the names and the order of docker inspect, as far as
-// there is something to say.
+// inspectedContainer has the fields of docker inspect that we can fill, with
+// the same names and in the same order.
 type inspectedContainer struct {
 	ID             string `json:"Id"`
 	Created        time.Time
@@ -42,7 +42,7 @@ type inspectedState struct {
 	Status                                       state.Status
 	Running, Paused, Restarting, OOMKilled, Dead bool
 	Pid                                          int
-	ShimPid                                      int // Docker's is no business of its users
+	ShimPid                                      int // Docker does not show it
 	ExitCode                                     int
 	Error                                        string
 	StartedAt, FinishedAt                        time.Time
@@ -64,7 +64,7 @@ type inspectedHostConfig struct {
 	CPUShares         int64 `json:"CpuShares"`
 	Memory            int64
 	MemoryReservation int64
-	MemorySwap        int64 // with memory, as run has it; -1: no limit
+	MemorySwap        int64 // including memory, like run's flag; -1: no limit
 	CPUPeriod         int64 `json:"CpuPeriod"`
 	CPUQuota          int64 `json:"CpuQuota"`
 	CpusetCpus        string
@@ -127,7 +127,7 @@ func inspectContainer(s *store.Store, c *lifecycle.Container) (*inspectedContain
 		GraphDriver: graphDriver{"overlay", map[string]string{"UpperDir": root.Overlay.Upper, "WorkDir": root.Overlay.Work, "MergedDir": root.Overlay.Merged}},
 	}
 	i.HostConfig.connectedBy(connected)
-	// Those of the container whose network it shares, if it does.
+	// If it shares another container's network, these files are that one's.
 	i.HostsPath, i.HostnamePath, i.ResolvConfPath = root.Files["/etc/hosts"], root.Files["/etc/hostname"], root.Files["/etc/resolv.conf"]
 	for _, v := range root.Volumes {
 		i.HostConfig.Binds = append(i.HostConfig.Binds, v.Source+":"+v.Target)
@@ -139,8 +139,8 @@ func inspectContainer(s *store.Store, c *lifecycle.Container) (*inspectedContain
 	return i, nil
 }
 
-// signalName is "" for 0; of a real-time signal it is the number, which
-// --stop-signal takes, too.
+// signalName returns "" for 0 and, for a real-time signal, the number, which
+// --stop-signal accepts, too.
 func signalName(n int) string {
 	if name := unix.SignalName(syscall.Signal(n)); name != "" || n == 0 {
 		return name

@@ -1,5 +1,6 @@
-// Package inspect is the command inspect: all about a container or an image, under
-// the names that docker inspect uses. The ladder has no rung for it.
+// Package inspect is the command inspect: everything about a container or an
+// image, under the names that docker inspect uses. The ladder has no rung for
+// it.
 package inspect
 
 import (
@@ -18,7 +19,7 @@ import (
 // Command is the command inspect.
 var Command = &urfave.Command{
 	Name:      "inspect",
-	Usage:     "show all about containers or images, as JSON",
+	Usage:     "show everything about containers or images, as JSON",
 	ArgsUsage: "CONTAINER|IMAGE...",
 	Flags: []urfave.Flag{
 		&urfave.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "a `TEMPLATE`, like '{{.State.Status}}'"},

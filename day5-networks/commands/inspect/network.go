@@ -14,14 +14,14 @@ import (
 	"example.com/go-docker/day5-networks/store"
 )
 
-// inspectedSettings has the names of docker inspect. The first three are those of
-// the first network.
+// inspectedSettings has the names of docker inspect. The first three fields are
+// those of the first network.
 type inspectedSettings struct {
-	SandboxKey string // the network namespace; "" while the container does not run
+	SandboxKey string // the network namespace; "" unless the container is running
 	IPAddress  string
 	Gateway    string
 	MacAddress string
-	Ports      map[string][]portBinding // "80/tcp"; null: exposed, and not published
+	Ports      map[string][]portBinding // by "80/tcp"; null: exposed but not published
 	Networks   map[string]inspectedEndpoint
 }
 
@@ -110,7 +110,7 @@ func bindingOf(p ports.Port) portBinding {
 	return b
 }
 
-// connectedBy adds what was asked for.
+// connectedBy adds what the user asked for.
 func (h *inspectedHostConfig) connectedBy(n *state.Network) {
 	h.NetworkMode = n.Mode
 	if n.Mode == "" {

@@ -1,5 +1,5 @@
-// Package named finds the containers that are named on the command line. The ladder
-// has no rung for it: its programs know their container's directory.
+// Package named finds the containers named on the command line. The ladder has
+// no rung for it, because its programs know their container's directory.
 package named
 
 import (
@@ -25,7 +25,8 @@ func Find(ctx *urfave.Context, ref string) (*lifecycle.Container, error) {
 	return lifecycle.Find(s, ref)
 }
 
-// One finds the container that a command with so many arguments is about.
+// One finds the container that the command's first argument names, if it has
+// least to most arguments.
 func One(ctx *urfave.Context, least, most int) (*lifecycle.Container, error) {
 	if ctx.NArg() < least || most > 0 && ctx.NArg() > most {
 		return nil, fmt.Errorf("%[1]s requires %[2]s: see %[1]s --help", ctx.Command.Name, ctx.Command.ArgsUsage)
@@ -33,8 +34,8 @@ func One(ctx *urfave.Context, least, most int) (*lifecycle.Container, error) {
 	return Find(ctx, ctx.Args().First())
 }
 
-// Each does something with each container that is named, prints the name, and
-// goes on after an error.
+// Each calls do for each container named, prints its name, and goes on after an
+// error.
 func Each(ctx *urfave.Context, do func(c *lifecycle.Container) error) error {
 	if !ctx.Args().Present() {
 		return fmt.Errorf("%[1]s requires a container: see %[1]s --help", ctx.Command.Name)

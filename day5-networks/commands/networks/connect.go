@@ -15,12 +15,12 @@ import (
 
 var connect = &urfave.Command{
 	Name:      "connect",
-	Usage:     "connect a container to one more network, now and whenever it starts",
+	Usage:     "connect a container to another network, now and at every start",
 	ArgsUsage: "NETWORK CONTAINER",
 	Flags: []urfave.Flag{
 		&urfave.StringFlag{Name: "ip", Usage: "`ADDRESS` of the container"},
 		&urfave.StringFlag{Name: "ip6", Usage: "IPv6 `ADDRESS` of the container"},
-		&urfave.StringSliceFlag{Name: "alias", Usage: "one more `NAME` on the network"},
+		&urfave.StringSliceFlag{Name: "alias", Usage: "another `NAME` on the network"},
 	},
 	Action: withNetworks(2, 2, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
 		var a network.Attachment
@@ -49,7 +49,7 @@ var disconnect = &urfave.Command{
 	Name:      "disconnect",
 	Usage:     "take a container off a network",
 	ArgsUsage: "NETWORK CONTAINER",
-	Flags:     []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not complain when it is not there", DisableDefaultText: true}},
+	Flags:     []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not complain if it does not exist", DisableDefaultText: true}},
 	Action: withNetworks(2, 2, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
 		c, config, err := networkAndContainer(ctx, s, n)
 		if err == nil {

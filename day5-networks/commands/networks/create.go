@@ -25,10 +25,10 @@ var create = &urfave.Command{
 		&urfave.StringSliceFlag{Name: "subnet", Usage: "`CIDR`, one of IPv4 and one of IPv6 (default: free ones)"},
 		&urfave.StringSliceFlag{Name: "gateway", Usage: "`ADDRESS` of the host on the network (default: the first)"},
 		&urfave.StringSliceFlag{Name: "ip-range", Usage: "`CIDR` to take containers' addresses from"},
-		&urfave.BoolFlag{Name: "internal", Usage: "nothing outside can be reached", DisableDefaultText: true},
-		&urfave.BoolFlag{Name: "ipv6", Usage: "with IPv6, too", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "internal", Usage: "allow no access to the outside", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "ipv6", Usage: "use IPv6, too", DisableDefaultText: true},
 		&urfave.StringSliceFlag{Name: "opt", Aliases: []string{"o"}, Usage: "`NAME=VALUE`: mtu, also as " + mtuOption},
-		&urfave.StringSliceFlag{Name: "label", Usage: "`NAME=VALUE` to be kept with it"},
+		&urfave.StringSliceFlag{Name: "label", Usage: "`NAME=VALUE` to keep with it"},
 	},
 	Action: withNetworks(1, 1, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
 		config, err := networkConfigFromFlags(ctx)
@@ -99,7 +99,7 @@ func onePerVersion[T fmt.Stringer](flag string, list []T, is4 func(T) bool) erro
 	return nil
 }
 
-// prefixesFrom reads subnets or ranges. IPv4's come first.
+// prefixesFrom reads subnets or ranges, and puts those of IPv4 first.
 func prefixesFrom(flag string, texts []string) (list []netip.Prefix, err error) {
 	for _, text := range texts {
 		p, err := address.ParsePrefix(flag, text)

@@ -45,7 +45,7 @@ type inspectedMember struct {
 
 var inspect = &urfave.Command{
 	Name:      "inspect",
-	Usage:     "show all about networks, as JSON",
+	Usage:     "show everything about networks, as JSON",
 	ArgsUsage: "NETWORK...",
 	Flags: []urfave.Flag{
 		&urfave.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "a `TEMPLATE`, like '{{.Name}}'"},

@@ -15,7 +15,8 @@ import (
 	"example.com/go-docker/day5-networks/store"
 )
 
-// A networkRow is a line of network ls, with the names of Docker's templates.
+// A networkRow is a line of network ls. Its fields have the names of Docker's
+// templates.
 type networkRow struct {
 	CreatedAt, Driver, ID, IPv6, Internal, Labels, Name, Scope string
 }
@@ -56,8 +57,8 @@ var list = &urfave.Command{
 	}),
 }
 
-// networkRows are all networks that the filters keep: ours, and those two that
-// are none.
+// networkRows returns the networks that match the filters: ours, and host and
+// none, which are not really networks.
 func networkRows(n *network.Networks, filters []string) ([]networkRow, error) {
 	configs, err := n.List()
 	if err != nil {

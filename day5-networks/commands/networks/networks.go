@@ -1,8 +1,8 @@
-// Package networks has the commands of network: create, ls, rm, inspect, connect,
-// disconnect and prune. Room network does their work.
+// Package networks has the subcommands of network: create, ls, rm, inspect,
+// connect, disconnect and prune. The room network does the work.
 //
-// It grew from rung 06-bridge, where a bridge comes with the first box and goes
-// with the last, plus: networks that have names, and stay.
+// It grew from rung 06-bridge, where the bridge comes and goes with the boxes,
+// and adds networks that have names and stay.
 package networks
 
 import (
@@ -46,8 +46,8 @@ func Command() *urfave.Command {
 	return c
 }
 
-// withNetworks makes an action of what a command does with min to max arguments
-// (-1: any number). What killed commands have left is removed before.
+// withNetworks turns do into the action of a command with min to max arguments
+// (-1: any number). It first removes what killed commands have left.
 func withNetworks(min, max int, do func(ctx *urfave.Context, s *store.Store, n *network.Networks) error) urfave.ActionFunc {
 	return func(ctx *urfave.Context) error {
 		if given := ctx.NArg(); given < min || max >= 0 && given > max {
@@ -74,8 +74,8 @@ func withNetworks(min, max int, do func(ctx *urfave.Context, s *store.Store, n *
 	}
 }
 
-// eachNetwork does something with each network that is named, prints what do
-// returns, and goes on after an error.
+// eachNetwork calls do for each network named, prints what it returns, and goes
+// on after an error.
 func eachNetwork(ctx *urfave.Context, do func(name string) (string, error)) error {
 	status := 0
 	for _, name := range ctx.Args().Slice() {
@@ -110,8 +110,9 @@ var remove = &urfave.Command{
 	}),
 }
 
-// removeNetwork removes a network that nobody is on. The default one comes back
-// when it is used again; people who type its name want another.
+// removeNetwork removes a network that no container is on. It refuses the
+// default network, which would come back on its next use; a user who names it
+// probably means another.
 func removeNetwork(n *network.Networks, name string) error {
 	if name == network.DefaultName || name == state.HostMode || name == state.NoneMode {
 		return fmt.Errorf("%s is a pre-defined network and cannot be removed", name)
@@ -121,7 +122,7 @@ func removeNetwork(n *network.Networks, name string) error {
 
 var prune = &urfave.Command{
 	Name:  "prune",
-	Usage: "remove all networks that no container is to be on",
+	Usage: "remove all networks that no container uses",
 	Flags: []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not ask", DisableDefaultText: true}},
 	Action: withNetworks(0, 0, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
 		if !ctx.Bool("force") {
@@ -144,7 +145,7 @@ var prune = &urfave.Command{
 				continue
 			}
 			if err := n.Remove(c.ID); err != nil {
-				logrus.Warn(err) // somebody has just come
+				logrus.Warn(err) // a container has just connected
 				continue
 			}
 			fmt.Println(c.Name)
@@ -153,7 +154,8 @@ var prune = &urfave.Command{
 	}),
 }
 
-// wantedNetworks are those that a container is on, or will be when it starts.
+// wantedNetworks returns the networks that a container is on, or will be when
+// it starts.
 func wantedNetworks(s *store.Store) (map[string]bool, error) {
 	all, err := lifecycle.List(s)
 	if err != nil {

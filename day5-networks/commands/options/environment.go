@@ -13,8 +13,8 @@ import (
 	"example.com/go-docker/day5-networks/container"
 )
 
-// environment is the image's, and what -e adds to it or changes. HOME comes
-// later, from the container's passwd.
+// environment returns the image's environment with the changes of -e and
+// --env-file. HOME comes later, from the container's passwd.
 func environment(c *container.Container, image, set []string) ([]string, error) {
 	env := append(slices.Clone(image), "HOSTNAME="+c.Hostname)
 	if c.TTY {
@@ -26,7 +26,7 @@ func environment(c *container.Container, image, set []string) ([]string, error) 
 	return SetVariables(env, set)
 }
 
-// SetVariables is -e: NAME=VALUE, or NAME for one that we have.
+// SetVariables applies -e: NAME=VALUE, or NAME to pass on our own.
 func SetVariables(env, set []string) ([]string, error) {
 	for _, e := range set {
 		name, _, hasValue := strings.Cut(e, "=")
@@ -55,8 +55,8 @@ func without(env []string, name string) []string {
 	return rest
 }
 
-// readEnvFiles reads variables as docker run --env-file does: a line each,
-// without quotes or escapes, comments after #.
+// readEnvFiles reads variables as docker run --env-file does: one a line, no
+// quotes or escapes, # for comments.
 func readEnvFiles(names []string) ([]string, error) {
 	var env []string
 	for _, name := range names {

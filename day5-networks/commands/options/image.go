@@ -12,10 +12,10 @@ import (
 	"example.com/go-docker/day5-networks/container"
 )
 
-// ApplyConfig fills in what the command line left to the image.
+// ApplyConfig fills in what the command line leaves to the image.
 func ApplyConfig(ctx *urfave.Context, c *container.Container, config v1.Config) error {
 	entrypoint, command := config.Entrypoint, config.Cmd
-	if ctx.IsSet("entrypoint") { // the image's arguments belong to its own entrypoint
+	if ctx.IsSet("entrypoint") { // the image's arguments are for its own entrypoint
 		entrypoint, command = []string{ctx.String("entrypoint")}, nil
 		if ctx.String("entrypoint") == "" {
 			entrypoint = nil
@@ -30,7 +30,7 @@ func ApplyConfig(ctx *urfave.Context, c *container.Container, config v1.Config) 
 	if c.Dir == "" {
 		c.Dir = config.WorkingDir
 	}
-	c.Dir = path.Clean("/" + c.Dir) // as Docker: /a/.. is / even if a is a link, or missing
+	c.Dir = path.Clean("/" + c.Dir) // like Docker: /a/.. is / even if a is a link or missing
 	if c.User == "" {
 		c.User = config.User
 	}

@@ -17,7 +17,7 @@ import (
 	"example.com/go-docker/day5-networks/state"
 )
 
-// NetworkFlags are about the networks that a container is on, its ports and names.
+// NetworkFlags are about a container's networks, ports and names.
 func NetworkFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringSliceFlag{Name: "network", Aliases: []string{"net"}, Usage: "`NETWORK`, host, none, or container:ID (default: bridge)"},
@@ -26,15 +26,15 @@ func NetworkFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "ip", Usage: "`ADDRESS` of the container"},
 		&urfave.StringFlag{Name: "ip6", Usage: "IPv6 `ADDRESS` of the container"},
 		&urfave.StringFlag{Name: "mac-address", Usage: "Ethernet `ADDRESS` of the container"},
-		&urfave.StringSliceFlag{Name: "network-alias", Usage: "one more `NAME` on the network"},
+		&urfave.StringSliceFlag{Name: "network-alias", Usage: "another `NAME` on the network"},
 		&urfave.StringSliceFlag{Name: "dns", Usage: "`ADDRESS` of a server to ask instead of the host's"},
-		&urfave.StringSliceFlag{Name: "dns-search", Usage: "`DOMAIN` to look in; . for none"},
+		&urfave.StringSliceFlag{Name: "dns-search", Usage: "`DOMAIN` to search; . for none"},
 		&urfave.StringSliceFlag{Name: "dns-option", Aliases: []string{"dns-opt"}, Usage: "`OPTION` of resolv.conf, like ndots:1"},
 	}
 }
 
-// Network says how the container is to be connected, as far as the
-// command line alone tells.
+// Network returns how to connect the container, as far as the command line
+// alone determines it.
 func Network(ctx *urfave.Context) (*state.Network, error) {
 	n := new(state.Network)
 	var err error
@@ -67,7 +67,7 @@ func Network(ctx *urfave.Context) (*state.Network, error) {
 	wanted := ctx.StringSlice("network")
 	if len(wanted) == 0 {
 		wanted = []string{network.DefaultName}
-		if namesOthers(ctx) { // as on day 1: what is not named is the host's
+		if namesOthers(ctx) { // as on day 1, the namespaces not named are the host's
 			wanted = []string{state.HostMode}
 		}
 	}
@@ -82,7 +82,8 @@ func Network(ctx *urfave.Context) (*state.Network, error) {
 	return n, err
 }
 
-// checkMode refuses what means nothing without a network of one's own.
+// checkMode refuses flags that mean nothing if the container has no network of
+// its own.
 func checkMode(ctx *urfave.Context, n *state.Network) error {
 	for _, flag := range []string{"publish", "publish-all", "ip", "ip6", "mac-address", "network-alias"} {
 		if ctx.IsSet(flag) {
@@ -125,7 +126,7 @@ func attachmentsFromFlags(ctx *urfave.Context, networks []string) ([]network.Att
 	return list, err
 }
 
-// Addresses reads --ip and --ip6, of run and of network connect.
+// Addresses reads --ip and --ip6 for run and network connect.
 func Addresses(ctx *urfave.Context) (ip, ip6 netip.Addr, err error) {
 	if text := ctx.String("ip"); text != "" {
 		if ip, err = address.ParseAddr("ip", text); err == nil && !ip.Is4() {
@@ -143,7 +144,7 @@ func Addresses(ctx *urfave.Context) (ip, ip6 netip.Addr, err error) {
 	return ip, ip6, err
 }
 
-// Aliases checks names for a network, of run and of network connect.
+// Aliases checks the aliases given to run or network connect.
 func Aliases(list []string) ([]string, error) {
 	for _, alias := range list {
 		const known = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
@@ -156,7 +157,8 @@ func Aliases(list []string) ([]string, error) {
 	return list, nil
 }
 
-// namesOthers tells whether namespaces were named, and so not all are new.
+// namesOthers reports whether any namespaces were named, in which case not all
+// are new.
 func namesOthers(ctx *urfave.Context) bool {
 	return slices.ContainsFunc(flagKinds(), func(k namespace.Kind) bool { return ctx.Bool(k.Name) })
 }

@@ -10,9 +10,9 @@ import (
 	"text/template"
 )
 
-// List reads the --format of a list: table, json, or a template like
-// "table {{.ID}}\t{{.Names}}". It returns what prints rows so. In table they have
-// these columns, a template; above them are the titles, a row as well.
+// List reads the --format of a list: table, json, or a template like "table
+// {{.ID}}\t{{.Names}}". It returns a function that prints rows in this format.
+// columns is the template for table, and titles is the row of headings.
 func List[T any](format, columns string, titles T) (func(w io.Writer, rows []T) error, error) {
 	switch format {
 	case "table", "":

@@ -19,7 +19,7 @@ import (
 // Attach is the command attach.
 var Attach = &urfave.Command{
 	Name:      "attach",
-	Usage:     "connect to the standard streams of a container that runs",
+	Usage:     "connect to the standard streams of a running container",
 	ArgsUsage: "CONTAINER",
 	Flags: []urfave.Flag{
 		detachKeysFlag(),
@@ -58,7 +58,7 @@ func attach(c *lifecycle.Container, keys []byte, stdin bool, signals *container.
 	return follow(seat, conn, c.ID)
 }
 
-// consoleFor says what we have to offer to a container.
+// consoleFor returns the console that we can offer a container.
 func consoleFor(c *lifecycle.Container, keys []byte, stdin bool, signals *container.Signals) (console.Console, error) {
 	config, err := state.ReadConfig(c.Dir)
 	if err != nil {
@@ -71,7 +71,7 @@ func consoleFor(c *lifecycle.Container, keys []byte, stdin bool, signals *contai
 	return seat, nil
 }
 
-// follow is attached to a container until it has ended, or the user has gone.
+// follow stays attached to a container until it ends or the user detaches.
 func follow(seat console.Console, conn *wire.Conn, id string) error {
 	status, err := seat.Follow(conn)
 	switch {
@@ -88,5 +88,5 @@ func follow(seat console.Console, conn *wire.Conn, id string) error {
 }
 
 func detachKeysFlag() urfave.Flag {
-	return &urfave.StringFlag{Name: "detach-keys", Value: "ctrl-p,ctrl-q", Usage: "`KEYS` that end the attachment and not the container"}
+	return &urfave.StringFlag{Name: "detach-keys", Value: "ctrl-p,ctrl-q", Usage: "`KEYS` to detach with"}
 }

@@ -20,10 +20,10 @@ import (
 // Exec is the command exec.
 var Exec = &urfave.Command{
 	Name:      "exec",
-	Usage:     "run one more command in a container",
+	Usage:     "run another command in a container",
 	ArgsUsage: "CONTAINER COMMAND [ARG...]",
 	Flags: []urfave.Flag{
-		&urfave.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "end as soon as it runs", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "exit as soon as it runs", DisableDefaultText: true},
 		&urfave.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "keep standard input open", DisableDefaultText: true},
 		&urfave.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal", DisableDefaultText: true},
 		&urfave.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `NAME=VALUE`, or pass NAME on"},

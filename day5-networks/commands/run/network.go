@@ -18,8 +18,8 @@ import (
 	"example.com/go-docker/day5-networks/store"
 )
 
-// resolveNetwork completes n with what is in the store: the networks, the other
-// container, the ports of the image.
+// resolveNetwork adds what is in the store: the networks, the other container,
+// the image's ports.
 func (p *plan) resolveNetwork(ctx *urfave.Context, s *store.Store) error {
 	for _, text := range exposedBy(p.image) {
 		list, err := ports.Exposed(text)
@@ -65,8 +65,8 @@ func (p *plan) resolveNetwork(ctx *urfave.Context, s *store.Store) error {
 	return p.joinNetwork(s)
 }
 
-// joinNetwork sets what follows from the mode: whose namespace it is, and whose
-// host name.
+// joinNetwork sets what follows from the mode: whose network namespace and host
+// name the container gets.
 func (p *plan) joinNetwork(s *store.Store) error {
 	c := p.container
 	c.Namespaces |= unix.CLONE_NEWNET
@@ -95,7 +95,7 @@ func (p *plan) joinNetwork(s *store.Store) error {
 			return err
 		}
 		if through, err := state.ReadNetwork(other.Dir); err == nil && through.Peer() != "" {
-			p.network.Mode = through.Mode // whose it is
+			p.network.Mode = through.Mode // it names the namespace's owner
 			other.Dir = filepath.Join(filepath.Dir(other.Dir), through.Peer())
 		} else {
 			p.network.Mode = "container:" + other.ID

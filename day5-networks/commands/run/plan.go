@@ -19,7 +19,7 @@ import (
 	"example.com/go-docker/day5-networks/store"
 )
 
-// A plan is all that makes up a container before it runs.
+// A plan is everything that is known about a container before it runs.
 type plan struct {
 	container *container.Container
 	config    *state.Config
@@ -28,11 +28,12 @@ type plan struct {
 	network   *state.Network
 
 	hostnameSet bool   // by the user
-	peerDir     string // of the container whose network it shares, or ""
+	peerDir     string // directory directory of the container whose network it shares, or ""
 }
 
-// create makes the container's directory, which keeps the image, and leaves it
-// locked. Should we be killed before all is there, it is removed.
+// create makes the container's directory, which keeps its image from being
+// removed, and leaves it locked. If we are killed before it is complete, the
+// next command removes it.
 func (p *plan) create(s *store.Store) (err error) {
 	p.dir.AutoRemove = true
 	if err := containers.Create(s, p.dir); err != nil {
@@ -57,7 +58,7 @@ func (p *plan) create(s *store.Store) (err error) {
 	return p.dir.SetAutoRemove(false)
 }
 
-// completeRoot adds the image to what the command line says of the root.
+// completeRoot adds the image to what the command line says about the root.
 func (p *plan) completeRoot(s *store.Store) error {
 	var layers []string
 	err := action.Interruptible(func(ctx context.Context) (err error) {
@@ -81,12 +82,12 @@ func (p *plan) completeRoot(s *store.Store) error {
 	return makeSources(c.Root.Volumes)
 }
 
-// exposedBy are the ports that the image exposes.
+// exposedBy returns the ports that the image exposes.
 func exposedBy(img *store.Image) []string {
 	return slices.Sorted(maps.Keys(img.Config.Config.ExposedPorts))
 }
 
-// makeSources makes the host's side of volumes where it is missing.
+// makeSources makes the volumes' directories on the host if they are missing.
 func makeSources(volumes []rootfs.Volume) error {
 	for _, v := range volumes {
 		if _, err := os.Stat(v.Source); err == nil || v.Tmpfs != nil {

@@ -1,8 +1,8 @@
-// Package run has the commands after which the user may sit at a container: run,
+// Package run has the commands that run containers and attach to them: run,
 // create, start, exec and attach.
 //
-// It grew from the rungs 04-detached and 06-exec, plus: everything that the user
-// may ask for, a terminal, and nothing left behind on any path.
+// It grew from rungs 04-detached and 06-exec, and adds everything that the user
+// may ask for, a terminal, and cleanup on every path.
 package run
 
 import (
@@ -25,17 +25,17 @@ func Run() *urfave.Command {
 		Name:      "run",
 		Usage:     "run a command in a new container of an image",
 		ArgsUsage: "IMAGE [COMMAND] [ARG...]",
-		Description: "All namespaces are new but the user namespace, unless some are named; the network's is new unless\n" +
+		Description: "All namespaces except the user namespace are new unless some are named; so is the network unless\n" +
 			"--network says otherwise.",
 		Flags: slices.Concat([]urfave.Flag{
-			&urfave.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "print the container's id when its command runs, and end", DisableDefaultText: true},
+			&urfave.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "print the container's id once its command runs, and exit", DisableDefaultText: true},
 			detachKeysFlag(),
 		}, createFlags()),
 		Action: runImage,
 	}
 }
 
-// runImage is run: create, start, and unless -d, attach.
+// runImage is run: create, start and, without -d, attach.
 func runImage(ctx *urfave.Context) error {
 	detach := ctx.Bool("detach")
 	keys, err := console.ParseKeys(ctx.String("detach-keys"))
@@ -46,13 +46,13 @@ func runImage(ctx *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	signals := container.CatchSignals() // from here on there is something to remove
+	signals := container.CatchSignals() // from here on there is something to clean up
 	p.config.StdinOnce = p.config.OpenStdin && !detach
 	if err := p.create(s); err != nil {
 		return err
 	}
 	conn, err := lifecycle.Launch(p.dir, p.config.AutoRemove, p.dir.HandOver(), !detach, signals)
-	if err != nil { // what never ran has nothing to commit
+	if err != nil { // a container that never ran has nothing to commit
 		c := lifecycle.Container{Container: p.dir, State: &state.State{Status: state.Created}}
 		return errors.Join(err, c.Remove(true))
 	}

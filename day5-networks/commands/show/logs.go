@@ -25,14 +25,14 @@ import (
 // Logs is the command logs.
 var Logs = &urfave.Command{
 	Name:      "logs",
-	Usage:     "show what a container has written to its standard output and error",
+	Usage:     "show what a container has written to standard output and error",
 	ArgsUsage: "CONTAINER",
 	Flags: []urfave.Flag{
-		&urfave.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on until the container has ended", DisableDefaultText: true},
+		&urfave.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "follow until the container ends", DisableDefaultText: true},
 		&urfave.StringFlag{Name: "tail", Aliases: []string{"n"}, Value: "all", Usage: "show only the last `N` lines"},
-		&urfave.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "show when each line came", DisableDefaultText: true},
-		&urfave.StringFlag{Name: "since", Usage: "show what came after `TIME`, or so long ago: 10m"},
-		&urfave.StringFlag{Name: "until", Usage: "show what came before `TIME`"},
+		&urfave.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "show the time of each line", DisableDefaultText: true},
+		&urfave.StringFlag{Name: "since", Usage: "show lines since `TIME`, or since so long ago: 10m"},
+		&urfave.StringFlag{Name: "until", Usage: "show lines from before `TIME`"},
 	},
 	Action: func(ctx *urfave.Context) error {
 		q := logfile.Query{Tail: -1, Follow: ctx.Bool("follow")}
@@ -41,7 +41,7 @@ var Logs = &urfave.Command{
 			if err != nil {
 				return fmt.Errorf("invalid --tail %q: want a number or all", tail)
 			}
-			q.Tail = n // a negative one is all, as with Docker
+			q.Tail = n // negative: all, as in Docker
 		}
 		for name, t := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
 			if text := ctx.String(name); text != "" {
@@ -59,7 +59,7 @@ var Logs = &urfave.Command{
 			p := &logfile.Printer{Stdout: os.Stdout, Stderr: os.Stderr, Timestamps: ctx.Bool("timestamps")}
 			err := logfile.Read(until, filepath.Join(c.Dir, state.LogFile), q, func() bool { return complete(c) }, p.Print)
 			if errors.Is(err, syscall.EPIPE) {
-				return nil // nobody wants more
+				return nil // the reader has had enough
 			}
 			if err == nil && until.Err() != nil {
 				return context.Cause(until)
@@ -69,12 +69,12 @@ var Logs = &urfave.Command{
 	},
 }
 
-// complete tells whether nothing more will be written to the log: the
-// container has ended, and its shim, too.
+// complete reports whether the log is complete, that is, whether the container
+// and its shim have both ended.
 func complete(c *lifecycle.Container) bool {
 	now, err := state.Read(c.Dir)
 	if err != nil || now.Live() {
-		return errors.Is(err, fs.ErrNotExist) // it has been removed
+		return errors.Is(err, fs.ErrNotExist) // the container has been removed
 	}
 	held, err := state.TryLock(c.Dir)
 	if err == nil {
@@ -83,8 +83,8 @@ func complete(c *lifecycle.Container) bool {
 	return !errors.Is(err, lock.ErrHeld)
 }
 
-// parseTime reads the values of --since and --until, as Docker does: a time, a
-// date, seconds since 1970, or how long ago. Without a zone it is local time.
+// parseTime reads the values of --since and --until as Docker does: a time, a
+// date, seconds since 1970, or how long ago. Without a zone, the time is local.
 func parseTime(text string, now time.Time) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil {
 		return now.Add(-ago), nil

@@ -57,7 +57,7 @@ var Top = &urfave.Command{
 	},
 }
 
-// printOwn prints the lines of ps that are about these processes.
+// printOwn prints only the lines of ps(1) about these processes.
 func printOwn(w io.Writer, text string, pids []int) error {
 	header, rest, _ := strings.Cut(text, "\n")
 	column := slices.Index(strings.Fields(header), "PID")
