@@ -133,8 +133,8 @@ func (v ImageVolume) mount(tree mountfd.Tree) error {
 	return o.checkWritable(mounted)
 }
 
-// OutsideVolumes makes sure that a path of the container is not in a volume, which
-// is mounted only while the container runs.
+// OutsideVolumes makes sure that a path in the container is not in a volume,
+// which is mounted only while the container runs.
 func (r *Root) OutsideVolumes(name string) error {
 	var targets []string
 	for _, v := range r.Volumes {
