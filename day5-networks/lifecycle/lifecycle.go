@@ -15,13 +15,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"example.com/go-docker/day5-networks/cgroup"
 	"example.com/go-docker/day5-networks/connection"
@@ -55,29 +52,20 @@ func List(s *store.Store) ([]*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := lookAtAll(dirs)
-	if err != nil {
-		return nil, err
+	var all []*Container
+	for _, dir := range dirs {
+		c, err := look(dir)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			all = append(all, c)
+		}
 	}
 	slices.SortFunc(all, func(a, b *Container) int {
 		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(a.ID, b.ID))
 	})
 	return all, nil
-}
-
-// lookAtAll is look for many, on all processors: that shows from some dozens on.
-func lookAtAll(dirs []*containers.Container) ([]*Container, error) {
-	all := make([]*Container, len(dirs))
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, dir := range dirs {
-		group.Go(func() (err error) {
-			all[i], err = look(dir)
-			return err
-		})
-	}
-	err := group.Wait()
-	return slices.DeleteFunc(all, func(c *Container) bool { return c == nil }), err
 }
 
 // look finds out how a container is; nil if it is gone, or only being made.

@@ -77,8 +77,8 @@ var (
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
 	"day3-images":    8994,
-	"day4-lifecycle": 13764,
-	"day5-networks":  19831,
+	"day4-lifecycle": 13755,
+	"day5-networks":  19822,
 }
 
 type program struct {
