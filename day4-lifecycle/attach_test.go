@@ -218,7 +218,7 @@ func TestAttach(t *testing.T) {
 	w.ok("stop", "-t", "1", "loud")
 	_ = slow.Process.Kill()
 	_ = slow.Wait()
-	// Nor does it, when the container has ended, the next start or rm.
+	// Nor, once the container has ended, does it hold up the next start or rm.
 	for _, next := range []string{"start loud", "rm loud"} {
 		w.do("start", "loud")
 		slow := w.command("attach", "loud")
@@ -255,7 +255,7 @@ func TestSignalBesideInput(t *testing.T) {
 				}
 			}
 		}()
-		for full := false; !full; { // all the way to the container
+		for full := false; !full; { // the whole way to the container
 			select {
 			case <-written:
 			case <-time.After(500 * time.Millisecond):

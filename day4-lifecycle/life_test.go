@@ -428,8 +428,8 @@ func TestRestart(t *testing.T) {
 	w.until("it is known", func() bool { return w.state("ever").Status == state.Exited })
 }
 
-// Who is attached to a container that waits to be started again learns how it
-// ended, and nothing of a shim that was killed.
+// A client attached to a container that waits for its restart learns how the
+// container ended, and nothing about a killed shim.
 func TestStopWhileItWaits(t *testing.T) {
 	w := newWorld(t)
 	for range times(5) {
@@ -443,7 +443,8 @@ func TestStopWhileItWaits(t *testing.T) {
 			return strings.HasPrefix(w.do("ps", "-a", "-f", "name=ever", "--format", "{{.Status}}").stdout, "Restarting (3)")
 		})
 		w.ok("stop", "-t", "0", "ever")
-		// On a busy machine it has just been started once more, and is killed.
+		// On a busy machine it may just have been started again, and is then
+		// killed.
 		if _ = client.Wait(); statusOf(client) != 3 && statusOf(client) != 137 || notes.ReplaceAllString(said.String(), "") != "" {
 			t.Errorf("status %d: %s", statusOf(client), &said)
 		}
@@ -451,9 +452,9 @@ func TestStopWhileItWaits(t *testing.T) {
 	}
 }
 
-// While a container is started, ends, is started again and is ended, all at once,
-// each command does what it should, or says in one line why it cannot: there is no
-// moment that one takes for a fault, or that makes it hang.
+// While a container is started, ends, restarts and is stopped, all at once,
+// each command does what it should or says in one line why it cannot. No
+// command hangs, or takes a passing state for a fault.
 func TestCommandsWhileItRestarts(t *testing.T) {
 	w := newWorld(t)
 	w.ok("create", "--name", "flip", "--restart", "always", "box", "sh", "-c", "usleep 20000; exit 1")

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A resolver whose sockets somebody has closed, as ss -K does, is of no use to
-// anybody: it ends, and the next command starts another.
+// A resolver whose sockets have been closed, as by ss -K, is of no use: it
+// ends, and the next command starts another.
 func TestResolverWithoutSockets(t *testing.T) {
 	w := newWorld(t)
 	w.web("web")
@@ -48,7 +48,7 @@ func TestResolverWithoutSockets(t *testing.T) {
 	}
 }
 
-// What is wrong on the command line is said in a line, before anything is made.
+// Mistakes on the command line give a single line, before anything is made.
 func TestNetworkFlagsRefused(t *testing.T) {
 	w := newWorld(t)
 	for _, test := range [][]string{
@@ -78,7 +78,7 @@ func TestNetworkFlagsRefused(t *testing.T) {
 	if err := os.WriteFile(damaged, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.fails(125, damaged, "run", "--network", "other", "box", "true") // and not that there is none
+	w.fails(125, damaged, "run", "--network", "other", "box", "true") // not that there is no such network
 	if err := os.WriteFile(damaged, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -89,8 +89,8 @@ func TestNetworkFlagsRefused(t *testing.T) {
 	}
 }
 
-// On a full disk a container is not connected to what is not on record: the error
-// is true, and so is what is said afterwards.
+// On a full disk a container is not connected without a record: the error is
+// true, and so is what commands report afterwards.
 func TestConnectOnFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("small", dir, "tmpfs", 0, "size=24m"); err != nil {

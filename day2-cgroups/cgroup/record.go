@@ -159,7 +159,7 @@ func Running(ids []string) ([]*Record, error) {
 		switch {
 		case err == nil:
 			all = append(all, r)
-		case !errors.Is(err, fs.ErrNotExist): // it has just ended
+		case !errors.Is(err, fs.ErrNotExist): // which means that it has just ended
 			return nil, err
 		}
 	}

@@ -53,7 +53,7 @@ func Create(path string, content []byte) (_ *os.File, err error) {
 
 // Try locks the file or directory at path without waiting. The error is ErrHeld
 // while the owner is alive. The lock is held until the returned file is closed.
-// For what no longer has its name, see TryFile.
+// For a file that no longer has its name, see TryFile.
 func Try(path string) (*os.File, error) {
 	file, err := open(path, unix.LOCK_EX|unix.LOCK_NB)
 	if err != nil {
@@ -90,9 +90,10 @@ func named(file *os.File) error {
 	return nil
 }
 
-// open opens and locks. A read-only descriptor is enough for that, and all there is
-// of a directory. There may be hundreds, most of them locked by others: os.OpenFile
-// would ask with five more system calls whether one can wait for such a file.
+// open opens and locks a file or directory. flock(2) works on a read-only
+// descriptor, and a directory has no other kind. There may be hundreds, most of
+// them locked by others, and os.OpenFile would take five more system calls each
+// to find out whether reads can wait.
 func open(path string, how int) (*os.File, error) {
 	fd, err := -1, error(unix.EINTR)
 	for errors.Is(err, unix.EINTR) {

@@ -63,8 +63,7 @@ func rename(t *testing.T) {
 
 // If the root itself is exchanged for a link while a container starts, nothing
 // is mounted elsewhere, because the mounts use descriptors. (This is
-// CVE-2021-30465 by way of the store, which only root can enter; this is a
-// second defence.)
+// CVE-2021-30465 by way of the store, which only root can enter anyway.)
 //
 // Naive code: mount(2) on filepath.Join(merged, target).
 func TestRootIsADescriptor(t *testing.T) {

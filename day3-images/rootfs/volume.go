@@ -81,8 +81,8 @@ type ImageVolume struct {
 // openImageVolumes opens the image's directories for its volumes before
 // anything is mounted there. Otherwise VOLUME /sys would be an overlay of the
 // host's /sys, without our masks, and many images with systemd have VOLUME
-// /sys/fs/cgroup. And a volume in a volume would make a third overlay on top of
-// two, where the kernel allows no more than two.
+// /sys/fs/cgroup. And a volume in a volume would be an overlay on top of two
+// others, but the kernel stacks at most two.
 func (r *Root) openImageVolumes(tree mountfd.Tree) error {
 	for i, v := range r.ImageVolumes {
 		image, err := tree.Ensure(v.Target, true)

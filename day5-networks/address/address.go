@@ -51,9 +51,9 @@ func Last(p netip.Prefix) netip.Addr {
 	return last
 }
 
-// special are addresses that no subnet may have any of: loopback, multicast, of
-// one link only, IPv4 written as IPv6, and those that mean nobody or everybody.
-// RFC 6890
+// special lists prefixes that no subnet may overlap: loopback, multicast,
+// link-local, IPv4-mapped IPv6, and those that mean nobody or everybody. RFC
+// 6890
 var special = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
 	netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("255.255.255.255/32"),

@@ -31,8 +31,9 @@ type Console struct {
 	Signals *container.Signals
 	Own     bool        // the container was started for us, so if nobody reads our output, nobody reads the container's
 	Deaf    func() bool // whether the shim cannot get our signals; nil: it can
-	// Kill sends a signal beside the connection, on which it would wait behind input
-	// that the container does not read; nil: nothing is in its way there.
+	// Kill sends a signal outside the connection, where it would be stuck
+	// behind input that the container does not read. nil: nothing can be in its
+	// way there.
 	Kill func(sig syscall.Signal)
 }
 
@@ -65,7 +66,7 @@ func (t Console) Follow(conn *wire.Conn) (status int, err error) {
 				}
 				sig := t.Signals.Escalate(sig).(syscall.Signal)
 				if t.Kill != nil && t.Stdin != nil {
-					go t.Kill(sig) // it may wait for the shim
+					go t.Kill(sig) // Kill may wait for the shim
 				} else {
 					_ = conn.Send(wire.Signal, []byte{byte(sig)})
 				}

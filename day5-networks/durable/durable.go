@@ -1,6 +1,6 @@
-// Package durable writes what is still there after a power cut, which takes what
-// the kernel has not yet written to the disk, and may take a file's content and
-// leave its name. And it reads small files, of which there may be hundreds. The
+// Package durable writes files that survive a power cut. Whatever the kernel
+// has not yet written to disk is then lost, which may be a file's content but
+// not its name. It also reads small files, of which there may be hundreds. The
 // ladder has no rung for it.
 package durable
 
@@ -27,9 +27,10 @@ func Sync(dir string) error {
 	return nil
 }
 
-// Read is os.ReadFile for a small file on a disk, in a third of the system calls:
-// an os.File would first ask for one that can wait, fcntl(2) and epoll_ctl(2), and
-// such a file never does. What is unusual, os.ReadFile sees to.
+// Read is os.ReadFile for a small file on disk, with a third of the system
+// calls: an os.File would first find out whether reads can wait, fcntl(2) and
+// epoll_ctl(2), which on disk they never do. Anything unusual is left to
+// os.ReadFile.
 func Read(path string) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

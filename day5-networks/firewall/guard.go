@@ -40,9 +40,9 @@ func (w *writer) guard(d Description) error {
 	for _, kind := range []byte{routerAdvertisement, redirect} {
 		w.rule(c, ether(unix.ETH_P_IPV6), icmp(kind), drop)
 	}
-	// The address that it is about may be in another fragment, where no rule sees
-	// it; and with bridge-nf-call-ip6tables the bridge puts fragments together, so
-	// that the neighbour does not see that there were any. RFC 6980
+	// The advertised address may be in a later fragment, where no rule sees it.
+	// With bridge-nf-call-ip6tables the bridge reassembles fragments, so the
+	// neighbour cannot tell that there were any. RFC 6980
 	target := load(expr.PayloadBaseTransportHeader, 8, 16, first+6)
 	w.rule(c, ether(unix.ETH_P_IPV6), icmp(neighbourAdvertisement), sender(target), part{in(known6),
 		v6.loadSource(first + 6), in(known6)}, accept)

@@ -25,7 +25,7 @@ func (t *Tables) Change(mark string, d Description, come, gone []Endpoint) (stri
 	if err != nil || before.text != mark || mark == "" {
 		return "", false, err
 	}
-	if len(come)+len(gone) == 0 { // a transaction of nothing is not counted
+	if len(come)+len(gone) == 0 { // the kernel does not count an empty transaction
 		return mark, true, nil
 	}
 	inet := &writer{conn: t.conn.Conn, table: &nftables.Table{Name: t.name, Family: nftables.TableFamilyINet}}

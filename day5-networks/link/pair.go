@@ -68,7 +68,8 @@ func (l *Links) Plug(namespace *os.File, p Pair) error {
 	return nil
 }
 
-// asPort sets how the bridge treats its port to the container with that address.
+// asPort sets how the bridge treats its port to the container with this
+// address.
 func (l *Links) asPort(host netlink.Link, mac net.HardwareAddr) error {
 	// With bridge-nf-call-iptables, a packet from a container to a port that it
 	// or a neighbour publishes is translated on the bridge and goes back where
@@ -76,10 +77,11 @@ func (l *Links) asPort(host netlink.Link, mac net.HardwareAddr) error {
 	if err := l.handle.LinkSetHairpin(host, true); err != nil {
 		return fmt.Errorf("set hairpin mode on link %s: %w", host.Attrs().Name, err)
 	}
-	// A bridge learns who is behind a port from all that comes in there, some of it
-	// before any rule has seen it, LLDP for one: a container would get what is for
-	// the neighbour whose address it sends from. So it is told, and learns nothing.
-	// br_handle_frame of net/bridge/br_input.c
+	// A bridge learns addresses from every frame that comes in through a port,
+	// some of them, such as LLDP, before any rule sees them. So a container
+	// that sends from a neighbour's address would get that neighbour's packets.
+	// We tell the bridge the address instead of letting it learn.
+	// br_handle_frame in net/bridge/br_input.c
 	if err := l.handle.LinkSetLearning(host, false); err != nil {
 		return fmt.Errorf("keep the bridge from learning at link %s: %w", host.Attrs().Name, err)
 	}

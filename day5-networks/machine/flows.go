@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// few are ports for each of which the kernel goes through its table, 0.3 ms; for
-// more it is read once.
+// few is up to how many ports the kernel goes through its table for each port,
+// 0.3 ms; for more ports we read the table once.
 const few = 32
 
 // ForgetUDP makes the kernel forget the UDP flows to these ports of the host. A

@@ -104,7 +104,7 @@ func TestForgetUDP(t *testing.T) {
 	}
 }
 
-// A thousand ports are not a thousand times as long.
+// A thousand ports do not take a thousand times as long.
 func TestForgetManyUDP(t *testing.T) {
 	ports := make([]uint16, 20000)
 	for i := range ports {

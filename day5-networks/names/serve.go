@@ -22,7 +22,7 @@ type Server struct {
 
 	servers     []*dns.Server
 	connections shares
-	forwarded   shares // questions that are with others
+	forwarded   shares // questions passed on to other servers
 }
 
 // mostForwarded is how many questions may be passed on at once: each needs a

@@ -6,27 +6,28 @@ import (
 	"sync"
 )
 
-// What one client may have at once, of what all clients share: a client that
-// wants everything leaves the others without names.
+// What one client may have at once of what all clients share. Otherwise a
+// client that takes everything would leave the others without names.
 const (
 	ownConnections = 32
 	ownForwarded   = mostForwarded / 2
 )
 
-// mostConnections is for all clients together: each has a goroutine, buffers and
-// a descriptor, for up to eight seconds after its last question.
+// mostConnections is the limit for all clients together. Each connection has a
+// goroutine, buffers and a descriptor, for up to eight seconds after its last
+// question.
 const mostConnections = 1024
 
-// shares are how much of something clients have.
+// shares count how much of something each client has.
 type shares struct {
-	all, own int // at most
+	all, own int // limits
 
 	mu    sync.Mutex
 	taken int
 	by    map[netip.Addr]int
 }
 
-// take takes one for the client, if there is one for it.
+// take takes one for the client, unless that exceeds a limit.
 func (s *shares) take(client netip.Addr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,7 +42,7 @@ func (s *shares) take(client netip.Addr) bool {
 	return true
 }
 
-// give gives it back.
+// give gives one back.
 func (s *shares) give(client netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,7 +52,7 @@ func (s *shares) give(client netip.Addr) {
 	}
 }
 
-// A fair listener closes connections at once that are more than a client's share.
+// A fair listener immediately closes connections beyond a client's share.
 type fair struct {
 	net.Listener
 	shares *shares
@@ -67,7 +68,7 @@ func (f fair) Accept() (net.Conn, error) {
 		if f.shares.take(client) {
 			return &shared{Conn: c, give: sync.OnceFunc(func() { f.shares.give(client) })}, nil
 		}
-		_ = c.Close() // nobody is told: the client sees it
+		_ = c.Close() // not reported: the client sees it
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// What is too much to be forwarded at once gets an answer, too, and one client
-// alone cannot have it all.
+// Questions beyond the limit on forwarding get an answer, too, and a single
+// client cannot use up the limit.
 func TestTooManyQuestions(t *testing.T) {
 	s := &Server{
 		Lookup:    func(netip.Addr) *Table { return new(Table) },
@@ -43,7 +43,8 @@ func TestTooManyQuestions(t *testing.T) {
 	}
 }
 
-// A client opens connections and says nothing: it cannot have them all.
+// A client that opens connections without asking anything cannot take all of
+// them.
 func TestManyConnections(t *testing.T) {
 	serve(t)
 	const many = 10 * ownConnections
@@ -69,7 +70,7 @@ func TestManyConnections(t *testing.T) {
 	for _, c := range idle {
 		c.Close()
 	}
-	// And then it gets what it asks for.
+	// Then it gets an answer.
 	for end := time.Now().Add(patience); ; {
 		reply, _, err := (&dns.Client{Net: "tcp"}).Exchange(new(dns.Msg).SetQuestion("db.", dns.TypeA), ours.String())
 		if err == nil {
@@ -89,9 +90,9 @@ func isTimeout(err error) bool {
 	return errors.As(err, &late) && late.Timeout()
 }
 
-// What comes from above in 512 bytes leaves in 512 bytes: names in a message
-// point to each other, RFC 1035, section 4.1.4, and who has not asked for more
-// has no room for more, 4.2.1.
+// A reply that came from upstream in 512 bytes is passed on in 512 bytes. Names
+// in a message can point to each other, RFC 1035, section 4.1.4, and a client
+// that has not asked for more accepts no more, 4.2.1.
 func TestForwardedSize(t *testing.T) {
 	const name = "a-rather-long-name-of-somebody-elses.example."
 	upstream(t, "127.0.0.2:53", func(w dns.ResponseWriter, ask *dns.Msg) {

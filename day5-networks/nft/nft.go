@@ -100,11 +100,11 @@ func (c *Conn) send(messages []netlink.Message) ([]netlink.Message, error) {
 	return nil, io.EOF
 }
 
-// makeRoom sees to it that a transaction fits into the socket's buffer, where it
-// has to be as a whole: a published port needs about a hundred bytes, and the
-// usual 208 KiB are for two thousand. netlink_sendmsg of net/netlink/af_netlink.c
+// makeRoom makes sure that a transaction fits in the socket's buffer, which
+// must hold all of it: a published port needs about a hundred bytes, so the
+// usual 208 KiB hold two thousand. netlink_sendmsg in net/netlink/af_netlink.c
 func (c *Conn) makeRoom(messages []netlink.Message) error {
-	const usual = 64 << 10 // which is there without asking
+	const usual = 64 << 10 // always available
 	bytes := 0
 	for _, m := range messages {
 		bytes += unix.NLMSG_HDRLEN + len(m.Data) + unix.NLMSG_ALIGNTO

@@ -102,7 +102,7 @@ func parse(s string) ([]Port, error) {
 	return list, nil
 }
 
-// parseAddress reads one of the host; of "" it makes the zero Addr.
+// parseAddress reads an address of the host; "" becomes the zero Addr.
 func parseAddress(s string) (netip.Addr, error) {
 	if s == "" {
 		return netip.Addr{}, nil

@@ -48,8 +48,8 @@ func run(root, id string) int {
 	ended := make(chan error, 1)
 	go func() {
 		err := server.Serve(ctx)
-		if err != nil { // somebody has closed our sockets: ss -K
-			syscall.Exit(1) // without the lock the next command starts another
+		if err != nil { // somebody has closed our sockets, as with ss -K
+			syscall.Exit(1) // this drops the lock, so the next command starts another
 		}
 		ended <- err
 	}()

@@ -64,13 +64,13 @@ func (o Overlay) Mount() error {
 	return nil
 }
 
-// MountApart mounts the overlay where nobody sees it, for as long as a descriptor in
-// it is open. The mount namespace ends with its only thread.
+// MountApart mounts the overlay where nobody else sees it, for as long as a
+// descriptor in it is open. The mount namespace ends with its only thread.
 func (o Overlay) MountApart() (root *os.File, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // never unlocked, so the thread ends
+		runtime.LockOSThread() // never unlocked, so that the thread ends
 		if err = unix.Unshare(unix.CLONE_NEWNS); err != nil {
 			err = fmt.Errorf("make a mount namespace: %w", err)
 			return

@@ -9,9 +9,9 @@ import (
 	"example.com/go-docker/day5-networks/wire"
 )
 
-// Session sees a process that exec has started to its end, and returns its status:
-// its signals come from the client and, if this is the master of its terminal, so
-// does what is typed there. It goes on if the client goes.
+// Session looks after a process that exec has started until it ends, and
+// returns its status. The client sends signals and, if master is not nil, input
+// for its terminal. The process keeps running if the client goes away.
 func Session(client *wire.Conn, process *os.Process, master *os.File) (status int, err error) {
 	var terminal *Streams
 	if master != nil {

@@ -1,6 +1,7 @@
-// Package talk is a server that says who it is and who asks, and who asks it: so
-// one sees which way a request has gone. The ladder has no rung for it: it pings, and
-// asks busybox's httpd.
+// Package talk is a server that replies with its own name and the client's
+// address, and its client, which together show the way that a request has
+// taken. The ladder has no rung for it, because it uses ping and busybox's
+// httpd.
 package talk
 
 import (
@@ -13,13 +14,14 @@ import (
 	"time"
 )
 
-// A Server says who it is and who asks, on a port of TCP and of UDP.
+// A Server replies with its own name and the client's address, on a TCP and a
+// UDP port.
 type Server struct {
 	tcp net.Listener
 	udp net.PacketConn
 }
 
-// Listen makes a server in the network namespace of this thread.
+// Listen makes a server in the calling thread's network namespace.
 func Listen(port int, name string) (*Server, error) {
 	tcp, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 	if err != nil {
@@ -35,7 +37,7 @@ func Listen(port int, name string) (*Server, error) {
 			if err != nil {
 				return
 			}
-			_, _ = fmt.Fprintf(client, "%s, to %s", name, hostOf(client.RemoteAddr())) // it may be gone
+			_, _ = fmt.Fprintf(client, "%s, to %s", name, hostOf(client.RemoteAddr())) // the client may be gone
 			_ = client.Close()
 		}
 	}()
@@ -62,14 +64,13 @@ func hostOf(a net.Addr) string {
 // Close ends the server.
 func (s *Server) Close() error { return errors.Join(s.tcp.Close(), s.udp.Close()) }
 
-// What Ask returns when it gets no answer.
+// What Ask returns if it gets no answer.
 const (
 	Silence = "silence"
 	Refused = "refused"
 )
 
-// Ask returns what a server answers. patience is for one that is there; where
-// nothing answers, that is seen when it is over.
+// Ask returns a server's answer, or Silence once patience is over.
 func Ask(ctx context.Context, protocol, at string, patience time.Duration) string {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()

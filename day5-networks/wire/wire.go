@@ -44,8 +44,8 @@ type Request struct {
 const (
 	DoKill    = "kill"
 	DoStop    = "stop"  // answered when the container has ended
-	DoWait    = "wait"  // in the same order
-	DoHurry   = "hurry" // let go of clients that do not read the last output
+	DoWait    = "wait"  // the same
+	DoHurry   = "hurry" // drop clients that do not read the last output
 	DoPause   = "pause"
 	DoUnpause = "unpause"
 	DoAttach  = "attach" // answered, then streams, then a second Reply at the end
@@ -154,7 +154,7 @@ func (c *Conn) ReceiveFiles() (kind Kind, content []byte, files []*os.File, err 
 	return Kind(header[0]), content, files, err
 }
 
-// Listen does something with each message that comes, in another goroutine, until
+// Listen calls do for each message that arrives, in another goroutine, until
 // the other end has gone.
 func (c *Conn) Listen(do func(kind Kind, content []byte)) (gone <-chan struct{}) {
 	ended := make(chan struct{})
@@ -175,7 +175,7 @@ func (c *Conn) Listen(do func(kind Kind, content []byte)) (gone <-chan struct{})
 func (c *Conn) ReceiveReply() (reply Reply, err error) {
 	kind, text, files, err := c.ReceiveFiles()
 	if len(files) > 0 {
-		reply.File = files[0] // a shim sends no more
+		reply.File = files[0] // a shim sends only one
 	}
 	switch {
 	case err != nil:

@@ -91,7 +91,8 @@ func networkConfigFromFlags(ctx *urfave.Context) (network.Config, error) {
 	return c, nil
 }
 
-// onePerVersion refuses what could only be passed over.
+// onePerVersion refuses a second value for a version of IP, which could only be
+// ignored.
 func onePerVersion[T fmt.Stringer](flag string, list []T, is4 func(T) bool) error {
 	if len(list) > 2 || len(list) == 2 && is4(list[0]) == is4(list[1]) {
 		return fmt.Errorf("invalid --%s %s: there is one already", flag, list[len(list)-1])

@@ -114,7 +114,7 @@ func attachmentsFromFlags(ctx *urfave.Context, networks []string) ([]network.Att
 	}
 	first := &list[0]
 	first.MAC = ctx.String("mac-address")
-	// is_valid_ether_addr of linux/etherdevice.h
+	// as in is_valid_ether_addr, linux/etherdevice.h
 	if hw, err := net.ParseMAC(first.MAC); first.MAC != "" && (err != nil || len(hw) != 6 || hw[0]&1 == 1 || hw.String() == "00:00:00:00:00:00") {
 		return nil, fmt.Errorf("invalid --mac-address %q: want six pairs of digits, such as 02:42:0a:09:00:02, of a single host", first.MAC)
 	}
@@ -148,7 +148,7 @@ func Addresses(ctx *urfave.Context) (ip, ip6 netip.Addr, err error) {
 func Aliases(list []string) ([]string, error) {
 	for _, alias := range list {
 		const known = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
-		// Nobody could ask for a longer one: RFC 1035, section 2.3.4.
+		// A longer label could not be asked for: RFC 1035, section 2.3.4.
 		bad := func(label string) bool { return label == "" || len(label) > 63 }
 		if len(alias) > 253 || strings.Trim(alias, known) != "" || slices.ContainsFunc(strings.Split(alias, "."), bad) {
 			return nil, fmt.Errorf("invalid alias %q: want a name of a-z A-Z 0-9 _ . -, at most 63 between dots", alias)

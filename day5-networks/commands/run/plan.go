@@ -28,7 +28,7 @@ type plan struct {
 	network   *state.Network
 
 	hostnameSet bool   // by the user
-	peerDir     string // directory directory of the container whose network it shares, or ""
+	peerDir     string // directory of the container whose network it shares, or ""
 }
 
 // create makes the container's directory, which keeps its image from being
