@@ -18,7 +18,7 @@ import (
 // LifecycleFlags are about the container's end and its log.
 func LifecycleFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.StringFlag{Name: "restart", Value: "no", Usage: "policy: no, on-failure[:TIMES], always, unless-stopped"},
+		&urfave.StringFlag{Name: "restart", Value: "no", Usage: "on-failure[:N], always, unless-stopped"},
 		&urfave.StringSliceFlag{Name: "log-opt", Usage: "`NAME=VALUE`: max-size of a log file, max-file: how many"},
 		&urfave.StringFlag{Name: "stop-signal", Usage: "`SIGNAL` that stop sends (default: the image's, or TERM)"},
 	}
