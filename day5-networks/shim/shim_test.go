@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -89,7 +88,7 @@ func newShim(t *testing.T, script string) *shim {
 				Layers: []string{layer}, Upper: dir + "/upper", Work: dir + "/work", Merged: dir + "/merged",
 			}},
 		},
-		Cgroup:  cgroup.Config{ID: id, Init: true, Parent: "go-docker-test." + strconv.Itoa(os.Getpid())},
+		Cgroup:  cgroup.Config{ID: id, Init: true},
 		Restart: state.Policy{Name: "always"},
 	})
 	if err == nil {
