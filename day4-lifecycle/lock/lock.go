@@ -1,9 +1,10 @@
-// Package lock makes locks that mean "the owner lives": flock(2) on a file or a
-// directory, held for as long as some work goes on. The kernel drops the lock
-// when its owner dies, even of SIGKILL. So what can be locked has been left
-// behind, and whoever finds it may remove it.
+// Package lock makes locks that mean "the owner is alive": flock(2) on a file
+// or a directory, held as long as some work goes on. The kernel drops the lock
+// when its owner dies, even from SIGKILL. So anything that can be locked was
+// left behind, and whoever finds it may remove it.
 //
-// The ladder has no rung for it: none of its programs cleans up after another.
+// The ladder has no rung for it, because none of its programs cleans up after
+// another.
 package lock
 
 import (
@@ -18,13 +19,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrHeld says that the owner of a lock lives.
+// ErrHeld means that the owner of a lock is alive.
 var ErrHeld = errors.New("locked by another process")
 
-// Create makes a file that is locked and complete when it first can be seen:
-// it gets its name last, open(2) O_TMPFILE. The lock is held until the file is
-// closed. An error that Is fs.ErrNotExist or fs.ErrPermission may mean that the
-// directory has just been removed (ext4 says EPERM for that).
+// Create makes a file that is complete and locked before anybody can see it,
+// because it gets its name last, open(2) O_TMPFILE. The lock is held until the
+// file is closed. An error that Is fs.ErrNotExist or fs.ErrPermission may mean
+// that the directory has just been removed (ext4 says EPERM for that).
 func Create(path string, content []byte) (_ *os.File, err error) {
 	dir := filepath.Dir(path)
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
@@ -50,9 +51,9 @@ func Create(path string, content []byte) (_ *os.File, err error) {
 	return file, nil
 }
 
-// Try locks the file or directory at path without waiting: ErrHeld while its
-// owner lives. The lock is held until the returned file is closed. For what no
-// longer has its name, see TryFile.
+// Try locks the file or directory at path without waiting. The error is ErrHeld
+// while the owner is alive. The lock is held until the returned file is closed.
+// For a file that no longer has its name, see TryFile.
 func Try(path string) (*os.File, error) {
 	file, err := open(path, unix.LOCK_EX|unix.LOCK_NB)
 	if err != nil {
@@ -64,14 +65,14 @@ func Try(path string) (*os.File, error) {
 	return file, nil
 }
 
-// Probe is for who only looks whether the owner lives: ErrHeld while it does. It
-// gets the lock as one of many, so it hinders nobody else who looks, nor does it
-// pass for the owner to them. flock(2)
+// Probe only looks whether the owner is alive. The error is ErrHeld while it is.
+// All who look share the lock, so they neither hinder each other nor take each
+// other for the owner. flock(2)
 func Probe(path string) (*os.File, error) { return open(path, unix.LOCK_SH|unix.LOCK_NB) }
 
 // TryFile is Try for an open file. It returns an error that Is fs.ErrNotExist
-// when the lock is that of something that no longer has the name: its owner has
-// removed it between our open and our lock, and another may have made it again.
+// if the file no longer has its name: its owner removed it between our open and
+// our lock, and somebody else may have made a new one.
 func TryFile(file *os.File) error {
 	if err := flock(int(file.Fd()), file.Name(), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return err
@@ -94,9 +95,10 @@ func named(file *os.File) error {
 	return nil
 }
 
-// open opens and locks. A read-only descriptor is enough for that, and all there is
-// of a directory. There may be hundreds, most of them locked by others: os.OpenFile
-// would ask with five more system calls whether one can wait for such a file.
+// open opens and locks a file or directory. flock(2) works on a read-only
+// descriptor, and a directory has no other kind. There may be hundreds, most of
+// them locked by others, and os.OpenFile would take five more system calls each
+// to find out whether reads can wait.
 func open(path string, how int) (*os.File, error) {
 	fd, err := -1, error(unix.EINTR)
 	for errors.Is(err, unix.EINTR) {
@@ -111,9 +113,9 @@ func open(path string, how int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// Wait makes the file at path if need be, and locks it as soon as nobody else
-// has it locked. The file must never be removed. The lock is held until it is
-// closed.
+// Wait makes the file at path if it is missing, and locks it as soon as nobody
+// else has it locked. The file must never be removed. The lock is held until
+// the file is closed.
 func Wait(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -125,8 +127,8 @@ func Wait(path string) (*os.File, error) {
 	return file, nil
 }
 
-// Poll calls done until it reports true or an error, at first after a
-// millisecond, at last every 50 ms. When ctx ends first, Poll returns the cause.
+// Poll calls done until it returns true or an error, pausing a millisecond at
+// first and 50 ms in the end. If ctx ends first, Poll returns its cause.
 func Poll(ctx context.Context, done func() (bool, error)) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		if ok, err := done(); ok || err != nil {
@@ -141,7 +143,7 @@ func Poll(ctx context.Context, done func() (bool, error)) error {
 }
 
 func flock(fd int, path string, how int) error {
-	err := error(unix.EINTR) // a signal that comes while flock waits
+	err := error(unix.EINTR) // EINTR: a signal came while flock waited
 	for errors.Is(err, unix.EINTR) {
 		err = unix.Flock(fd, how)
 	}
