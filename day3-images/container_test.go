@@ -118,6 +118,7 @@ func TestRunStatus(t *testing.T) {
 		{[]string{"--hostname", "a\n6.6.6.6 b", "busybox", "id"}, 125, "invalid --hostname"},
 		{[]string{"--hostname", "a\tb", "busybox", "id"}, 125, "invalid --hostname"},
 		{[]string{"--name", "-x", "busybox", "id"}, 125, "invalid --name"},
+		{[]string{"--name", strings.Repeat("x", 65), "busybox", "id"}, 125, "it is too long"},
 		{[]string{"-v", "x:/y", "busybox", "id"}, 125, "not an absolute path"},
 		{[]string{"-m", "1k", "busybox", "id"}, 125, "memory"},
 		{nil, 125, "run requires an image"},

@@ -41,7 +41,10 @@ type Container struct {
 func CheckName(name string) error {
 	const others = "_.-"
 	const known = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" + others
-	if len(name) < 2 || len(name) > 64 || strings.Trim(name, known) != "" || strings.Contains(others, name[:1]) {
+	if len(name) > 64 {
+		return errors.New("it is too long: want at most 64 characters")
+	}
+	if len(name) < 2 || strings.Trim(name, known) != "" || strings.Contains(others, name[:1]) {
 		return errors.New("want two or more of a-z A-Z 0-9 _ . -, the first a letter or digit")
 	}
 	return nil
