@@ -255,6 +255,31 @@ func TestSinceUntil(t *testing.T) {
 	}
 }
 
+// What is no regular file is neither read nor written: a FIFO would hold us up.
+func TestNoRegularFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	q := Query{Tail: -1, Follow: true}
+	err := Read(t.Context(), path, q, func() bool { return false }, func(*Entry) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), path+" is not a regular file") {
+		t.Errorf("%v", err)
+	}
+	_, err = Create(path, Options{})
+	if err == nil {
+		t.Error("a FIFO is written as a log")
+	}
+	if err := os.Rename(path, path+".next"); err != nil { // the file that rotation is about to make
+		t.Fatal(err)
+	}
+	text := strings.Repeat("line\n", 10000)
+	write(t, path, Options{MaxSize: 200 << 10, MaxFile: 9}, text)
+	if out, errs := read(t, path, all); out != text || errs != "" {
+		t.Errorf("%d bytes of %d, and %q", len(out), len(text), errs)
+	}
+}
+
 // moby #53631, #29511: one damaged record must not end the log.
 func TestDamaged(t *testing.T) {
 	good := func(text string) string {

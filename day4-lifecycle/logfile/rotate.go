@@ -24,7 +24,8 @@ func generation(path string, i int) string {
 // the old files should stay as they are.
 func (w *Writer) rotate() error {
 	next := w.path + ".next"
-	file, err := os.OpenFile(next, os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND|unix.O_NOFOLLOW, 0o640)
+	_ = os.Remove(next) // left by a crash, or a FIFO, which would soon be full
+	file, err := os.OpenFile(next, os.O_RDWR|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o640)
 	if err != nil {
 		return fmt.Errorf("begin a new log file: %w", err)
 	}
@@ -62,7 +63,8 @@ func openNewer(path string, current *opened) (files []*opened, err error) {
 		}
 	}()
 	for i, missing := 0, 0; missing < 2; i++ {
-		file, err := os.OpenFile(generation(path, i), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+		// Without O_NONBLOCK, a FIFO would keep us waiting for a writer. fifo(7)
+		file, err := os.OpenFile(generation(path, i), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		if errors.Is(err, fs.ErrNotExist) {
 			missing++
 			continue
@@ -72,20 +74,20 @@ func openNewer(path string, current *opened) (files []*opened, err error) {
 		}
 		missing = 0
 		info, err := file.Stat()
+		if err == nil && !info.Mode().IsRegular() {
+			err = fmt.Errorf("open the container's log: %s is not a regular file: remove it", file.Name())
+		}
 		if err != nil {
 			return files, errors.Join(err, file.Close())
 		}
-		f := &opened{file, info}
 		if current != nil && os.SameFile(info, current.info) {
 			return files, file.Close()
 		}
 		if len(files) > 0 && os.SameFile(info, files[0].info) {
-			if err := file.Close(); err != nil {
-				return files, err
-			}
+			_ = file.Close() // it was only read
 			continue
 		}
-		files = append([]*opened{f}, files...)
+		files = append([]*opened{{file, info}}, files...)
 	}
 	return files, nil
 }

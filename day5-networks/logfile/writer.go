@@ -181,8 +181,7 @@ func (w *Writer) append(data []byte) (written int, err error) {
 	if n == 0 {
 		return 0, err
 	}
-	n -= len(w.begin)
-	w.begin = ""
+	n, w.begin = n-len(w.begin), ""
 	return n, err
 }
 
