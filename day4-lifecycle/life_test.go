@@ -232,6 +232,8 @@ func TestRefused(t *testing.T) {
 		{1, "its name already", "rename up up"},
 		{1, "in use", "rename made " + id},
 		{1, "invalid name", "rename up /x"},
+		{1, "too long", "rename up " + strings.Repeat("x", 65)},
+		{125, "too long", "run -d --name " + strings.Repeat("x", 300) + " box true"},
 		{125, "in use", "run -d --name up box true"},
 		{125, "in use", "create --name up box true"},
 		{125, "cannot be started again", "run -d --rm --restart always box true"},
@@ -686,6 +688,100 @@ func TestShimStopped(t *testing.T) {
 			t.Fatalf("%+v after %v", got, took)
 		}
 		lookers.Wait()
+	}
+}
+
+// Who asks a stopped shim is told so, and what to do. Only wait waits.
+func TestShimStoppedIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
+	shim := w.state("web").ShimPID
+	wait := w.command("wait", "web")
+	var waited bytes.Buffer
+	wait.Stdout = &waited
+	if err := wait.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(shim, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	told := fmt.Sprintf("(process %[1]d): it is stopped, and does not answer: kill -CONT %[1]d", shim)
+	var all sync.WaitGroup
+	for _, args := range []string{"exec web true", "stop web", "stop -t 60 web", "kill web", "pause web", "attach web", "restart web", "cp web:/etc/passwd -"} {
+		all.Go(func() {
+			before := time.Now()
+			got := w.do(strings.Fields(args)...)
+			if got.status == 0 || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, told) {
+				t.Errorf("%s, after %v: %+q; want %q", args, time.Since(before), got, told)
+			}
+		})
+	}
+	all.Wait()
+	if waited.Len() > 0 {
+		t.Errorf("wait has not waited: %s", &waited)
+	}
+	if err := unix.Kill(shim, unix.SIGCONT); err != nil { // it hears it all now
+		t.Fatal(err)
+	}
+	if err := wait.Wait(); err != nil || waited.String() != "137\n" && waited.String() != "143\n" {
+		t.Errorf("wait: %v, %q", err, &waited)
+	}
+}
+
+// A container that runs is not hidden by a damaged state: its shim knows better.
+func TestDamagedState(t *testing.T) {
+	w := newWorld(t)
+	for _, text := range []string{"", "{", "null", `{"Version":99}`, `{"PID":1}`} {
+		id := w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
+		s := w.state("web")
+		damage := func() {
+			if err := os.WriteFile(filepath.Join(w.root, "containers", id, "state.json"), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		damage()
+		if got := w.status("web"); !strings.HasPrefix(got, "Up ") {
+			t.Errorf("%q: ps says %q", text, got)
+		}
+		damage()
+		w.ok("exec", "web", "true")
+		damage()
+		w.fails(1, "is running", "rm", "web")
+		damage()
+		w.ok("kill", "-s", "CONT", "web")
+		damage()
+		if now := w.ok("inspect", "-f", "{{.State.Pid}} {{.State.ShimPid}}", "web"); now != fmt.Sprint(s.PID, s.ShimPID) {
+			t.Errorf("%q: %s, want %d %d", text, now, s.PID, s.ShimPID)
+		}
+		damage()
+		w.ok("stop", "-t", "0", "web")
+		if alive(s.PID) {
+			t.Errorf("%q: stop has not stopped it", text)
+		}
+		w.ok("start", "web")
+		s = w.state("web")
+		damage()
+		w.ok("rm", "-f", "web")
+		if alive(s.PID) {
+			t.Errorf("%q: rm -f has left it alive", text)
+		}
+	}
+	// Nor if the shim is stopped.
+	id := w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
+	s := w.state("web")
+	if err := unix.Kill(s.ShimPID, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.root, "containers", id, "state.json"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.status("web"); got != "Up" {
+		t.Errorf("ps says %q", got)
+	}
+	w.fails(1, fmt.Sprintf("kill -CONT %d", s.ShimPID), "stop", "web")
+	w.ok("rm", "-f", "web")
+	if alive(s.PID) {
+		t.Error("rm -f has left it alive")
 	}
 }
 

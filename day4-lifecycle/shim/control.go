@@ -80,7 +80,7 @@ func (s *shim) stop(sig syscall.Signal, seconds int) error {
 			s.hurry()
 		}
 	}
-	return errors.New("it does not end, not even of SIGKILL: a process of it may hang in the kernel, see ps for state D")
+	return errors.New("it does not end, not even after SIGKILL: a process of it may hang in the kernel, see ps for state D")
 }
 
 // hurry lets go of all clients if the container has ended and one of them does not

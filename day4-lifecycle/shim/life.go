@@ -80,8 +80,7 @@ func (s *shim) wait() {
 	status, err := s.process.Wait()
 	s.mu.Lock()
 	process, g := s.process, s.cgroup
-	s.process, s.cgroup = nil, nil
-	s.state.ExitCode = status
+	s.process, s.cgroup, s.state.ExitCode = nil, nil, status
 	if used, errUsage := g.Usage(); errUsage == nil {
 		s.state.OOMKilled = used.OOMKills > 0
 	}
@@ -104,6 +103,13 @@ func (s *shim) ended() error {
 		s.state.Status = state.Restarting
 		s.state.Restarts++
 	}
+	return state.Write(s.dir, &s.state)
+}
+
+// record writes the state once more, for a client that has found it damaged.
+func (s *shim) record() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return state.Write(s.dir, &s.state)
 }
 

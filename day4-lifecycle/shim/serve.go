@@ -24,15 +24,13 @@ func (s *shim) serve() {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		s.busy.Go(func() {
-			defer client.Close() // all has been said
-			s.handle(client)
-		})
+		s.busy.Go(func() { s.handle(client) })
 	}
 }
 
 // handle does what one client asks for.
 func (s *shim) handle(client *wire.Conn) {
+	defer client.Close() // all has been said
 	kind, text, files, err := client.ReceiveFiles()
 	defer func() {
 		for _, f := range files {
@@ -58,6 +56,8 @@ func (s *shim) handle(client *wire.Conn) {
 		case <-s.over:
 			s.answer(client, nil)
 		}
+	case wire.DoRecord:
+		s.answer(client, s.record())
 	case wire.DoHurry:
 		s.hurry()
 	case wire.DoPause, wire.DoUnpause:
@@ -122,8 +122,7 @@ func (s *shim) typed(kind wire.Kind, text []byte, stdin bool) {
 	switch {
 	case kind == wire.Signal && len(text) == 1:
 		_ = s.kill(syscall.Signal(text[0])) // the container may have ended
-	case stdio == nil:
-	case kind == wire.Stdin && (!stdin || len(text) == 0 && !s.config.StdinOnce):
+	case stdio == nil, kind == wire.Stdin && (!stdin || len(text) == 0 && !s.config.StdinOnce):
 	default:
 		stdio.Typed(kind, text, tty)
 	}

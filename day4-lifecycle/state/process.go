@@ -45,12 +45,12 @@ func stat(pid int) ([]string, error) {
 	return fields, nil
 }
 
-// Claim makes this process the shim that the state speaks of.
-func (s *State) Claim() (err error) {
+// Claim makes a process the shim that the state speaks of.
+func (s *State) Claim(pid int) (err error) {
 	if s.BootID, err = boot.ID(); err != nil {
 		return err
 	}
-	s.ShimPID = os.Getpid()
+	s.ShimPID = pid
 	s.ShimStart, err = StartTime(s.ShimPID)
 	return err
 }

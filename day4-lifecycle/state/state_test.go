@@ -105,8 +105,18 @@ func TestRead(t *testing.T) {
 	if s, err := Read(dir); err != nil || s.ExitCode != lostStatus || s.Status != Exited {
 		t.Errorf("%+v, %v", s, err)
 	}
-	for _, text := range []string{"", "{", "\x00\x00", "[]"} {
+	for _, text := range []string{"", "{", "\x00\x00", "[]", "null", `{"Version":99}`, `{"PID":1}`} {
 		if err := os.WriteFile(filepath.Join(dir, stateFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		held, err := lock.Try(filepath.Join(dir, lockFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := Read(dir); err != nil || s.Status != Running || !s.Lost {
+			t.Errorf("%q, and the lock is held: %+v, %v", text, s, err)
+		}
+		if err := held.Close(); err != nil {
 			t.Fatal(err)
 		}
 		if s, err := Read(dir); err != nil || s.ExitCode != lostStatus || s.Status != Exited {
@@ -178,6 +188,25 @@ func TestWriteOnFullDisk(t *testing.T) {
 	}
 	if s, err := read(dir); err != nil || s.ExitCode != 3 || s.Status != Exited || len(s.Error) != 300 {
 		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// A record is never longer than the one before, whose place it may have to take.
+func TestRecordsAreEquallyLong(t *testing.T) {
+	dir := made(t, State{Status: Created})
+	at := time.Date(2026, 12, 31, 23, 59, 59, 123456789, time.UTC)
+	for _, text := range []string{"", "x", strings.Repeat("x", 1000), strings.Repeat("\x01", 1000), strings.Repeat("<", 299), strings.Repeat("\u2028", 200), strings.Repeat("\xff", 300), strings.Repeat("世", 300)} {
+		s := State{Status: Restarting, PID: 1 << 22, ShimPID: 1 << 22, ShimStart: 1 << 62, BootID: strings.Repeat("b", 36), StartedAt: at, FinishedAt: at, ExitCode: 255, OOMKilled: true, Restarts: 1 << 30, Error: text}
+		if err := Write(dir, &s); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(filepath.Join(dir, stateFile))
+		if err != nil || info.Size() != 1024 {
+			t.Errorf("%.9q: %d bytes, %v", text, info.Size(), err)
+		}
+		if got, err := read(dir); err != nil || got.Lost || !strings.HasPrefix(text, got.Error) || text == strings.ToValidUTF8(text, "") && len(got.Error) < min(len(text), 50) {
+			t.Errorf("%.9q: %+v, %v", text, got, err)
+		}
 	}
 }
 

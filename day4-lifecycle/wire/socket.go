@@ -28,8 +28,11 @@ func try(wait func(func(uintptr) bool) error, call func(fd int) error) (err erro
 		}
 		return !errors.Is(err, unix.EAGAIN)
 	})
-	if errWait != nil {
-		return os.ErrClosed // the only possible reason
+	switch {
+	case errors.Is(errWait, os.ErrDeadlineExceeded):
+		return errWait
+	case errWait != nil:
+		return os.ErrClosed // the only other reason
 	}
 	return err
 }
@@ -58,6 +61,23 @@ func (c *Conn) sendmsg(p, rights []byte) (n int, err error) {
 		return err
 	})
 	return n, err
+}
+
+// Peer returns the id of the process at the other end: for one who has dialed,
+// of the process that listens there. unix(7), SO_PEERCRED
+func (c *Conn) Peer() (pid int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var other *unix.Ucred
+	errControl := raw.Control(func(fd uintptr) {
+		other, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err := errors.Join(errControl, err); err != nil {
+		return 0, fmt.Errorf("ask who is at the other end of a socket: %w", err)
+	}
+	return int(other.Pid), nil
 }
 
 // Pair returns the two ends of a connection; the second is for another process.

@@ -43,9 +43,10 @@ type Request struct {
 // What a client can ask for.
 const (
 	DoKill    = "kill"
-	DoStop    = "stop"  // answered when the container has ended
-	DoWait    = "wait"  // the same
-	DoHurry   = "hurry" // drop clients that do not read the last output
+	DoStop    = "stop"   // answered when the container has ended
+	DoWait    = "wait"   // the same
+	DoHurry   = "hurry"  // drop clients that do not read the last output
+	DoRecord  = "record" // write the container's state anew: its file is damaged
 	DoPause   = "pause"
 	DoUnpause = "unpause"
 	DoAttach  = "attach" // answered, then streams, then a second Reply at the end

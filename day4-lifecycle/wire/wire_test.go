@@ -123,6 +123,15 @@ func TestListen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if pid, err := c.Peer(); err != nil || pid != os.Getpid() {
+			t.Errorf("process %d listens, %v", pid, err)
+		}
+		if err := c.SetDeadline(time.Now().Add(time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Ask(Request{Do: DoKill}); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("nobody answers: %v", err)
+		}
 		c.Close()
 		l.Close()
 	}

