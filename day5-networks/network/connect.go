@@ -3,6 +3,7 @@ package network
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 
@@ -42,7 +43,7 @@ func (n *Networks) Connect(netns *os.File, o Owner, a []Attachment, p []ports.Po
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connect container %s: %w", o.Name, err)
+		return nil, fmt.Errorf("connect container %s: %w", o.Called(), err)
 	}
 	endpoints := make([]Endpoint, len(made))
 	for i, r := range made {
@@ -121,7 +122,17 @@ func (s *session) startResolvers(made []*record) (errs error) {
 
 // plug makes an endpoint's links, and the bridge for them.
 func (s *session) plug(netns *os.File, r *record) error {
-	if err := s.links.Ensure(describe.Bridge(s.Config(r.Network))); err != nil {
+	c := s.Config(r.Network)
+	there, err := s.links.Exists(c.Bridge)
+	if err == nil && !there {
+		var taken []netip.Prefix
+		taken, err = s.links.Taken(s.Bridges())
+		err = errors.Join(err, c.StillFree(taken))
+	}
+	if err == nil {
+		err = s.links.Ensure(describe.Bridge(c))
+	}
+	if err != nil {
 		return err
 	}
 	fault("bridge")
