@@ -15,8 +15,8 @@ import (
 )
 
 // Disconnect takes the container off the networks; if none is named, off all.
-// Its network namespace may be gone. A default route does not move to another
-// network.
+// Its network namespace may be gone. Default routes and published ports do not move
+// to another network until the container starts again.
 func (n *Networks) Disconnect(o Owner, networks ...string) error {
 	left, err := n.Leave(o, networks...)
 	if left != nil {
