@@ -54,20 +54,6 @@ func FindSound(configs []Config, name string) (*Config, error) {
 	return c, err
 }
 
-// StillFree says whether a network's subnets are, before its bridge is made: since
-// it was created, a VPN may have come. A wider route is in nobody's way, because
-// the bridge's own goes first.
-func (c *Config) StillFree(taken []netip.Prefix) error {
-	for _, subnet := range c.Subnets {
-		for _, t := range taken {
-			if t.Bits() >= subnet.Bits() && t.Overlaps(subnet) {
-				return fmt.Errorf("subnet %s of network %s overlaps %s, which a route of this machine has now: remove the route, or make the network anew with another subnet", subnet, c.Name, t)
-			}
-		}
-	}
-	return nil
-}
-
 // Create makes a network, and fills in what is zero. Its subnets overlap none of
 // those taken, which are the machine's, nor another network's.
 func (s *Session) Create(c Config, taken []netip.Prefix) (*Config, error) {

@@ -3,7 +3,6 @@ package network
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
 
@@ -122,17 +121,9 @@ func (s *session) startResolvers(made []*record) (errs error) {
 
 // plug makes an endpoint's links, and the bridge for them.
 func (s *session) plug(netns *os.File, r *record) error {
-	c := s.Config(r.Network)
-	there, err := s.links.Exists(c.Bridge)
-	if err == nil && !there {
-		var taken []netip.Prefix
-		taken, err = s.links.Taken(s.Bridges())
-		err = errors.Join(err, c.StillFree(taken))
-	}
-	if err == nil {
-		err = s.links.Ensure(describe.Bridge(c))
-	}
-	if err != nil {
+	b := describe.Bridge(s.Config(r.Network))
+	b.Others = s.Bridges()
+	if err := s.links.Ensure(b); err != nil {
 		return err
 	}
 	fault("bridge")

@@ -203,6 +203,8 @@ func TestGuarded(t *testing.T) {
 		}
 	}
 	look(true)
+	elsewhere := newNetns(t)
+	_ = elsewhere.in(func() error { look(true); return nil })
 	netns{}.run(t, "nft", "delete", "table", "bridge", w.networks.table)
 	look(false)
 	netns{}.run(t, "nft", "flush", "ruleset")

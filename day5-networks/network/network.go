@@ -146,9 +146,18 @@ func (n *Networks) Endpoints(id string) ([]Endpoint, error) { return n.store.Liv
 // whether their owners live.
 func (n *Networks) OnRecord(id string) ([]Endpoint, error) { return n.store.OnRecord(id) }
 
-// Guarded tells whether our nft tables are there; nft flush ruleset takes them
-// away. The look takes some 50 µs, and finds nothing else that may be missing.
-func (n *Networks) Guarded() (bool, error) { return nft.Exist(n.table) }
+// Guarded tells whether our nft tables are where our links are; nft flush ruleset
+// takes them away. The look takes some 50 µs, and finds nothing else that may be
+// missing. In another network namespace than the links' there is nothing to guard:
+// the next demo comes there to remove what a killed one has left.
+func (n *Networks) Guarded() (bool, error) {
+	there, err := nft.Exist(n.table)
+	if there || err != nil {
+		return there, err
+	}
+	unguarded, err := link.Any(n.store.LinkPrefix)
+	return !unguarded, err
+}
 
 // find is Find for who holds the lock.
 func (s *session) find(name string) (*Config, error) {
