@@ -2,7 +2,7 @@
 # Measure this repository's programs beside others that do the same, in turns, and write
 # the tables and the picture of docs/*/figures.md.
 #
-#   scripts/bench.sh             twenty minutes, as root, on a machine that does nothing else
+#   scripts/bench.sh             ten to twenty minutes, as root, on a machine that does nothing else
 #   scripts/bench.sh --short     a look, in five minutes: writes nothing into docs
 #
 # Whichever of runc, crun, bubblewrap, podman, umoci, skopeo, docker-registry and containerd
@@ -67,8 +67,8 @@ bench day4-lifecycle ShimMemory 1
 bench day5-networks NetworkStart 30
 bench day5-networks NetworkAlone 30
 bench day5-networks/network Connect 30
-bench day5-networks/network Many 1
-bench day5-networks/network Throughput 15
+bench day5-networks/network Many 3
+bench day5-networks/network Throughput 60
 
 # Day 2 again on cgroup v2, in a virtual machine. If that is emulated, its milliseconds say little.
 mkdir "$dir/bin"
