@@ -483,3 +483,48 @@ func TestRootThatFailsMeanwhile(t *testing.T) {
 	}
 	w.until("nothing left", func() bool { return w.machine() == before })
 }
+
+// A damaged network.json concerns its own network only, and the error says what to
+// do.
+func TestNetworkDamaged(t *testing.T) {
+	w := newWorld(t)
+	id := w.ok("network", "create", "x")
+	w.web("on", "--net", "x")
+	w.web("other")
+	for _, text := range []string{"", "{}"} {
+		if err := os.WriteFile(filepath.Join(w.root, "networks", id, "network.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.ok("ps", "--format", "{{.Names}} {{.State}}"); !strings.Contains(got, "on running") || !strings.Contains(got, "other running") {
+			t.Errorf("ps: %q", got)
+		}
+	}
+	w.ok("run", "--rm", "box", "true")
+	w.ok("inspect", "on")
+	if got := w.do("network", "ls"); got.status != 0 || !strings.Contains(got.stdout, id) {
+		t.Errorf("network ls: %+v", got)
+	}
+	w.fails(125, "network rm "+id, "run", "--rm", "--net", "x", "box", "true")
+	w.fails(1, "network rm "+id, "network", "rm", "x")
+	w.fails(1, "in use by on", "network", "rm", id)
+	w.ok("rm", "-f", "other")
+	w.ok("rm", "-f", "on")
+	w.ok("network", "rm", id)
+	w.ok("network", "create", "x")
+	w.ok("run", "--rm", "--net", "x", "box", "true")
+}
+
+// Whatever command comes after nft flush ruleset puts our rules back.
+func TestNetworkFlushed(t *testing.T) {
+	w := newWorld(t)
+	w.web("web")
+	host := netns{}
+	before := host.run(t, "nft list ruleset")
+	for _, command := range []string{"ps", "logs web"} {
+		host.run(t, "nft flush ruleset")
+		w.ok(strings.Fields(command)...)
+		if after := host.run(t, "nft list ruleset"); after != before {
+			t.Errorf("after %s the rules are\n%s\nand were\n%s", command, after, before)
+		}
+	}
+}

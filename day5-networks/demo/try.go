@@ -113,6 +113,9 @@ func (d *demonstration) addresses() (a Addresses, err error) {
 		return a, err
 	}
 	for _, c := range all {
+		if c.Damaged != nil {
+			continue // it is not ours, which was made for this
+		}
 		endpoints, err := n.Endpoints(c.ID)
 		if err != nil {
 			return a, err

@@ -38,7 +38,11 @@ func Pair(e *endpoint.Endpoint, bridge string) link.Pair {
 
 // Network describes what the firewall must know of a network.
 func Network(c *netstate.Config) firewall.Network {
-	return firewall.Network{Bridge: c.Bridge, Subnets: c.Subnets, Gateways: c.Gateways, Internal: c.Internal}
+	n := firewall.Network{Bridge: c.Bridge, Subnets: c.Subnets, Gateways: c.Gateways, Internal: c.Internal}
+	if c.Damaged == nil {
+		n.Addresses = Bridge(c).Addresses
+	}
+	return n
 }
 
 // Endpoints describes what the firewall must know of containers. Their records are

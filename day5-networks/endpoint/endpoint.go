@@ -9,6 +9,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"slices"
@@ -23,6 +24,9 @@ type Owner struct {
 	Name string
 	Lock string // path of the lock file that is held as long as it lives
 }
+
+// Called is what messages call the container, which may have no name.
+func (o Owner) Called() string { return cmp.Or(o.Name, o.ID) }
 
 // An Endpoint is a container's place on a network.
 type Endpoint struct {

@@ -90,7 +90,7 @@ func (r *Record) Alive(boot string) (bool, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("find out whether container %s lives: %w", r.Name, err)
+		return false, fmt.Errorf("find out whether container %s lives: %w", r.Called(), err)
 	}
 	return false, file.Close()
 }

@@ -41,10 +41,11 @@ type Description struct {
 
 // A Network is a bridge, the subnets behind it, and the host's address in each.
 type Network struct {
-	Bridge   string
-	Subnets  []netip.Prefix
-	Gateways []netip.Addr
-	Internal bool
+	Bridge    string
+	Subnets   []netip.Prefix
+	Gateways  []netip.Addr
+	Addresses []netip.Prefix // all of the host's, with the lengths of their networks
+	Internal  bool
 }
 
 // An Endpoint is a port on a bridge and the source addresses that it may use.

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
@@ -22,6 +23,11 @@ const (
 // which in ARP and neighbour discovery must also be the ones that the message
 // announces. So no container can get another's packets. Anything that is
 // neither IP nor ARP is dropped, VLAN tags included.
+//
+// It also drops what a container sends to the host's Ethernet address for the
+// networks' own addresses: nobody there needs a router. The host would ask for
+// each of them who has it, and the whole machine has one table of neighbours,
+// 1,024 entries at most. arp(7), gc_thresh3
 func (w *writer) guard(d Description) error {
 	w.conn.AddTable(w.table)
 	c := w.chain("guard", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
@@ -31,6 +37,8 @@ func (w *writer) guard(d Description) error {
 
 	w.rule(c, part{meta(expr.MetaKeyIIFNAME, first),
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: first, Data: []byte(d.Prefix)}}, accept)
+	w.rule(c, ether(unix.ETH_P_IP), toHost, part{v4.loadDest(first), in(w.neighbours(v4, d.Networks))}, drop)
+	w.rule(c, ether(unix.ETH_P_IPV6), toHost, part{v6.loadDest(first), in(w.neighbours(v6, d.Networks))}, drop)
 	w.rule(c, ether(unix.ETH_P_IP), sender(v4.loadSource(first+6)), part{in(known4)}, accept)
 	// arp(7); offsets in the packet: 8 for the sender's Ethernet address, 14
 	// for its IPv4 address
@@ -50,6 +58,36 @@ func (w *writer) guard(d Description) error {
 	w.rule(c, ether(unix.ETH_P_IPV6), sender(v6.loadSource(first+6)), part{in(known6)}, accept)
 	w.rule(c, drop)
 	return w.err
+}
+
+// toHost matches frames that the host takes for its own, whether they have the
+// bridge's Ethernet address or that of the port: only those does it route. The
+// bridge has seen to that before this hook. br_handle_frame in
+// net/bridge/br_input.c
+var toHost = part{meta(expr.MetaKeyPKTTYPE, first), equal([]byte{unix.PACKET_HOST})}
+
+// neighbours adds the set of addresses that are on networks and not the host's.
+func (w *writer) neighbours(v version, networks []Network) *nftables.Set {
+	hosts := map[netip.Prefix][]netip.Addr{} // several bridges have addresses in fe80::/64
+	for _, n := range networks {
+		for _, a := range n.Addresses {
+			if v.has(a.Addr()) {
+				hosts[a.Masked()] = append(hosts[a.Masked()], a.Addr())
+			}
+		}
+	}
+	var elements []nftables.SetElement
+	for p, own := range hosts {
+		slices.SortFunc(own, netip.Addr.Compare)
+		from := p.Addr()
+		for _, a := range append(own, after(p)) {
+			if from != a {
+				elements = append(elements, nftables.SetElement{Key: from.AsSlice()}, nftables.SetElement{Key: a.AsSlice(), IntervalEnd: true})
+			}
+			from = a.Next()
+		}
+	}
+	return w.ranges("neighbours"+v.suffix, v.address, elements)
 }
 
 // known is the set of endpoints' addresses: link, Ethernet address, IP address.

@@ -18,6 +18,8 @@ type Bridge struct {
 	MAC       net.HardwareAddr
 	Addresses []netip.Prefix // the host's, IPv4 first
 	MTU       int            // bytes; 0: that of the default route's link
+
+	Others map[string]bool // bridges that may have routes in its networks: its own program's
 }
 
 // Ensure makes the bridge if it does not exist.
@@ -53,6 +55,9 @@ func (l *Links) Ensure(b Bridge) error {
 
 // makeBridge makes a bridge and leaves it down.
 func (l *Links) makeBridge(b Bridge) (netlink.Link, error) {
+	if err := l.stillFree(b); err != nil {
+		return nil, err
+	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = b.Name, b.MTU
 	if b.MTU == 0 {
@@ -70,6 +75,24 @@ func (l *Links) makeBridge(b Bridge) (netlink.Link, error) {
 		return nil, err
 	}
 	return link, l.noLinkLocal(link)
+}
+
+// stillFree returns an error if a route leads into a network of the bridge's: since
+// the network was chosen, a VPN may have come. A wider route is in nobody's way,
+// because the bridge's own comes before it.
+func (l *Links) stillFree(b Bridge) error {
+	taken, err := l.Taken(b.Others)
+	if err != nil {
+		return err
+	}
+	for _, a := range b.Addresses {
+		for _, t := range taken {
+			if t.Bits() >= a.Bits() && t.Overlaps(a) && !a.Addr().IsLinkLocalUnicast() {
+				return fmt.Errorf("its subnet %s overlaps %s, to which this machine has a route now: remove the route, or make the network anew with another subnet", a.Masked(), t)
+			}
+		}
+	}
+	return nil
 }
 
 // uplink returns the MTU, in bytes, of the default route's link, or 1500 if

@@ -12,6 +12,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -57,6 +59,15 @@ func (l *Links) Exists(name string) (bool, error) {
 		return false, fmt.Errorf("look for link %s: %w", name, err)
 	}
 	return true, nil
+}
+
+// Any reports whether there is a link whose name begins so.
+func Any(prefix string) (bool, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return false, fmt.Errorf("list the links: %w", err)
+	}
+	return slices.ContainsFunc(all, func(l net.Interface) bool { return strings.HasPrefix(l.Name, prefix) }), nil
 }
 
 // Remove removes links; a missing one is not an error. Removing one end of a

@@ -85,7 +85,7 @@ func (s *Session) chooseMAC(r *Record, wish string) error {
 	}
 	for _, other := range s.Records {
 		if other.Network == r.Network && other.MAC == r.MAC {
-			return fmt.Errorf("MAC address %s is in use by container %s", mac, other.Name)
+			return fmt.Errorf("MAC address %s is in use by container %s", mac, other.Called())
 		}
 	}
 	return nil
@@ -107,7 +107,7 @@ func (s *Session) CheckPorts(p []ports.Port) error {
 			}
 			for _, other := range r.Ports {
 				if port.HostIP == other.HostIP && port.HostPort == other.HostPort && port.Protocol == other.Protocol {
-					return fmt.Errorf("port %d/%s is published by container %s already", port.HostPort, port.Protocol, r.Name)
+					return fmt.Errorf("port %d/%s is published by container %s already", port.HostPort, port.Protocol, r.Called())
 				}
 			}
 		}

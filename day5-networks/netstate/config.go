@@ -15,10 +15,13 @@ import (
 	"example.com/go-docker/day5-networks/address"
 )
 
+// bridgePrefix begins the names of bridges, but for the default network's.
+const bridgePrefix = "gd-"
+
 var names = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
 // Find returns the network with this name or ID, or whose ID alone begins so. The
-// error Is ErrNone.
+// error Is ErrNone, unless it may be one that is Damaged.
 func Find(configs []Config, name string) (*Config, error) {
 	var found []*Config
 	for i := range configs {
@@ -32,11 +35,23 @@ func Find(configs []Config, name string) (*Config, error) {
 	}
 	switch len(found) {
 	case 0:
+		if i := slices.IndexFunc(configs, func(c Config) bool { return c.Damaged != nil }); i >= 0 {
+			return nil, fmt.Errorf("no network is known as %s, and %w", name, configs[i].Damaged)
+		}
 		return nil, fmt.Errorf("%w: %s", ErrNone, name)
 	case 1:
 		return found[0], nil
 	}
 	return nil, fmt.Errorf("several networks have IDs that begin with %s: use more digits, or a name", name)
+}
+
+// FindSound is Find for who needs a network that is not Damaged.
+func FindSound(configs []Config, name string) (*Config, error) {
+	c, err := Find(configs, name)
+	if err == nil && c.Damaged != nil {
+		return nil, c.Damaged
+	}
+	return c, err
 }
 
 // Create makes a network, and fills in what is zero. Its subnets overlap none of
@@ -54,7 +69,7 @@ func (s *Session) Create(c Config, taken []netip.Prefix) (*Config, error) {
 	var id [6]byte
 	_, _ = rand.Read(id[:]) // never fails: it ends the program
 	c.ID, c.Created = hex.EncodeToString(id[:]), time.Now().UTC()
-	c.Bridge = "gd-" + c.ID
+	c.Bridge = bridgePrefix + c.ID
 	if c.Name == DefaultName {
 		c.Bridge = s.DefaultBridge
 	}

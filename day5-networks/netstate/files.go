@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
+	"slices"
 )
 
 func readJSON(path string, v any) error {
@@ -62,8 +64,8 @@ func remove(paths ...string) (errs error) {
 	return errs
 }
 
-// ReadConfigs reads all networks. A directory without a network.json is one that
-// is being made or removed, or was.
+// ReadConfigs reads all networks, also those that are Damaged. A directory without
+// a network.json is one that is being made or removed, or was.
 func (s Store) ReadConfigs() ([]Config, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -74,15 +76,41 @@ func (s Store) ReadConfigs() ([]Config, error) {
 		if !e.IsDir() {
 			continue
 		}
-		var c Config
-		err := readJSON(s.Path(e.Name(), "network.json"), &c)
+		c, err := s.readConfig(e.Name())
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			c = Config{ID: e.Name(), Name: e.Name(), Bridge: bridgePrefix + e.Name()}
+			c.Damaged = fmt.Errorf("network %s is damaged: %w: remove it with network rm %s, and make it anew", c.ID, err, c.ID)
 		}
 		configs = append(configs, c)
 	}
+	s.findBridge(configs)
 	return configs, nil
+}
+
+func (s Store) readConfig(id string) (c Config, err error) {
+	path := s.Path(id, "network.json")
+	if err := readJSON(path, &c); err != nil {
+		return c, err
+	}
+	if n := len(c.Subnets); c.ID != id || c.Name == "" || c.Bridge == "" || n == 0 || len(c.Ranges) != n || len(c.Gateways) != n {
+		return c, fmt.Errorf("%s does not describe this network", path)
+	}
+	return c, nil
+}
+
+// findBridge finds out which bridge a damaged network has: if not the one of its
+// ID, then that of the default network, unless that is another.
+func (s Store) findBridge(configs []Config) {
+	for i := range configs {
+		c := &configs[i]
+		if c.Damaged == nil || slices.ContainsFunc(configs, func(other Config) bool { return other.Bridge == s.DefaultBridge }) {
+			continue
+		}
+		if _, err := net.InterfaceByName(c.Bridge); err != nil {
+			c.Bridge = s.DefaultBridge
+		}
+	}
 }

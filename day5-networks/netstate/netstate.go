@@ -51,6 +51,11 @@ type Config struct {
 	IPv6     bool
 	Labels   map[string]string
 	Created  time.Time
+
+	// Damaged says that its file cannot be used, and what to do; else it is nil.
+	// Of such a network there are only the ID, which is its Name too, and the
+	// Bridge.
+	Damaged error `json:"-"`
 }
 
 // What is on record of a container.
@@ -199,6 +204,18 @@ func (s *Session) Config(id string) *Config {
 		return nil
 	}
 	return &s.Configs[i]
+}
+
+// Bridges are those whose subnets are known. What a network has that is Damaged,
+// only the machine's routes tell.
+func (s *Session) Bridges() map[string]bool {
+	bridges := map[string]bool{}
+	for _, c := range s.Configs {
+		if c.Damaged == nil {
+			bridges[c.Bridge] = true
+		}
+	}
+	return bridges
 }
 
 // Used tells whether somebody is on the network.

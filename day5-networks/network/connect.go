@@ -42,7 +42,7 @@ func (n *Networks) Connect(netns *os.File, o Owner, a []Attachment, p []ports.Po
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connect container %s: %w", o.Name, err)
+		return nil, fmt.Errorf("connect container %s: %w", o.Called(), err)
 	}
 	endpoints := make([]Endpoint, len(made))
 	for i, r := range made {
@@ -121,7 +121,9 @@ func (s *session) startResolvers(made []*record) (errs error) {
 
 // plug makes an endpoint's links, and the bridge for them.
 func (s *session) plug(netns *os.File, r *record) error {
-	if err := s.links.Ensure(describe.Bridge(s.Config(r.Network))); err != nil {
+	b := describe.Bridge(s.Config(r.Network))
+	b.Others = s.Bridges()
+	if err := s.links.Ensure(b); err != nil {
 		return err
 	}
 	fault("bridge")

@@ -15,8 +15,8 @@ import (
 )
 
 // Disconnect takes the container off the networks; if none is named, off all.
-// Its network namespace may be gone. A default route does not move to another
-// network.
+// Its network namespace may be gone. Default routes and published ports do not move
+// to another network until the container starts again.
 func (n *Networks) Disconnect(o Owner, networks ...string) error {
 	left, err := n.Leave(o, networks...)
 	if left != nil {
@@ -45,7 +45,7 @@ func (n *Networks) Leave(o Owner, networks ...string) (left func() error, err er
 		err := s.discard(leaving, links, err)
 		s.end()
 		if err != nil {
-			err = fmt.Errorf("disconnect container %s: %w", o.Name, err)
+			err = fmt.Errorf("disconnect container %s: %w", o.Called(), err)
 		}
 		done <- err
 	}()
@@ -65,7 +65,7 @@ func (s *session) of(o Owner, networks []string) (leaving []*record, err error) 
 		}
 		i := slices.IndexFunc(own, func(r *record) bool { return r.Network == c.ID })
 		if i < 0 {
-			return nil, fmt.Errorf("container %s is not on network %s", o.Name, c.Name)
+			return nil, fmt.Errorf("container %s is not on network %s", o.Called(), c.Name)
 		}
 		leaving = append(leaving, own[i])
 	}
@@ -88,7 +88,9 @@ func (n *Networks) Recover() error {
 	}
 	errs := s.heal()
 	for _, c := range s.used() {
-		errs = errors.Join(errs, background.Start(n.root, c))
+		if c.Damaged == nil {
+			errs = errors.Join(errs, background.Start(n.root, c))
+		}
 	}
 	return errs
 }

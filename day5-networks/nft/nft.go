@@ -64,6 +64,23 @@ func (c *Conn) Tables(family nftables.TableFamily) ([]*nftables.Table, error) {
 	return tables, nil
 }
 
+// Exist tells whether there are tables with this name in the families inet and bridge.
+func Exist(name string) (bool, error) {
+	conn, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return false, fmt.Errorf("open a netlink socket for nft: %w", err)
+	}
+	defer func() { _ = conn.CloseLasting() }() // it has changed nothing, and so closes at once
+	for _, family := range []nftables.TableFamily{nftables.TableFamilyINet, nftables.TableFamilyBridge} {
+		if _, err := conn.ListTableOfFamily(name, family); errors.Is(err, unix.ENOENT) {
+			return false, nil
+		} else if err != nil {
+			return false, fmt.Errorf("look for the nft table %s: %w", name, err)
+		}
+	}
+	return true, nil
+}
+
 // Commit makes the gathered changes, all of them or none.
 func (c *Conn) Commit() error {
 	c.sent = nil

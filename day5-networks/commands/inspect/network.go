@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"example.com/go-docker/day5-networks/commands/endpoints"
@@ -54,6 +55,10 @@ func inspectSettings(s *store.Store, c *lifecycle.Container, connected *state.Ne
 	if err != nil {
 		return i, err
 	}
+	configs, err := n.List()
+	if err != nil {
+		return i, err
+	}
 	for _, a := range connected.Attachments {
 		i.Networks[a.Network] = inspectedEndpoint{Aliases: a.Aliases}
 	}
@@ -68,10 +73,11 @@ func inspectSettings(s *store.Store, c *lifecycle.Container, connected *state.Ne
 		i.Ports[e.Private()] = nil
 	}
 	for at, e := range all[c.ID] {
-		config, err := n.Find(e.Network)
-		if err != nil {
-			return i, err
+		own := slices.IndexFunc(configs, func(config network.Config) bool { return config.ID == e.Network })
+		if own < 0 {
+			continue // it has just gone
 		}
+		config := &configs[own]
 		point := endpointOf(e, config)
 		i.Networks[config.Name] = point
 		if at == 0 {
@@ -90,10 +96,14 @@ func endpointOf(e network.Endpoint, c *network.Config) inspectedEndpoint {
 		DNSNames: append([]string{cmp.Or(e.Name, e.ID), e.ID}, e.Aliases...),
 	}
 	for k, p := range e.Addresses {
+		gateway := ""
+		if c.Damaged == nil {
+			gateway = c.Gateways[k].String()
+		}
 		if p.Addr().Is4() {
-			i.IPAddress, i.IPPrefixLen, i.Gateway = p.Addr().String(), p.Bits(), c.Gateways[k].String()
+			i.IPAddress, i.IPPrefixLen, i.Gateway = p.Addr().String(), p.Bits(), gateway
 		} else {
-			i.GlobalIPv6Address, i.GlobalIPv6PrefixLen, i.IPv6Gateway = p.Addr().String(), p.Bits(), c.Gateways[k].String()
+			i.GlobalIPv6Address, i.GlobalIPv6PrefixLen, i.IPv6Gateway = p.Addr().String(), p.Bits(), gateway
 		}
 	}
 	return i

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day5-networks/commands/output"
@@ -41,7 +42,7 @@ var list = &urfave.Command{
 			return err
 		}
 		if _, err := n.Find(network.DefaultName); err != nil {
-			return err
+			logrus.Warn(err) // it cannot be made now, and the others are listed
 		}
 		rows, err := networkRows(n, ctx.StringSlice("filter"))
 		if err != nil {

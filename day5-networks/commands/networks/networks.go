@@ -144,6 +144,10 @@ var prune = &urfave.Command{
 			if c.Name == network.DefaultName || wanted[c.Name] {
 				continue
 			}
+			if c.Damaged != nil { // who knows whether it is wanted
+				logrus.Warn(c.Damaged)
+				continue
+			}
 			if err := n.Remove(c.ID); err != nil {
 				logrus.Warn(err) // a container has just connected
 				continue
