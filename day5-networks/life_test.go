@@ -693,12 +693,20 @@ func TestShimStopped(t *testing.T) {
 
 // Who asks a stopped shim is told so, and what to do. Only wait waits.
 func TestShimStoppedIsTold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a command gives a shim ten seconds; test.sh --all has them")
+	}
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
 	shim := w.state("web").ShimPID
 	wait := w.command("wait", "web")
-	var waited bytes.Buffer
-	wait.Stdout = &waited
+	waited := t.TempDir() + "/waited"
+	out, err := os.Create(waited)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	wait.Stdout = out
 	if err := wait.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -717,14 +725,15 @@ func TestShimStoppedIsTold(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if waited.Len() > 0 {
-		t.Errorf("wait has not waited: %s", &waited)
+	if text := w.read(waited); text != "" {
+		t.Errorf("wait has not waited: %s", text)
 	}
 	if err := unix.Kill(shim, unix.SIGCONT); err != nil { // it hears it all now
 		t.Fatal(err)
 	}
-	if err := wait.Wait(); err != nil || waited.String() != "137\n" && waited.String() != "143\n" {
-		t.Errorf("wait: %v, %q", err, &waited)
+	err = wait.Wait()
+	if text := w.read(waited); err != nil || text != "137\n" && text != "143\n" {
+		t.Errorf("wait: %v, %q", err, text)
 	}
 }
 
