@@ -186,8 +186,20 @@ const (
 // at any moment: then the error Is fs.ErrNotExist. The lock comes first: a state
 // that was read before it could be older than who holds it. And if the state is
 // lost, the container runs as long as the lock is held, for all that we know.
+//
+// The lock is shared while we look, and let go at once: many who look in turns
+// would keep out who wants it for himself. flock(2) has no queue.
 func Read(dir string) (*State, error) {
-	held, err := lock.Probe(filepath.Join(dir, lockFile))
+	path := filepath.Join(dir, lockFile)
+	held, err := lock.Probe(path)
+	if err == nil {
+		_ = held.Close()
+		s, errRead := read(dir)
+		if errRead != nil || !s.Live() && !s.Lost {
+			return s, errRead
+		}
+		held, err = lock.Probe(path) // it has died, or has been started meanwhile
+	}
 	if errors.Is(err, lock.ErrHeld) { // by a shim, or by a command that has corrected the state
 		s, err := read(dir)
 		if err == nil && s.Lost {
