@@ -775,7 +775,14 @@ func TestDamagedState(t *testing.T) {
 			t.Errorf("%q: rm -f has left it alive", text)
 		}
 	}
-	// Nor if the shim is stopped.
+}
+
+// Nor is it hidden if the shim is stopped, too.
+func TestDamagedStateAndShimStopped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a command gives a shim ten seconds; test.sh --all has them")
+	}
+	w := newWorld(t)
 	id := w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
 	s := w.state("web")
 	if err := unix.Kill(s.ShimPID, unix.SIGSTOP); err != nil {
