@@ -138,7 +138,7 @@ leakcheck() { "$bin/leakcheck" --ignore '^temp /dev/shm/libpod_lock$' --ignore '
 # Packages two at a time: each chapter's tests have a /run and cgroups of their own. vet has seen them. -count 1: they test
 # the machine, too, and that may have changed.
 gotest() { leakcheck go test -json -vet=off -count 1 -p 2 "$@" | "$bin/testlog" "$TEST_RECORD"; }
-mapfile -t packages < <(printf './%s/...\n' "${chapters[@]}" | tac; echo ./scripts/...) # the longest first
+mapfile -t packages < <(echo ./scripts/check; printf './%s/...\n' "${chapters[@]}" | tac; echo ./scripts/...) # the longest first
 
 if [ -z "$all" ]; then
 	step "tests, in their short form"
