@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
 	"syscall"
 
@@ -20,16 +21,20 @@ func signalFlag(usage string) urfave.Flag {
 	return &urfave.StringFlag{Name: "signal", Aliases: []string{"s"}, Usage: usage}
 }
 
+// signalFromFlags is the signal that the user has named; 0: none.
+func signalFromFlags(ctx *urfave.Context) (syscall.Signal, error) {
+	text := ctx.String("signal")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := options.ParseSignal(text)
+	return syscall.Signal(n), err
+}
+
 // stopFromFlags returns a function that stops a container as the flags say.
 func stopFromFlags(ctx *urfave.Context) (func(c *lifecycle.Container) error, error) {
-	sig := 0
-	if text := ctx.String("signal"); text != "" {
-		var err error
-		if sig, err = options.ParseSignal(text); err != nil {
-			return nil, err
-		}
-	}
-	return func(c *lifecycle.Container) error { return c.Stop(syscall.Signal(sig), ctx.Int("time")) }, nil
+	sig, err := signalFromFlags(ctx)
+	return func(c *lifecycle.Container) error { return c.Stop(sig, ctx.Int("time")) }, err
 }
 
 // Stop is the command stop.
@@ -79,14 +84,10 @@ var Kill = &urfave.Command{
 	ArgsUsage: "CONTAINER...",
 	Flags:     []urfave.Flag{signalFlag("`SIGNAL` to send (default: KILL)")},
 	Action: func(ctx *urfave.Context) error {
-		sig, err := syscall.SIGKILL, error(nil)
-		if text := ctx.String("signal"); text != "" {
-			n := 0
-			if n, err = options.ParseSignal(text); err != nil {
-				return err
-			}
-			sig = syscall.Signal(n)
+		sig, err := signalFromFlags(ctx)
+		if err != nil {
+			return err
 		}
-		return named.Each(ctx, func(c *lifecycle.Container) error { return c.Kill(sig) })
+		return named.Each(ctx, func(c *lifecycle.Container) error { return c.Kill(cmp.Or(sig, syscall.SIGKILL)) })
 	},
 }
