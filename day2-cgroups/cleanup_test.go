@@ -226,9 +226,9 @@ func TestForkLoop(t *testing.T) {
 	kernelTest(t)
 	for _, flags := range []string{"--pid --mount", "--mount"} {
 		for name, script := range map[string]string{
-			"moves": ownTree(t) + "(while :; do mkdir x; rmdir x; done 2>/dev/null) & echo ready; sleep 1000",
-			"chase": "f() { f & }; f; f; f; f; echo ready; sleep 1000",
-			"crowd": "while :; do (while :; do sleep 1000 & done); done & echo ready; sleep 1000",
+			"moves": ownTree(t) + "(while :; do mkdir x; rmdir x; done 2>/dev/null) & echo ready; exec sleep 1000",
+			"chase": "f() { f & }; f; f; f; f; echo ready; exec sleep 1000",
+			"crowd": "while :; do (while :; do sleep 1000 & done); done & echo ready; exec sleep 1000",
 		} {
 			args := append(strings.Fields(flags), "--pids-limit", "40", "sh", "-c", script)
 			cmd := contained(t, args...)
