@@ -132,8 +132,8 @@ func TestInterruptedAtEveryStep(t *testing.T) {
 // whether the point was reached.
 func (s subject) kill(p point, which int) bool {
 	s.t.Helper()
-	for range 3 {
-		if killed, seen := s.tryKill(p, which); seen {
+	for hold := held(); hold < 20*held(); hold *= 4 {
+		if killed, seen := s.tryKill(p, which, hold); seen {
 			return killed
 		}
 		s.t.Logf("once more, the machine was too busy to see that init is held: %q", p.done)
@@ -143,7 +143,7 @@ func (s subject) kill(p point, which int) bool {
 }
 
 // tryKill also reports whether we came in time to see init held.
-func (s subject) tryKill(p point, which int) (killed, seen bool) {
+func (s subject) tryKill(p point, which int, hold time.Duration) (killed, seen bool) {
 	s.t.Helper()
 	what := fmt.Sprintf("SIGKILL after %q, at call %d of %s", p.done, which, p.call)
 	command, injection := []string{"true"}, fmt.Sprintf("signal=KILL:when=%d", which)
@@ -151,7 +151,7 @@ func (s subject) tryKill(p point, which int) (killed, seen bool) {
 		// Init is held for a while before the call. (SIGSTOP would do, too, but
 		// strace 6.1 loses threads that are stopped and killed at once.) If
 		// nothing stops init, what it starts afterwards stays.
-		command, injection = []string{"sleep", "1000"}, fmt.Sprintf("delay_enter=%d:when=%d", held().Microseconds(), which)
+		command, injection = []string{"sleep", "1000"}, fmt.Sprintf("delay_enter=%d:when=%d", hold.Microseconds(), which)
 	}
 	l := s.inject(s.run(command...), p.call, injection)
 	seen = !p.init || l.signalHeld(syscall.SIGKILL, children)
@@ -164,7 +164,7 @@ func (s subject) tryKill(p point, which int) (killed, seen bool) {
 	return killed, seen
 }
 
-// held returns how long init is held.
+// held returns how long init is held at first.
 func held() time.Duration {
 	if inGuest() { // it must see it in time
 		return 2 * time.Second
@@ -283,11 +283,7 @@ func TestForkFails(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := os.Remove(dir); err != nil {
-			t.Error(err)
-		}
-	}()
+	defer poll(t, "the cgroup is empty and removed", func() bool { return os.Remove(dir) == nil })
 	_, err := os.Stat(dir + "/pids.max")
 	need(t, err == nil, "the pids controller")
 	said, rounds := 0, 1
