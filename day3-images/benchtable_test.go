@@ -124,7 +124,7 @@ func settle(b *testing.B, dir string) {
 		b.Log(err)
 	}
 	var files []string
-	for _, pattern := range []string{"*", "layout/blobs/*/*", "127.0.0.1:*/docker/registry/v2/blobs/*/*/*/data"} { // umoci's, the registry's
+	for _, pattern := range []string{"*", "layout/blobs/*/*", "registry.*/docker/registry/v2/blobs/*/*/*/data"} { // umoci's, the registry's
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			b.Fatal(err)
