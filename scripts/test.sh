@@ -155,8 +155,7 @@ leakcheck() { "$bin/leakcheck" --ignore '^temp /dev/shm/libpod_lock$' --ignore '
 # Packages two at a time: each chapter's tests have a /run and cgroups of their own. vet has seen them. -count 1: they test
 # the machine, too, and that may have changed.
 gotest() { leakcheck go test -json -vet=off -count 1 -p 2 "$@" | "$bin/testlog" "$TEST_RECORD"; }
-# The longest first; the book and the exercises wait most of the time, and so stand beside the busiest.
-mapfile -t packages < <(echo ./scripts/book; printf './%s/...\n' "${chapters[@]}" | tac | sed '1a ./scripts/check'; echo ./scripts/...)
+mapfile -t packages < <(echo ./scripts/check; printf './%s/...\n' "${chapters[@]}" | tac; echo ./scripts/...) # the longest first
 
 if [ -z "$all" ]; then
 	step "tests, in their short form"

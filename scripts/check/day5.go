@@ -38,18 +38,18 @@ func at(place string, args ...string) *exec.Cmd {
 
 // get asks for a page and says what comes back: the greeting, which names the
 // asker's address as it was seen; "refused", "unreachable", or "silence". A busy machine may be
-// silent once for want of a processor, so whoever expects an answer asks more than once.
+// silent once for want of a processor, so whoever expects an answer asks more than once, and waits longer then.
 func get(place, url string, most int) (found string) {
-	for range most {
-		if found = ask(place, url); found != "silence" {
+	for seconds, asked := "2", 0; asked < most; seconds, asked = "5", asked+1 {
+		if found = ask(place, url, seconds); found != "silence" {
 			break
 		}
 	}
 	return found
 }
 
-func ask(place, url string) string {
-	out, err := at(place, "timeout", "2", "busybox", "wget", "-qO-", "http://"+url).CombinedOutput()
+func ask(place, url, seconds string) string {
+	out, err := at(place, "timeout", seconds, "busybox", "wget", "-qO-", "http://"+url).CombinedOutput()
 	switch said := strings.TrimSpace(string(out)); {
 	case err == nil:
 		return said
