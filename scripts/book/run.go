@@ -322,9 +322,9 @@ func (s *session) send(t *terminal, st *step, condition func([]byte, time.Durati
 	return t.until(s.limit, condition)
 }
 
-// A page's sleep is as long as a machine needs that does nothing else. Ours tests other things meanwhile, so here it
-// takes a second more.
-var pageSleeps = regexp.MustCompile(`(^|[;&] )sleep (\d+(?:\.\d+)?)(;|$)`)
+// A page's sleep of a few seconds is as long as a machine needs that does nothing else. Ours tests other things
+// meanwhile, so here it takes a second more.
+var pageSleeps = regexp.MustCompile(`(^|[;&] )sleep (\d(?:\.\d+)?)(;|$)`)
 
 func patient(line string) string {
 	return pageSleeps.ReplaceAllStringFunc(line, func(text string) string {

@@ -68,6 +68,7 @@ func TestPatient(t *testing.T) {
 		"sleep 1; kill $!; wait":                 "sleep 2; kill $!; wait",
 		"/tmp/nat & sleep 1; kill $!; sleep 0.2": "/tmp/nat & sleep 2; kill $!; sleep 1.2",
 		"sleep 60 &":                             "sleep 60 &",
+		"sh -c 'hostname box; sleep 60; true'":   "sh -c 'hostname box; sleep 60; true'",
 		"sh -c 'exec sleep 3'":                   "sh -c 'exec sleep 3'",
 		"until [ -s pid ]; do sleep 0.1; done":   "until [ -s pid ]; do sleep 0.1; done",
 	} {
