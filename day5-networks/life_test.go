@@ -19,6 +19,7 @@ import (
 	"example.com/go-docker/day5-networks/boot"
 	"example.com/go-docker/day5-networks/containers"
 	"example.com/go-docker/day5-networks/lifecycle"
+	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/state"
 )
 
@@ -79,6 +80,22 @@ func TestDoesNotStart(t *testing.T) {
 	w.fails(127, "not found", "start", "-a", "made")
 	if got := w.ok("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}} {{.State.Error}}", "made"); !strings.HasPrefix(got, "created 127 exec ") {
 		t.Errorf("inspect: %s", got)
+	}
+}
+
+// Who looks into a container with --rm that has not run yet does not keep it
+// from starting; and who starts it learns how it has ended, although nothing of
+// it is left by then.
+func TestCreateRemove(t *testing.T) {
+	w := newWorld(t)
+	for range times(20) {
+		w.ok("create", "--rm", "--name", "once", "box", "sh", "-c", "exit 3")
+		w.ok("export", "-o", "/dev/null", "once")
+		w.ok("cp", "once:/etc/passwd", t.TempDir())
+		if got := w.do("start", "-a", "once"); got != (outcome{status: 3}) {
+			t.Errorf("start -a: %+q", got)
+		}
+		w.until("it has gone", func() bool { return len(w.leftovers()) == 0 })
 	}
 }
 
@@ -648,6 +665,27 @@ func TestStateIsNotBelieved(t *testing.T) {
 	if err := c.State.KillShim(); err == nil || !alive(stranger.Process.Pid) {
 		t.Errorf("a stranger was killed: %v", err)
 	}
+}
+
+// Who finds that a shim has died, and then that its cgroups are not to be had,
+// for somebody has just started the container again, takes that for no fault.
+func TestStartedAgainMeanwhile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a command gives a dying shim five seconds; test.sh --all has them")
+	}
+	w := newWorld(t)
+	id := w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
+	w.kill(w.state("web").ShimPID)
+	var next *os.File // the next shim's lock
+	w.until("the shim is dead", func() (dead bool) {
+		var err error
+		next, err = lock.Try("/run/go-docker/" + id + ".json")
+		return err == nil
+	})
+	if got := w.status("web"); !strings.HasPrefix(got, "Exited (137) ") {
+		t.Errorf("status %q", got)
+	}
+	next.Close()
 }
 
 // kill -9 of init ends the container, with that status.
