@@ -332,6 +332,29 @@ func (w *world) says(name, text string) {
 	})
 }
 
+// logs waits until a container's log has just these texts: its two streams come
+// on two ways.
+func (w *world) logs(name, stdout, stderr string) {
+	w.Helper()
+	var got outcome
+	for end := time.Now().Add(patience); got != (outcome{0, stdout, stderr}); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.Fatalf("the log of %s: %+q", name, got)
+		}
+		got = w.do("logs", name)
+	}
+}
+
+// stop stops a process, SIGSTOP, which it does only when it next has the
+// processor.
+func (w *world) stop(pid int) {
+	w.Helper()
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		w.Fatalf("stop process %d: %v", pid, err)
+	}
+	w.until("it has stopped", func() bool { return state.Stopped(pid) })
+}
+
 // alive reports whether a process is running; a zombie is not.
 func alive(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
