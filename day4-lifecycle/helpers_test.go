@@ -27,7 +27,7 @@ import (
 // patience is how long to wait for something that must happen. It is long
 // because a guest with an emulated processor is slow. Tests never wait for
 // something that must not happen.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 const boxed = "GO_DOCKER_TEST_BOX"
 
