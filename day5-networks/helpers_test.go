@@ -26,9 +26,14 @@ import (
 )
 
 // patience is how long to wait for something that must happen. It is long
-// because a guest with an emulated processor is slow. Tests never wait for
-// something that must not happen.
-const patience = 60 * time.Second
+// because a guest with an emulated processor is slow, and all programs with the
+// race detector are. Tests never wait for something that must not happen.
+var patience = func() time.Duration {
+	if raceEnabled {
+		return 5 * time.Minute
+	}
+	return time.Minute
+}()
 
 const boxed = "GO_DOCKER_TEST_BOX"
 
