@@ -164,7 +164,7 @@ func (t *Target) fork(c *container.Container, path string, attr *syscall.SysProc
 		}
 		return nil, container.CannotStart(c, err)
 	case attr.Ptrace:
-		if err := limitAndRelease(process.Pid, attr.Credential, t.Rlimits); err != nil {
+		if err := limitAndRelease(process.Pid, attr.Credential, t.Rlimits); err != nil && !errors.Is(err, unix.ESRCH) { // ESRCH: it was killed, and that is its status
 			_ = process.Kill()
 			_, errWait := process.Wait() // a zombie would keep the PID namespace alive
 			return nil, errors.Join(err, errWait)
@@ -175,11 +175,12 @@ func (t *Target) fork(c *container.Container, path string, attr *syscall.SysProc
 
 // limitAndRelease sets the limits of a process that waits for its tracer after
 // execve(2), and lets it run. If we set our own for it to inherit, as init
-// does, they would for a moment limit the shim.
+// does, they would for a moment limit the shim. The error Is unix.ESRCH if
+// something has killed the process meanwhile. ptrace(2)
 func limitAndRelease(pid int, user *syscall.Credential, limits []confine.Rlimit) error {
-	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil || !status.Stopped() {
-		return fmt.Errorf("wait for the command to be executed: %v, %w", status, err)
+	// Its status is for whoever waits for its end. waitid(2), WNOWAIT
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
+		return fmt.Errorf("wait for the command to be executed: %w", err)
 	}
 	// prlimit(2) requires CAP_SYS_RESOURCE or the same user. This thread can
 	// become that user, because to the kernel each thread has a user of its
