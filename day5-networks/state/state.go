@@ -104,7 +104,8 @@ func ReadConfig(dir string) (*Config, error) {
 		err = json.Unmarshal(text, c)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the container's configuration: %w: remove the container with rm", err)
+		_, gone := os.Stat(filepath.Join(dir, "container.json")) // the first to go, see containers.Remove
+		return nil, fmt.Errorf("read the container's configuration: %w: %s", err, map[bool]string{true: "it has just been removed", false: "remove the container with rm"}[gone != nil])
 	}
 	return c, nil
 }
