@@ -37,11 +37,10 @@ const (
 
 // Peer is the container whose network namespace this one shares, or "".
 func (n *Network) Peer() string {
-	id, found := strings.CutPrefix(n.Mode, "container:")
-	if !found {
-		return ""
+	if id, found := strings.CutPrefix(n.Mode, "container:"); found {
+		return id
 	}
-	return id
+	return ""
 }
 
 // WriteNetwork writes how the container is to be connected. Only who holds its
