@@ -46,6 +46,7 @@ func (s *shim) start() (err error) {
 	if err := process.Start(); err != nil {
 		return err
 	}
+	s.network.Started()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.state
@@ -61,8 +62,8 @@ func (s *shim) start() (err error) {
 	return nil
 }
 
-// createConnected makes the container's namespaces, and connects the network's.
-// When it returns an error, nothing of the container is left.
+// createConnected makes the container's namespaces, and connects the network's. The
+// caller closes the process, if there is one, after an error, too.
 func (s *shim) createConnected(c *container.Container, parent container.Parent) (_ *container.Process, err error) {
 	if parent.Netns, err = s.network.PeerNetns(); err != nil {
 		return nil, err
@@ -72,10 +73,7 @@ func (s *shim) createConnected(c *container.Container, parent container.Parent) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.network.Start(process); err != nil {
-		return nil, errors.Join(err, process.Close(), s.network.End())
-	}
-	return process, nil
+	return process, s.network.Start(process)
 }
 
 // failed records why the container could not be started. It stays what it was,
