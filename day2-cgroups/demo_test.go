@@ -104,9 +104,9 @@ func TestDemoText(t *testing.T) {
 	}
 	version, _ := controllersHere(t)
 	for _, words := range []string{
-		`(?m)^ +0\.\d s +\d+ MiB \|#* *\|$`, `(?m)^ +\d\.\d s +\d+ MiB \|#+ *\|$`,
+		`(?m)^ +\d+\.\d s +\d+ MiB \|#* *\|$`, `(?m)^ +\d+\.\d s +\d+ MiB \|#+ *\|$`,
 		`limit +100MiB +` + map[int]string{1: "memory.limit_in_bytes", 2: "memory.max"}[version], `swap on top +0B`, `asked for +200MiB`,
-		`(?m)^ +\d\.\d s +100 MiB \|#{50}\|\n\ncgroup`, // the last line, at the limit
+		`(?m)^ +\d+\.\d s +100 MiB \|#{50}\|\n\ncgroup`, // the last line, at the limit
 		`OOM kills +1 `, `exit status +137 = 128 \+ 9, SIGKILL`, `The kernel killed the hog`,
 	} {
 		if !regexp.MustCompile(words).MatchString(got.stdout) {
@@ -201,7 +201,7 @@ func TestStress(t *testing.T) {
 func TestDemoInterrupted(t *testing.T) {
 	kernelTest(t)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		l := launch(t, program(t))
+		l := launch(t, program(t, "-m", "300m")) // which the hog takes three seconds for
 		l.says(" MiB |")
 		l.signal(sig)
 		if got := l.wait(); got.status != 128+int(sig) || got.stderr != "" {

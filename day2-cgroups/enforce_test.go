@@ -59,24 +59,40 @@ func TestOOMKillSparesTheOthers(t *testing.T) {
 
 func TestCPUQuota(t *testing.T) {
 	kernelTest(t)
-	for _, flags := range [][]string{{"--cpus", "0.2"}, {"-c", "1024"}} {
-		c := begin(t, contained(t, append(flags, "sh", "-c", `echo ready; exec "$0" payload spin 1s`, testBinary(t))...))
-		c.says(" µs in ")
-		var used, wall int64
-		fmt.Sscanf(c.stdout.String(), "ready\n%d µs in %d", &used, &wall)
-		throttled := c.number("cpu", "cpu.stat", "nr_throttled")
-		t.Logf("%q: %d of %d µs, throttled %d times", flags, used, wall, throttled)
+	// A large share, or a busy machine might give it less than its quota.
+	for try := 1; ; try++ {
+		used, wall, throttled := spins(t, "--cpus", "0.2", "-c", "262144")
 		// A period may start before and another end after the measurement, and
 		// each CPU used may have part of a 5 ms slice left.
 		most := (wall+100_000)/5 + int64(runtime.NumCPU()*5000)
-		switch limited := flags[0] == "--cpus"; {
-		case limited && (used > most || throttled == 0):
-			t.Errorf("%q: used %d of %d µs, at most %d wanted; throttled %d times", flags, used, wall, most, throttled)
-		case !limited && throttled > 0: // a share is not a quota
-			t.Errorf("%q: throttled %d times", flags, throttled)
+		if used <= most && throttled > 0 {
+			break
 		}
-		c.end()
+		// In a virtual machine, the time for which the host holds it up may
+		// count as used, and the kernel takes that back only later.
+		if try == 5 {
+			t.Errorf("used %d of %d µs, at most %d wanted; throttled %d times", used, wall, most, throttled)
+			break
+		}
 	}
+	if _, _, throttled := spins(t, "-c", "1024"); throttled > 0 { // a share is not a quota
+		t.Errorf("with a share: throttled %d times", throttled)
+	}
+}
+
+// spins returns how many microseconds of CPU time a busy container with these
+// flags gets in how many, and how often it is throttled.
+func spins(t *testing.T, flags ...string) (used, wall int64, throttled int) {
+	t.Helper()
+	c := begin(t, contained(t, append(flags, "sh", "-c", `echo ready; exec "$0" payload spin 1s`, testBinary(t))...))
+	c.says(" µs\n")
+	if _, err := fmt.Sscanf(c.stdout.String(), "ready\n%d µs in %d", &used, &wall); err != nil {
+		t.Fatal(err)
+	}
+	throttled = c.number("cpu", "cpu.stat", "nr_throttled")
+	t.Logf("%q: %d of %d µs, throttled %d times", flags, used, wall, throttled)
+	c.end()
+	return used, wall, throttled
 }
 
 // The shell forks until the kernel returns EAGAIN, in a subshell, because the

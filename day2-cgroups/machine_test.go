@@ -82,7 +82,8 @@ func TestNotRoot(t *testing.T) {
 	for _, dir := range cgroupMounts(t) {
 		for _, path := range tree(dir, true) {
 			var info unix.Stat_t
-			if err := unix.Stat(path, &info); err == nil && info.Uid == nobody && strings.Contains(path, "go-docker-") {
+			ours := strings.Contains(path, "go-docker-") && !strings.Contains(path, "/go-docker-test.") // others test delegation
+			if err := unix.Stat(path, &info); err == nil && info.Uid == nobody && ours {
 				t.Errorf("made: %s", path)
 			}
 		}

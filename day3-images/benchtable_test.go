@@ -49,17 +49,23 @@ func (r *benchRow) run(b *testing.B, dir string) {
 // measureMemory runs the command once more to measure its memory. A new process
 // counts the memory of the process that forked it as its own (exec_mmap in
 // fs/exec.c), and we are large. So a small shell forks it and leaves it to us,
-// because TestMain made us the reaper of orphans.
+// because TestMain made us the reaper of orphans. It begins at the end of its
+// input, when the shell is gone, which could wait for it otherwise.
 func (r *benchRow) measureMemory(b *testing.B, dir string) {
 	b.Helper()
 	if r.command == nil {
 		return
 	}
 	cmd := r.command(dir)
-	shell := exec.Command("sh", append([]string{"-c", `"$@" >/dev/null 2>&1 & echo $!`, "sh"}, cmd.Args...)...)
+	shell := exec.Command("sh", append([]string{"-c", `exec 3<&0; { read -r _ <&3; exec "$@" 3<&-; } >/dev/null 2>&1 & echo $!`, "sh"}, cmd.Args...)...)
 	shell.Env = cmd.Env
-	text, err := shell.Output()
+	input, gate, err := os.Pipe()
 	if err != nil {
+		b.Fatal(err)
+	}
+	shell.Stdin = input
+	text, err := shell.Output()
+	if err = errors.Join(err, input.Close(), gate.Close()); err != nil {
 		b.Fatalf("%s: %v", r.name, err)
 	}
 	var pid int
@@ -124,7 +130,7 @@ func settle(b *testing.B, dir string) {
 		b.Log(err)
 	}
 	var files []string
-	for _, pattern := range []string{"*", "layout/blobs/*/*", "127.0.0.1:*/docker/registry/v2/blobs/*/*/*/data"} { // umoci's, the registry's
+	for _, pattern := range []string{"*", "layout/blobs/*/*", "registry.*/docker/registry/v2/blobs/*/*/*/data"} { // umoci's, the registry's
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			b.Fatal(err)

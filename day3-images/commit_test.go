@@ -302,10 +302,10 @@ func tarTypes(t testing.TB, s testStore, blob v1.Descriptor) map[string]byte {
 func exported(t testing.TB, s testStore, id string) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "c.tar")
-	before := testkit.ToolOutput(t, "cat", "/proc/self/mountinfo")
+	before := strings.Split(mountTable(t), "\n")
 	ok(t, s, "commit", "-o", file, id)
-	if after := testkit.ToolOutput(t, "cat", "/proc/self/mountinfo"); !bytes.Equal(before, after) {
-		t.Error("the mount table has changed")
+	if left := minus(strings.Split(mountTable(t), "\n"), before); len(left) > 0 { // others may remove some, see kernelTest
+		t.Errorf("left behind: mounts %q", left)
 	}
 	content, err := os.ReadFile(file)
 	if err != nil {

@@ -240,7 +240,7 @@ func TestRemoved(t *testing.T) {
 		}
 	}
 	stays.signal(syscall.SIGTERM)
-	stays.signal(syscall.SIGKILL)
+	stays.cmd.Process.Kill() // unless it has ended by then
 	<-stays.ended
 	noProcesses(t)
 	ok(t, s, "rm", "kept")
@@ -274,7 +274,7 @@ func TestContainersAreApart(t *testing.T) {
 		t.Errorf("got %+q", got)
 	}
 	first.signal(syscall.SIGTERM)
-	first.signal(syscall.SIGKILL)
+	first.cmd.Process.Kill() // unless it has ended by then
 	<-first.ended
 	noProcesses(t)
 	finish(t, s.run(t, "--rm", "busybox", "true")) // removes the killed one's cgroups

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -90,21 +90,20 @@ func (p *peers) run(name string, args ...string) string {
 
 func (p *peers) startRegistry() {
 	p.t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	root, err := os.MkdirTemp(p.dir, "registry.")
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.registry = listener.Addr().String()
-	listener.Close()
-	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", p.dir+"/"+p.registry, p.registry)
-	if err := os.WriteFile(p.dir+"/registry.yml", []byte(config), 0o600); err != nil {
+	// It takes a free port itself and says which: one that we had found free might be somebody else's by then.
+	config := fmt.Sprintf("version: 0.1\nlog: {level: info, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: '127.0.0.1:0'}\n", root)
+	if err := os.WriteFile(root+"/config.yml", []byte(config), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
 	program, err := exec.LookPath("docker-registry")
 	if err != nil {
 		program = "registry"
 	}
-	cmd := exec.Command(program, "serve", p.dir+"/registry.yml")
+	cmd := exec.Command(program, "serve", root+"/config.yml")
 	var output transcript
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
@@ -117,7 +116,13 @@ func (p *peers) startRegistry() {
 			p.t.Logf("docker-registry: %s", output.String())
 		}
 	})
+	listens := regexp.MustCompile(`listening on (127\.0\.0\.1:[0-9]+)[^0-9]`)
 	poll(p.t, "docker-registry answers", func() bool {
+		said := listens.FindStringSubmatch(output.String())
+		if said == nil {
+			return false
+		}
+		p.registry = said[1]
 		answer, err := http.Get("http://" + p.registry + "/v2/")
 		if err == nil {
 			answer.Body.Close()

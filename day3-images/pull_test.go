@@ -373,8 +373,13 @@ func TestPullAgain(t *testing.T) {
 	last := image.SHA256(app.layers[2]).String()
 	hub.setBlob(last, nil)
 	hub.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
-		if filepath.Base(r.URL.Path) == last {
-			time.Sleep(300 * time.Millisecond) // the others have finished
+		if filepath.Base(r.URL.Path) == last { // it is missing only once the others are complete
+			for end := time.Now().Add(patience); !s.HasBlob(app.manifest.Layers[0]) || !s.HasBlob(app.manifest.Layers[1]); time.Sleep(2 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Errorf("the other layers are not complete after %v", patience)
+					break
+				}
+			}
 		}
 		return false
 	})
@@ -437,12 +442,19 @@ func TestPullInterrupted(t *testing.T) {
 		}
 		w.Write(app.layers[0][:1000])
 		w.(http.Flusher).Flush()
-		reached <- true
-		<-leave
+		select {
+		case reached <- true:
+			<-leave
+		case <-leave:
+		}
 		return true
 	})
 	p := launch(t, onStore(s, "pull", hub.name("1")))
-	<-reached
+	select {
+	case <-reached:
+	case <-p.ended:
+		t.Fatalf("it has ended without the layer: %+q", p.wait())
+	}
 	p.signal(2)
 	if got := p.wait(); got.status != 130 || strings.Contains(got.stderr, "error") {
 		t.Errorf("%+q", got)

@@ -74,6 +74,30 @@ func (s shell) cleanup(t *testing.T, args ...string) (out string, status int) {
 	return withoutForeign(string(b)), cmd.ProcessState.ExitCode()
 }
 
+// cleanupBetween does something between cleanup.sh's two looks. Its sleep stops for as long as that takes, and the second
+// look waits for it.
+func (s shell) cleanupBetween(t *testing.T, meanwhile func()) (out string, status int) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		out, status = s.cleanup(t)
+	}()
+	pause := 0
+	waitFor(t, func() bool {
+		processes, err := ours.Descendants()
+		i := slices.IndexFunc(processes, func(p ours.Process) bool { return p.Command == "sleep 3" && !p.Zombie })
+		if err != nil || i < 0 {
+			return false
+		}
+		pause = processes[i].PID
+		return unix.Kill(pause, unix.SIGSTOP) == nil
+	})
+	defer func() { _ = unix.Kill(pause, unix.SIGCONT); <-done }()
+	meanwhile()
+	return
+}
+
 // Named v1 hierarchies are the machine's, even in the box: somebody else's dead
 // step may turn up in the output.
 func withoutForeign(out string) string {
@@ -254,7 +278,8 @@ func TestCleanupWhileContainersStart(t *testing.T) {
 			}
 		})
 	}
-	for began := time.Now(); count.Load() < 30 && time.Since(began) < 30*time.Second && !t.Failed(); {
+	// Thirty of them; on a busy machine as many as come in half a minute, but ten at least.
+	for began := time.Now(); count.Load() < 30 && (count.Load() < 10 || time.Since(began) < 30*time.Second) && time.Since(began) < 5*time.Minute && !t.Failed(); {
 		for name, s := range shells(t) {
 			if out, status := s.cleanup(t); status != 0 || out != "nothing to clean up\n" {
 				t.Errorf("%s: status %d, %q", name, status, out)
@@ -331,7 +356,8 @@ func TestCleanupWithoutRecord(t *testing.T) {
 		for _, id := range []string{empty, busy, late, born} {
 			must(t, os.Mkdir(h+"/go-docker-"+id, 0o755))
 		}
-		process := start(t, h+"/go-docker-"+busy)
+		var second *process
+		first := start(t, h+"/go-docker-"+busy)
 		must(t, os.WriteFile("/tmp/go-docker-"+file+"123", nil, 0o600))
 		must(t, os.WriteFile("/tmp/go-docker-"+busy, nil, 0o600))
 		must(t, os.MkdirAll("/tmp/go-docker-"+killed+"/store", 0o700))
@@ -340,19 +366,11 @@ func TestCleanupWithoutRecord(t *testing.T) {
 		must(t, err)
 		must(t, unix.Flock(int(job.Fd()), unix.LOCK_EX))
 		began := time.Now()
-		var out string
-		var status int
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			out, status = s.cleanup(t)
-		}()
-		// Two containers that the first look takes for leftovers, and then:
-		time.Sleep(1500 * time.Millisecond)
-		writeRecord(t, born)
-		lock(t, born)
-		second := start(t, h+"/go-docker-"+late)
-		<-done
+		out, status := s.cleanupBetween(t, func() { // the first look has taken these two for leftovers
+			writeRecord(t, born)
+			lock(t, born)
+			second = start(t, h+"/go-docker-"+late)
+		})
 		if status != 0 || !strings.Contains(out, "kept go-docker-"+busy) {
 			t.Errorf("status %d", status)
 		}
@@ -361,10 +379,10 @@ func TestCleanupWithoutRecord(t *testing.T) {
 		}
 		gone(t, h+"/go-docker-"+empty, "/tmp/go-docker-"+file+"123", "/tmp/go-docker-"+killed)
 		exists(t, h+"/go-docker-"+busy, h+"/go-docker-"+late, h+"/go-docker-"+born, "/tmp/go-docker-"+busy, "/tmp/go-docker-"+demo+"/store")
-		alive(t, process, second)
+		alive(t, first, second)
 
 		// so that "once more" finds nothing
-		process.end()
+		first.end()
 		second.end()
 		for _, id := range []string{busy, late, born} {
 			waitFor(t, func() bool { return os.Remove(h+"/go-docker-"+id) == nil })
@@ -381,19 +399,9 @@ func TestCleanupRecordBeingBorn(t *testing.T) {
 		const born, dead = "0000000000aa", "0000000000dd"
 		must(t, os.WriteFile(records+"/"+born+".json", nil, 0o600))
 		must(t, os.WriteFile(records+"/"+dead+".json", nil, 0o600))
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			waitFor(t, func() bool { // the second look comes after this
-				processes, err := ours.Descendants()
-				return err == nil && slices.ContainsFunc(processes, func(p ours.Process) bool { return p.Command == "sleep 3" })
-			})
-			lock(t, born)
-		}()
-		if _, status := s.cleanup(t); status != 0 {
+		if _, status := s.cleanupBetween(t, func() { lock(t, born) }); status != 0 {
 			t.Errorf("status %d", status)
 		}
-		<-done
 		exists(t, records+"/"+born+".json")
 		gone(t, records+"/"+dead+".json")
 	})
@@ -567,6 +575,10 @@ func networksOfTheDead(t *testing.T, store, built string) {
 				pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 				must(t, err)
 				must(t, unix.Kill(pid, unix.SIGKILL))
+				waitFor(t, func() bool { // until then it has its locks
+					stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+					return err != nil || strings.Contains(string(stat), ") Z ")
+				})
 				killed = true
 			}
 		}
@@ -728,7 +740,7 @@ func killed(t *testing.T, processes ...*process) {
 	for _, p := range processes {
 		select {
 		case <-p.ended:
-		case <-time.After(time.Second):
+		case <-time.After(30 * time.Second):
 			t.Errorf("%s (%d) is still alive", p, p.Process.Pid)
 		}
 	}

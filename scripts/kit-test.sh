@@ -135,7 +135,7 @@ for where in "$@"; do
 		mkdir "$tmp/go"
 		tar -C "$(go env GOROOT)" --exclude=./test --exclude=./api --exclude=./doc --exclude=./misc --exclude='*_test.go' --exclude=testdata \
 			--exclude='./src/runtime/race/*.syso' --exclude='./src/cmd' -cf - . | tar -C "$tmp/go" -xf -
-		scripts/vm/run -v --cgroup v2 --memory 6144 --timeout 1200 --env HOME=/root --env PATH=/usr/local/bin:/usr/bin:/bin \
+		scripts/vm/run -v --cgroup v2 --memory 6144 --timeout 2400 --env HOME=/root --env PATH=/usr/local/bin:/usr/bin:/bin \
 			--file "$guest:$bundle" --file "$tmp/class.sh:$tmp/class.sh" --file "$tmp/go:$(go env GOROOT)" --file "$(command -v flock):/usr/local/bin/flock" --file "$(command -v ip):/usr/local/bin/ip" --file "$(command -v nft):/usr/local/bin/nft" \
 			sh "$tmp/class.sh" "$bundle" 2>"$tmp/console" || { tail -n 40 "$tmp/console"; fail "in the guest"; }
 		grep '^vm:' "$tmp/console" || true

@@ -39,6 +39,17 @@ step() { # NAME: what follows; how long it took before; and how long what came b
 	printf '\n== %s (at %d:%02d%s)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)) "${last:+; took $last s last time}"
 }
 fail() { echo "test.sh: $*" >&2; exit 1; }
+# again COMMAND...: for what others may refuse for a moment, a mirror, a proxy, or an automatic update that holds apt's
+# locks. Never for a test.
+again() {
+	local pause
+	for pause in 5 15 30 60; do
+		! "$@" || return 0
+		echo "test.sh: in $pause seconds once more: $*" >&2
+		sleep $pause
+	done
+	"$@"
+}
 bad=()
 # And go on: the rest may fail, too. What is printed is kept, so that the end can repeat what went wrong.
 try() {
@@ -95,26 +106,30 @@ if [ ${#missing[@]} -gt 0 ]; then
 	[ "$(id -u)" = 0 ] || fail "not installed: ${missing[*]}: install these, or run this as root"
 	if command -v apt-get >/dev/null; then
 		missing=("${missing[@]/#iptables-legacy/iptables}")
-		apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "${missing[@]}" libc6-dev
+		apt=(apt-get -qy -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
+		packages() { "${apt[@]}" update && DEBIAN_FRONTEND=noninteractive "${apt[@]}" install --no-install-recommends "${missing[@]}" libc6-dev; }
+		again packages
 	elif command -v dnf >/dev/null; then
 		missing=("${missing[@]/#iproute2/iproute}"); missing=("${missing[@]/#procps/procps-ng}")
 		missing=("${missing[@]/%iptables/iptables-nft}")
 		missing=("${missing[@]/#busybox-static/busybox}"); missing=("${missing[@]/#libcap2-bin/libcap}")
 		missing=("${missing[@]/#docker-registry/docker-distribution}")
-		dnf -qy install "${missing[@]/#shellcheck/ShellCheck}"
+		again dnf -qy install "${missing[@]/#shellcheck/ShellCheck}"
 	else
 		fail "not installed, and neither apt-get nor dnf is here to do it: ${missing[*]}"
 	fi
 fi
 command -v go >/dev/null || fail "no go in PATH: see README.md, Requirements (sudo drops /usr/local/go/bin: use sudo -i, or sudo env PATH=\"\$PATH\")"
 mapfile -t chapters < <(printf '%s\n' day[0-9]*-*/ | sed 's|/$||')
+for module in "${chapters[@]}" scripts; do again env GOWORK=off go -C "$module" mod download; done
 mapfile -t scripts < <(git ls-files --cached --others --exclude-standard | while read -r f; do
 	[ -f "$f" ] && head -c 64 "$f" | head -1 | grep -qE '^#!.*(sh|bash)( |$)' && echo "$f"; done || true)
 
 step "format, vet, staticcheck, shellcheck"
 unformatted=$(gofmt -l .)
 [ -z "$unformatted" ] || fail "gofmt -w these: $unformatted"
-tool() { GOWORK=off go -C scripts/tools build -o "$bin/${1##*/}" "$1"; }
+tools() { GOWORK=off go -C scripts/tools list -deps "$@" >/dev/null; }
+tool() { again tools "$1" && GOWORK=off go -C scripts/tools build -o "$bin/${1##*/}" "$1"; }
 tool honnef.co/go/tools/cmd/staticcheck
 shellcheck "${scripts[@]}" &
 shells=$!
@@ -123,10 +138,12 @@ go vet work
 wait $shells || fail "shellcheck failed"
 
 step "each chapter on its own; what it takes over from the one before; where tests run"
+tidy() { GOWORK=off go -C "$1" mod tidy -diff >"$bin/tidy" || [ -s "$bin/tidy" ]; } # it may ask for modules that nobody else needs
 for chapter in "${chapters[@]}"; do
 	GOWORK=off go -C "$chapter" build -o "$bin/$chapter" .
 	GOWORK=off go -C "$chapter" mod verify >/dev/null
-	GOWORK=off go -C "$chapter" mod tidy -diff || fail "$chapter: run go mod tidy"
+	again tidy "$chapter"
+	[ ! -s "$bin/tidy" ] || { cat "$bin/tidy"; fail "$chapter: run go mod tidy"; }
 done
 try scripts/carryover.sh
 try scripts/vm/place --check
@@ -203,7 +220,8 @@ done
 
 if [ "$all" ]; then
 	step "the book's web site, in a browser"
-	browser() { GOWORK=off go -C scripts/tools test -json -count=1 ./... | "$bin/testlog" "$TEST_RECORD"; }
+	again tools -test ./...
+	browser() { GOWORK=off go -C scripts/tools test -json -count=1 -timeout 30m ./... | "$bin/testlog" "$TEST_RECORD"; }
 	TEST_WHERE=browser try browser
 
 	step "the workflow file"

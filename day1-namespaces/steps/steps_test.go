@@ -126,11 +126,17 @@ func TestAll(t *testing.T) {
 	p.wait(t).clean(t)
 
 	// The fault: process 1, a shell, passes no signal on.
-	p = start(t, rung(t, "07-all.sh", "sh", "-c", "trap 'echo arrived' TERM; echo ready; for i in 1 2 3 4 5; do sleep 0.1; done; exit 5"))
+	cmd := rung(t, "07-all.sh", "sh", "-c", "trap 'echo arrived' TERM; echo ready; read line; exit 5")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = start(t, cmd)
 	p.until(t, "ready")
 	for _, child := range children(p.Process.Pid) {
 		kill(t, child, unix.SIGTERM)
 	}
+	stdin.Close()
 	got = p.wait(t)
 	got.ends(t, 5)
 	got.clean(t)
@@ -234,8 +240,10 @@ func TestPID1(t *testing.T) {
 
 	// It reaps: every orphan, none of which is left as a zombie.
 	got := run(t, rung(t, "11-pid-1", "sh", "-c", `i=0; while [ $i -lt 300 ]; do (true &); i=$((i + 1)); done
-		for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; grep -s '^State:.Z' /proc/[0-9]*/status >/dev/null || break; done
-		grep -s '^State:.Z' /proc/[0-9]*/status || echo none is left`))
+		for i in $(seq 300); do
+			sleep 0.1
+			grep -s '^State:.Z' /proc/[0-9]*/status >/dev/null || { echo none is left; break; }
+		done`))
 	got.ends(t, 0)
 	got.has(t, `^none is left$`)
 
@@ -259,7 +267,8 @@ func TestPID1(t *testing.T) {
 func TestPID1Interrupt(t *testing.T) {
 	needRoot(t)
 	most := 0
-	for try := 0; try < 20 && most < 3; try++ { // a SIGINT that arrives while one is pending is lost
+	// A SIGINT that arrives while one is pending is lost. On a busy machine two of the three are often one.
+	for try := 0; try < 20 && most < 3 || try < 200 && most < 2; try++ {
 		terminal, tty, err := pty.Open()
 		if err != nil {
 			t.Fatal(err)
@@ -287,7 +296,7 @@ func TestPID1Interrupt(t *testing.T) {
 		tty.Close()
 		terminal.Close()
 	}
-	if most < 2 { // on a busy machine two of the three are often one
+	if most < 2 {
 		t.Errorf("the fault does not show: ^C has arrived %d times at most", most)
 	}
 }

@@ -48,7 +48,7 @@ func TestOpenAccounts(t *testing.T) {
 			case got.text != test.text:
 				t.Errorf("%s: %q", test.name, got.text)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%s: still waiting", test.name)
 		}
 	}

@@ -111,9 +111,9 @@ type output struct{ *Terminal }
 func (o output) Read(p []byte) (int, error) {
 	ready := []unix.PollFd{{Fd: int32(o.master.Fd()), Events: unix.POLLIN}}
 	for o.leftWait > 0 {
-		start := time.Now()
+		start, ended := time.Now(), o.ended.Load() // asked afterwards, a wait from before the end would count
 		n, err := unix.Poll(ready, 1000)
-		if o.ended.Load() {
+		if ended {
 			o.leftWait -= time.Since(start)
 		}
 		if err != nil && !errors.Is(err, unix.EINTR) {

@@ -268,9 +268,10 @@ func mountTable(t testing.TB) string {
 }
 
 // orphans are the processes that are our children now because the parent that started them has ended. They are
-// killed: after a moment, in which they may be ending on their own.
+// killed: after a moment, in which they may be ending on their own. (It is counted, not timed: in a virtual machine that
+// is held up for seconds, the time goes by for us but not for them.)
 func orphans() (left []string) {
-	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for look := 0; ; look++ {
 		alive := 0
 		for _, pid := range children(os.Getpid()) {
 			if running[pid] {
@@ -280,7 +281,7 @@ func orphans() (left []string) {
 				continue
 			}
 			alive++
-			if time.Now().After(end) {
+			if look > 100 {
 				command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 				left = append(left, "process "+strings.TrimSpace(string(bytes.ReplaceAll(command, []byte{0}, []byte(" ")))))
 				_ = unix.Kill(pid, unix.SIGKILL)
@@ -290,6 +291,7 @@ func orphans() (left []string) {
 		if alive == 0 {
 			return left
 		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -318,7 +320,7 @@ func cgroups(pid int) (left []string) {
 		}
 	}
 	for _, dir := range slices.Backward(left) {
-		for range 50 {
+		for range 500 {
 			inner, _ := filepath.Glob(dir + "/*/")
 			for _, d := range inner {
 				_ = os.Remove(d)

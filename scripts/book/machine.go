@@ -112,7 +112,7 @@ func (r *runner) leftovers(before state) []string {
 	left := orphans()
 	var more []string
 	first := true
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(200 * time.Millisecond) {
 		now, err := r.snapshot()
 		if err != nil {
 			return append(left, err.Error())
@@ -143,7 +143,7 @@ func (r *runner) leftovers(before state) []string {
 // orphans are processes whose parent has ended: as a subreaper (see main) we
 // inherit those of the terminals, and nobody else's.
 func orphans() (found []string) {
-	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		found = nil
 		all, err := ours.Processes()
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ func newRunner(root string) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := time.Minute
+	limit := 3 * time.Minute
 	if os.Getenv("GO_DOCKER_VM") != "" { // an emulated processor
 		limit *= 5
 	}
@@ -224,7 +225,7 @@ func (s *session) step(b *block, t *terminal, st *step, next string, open bool) 
 			if t.atPrompt(printed, quiet) {
 				return true
 			}
-			if quiet < 3*settle {
+			if quiet < 3*settle || len(want) == 0 && quiet < starting {
 				return false
 			}
 			_, d := s.pairing.match(want, s.lines(printed), about, st.line)
@@ -298,6 +299,9 @@ func (s *session) send(t *terminal, st *step, condition func([]byte, time.Durati
 		return printed, err
 	}
 	for i, line := range st.input {
+		if i == 0 {
+			line = patient(line)
+		}
 		if i == len(st.input)-1 {
 			return t.enter(line, s.limit, condition)
 		}
@@ -316,6 +320,18 @@ func (s *session) send(t *terminal, st *step, condition func([]byte, time.Durati
 		}
 	}
 	return t.until(s.limit, condition)
+}
+
+// A page's sleep of a few seconds is as long as a machine needs that does nothing else. Ours tests other things
+// meanwhile, so here it takes a second more.
+var pageSleeps = regexp.MustCompile(`(^|[;&] )sleep (\d(?:\.\d+)?)(;|$)`)
+
+func patient(line string) string {
+	return pageSleeps.ReplaceAllStringFunc(line, func(text string) string {
+		m := pageSleeps.FindStringSubmatch(text)
+		seconds, _ := strconv.ParseFloat(m[2], 64) // the pattern wants a number
+		return m[1] + "sleep " + strconv.FormatFloat(seconds+1, 'f', -1, 64) + m[3]
+	})
 }
 
 // lines is what the reader sees, with the page's names for host and place.

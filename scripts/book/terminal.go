@@ -83,7 +83,7 @@ func openTerminal(dir string, env []string) (*terminal, error) {
 	if err := t.write(setup); err != nil {
 		return nil, err
 	}
-	if _, err := t.until(20*time.Second, t.atPrompt); err != nil {
+	if _, err := t.until(time.Minute, t.atPrompt); err != nil {
 		return nil, fmt.Errorf("wait for bash's prompt: %w", err)
 	}
 	return t, nil
@@ -144,6 +144,9 @@ func lastLine(printed []byte) string {
 // taken for a prompt.
 const settle = 80 * time.Millisecond
 
+// starting is what a command gets that says nothing before the next key is pressed: nothing else shows that it is ready.
+const starting = 2 * time.Second
+
 // atInner waits for the prompt of a shell that runs inside the command.
 func atInner(prompt string) func([]byte, time.Duration) bool {
 	return func(printed []byte, quiet time.Duration) bool {
@@ -199,7 +202,7 @@ func (t *terminal) close() {
 	go func() { _ = t.cmd.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(3 * time.Second):
+	case <-time.After(10 * time.Second):
 		_ = t.cmd.Process.Kill()
 		<-done
 	}

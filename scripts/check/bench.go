@@ -138,9 +138,9 @@ func (b *bench) start(comm string, extra ...string) (pid int) {
 		return pid != 0 || b.over()
 	})
 	if pid == 0 { // a program that has ended may have left one that is about to become it: sh -c 'setsid sleep 60 &'
-		until(3*time.Second, func() bool {
+		until(15*time.Second, func() bool {
 			pid = b.find(comm)
-			return pid != 0
+			return pid != 0 || !b.anybody()
 		})
 	}
 	if pid == 0 {
@@ -196,6 +196,47 @@ func (b *bench) find(comm string) (found int) {
 		}
 	}
 	return found
+}
+
+// anybody tells whether a process is left in the sandbox that could still do something.
+func (b *bench) anybody() bool {
+	return slices.ContainsFunc(b.pids(), func(pid int) bool {
+		state := b.status(pid, "State:")
+		return state != "" && state != "Z" && state != "X"
+	})
+}
+
+// dying tells whether a process of the sandbox has a signal to heed, or is on its way out: on a busy machine either
+// takes its time. proc_pid_status(5), proc_pid_stat(5)
+func (b *bench) dying() bool {
+	mask := func(pid int, field string) uint64 {
+		n, _ := strconv.ParseUint(b.status(pid, field), 16, 64)
+		return n
+	}
+	return slices.ContainsFunc(b.pids(), func(pid int) bool {
+		const exiting = 4 // PF_EXITING
+		stat := text(b.proc(pid, "stat"))
+		fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
+		if len(fields) < 7 || fields[0] == "Z" || fields[0] == "X" {
+			return false
+		}
+		flags, _ := strconv.ParseUint(fields[6], 10, 64)
+		return flags&exiting != 0 || (mask(pid, "SigPnd:")|mask(pid, "ShdPnd:"))&^mask(pid, "SigBlk:") != 0
+	})
+}
+
+// lives asks a second later, and when all signals have been heeded.
+func (b *bench) lives(comm string) bool {
+	began := time.Now()
+	for ; ; time.Sleep(20 * time.Millisecond) {
+		waited := time.Since(began)
+		switch {
+		case b.find(comm) == 0:
+			return false
+		case waited > 30*time.Second, waited > time.Second && !b.dying():
+			return b.find(comm) != 0
+		}
+	}
 }
 
 func (b *bench) comm(pid int) string { return text(b.proc(pid, "comm")) }

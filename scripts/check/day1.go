@@ -152,7 +152,7 @@ func mountLeak(b *bench) {
 	b.want("sleep has mount and PID namespaces of its own", !b.shares(pid, "mnt") && !b.shares(pid, "pid"),
 		b.ns(pid, "mnt")+" "+b.ns(pid, "pid"), "others than ours", "keep both in the command: the leak has to get out of them")
 	leaked := func() bool { return b.mountAt(checker, "/proc").ID != before.ID }
-	ok := until(500*time.Millisecond, leaked)
+	ok := until(time.Second, leaked)
 	found := "the one it was before"
 	if ok {
 		found = "one that was mounted in the container"
@@ -169,7 +169,7 @@ func mountLeak(b *bench) {
 // keepNamespace: a mount of type nsfs is a reference to a namespace.
 func keepNamespace(b *bench) {
 	b.launch()
-	if !b.equal("your script ends", until(10*time.Second, b.over), true, "nothing has to run on: that is the point") {
+	if !b.equal("your script ends", until(30*time.Second, b.over), true, "nothing has to run on: that is the point") {
 		return
 	}
 	// No process left in the background may be what keeps the namespace alive.
@@ -222,12 +222,12 @@ func reap(b *bench) {
 	}
 	// The orphans sleep for a second; PID 1 of the container is their parent by then.
 	until(30*time.Second, func() bool { return b.find("sleep") == 0 })
-	until(2*time.Second, func() bool { return b.zombies() == 0 })
+	until(5*time.Second, func() bool { return b.zombies() == 0 })
 	b.equal("zombies in the container", b.zombies(), 0,
 		"ps ax -o pid,ppid,stat,comm: Z; wait(2); pid_namespaces(7): PID 1 becomes the parent of all orphans")
 	b.equal("tail still runs", b.find("tail") == pid, true, "going on until tail itself has ended")
 	_ = unix.Kill(pid, unix.SIGKILL)
-	b.equal("your program ends when tail has ended", until(10*time.Second, b.over), true, "wait4(2) says whose end it was: compare")
+	b.equal("your program ends when tail has ended", until(30*time.Second, b.over), true, "wait4(2) says whose end it was: compare")
 }
 
 // zombies counts those that a PID 1 has not waited for.
@@ -261,7 +261,8 @@ func container(b *bench) {
 		"/proc/PID/uid_map; user_namespaces(7)")
 	b.equal("mounts outside, more than before", len(b.mounts(checker))-before, 0, "diff of /proc/self/mountinfo, before and after")
 	_ = b.script.Process.Kill()
-	gone := until(5*time.Second, func() bool { return b.find("sleep") == 0 })
+	<-b.ended
+	gone := !b.lives("sleep")
 	b.want("sleep ends when your program is killed", gone, gone, true, "who tells a process that its parent has died? prctl(2)")
 }
 

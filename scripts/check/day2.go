@@ -102,7 +102,7 @@ func pidsLimit(b *bench) {
 	many := b.in(box, "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done; wait")
 	do(many.Start())
 	refused := func() bool { return field(box+"/pids.events", "max") > 0 }
-	ok := until(3*time.Second, refused)
+	ok := until(15*time.Second, refused)
 	b.want("a fork beyond it is refused", ok, fmt.Sprintf("%d of the forks refused", max(0, field(box+"/pids.events", "max"))), "at least one", "cat "+box+"/pids.events")
 	_ = many.Process.Kill()
 	_ = many.Wait()
@@ -149,9 +149,8 @@ func tidy(b *bench) {
 	}
 	box := filepath.Join(b.Cgroups["memory"], "box")
 	_ = b.script.Process.Signal(syscall.SIGTERM)
-	b.equal("your script ends on SIGTERM", until(10*time.Second, b.over), true, "trap in sh(1); wait is what a signal interrupts")
-	until(time.Second, func() bool { return b.find("sleep") == 0 && !exists(box) })
-	b.equal("sleep is gone", b.find("sleep") == 0, true, "cat "+box+"/cgroup.procs")
+	b.equal("your script ends on SIGTERM", until(30*time.Second, b.over), true, "trap in sh(1); wait is what a signal interrupts")
+	b.equal("sleep is gone", !b.lives("sleep"), true, "cat "+box+"/cgroup.procs")
 	b.equal("the cgroup is gone", !exists(box), true, "rmdir "+box+" by hand: EBUSY as long as a process is in it, and that for a moment after its death")
 }
 
@@ -178,6 +177,6 @@ func quota(b *bench) {
 		return
 	}
 	throttled := func() int64 { return field(box+"/cpu.stat", "nr_throttled") }
-	until(15*time.Second, func() bool { return throttled() >= 3 })
+	until(60*time.Second, func() bool { return throttled() >= 3 })
 	b.want("it was made to wait", throttled() >= 3, fmt.Sprintf("%d times", throttled()), "3 times or more", "nr_throttled in cpu.stat")
 }

@@ -133,7 +133,7 @@ func escapeChroot(b *bench) {
 	link := func() string { root, _ := os.Readlink(b.proc(cmd.Process.Pid, "root")); return root }
 	first := link()
 	b.equal("the root of your program, in the beginning", first == b.at("jail") || first == "/", true, "/proc/PID/root")
-	until(5*time.Second, func() bool {
+	until(10*time.Second, func() bool {
 		select {
 		case <-ended:
 			return true

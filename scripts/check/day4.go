@@ -31,11 +31,6 @@ func end(cmd *exec.Cmd) {
 	_ = cmd.Wait()
 }
 
-// lives asks after a moment, because what has been killed takes one to die.
-func (b *bench) lives(comm string) bool {
-	return !until(time.Second, func() bool { return b.find(comm) == 0 })
-}
-
 // locked tells whether somebody has the file locked, flock(2).
 func locked(path string) bool {
 	file := must(os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o644))
@@ -69,10 +64,17 @@ func whoStays(b *bench) {
 		holder.Dir = b.dir()
 		do(holder.Start())
 		lock := filepath.Join(b.dir(), "lock")
-		if !until(30*time.Second, func() bool { return locked(lock) && b.find("sleep") != 0 }) {
+		sleeps := func() (n int) {
+			for _, pid := range b.pids() {
+				if b.comm(pid) == "sleep" && b.status(pid, "State:") != "Z" {
+					n++
+				}
+			}
+			return n
+		}
+		if !until(30*time.Second, func() bool { return locked(lock) && sleeps() == 2 }) { // the shell becomes the second
 			do(errors.New("nobody has taken the lock"))
 		}
-		time.Sleep(200 * time.Millisecond) // the shell becomes the second sleep
 		end(holder)
 		facts = append(facts, fact{c.name, state[locked(lock)], "flock(1), kill -9, flock -n lock true; flock(2): to what does a lock belong?"})
 		for pid := b.find("sleep"); pid != 0; pid = b.find("sleep") {

@@ -186,7 +186,7 @@ func (p *place) removeCgroups() error {
 	var errs []error
 	for _, dir := range p.Cgroups {
 		err := removeCgroup(dir)
-		for end := time.Now().Add(5 * time.Second); err != nil && time.Now().Before(end); {
+		for end := time.Now().Add(30 * time.Second); err != nil && time.Now().Before(end); {
 			time.Sleep(20 * time.Millisecond) // the dead leave a moment later
 			err = removeCgroup(dir)
 		}

@@ -50,8 +50,9 @@ func TestMain(m *testing.M) {
 // self is this binary, wherever it is: inside the box its path is covered.
 const self = "/proc/self/exe"
 
+// A named v1 hierarchy is seen in every box, and the tests of scripts/cleanup.sh leave some there for a while.
 func leakcheck(args ...string) *exec.Cmd {
-	cmd := exec.Command(self, args...)
+	cmd := exec.Command(self, append([]string{"--ignore", `^hierarchy name=go-docker-step\.`}, args...)...)
 	cmd.Env = append(os.Environ(), "LEAKCHECK_TEST=leakcheck", "LEAKCHECK_GRACE=short")
 	return cmd
 }
@@ -138,6 +139,8 @@ func TestLeaks(t *testing.T) {
 		return
 	}
 	shell := func(script string) []string { return []string{"sh", "-c", script} }
+	// What is put in the background is a shell until its execve(2): the command waits for it, and leakcheck then sees it.
+	const becomes = `becomes() { until [ "$(cat /proc/$1/comm)" = sleep ]; do :; done; }; `
 	cgroup := box.Hierarchies(t)[0]
 	mustRun(t, "mkdir -p /run/here /run/there && touch /run/ns && mount -t tmpfs there /run/there")
 
@@ -146,14 +149,14 @@ func TestLeaks(t *testing.T) {
 		command []string
 		want    string // one regular expression a line
 	}{
-		{"process", shell("sleep 300 &"), `process \d+ sleep 300`},
-		{"process in a session of its own", shell("setsid sh -c 'sleep 301 & sleep 302; true' &"),
+		{"process", shell(becomes + "sleep 300 & becomes $!"), `process \d+ sleep 300`},
+		{"process in a session of its own", shell("setsid sh -c 'sleep 301 & sleep 302 & echo >/tmp/both; wait' & until [ -e /tmp/both ]; do :; done; rm /tmp/both"),
 			`process \d+ (sh -c .*|sleep 30[12])` + strings.Repeat("\n"+`process \d+ (sh -c .*|sleep 30[12])`, 2)},
-		{"process that ignores signals", shell("trap '' TERM INT HUP; sleep 303 &"), `process \d+ sleep 303`},
+		{"process that ignores signals", shell(becomes + "trap '' TERM INT HUP; sleep 303 & becomes $!"), `process \d+ sleep 303`},
 		{"cgroup", shell("mkdir -p " + cgroup + "/go-docker-leaktest/nested"), "cgroup " + cgroup + "/go-docker-leaktest\ncgroup " + cgroup + "/go-docker-leaktest/nested"},
 		{"cgroup of a container", shell("mkdir " + cgroup + "/go-docker-0123456789ab"), "cgroup " + cgroup + "/go-docker-0123456789ab"},
 		{"cgroup of a dead process", shell("mkdir " + cgroup + "/go-docker-step.$$"), "cgroup " + cgroup + `/go-docker-step\.\d+`},
-		{"cgroup of a process that is left", shell("mkdir " + cgroup + "/go-docker-step.$$; (sleep 304 & echo $! >" + cgroup + "/go-docker-step.$$/cgroup.procs)"),
+		{"cgroup of a process that is left", shell(becomes + "mkdir " + cgroup + "/go-docker-step.$$; (sleep 304 & echo $! >" + cgroup + "/go-docker-step.$$/cgroup.procs; becomes $!)"),
 			`process \d+ sleep 304` + "\ncgroup " + cgroup + `/go-docker-step\.\d+`},
 		{"mount", shell("mount -t tmpfs leak /run/here"), "mount leak on /run/here type tmpfs .*"},
 		{"mount on top of another", shell("mount -t tmpfs there /run/there"), "mount there on /run/there type tmpfs .*"},
@@ -208,7 +211,7 @@ func TestHierarchyWithoutMount(t *testing.T) {
 	status, stderr := check(t, "--", "sh", "-c", mount+"mkdir /run/h/child && umount /run/h")
 	// One that loses its last mount right after its last cgroup stays: the
 	// kernel takes its time over an rmdir. So once more, until it is gone.
-	mustRun(t, "for i in $(seq 50); do grep -q name="+name+" /proc/self/cgroup || exit 0; "+mount+
+	mustRun(t, "for i in $(seq 300); do grep -q name="+name+" /proc/self/cgroup || exit 0; "+mount+
 		"{ rmdir /run/h/child 2>/dev/null; sleep 0.1; umount /run/h; sleep 0.1; }; done; exit 1")
 	expect(t, status, stderr, "hierarchy name="+name)
 }
@@ -228,7 +231,7 @@ func TestIgnore(t *testing.T) {
 	if !box.Enter(t) {
 		return
 	}
-	script := []string{"--", "sh", "-c", "touch /tmp/noise.1 /tmp/noise.2 /tmp/leak; sleep 300 &"}
+	script := []string{"--", "sh", "-c", "touch /tmp/noise.1 /tmp/noise.2 /tmp/leak; sleep 300 & until [ $(cat /proc/$!/comm) = sleep ]; do :; done"}
 	status, stderr := check(t, append([]string{"--ignore", `^temp /tmp/noise\.`, "--ignore", "sleep 300"}, script...)...)
 	expect(t, status, stderr, "temp /tmp/leak")
 	status, stderr = check(t, append([]string{"--ignore", `^temp /tmp/(noise|leak)`, "--ignore", "sleep 300"}, script...)...)
@@ -306,7 +309,7 @@ func TestOthersDoNotMatter(t *testing.T) {
 	} {
 		mustRun(t, script)
 	}
-	dead := exec.Command("sh", "-c", "mkdir "+cgroup+"/go-docker-step.$$; sleep 2")
+	dead := exec.Command("sh", "-c", "mkdir "+cgroup+"/go-docker-step.$$; sleep 5")
 	if err := dead.Run(); err != nil { // it leaves a leak, and we have seen that it was not ours
 		t.Fatal(err)
 	}
@@ -341,11 +344,11 @@ func TestPlainUser(t *testing.T) {
 		t.Errorf("nothing is left: status %d, stderr: %s", status, stderr)
 	}
 	for script, want := range map[string]string{
-		`touch "$TMPDIR/leak"`:       `temp .*/leak`,
-		"touch /tmp/go-docker-leak":  `temp /tmp/go-docker-leak`,
-		"sleep 300 &":                `process \d+ sleep 300`,
-		`touch "$GO_DOCKER_ROOT/x"`:  `store .*/x`,
-		"touch /tmp/go-docker-x.$$.": `temp /tmp/go-docker-x\.\d+\.`,
+		`touch "$TMPDIR/leak"`:      `temp .*/leak`,
+		"touch /tmp/go-docker-leak": `temp /tmp/go-docker-leak`,
+		"sleep 300 & until [ $(cat /proc/$!/comm) = sleep ]; do :; done":             `process \d+ sleep 300`,
+		`touch "$GO_DOCKER_ROOT/x"`:                                                  `store .*/x`,
+		"touch /tmp/go-docker-x.$$.":                                                 `temp /tmp/go-docker-x\.\d+\.`,
 		`mkdir "$XDG_RUNTIME_DIR/go-docker" && touch "$XDG_RUNTIME_DIR/go-docker/x"`: `record .*/x`,
 	} {
 		status, stderr := plain(script)
@@ -389,7 +392,7 @@ func TestForwardsSignals(t *testing.T) {
 		if err := cmd.Process.Signal(s); err != nil {
 			t.Fatal(err)
 		}
-		late := time.AfterFunc(20*time.Second, func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
+		late := time.AfterFunc(time.Minute, func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
 		_ = cmd.Wait()
 		late.Stop()
 		if got := cmd.ProcessState.ExitCode(); got != want {
@@ -432,7 +435,12 @@ func countInterrupts() int {
 	interrupts := make(chan os.Signal, 9)
 	signal.Notify(interrupts, os.Interrupt)
 	fmt.Println("ready")
-	time.Sleep(time.Second)
+	select { // the first, whenever it comes, and then a while for a second
+	case first := <-interrupts:
+		time.Sleep(time.Second)
+		interrupts <- first
+	case <-time.After(time.Minute):
+	}
 	return 40 + len(interrupts)
 }
 

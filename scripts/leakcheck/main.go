@@ -30,7 +30,7 @@
 //
 //	leakcheck: cgroup /sys/fs/cgroup/memory/go-docker-0123456789ab
 //
-// What is there when the command ends must be gone 3 seconds later; the kernel
+// What is there when the command ends must be gone 10 seconds later; the kernel
 // and dying processes need a part of that time. Leftover processes are then
 // killed, the box is removed, and scripts/cleanup.sh removes cgroups. --ignore
 // excludes what a regular expression finds in the line as printed.

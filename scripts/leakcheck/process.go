@@ -33,7 +33,7 @@ func reap() {
 // signalled: their numbers cannot be used again before we reap them. The
 // children of those become ours when they die, and the next round's.
 func killChildren(spare map[int]bool) error {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		reap()
 		all, err := ours.Processes()
 		if err != nil {

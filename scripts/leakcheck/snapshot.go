@@ -21,7 +21,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-var grace = 3 * time.Second // shorter in the tests
+var grace = 10 * time.Second // shorter in the tests
 
 // A snapshot has a line for everything that could be left behind. The key is
 // what makes a thing the same thing in both snapshots, and is often the line
@@ -314,7 +314,7 @@ func watchOthers() func() map[string]bool {
 			select {
 			case <-stop:
 				return
-			case <-time.After(grace / 3):
+			case <-time.After(min(grace/3, time.Second)):
 			}
 			now := namesOfOthers()
 			for name := range now {

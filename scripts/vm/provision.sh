@@ -40,6 +40,14 @@ done
 say() { echo "provision: $*"; }
 fail() { echo "provision: $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
+again() { # COMMAND...: a mirror, or who holds the package manager's locks, may refuse for a moment
+	for pause in 5 15 30; do
+		! "$@" || return 0
+		sleep $pause
+	done
+	"$@"
+}
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 "$@"; }
 [ "$(id -u)" = 0 ] || { echo "provision: must be root: sudo sh $0" >&2; exit 125; }
 [ -z "$bundle" ] || [ -d "$bundle" ] || { echo "provision: --offline $bundle: no such directory" >&2; exit 125; }
 
@@ -87,11 +95,11 @@ elif [ -n "$bundle" ]; then
 elif [ $column = 2 ]; then
 	say "packages: installing" $missing
 	[ ! -e /usr/include/stdio.h ] && missing="$missing libc6-dev" # for go test -race
-	apt-get -qq update
-	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends ca-certificates $missing >/dev/null
+	again apt update
+	again apt install -y --no-install-recommends ca-certificates $missing >/dev/null
 else
 	say "packages: installing" $missing
-	dnf -q -y install $missing glibc-devel >/dev/null
+	again dnf -q -y install $missing glibc-devel >/dev/null
 fi
 
 # --- Go
@@ -121,7 +129,7 @@ esac
 
 # listed: go.dev's list of current releases, as lines "FILE SHA256", the newest first.
 listed() {
-	curl -fsSL "$GO_DL/?mode=json" | tr , '\n' |
+	curl -fsSL --retry 3 "$GO_DL/?mode=json" | tr , '\n' |
 		sed -n 's/.*"filename": *"\([^"]*\)".*/f \1/p; s/.*"sha256": *"\([^"]*\)".*/s \1/p' |
 		while read -r kind value; do
 			case $kind in f) file=$value ;; s) echo "$file $value" ;; esac
@@ -151,9 +159,9 @@ install_go() {
 		if [ $# = 2 ]; then
 			say "Go: installing $1"
 			if [ $column = 2 ]; then
-				DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$1" >/dev/null
+				again apt install -y --no-install-recommends "$1" >/dev/null
 			else
-				dnf -q -y install "$1" >/dev/null
+				again dnf -q -y install "$1" >/dev/null
 			fi
 			go=$2
 			return
@@ -162,7 +170,7 @@ install_go() {
 		[ -n "$found" ] || fail "cannot read the list of releases at $GO_DL; fetch an archive elsewhere and use --go FILE"
 		archive=$(mktemp -d)/${found% *}
 		say "Go: fetching $GO_DL/${found% *}"
-		curl -fsSL -o "$archive" "$GO_DL/${found% *}"
+		curl -fsSL --retry 3 -o "$archive" "$GO_DL/${found% *}"
 		unpack_go "$archive" "${found#* }"
 		rm -r "${archive%/*}"
 	else
@@ -208,5 +216,5 @@ if [ -n "$bundle" ]; then
 	"$go" env -w GOPROXY="file://$bundle/modules" GOSUMDB=off GOTOOLCHAIN=local
 fi
 cd "$repository"
-"$go" list -deps -test work >/dev/null # loads all that the chapters and tests are built from
+again "$go" list -deps -test work >/dev/null # loads all that the chapters and tests are built from
 say "modules: $("$go" env GOMODCACHE)"

@@ -52,7 +52,7 @@ func Enter(t *testing.T) bool {
 	cmd.Env = append(os.Environ(), env+"="+name, "TMPDIR=/tmp")
 	// Go makes / private in the new mount namespace, so nothing gets out.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC}
-	cmd.WaitDelay = time.Second // a process that the test forgot may hold the pipe
+	cmd.WaitDelay = 30 * time.Second // a process that the test forgot may hold the pipe
 	out, err := cmd.CombinedOutput()
 	t.Logf("in the box:\n%s", out)
 	switch {
@@ -137,12 +137,9 @@ func openCpuset(dir string) error {
 // enough.
 func removeCgroups(t *testing.T, made []string) {
 	for _, dir := range made {
-		var err error
-		for range 100 {
-			if err = rmdirAll(dir); err == nil {
-				break
-			}
-			killAll(t, dir)
+		err := rmdirAll(dir)
+		for end := time.Now().Add(30 * time.Second); err != nil && time.Now().Before(end); err = rmdirAll(dir) {
+			killAll(t, dir) // who dies leaves a moment later
 			time.Sleep(20 * time.Millisecond)
 		}
 		if err != nil {

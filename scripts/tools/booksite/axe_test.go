@@ -5,13 +5,13 @@ import (
 	"compress/gzip"
 	"crypto/sha512"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // axe-core is only on npm. It is fetched once and kept in the user's cache.
@@ -28,24 +28,36 @@ func axeSource(t *testing.T) string {
 		t.Fatal(err)
 	}
 	archive := filepath.Join(cache, "go-docker", "axe-core-"+axeVersion+".tgz")
-	if _, err := os.Stat(archive); errors.Is(err, os.ErrNotExist) {
-		npm, err := exec.LookPath("npm")
-		if err != nil {
-			missing(t, "npm, or axe-core in "+archive)
+	source, err := unpackAxe(archive)
+	for _, pause := range []time.Duration{0, 5, 15, 30} { // the registry may refuse for a moment, or stop in the middle
+		if err == nil {
+			break
 		}
-		if err := os.MkdirAll(filepath.Dir(archive), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		pack := exec.Command(npm, "pack", "--silent", "--pack-destination", filepath.Dir(archive), "axe-core@"+axeVersion)
-		if out, err := pack.CombinedOutput(); err != nil {
-			t.Fatalf("fetch axe-core: %v\n%s", err, out)
+		time.Sleep(pause * time.Second)
+		if err = fetchAxe(t, archive); err == nil {
+			source, err = unpackAxe(archive)
 		}
 	}
-	source, err := unpackAxe(archive)
 	if err != nil {
-		t.Fatalf("read %s: %v (remove it to fetch it again)", archive, err)
+		t.Fatal(err)
 	}
 	return source
+}
+
+func fetchAxe(t *testing.T, archive string) error {
+	t.Helper()
+	npm, err := exec.LookPath("npm")
+	if err != nil {
+		missing(t, "npm, or axe-core in "+archive)
+	}
+	if err := os.MkdirAll(filepath.Dir(archive), 0o755); err != nil {
+		return err
+	}
+	pack := exec.Command(npm, "pack", "--silent", "--pack-destination", filepath.Dir(archive), "axe-core@"+axeVersion)
+	if out, err := pack.CombinedOutput(); err != nil {
+		return fmt.Errorf("fetch axe-core: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func unpackAxe(archive string) (string, error) {
@@ -59,7 +71,7 @@ func unpackAxe(archive string) (string, error) {
 		return "", err
 	}
 	if got := base64.StdEncoding.EncodeToString(sum.Sum(nil)); got != axeSHA512 {
-		return "", fmt.Errorf("SHA-512 is %s, want %s", got, axeSHA512)
+		return "", fmt.Errorf("SHA-512 of %s is %s, want %s", archive, got, axeSHA512)
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return "", err

@@ -172,11 +172,15 @@ func paste(t *testing.T, dir string, parts []string) {
 			}
 		}
 	}()
+	typed := 0 // what was shown when we last typed
 	settled := func() string {
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			mu.Lock()
 			text, quiet := shown, time.Since(changed)
 			mu.Unlock()
+			if len(text) == typed { // not even an echo yet
+				quiet = 0
+			}
 			if quiet > 400*time.Millisecond && strings.HasSuffix(strings.TrimRight(text, " "), "$") || strings.HasSuffix(text, "# ") && quiet > 400*time.Millisecond {
 				return text
 			}
@@ -190,13 +194,10 @@ func paste(t *testing.T, dir string, parts []string) {
 		if strings.LastIndex(text, "\x1b[?2004h") > strings.LastIndex(text, "\x1b[?2004l") {
 			part = "\x1b[200~" + part + "\x1b[201~"
 		}
+		typed = len(text)
 		if _, err := terminal.WriteString(part + "\r"); err != nil {
 			t.Fatal(err)
 		}
-		mu.Lock()
-		changed = time.Now()
-		mu.Unlock()
-		time.Sleep(50 * time.Millisecond)
 	}
 	settled()
 }

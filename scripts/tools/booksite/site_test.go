@@ -59,7 +59,8 @@ func run(m *testing.M) int {
 		buildErr = fmt.Errorf("print the site: %w\n%s", err, out)
 		return m.Run() // each test says so
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.UserDataDir(filepath.Join(dir, "profile")))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.UserDataDir(filepath.Join(dir, "profile")),
+		chromedp.WSURLReadTimeout(2*time.Minute)) // how long it may take to start, on a busy machine
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium's sandbox is not for root
 	}
@@ -114,7 +115,7 @@ func newTab(t *testing.T) *tab {
 	}
 	ctx, cancel := chromedp.NewContext(parent)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(cancel)
 	b := &tab{Context: ctx, t: t}
 	chromedp.ListenTarget(ctx, func(event any) {
@@ -372,7 +373,7 @@ func TestLanguage(t *testing.T) {
 func (b *tab) arrived(name, also string) {
 	b.t.Helper()
 	script := fmt.Sprintf(`location.pathname === new URL(%q).pathname && document.readyState === "complete" && (%s)`, name, also)
-	for range 100 {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		var there bool
 		if chromedp.Run(b, chromedp.Evaluate(script, &there)) == nil && there {
 			return
