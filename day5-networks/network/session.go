@@ -19,8 +19,6 @@ type session struct {
 
 	links  *link.Links      // nil until used
 	tables *firewall.Tables // nil until used
-
-	resolvers Resolvers // for who has the session to start
 }
 
 // begin waits for the lock and reads what there is.
@@ -82,8 +80,8 @@ func (s *session) open() (err error) {
 }
 
 // filter puts the rules in place that the records call for, and sees to it that
-// other people's firewalls let our networks pass. If it is known what
-// has come and gone since they were put there last, only that is changed.
+// other people's firewalls let our networks pass. If it is known what has come and
+// gone since our rules were put there last, only that is changed.
 func (s *session) filter(known bool, come, gone []*record) error {
 	d := firewall.Description{Prefix: s.LinkPrefix, Alone: s.changes.Alone(), Kin: kin}
 	var bridges []string
