@@ -27,7 +27,7 @@ import (
 // patience is how long to wait for something that must happen. It is long
 // because a guest with an emulated processor is slow. Tests never wait for
 // something that must not happen.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 const boxed = "GO_DOCKER_TEST_BOX"
 
@@ -322,6 +322,29 @@ func (w *world) says(name, text string) {
 		got := w.do("logs", name)
 		return strings.Contains(got.stdout+got.stderr, text)
 	})
+}
+
+// logs waits until a container's log has just these texts: its two streams come
+// on two ways.
+func (w *world) logs(name, stdout, stderr string) {
+	w.Helper()
+	var got outcome
+	for end := time.Now().Add(patience); got != (outcome{0, stdout, stderr}); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.Fatalf("the log of %s: %+q", name, got)
+		}
+		got = w.do("logs", name)
+	}
+}
+
+// stop stops a process, SIGSTOP, which it does only when it next has the
+// processor.
+func (w *world) stop(pid int) {
+	w.Helper()
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		w.Fatalf("stop process %d: %v", pid, err)
+	}
+	w.until("it has stopped", func() bool { return state.Stopped(pid) })
 }
 
 // alive reports whether a process is running; a zombie is not.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -45,12 +46,18 @@ func TestLogsFollow(t *testing.T) {
 	if got := w.do("logs", "-f", "three"); got.stdout != "x\nx\nx\n" {
 		t.Errorf("followed %+q", got)
 	}
-	w.ok("run", "-d", "--name", "gone", "box", "sleep", "1000")
+	w.ok("run", "-d", "--name", "gone", "box", "sh", "-c", "echo up; sleep 1000")
 	follow := w.command("logs", "-f", "gone")
-	if err := follow.Start(); err != nil {
+	out, err := follow.StdoutPipe()
+	if err == nil {
+		err = follow.Start()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond)
+	if _, err := io.ReadFull(out, make([]byte, len("up\n"))); err != nil { // it follows
+		t.Fatal(err)
+	}
 	w.ok("rm", "-f", "gone")
 	if err := follow.Wait(); err != nil {
 		t.Error(err)

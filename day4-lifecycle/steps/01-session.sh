@@ -10,7 +10,7 @@ workdir
 cat >job <<'JOB'
 trap 'echo "SIGHUP: the terminal hangs up"; exit' HUP
 ps -o ppid,sid,tty,comm -p $$
-sleep 1
+sleep 3
 ps -o ppid,sid,tty,comm -p $$
 echo "still here"
 JOB
@@ -20,7 +20,7 @@ JOB
 # terminal's foreground. That is the job's, too: a shell that runs a script gives its jobs no group of their own.
 # Later writes to the terminal fail with EIO. credentials(7), tty_ioctl(4)
 show "script -qc 'sh job >log 2>&1 & until [ -s log ]; do sleep 0.1; done' /dev/null"
-show 'sleep 1.5; cat log; rm log'
+show 'until grep -q SIGHUP log; do sleep 0.1; done; cat log; rm log'
 
 # setsid(2) makes a new session, which has no terminal (?). Its parent has gone, so it has a new one: process 1, or
 # whoever has asked for orphans with prctl(2), PR_SET_CHILD_SUBREAPER.

@@ -8,8 +8,9 @@ workdir
 
 # The status of a process that has ended stays in the kernel until its parent asks for it: until then the process is
 # a zombie, Z. This parent, sleep, never asks. The last field of stat is the status, times 256. proc_pid_stat(5)
-show 'sh -c "sh -c \"echo \\\$\\\$ >pid; exit 7\" & exec sleep 1" &'
-show 'sleep 0.3; ps -o pid,stat,comm -p $(cat pid)'
+show 'sh -c "sh -c \"echo \\\$\\\$ >pid; exit 7\" & exec sleep 5" &'
+later "kill $!"
+show 'until [ -s pid ] && grep -q ") Z" /proc/$(cat pid)/stat; do sleep 0.1; done; ps -o pid,stat,comm -p $(cat pid)'
 show 'cut -d " " -f 52 /proc/$(cat pid)/stat'
 
 # Nobody else can ask: wait(2) is for one's own children. Here they are 127 and nothing more.
@@ -23,7 +24,7 @@ exec 9>lock; flock 9
 sh -c "$1" 9>&- & echo $! >pid; wait $!
 echo $? >status
 SHIM
-show 'setsid sh shim "sleep 0.5; exit 7" >log 2>&1 & sleep 0.2'
+show 'rm pid; setsid sh shim "sleep 2; exit 7" >log 2>&1 & until [ -s pid ]; do sleep 0.1; done'
 show '! flock -n lock echo the shim is gone'
 show 'flock lock cat status'
 

@@ -7,7 +7,7 @@ private
 workdir
 
 # A box with a process 1 that has no handler for SIGTERM. With --kill-child it dies when unshare dies.
-show 'unshare --uts --pid --mount-proc --fork --kill-child sh -c "hostname box; sleep 60; true" 2>err & sleep 0.5'
+show 'unshare --uts --pid --mount-proc --fork --kill-child sh -c "hostname box; touch up; sleep 60; true" 2>err & until [ -e up ]; do sleep 0.1; done'
 box=$!
 later "kill -KILL $box"
 pid=$(ps -o pid= --ppid "$box" | tr -d ' ')
@@ -20,7 +20,7 @@ show "nsenter --target $pid --uts --pid --mount sh -c 'hostname; ps -e -o pid,ar
 # even SIGKILL reaches it; from outside SIGKILL and SIGSTOP do. pid_namespaces(7)
 show "kill -TERM $pid; nsenter --target $pid --pid --mount kill -KILL 1"
 show "sleep 0.2; ps -o stat,args -p $pid"
-show "kill -KILL $pid; sleep 0.2"
+show "kill -KILL $pid; wait $box || true"
 show "! nsenter --target $pid --uts --pid --mount hostname"
 
 # Process ids come round again. In a PID namespace of one's own one can choose the next. pid_namespaces(7)

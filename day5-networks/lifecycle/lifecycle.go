@@ -81,7 +81,8 @@ func look(dir *containers.Container) (*Container, error) {
 	case err != nil:
 		return nil, fmt.Errorf("container %s: %w", dir.ID, err)
 	case now.Settled:
-		if err := cgroup.RemoveLeft(dir.ID); err != nil {
+		// Held: somebody has started it again meanwhile.
+		if err := cgroup.RemoveLeft(dir.ID); err != nil && !errors.Is(err, lock.ErrHeld) {
 			return nil, err
 		}
 	}

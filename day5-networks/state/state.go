@@ -104,7 +104,11 @@ func ReadConfig(dir string) (*Config, error) {
 		err = json.Unmarshal(text, c)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the container's configuration: %w: remove the container with rm", err)
+		hint := "remove the container with rm"
+		if _, gone := os.Stat(filepath.Join(dir, "container.json")); gone != nil { // the first to go, see containers.Remove
+			hint = "it has just been removed"
+		}
+		return nil, fmt.Errorf("read the container's configuration: %w: %s", err, hint)
 	}
 	return c, nil
 }

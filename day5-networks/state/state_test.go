@@ -128,6 +128,21 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// A configuration that is missing is no reason to remove a container that has
+// just been removed.
+func TestReadConfigOfNone(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := ReadConfig(dir); !errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(err.Error(), "it has just been removed") {
+		t.Errorf("%v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "container.json"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadConfig(dir); !errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(err.Error(), "with rm") {
+		t.Errorf("%v", err)
+	}
+}
+
 // Who looks, even together with others, is never mistaken for a shim: nobody
 // then says that the container runs, and it can be had.
 func TestManyLook(t *testing.T) {

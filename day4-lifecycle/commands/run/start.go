@@ -40,16 +40,17 @@ var Start = &urfave.Command{
 		if err != nil {
 			return err
 		}
+		// First, for with --rm nothing of a container may be left once it has started.
+		seat, err := consoleFor(c, keys, ctx.Bool("interactive"), signals)
+		if err != nil {
+			return err
+		}
 		conn, started, err := c.Start(true, signals)
 		if err != nil {
 			return err
 		}
 		if !started {
 			return attach(c, keys, ctx.Bool("interactive"), signals)
-		}
-		seat, err := consoleFor(c, keys, ctx.Bool("interactive"), signals)
-		if err != nil {
-			return err
 		}
 		return follow(seat, conn, c.ID)
 	},
