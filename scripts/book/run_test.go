@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,7 +88,7 @@ func TestTimeLimit(t *testing.T) {
 // A container's record is found, even if others on this machine are making
 // containers at the same time.
 func TestLeftBehindOnTheMachine(t *testing.T) {
-	name := filepath.Join(os.TempDir(), "go-docker-left-"+filepath.Base(t.TempDir()))
+	name := filepath.Join(os.TempDir(), fmt.Sprintf("go-docker-left-%d", os.Getpid())) // not that of a run that was killed
 	p := fixture(t, console("$ touch "+name+".$$"))
 	failures, _ := runWith(t, filepath.Dir(p.path), p, func(*runner) {})
 	left, _ := filepath.Glob(name + ".*")
