@@ -112,12 +112,12 @@ func (ns netns) run(t testing.TB, line string) string {
 // get returns an HTTP server's response, or the error.
 func (ns netns) get(at, path string) (answer string) {
 	err := ns.in(func() error {
-		c, err := net.DialTimeout("tcp", at, 5*time.Second)
+		c, err := net.DialTimeout("tcp", at, 10*time.Second)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 		fmt.Fprintf(c, "GET %s HTTP/1.0\r\n\r\n", path)
 		text, err := io.ReadAll(c)
 		_, answer, _ = strings.Cut(string(text), "\r\n\r\n")
@@ -148,6 +148,11 @@ func newLAN(t testing.TB) netns {
 	host.run(t, "ip link set up0 up")
 	lan.run(t, "ip addr add "+lanIP+"/24 dev eth0")
 	lan.run(t, "ip link set eth0 up")
+	for end := time.Now().Add(patience); !strings.Contains(host.run(t, "ip link show up0"), "state UP"); {
+		if time.Now().After(end) { // a worker of the kernel has to notice: operstates.rst
+			t.Fatal("the link to the LAN does not come up")
+		}
+	}
 	host.run(t, "ip route add default via "+lanIP)
 	lan.run(t, "ip route add 172.16.0.0/12 via "+hostIP) // as a router on the LAN might
 	return lan

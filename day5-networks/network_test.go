@@ -249,7 +249,7 @@ func TestModes(t *testing.T) {
 	if got := w.ok("run", "--rm", "--net", "host", "box", "sh", "-c", "stat -Lc %i /proc/self/ns/net; hostname; ls /sys/class/net"); got != fmt.Sprintf("%d\n%s\nlo", host.Ino, own) {
 		t.Errorf("--net host: %q", got)
 	}
-	if got := w.ok("run", "--rm", "-net", "none", "box", "sh", "-c", "ip -o link | wc -l; ping -c 1 -w 1 127.0.0.1 >/dev/null && echo up"); got != "1\nup" {
+	if got := w.ok("run", "--rm", "-net", "none", "box", "sh", "-c", "ip -o link | wc -l; ping -c 1 -w 30 127.0.0.1 >/dev/null && echo up"); got != "1\nup" {
 		t.Errorf("-net none: %q", got)
 	}
 	w.web("web", "-p", "8080:80", "--add-host", "more:192.0.2.9")

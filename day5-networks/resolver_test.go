@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -58,6 +59,31 @@ func dnsServer(t *testing.T, ns netns, at string) {
 	t.Cleanup(func() { packets.Close(); listener.Close() })
 }
 
+// silentServer never answers; who is asked something is told.
+func silentServer(t *testing.T, ns netns, address string) <-chan struct{} {
+	t.Helper()
+	ns.run(t, "ip addr add "+address+"/24 dev eth0")
+	var packets net.PacketConn
+	err := ns.in(func() (err error) { packets, err = net.ListenPacket("udp", address+":53"); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { packets.Close() })
+	asked := make(chan struct{})
+	go func() {
+		for {
+			if _, _, err := packets.ReadFrom(make([]byte, 512)); err != nil {
+				return
+			}
+			select {
+			case asked <- struct{}{}:
+			case <-time.After(time.Second): // the same question once more
+			}
+		}
+	}()
+	return asked
+}
+
 // Questions for other names go upstream. If nobody answers there, our own names
 // still work, and the other question gets an answer in time.
 func TestUpstream(t *testing.T) {
@@ -65,7 +91,8 @@ func TestUpstream(t *testing.T) {
 	lan := newLAN(t)
 	dnsServer(t, lan, lanIP+":53")
 	w.web("web", "--dns", lanIP)
-	w.web("dead", "--dns", "192.0.2.200") // nobody is there
+	silent := silentServer(t, lan, "192.0.2.200")
+	w.web("dead", "--dns", "192.0.2.200")
 	if got := w.ok("exec", "web", "nslookup", "-type=a", "there.example"); !strings.Contains(got, "192.0.2.77") {
 		t.Errorf("there.example: %s", got)
 	}
@@ -75,7 +102,7 @@ func TestUpstream(t *testing.T) {
 	gateway := w.ok("inspect", "-f", "{{.NetworkSettings.Gateway}}", "web") + ":53"
 	// From the host, which is recognized by its own address: names, and TCP.
 	for _, network := range []string{"udp", "tcp"} {
-		client := dns.Client{Net: network, Timeout: 5 * time.Second}
+		client := dns.Client{Net: network, Timeout: patience}
 		reply, _, err := client.Exchange(new(dns.Msg).SetQuestion("dead.", dns.TypeA), gateway)
 		if err != nil || len(reply.Answer) != 1 {
 			t.Errorf("%s: %v, %v", network, reply, err)
@@ -86,22 +113,38 @@ func TestUpstream(t *testing.T) {
 	inside := netnsOf(t, pid)
 	var reply *dns.Msg
 	err := inside.in(func() (err error) {
-		reply, _, err = (&dns.Client{Net: "tcp"}).Exchange(new(dns.Msg).SetQuestion("long.example.", dns.TypeA), gateway)
+		reply, _, err = (&dns.Client{Net: "tcp", Timeout: patience}).Exchange(new(dns.Msg).SetQuestion("long.example.", dns.TypeA), gateway)
 		return err
 	})
 	if err != nil || len(reply.Answer) != 60 {
 		t.Errorf("over TCP: %v, %v", reply, err)
 	}
-	began := time.Now()
-	done := make(chan outcome)
-	go func() { done <- w.do("exec", "dead", "nslookup", "-type=a", "there.example") }()
-	time.Sleep(100 * time.Millisecond)
-	asked := time.Now()
-	if got := w.ok("exec", "dead", "wget", "-qO-", "http://web/hostname"); got != "web" || time.Since(asked) > 3500*time.Millisecond {
-		t.Errorf("our own name: %q after %v", got, time.Since(asked))
+	// A question waits for four seconds for a dead server. One at the same time for
+	// a name of ours does not; but a busy machine may, so this is tried again.
+	took := time.Hour
+	for try := 0; try < 5 && took > 3500*time.Millisecond; try++ {
+		waits := w.command("exec", "dead", "nslookup", "-type=a", "there.example")
+		var said bytes.Buffer
+		waits.Stdout = &said
+		if err := waits.Start(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-silent: // has been asked
+		case <-time.After(patience):
+			t.Fatal("the silent server has not been asked")
+		}
+		asked := time.Now()
+		if got := w.ok("exec", "dead", "wget", "-qO-", "http://web/hostname"); got != "web" {
+			t.Errorf("our own name: %q", got)
+		}
+		took = time.Since(asked)
+		if err := waits.Wait(); err == nil || !strings.Contains(said.String(), "SERVFAIL") && !strings.Contains(said.String(), "timed out") {
+			t.Errorf("there.example: %v, %s", err, &said)
+		}
 	}
-	if got := <-done; got.status == 0 || !strings.Contains(got.stdout, "SERVFAIL") && !strings.Contains(got.stdout, "timed out") || time.Since(began) > 20*time.Second {
-		t.Errorf("there.example: %+v after %v", got, time.Since(began))
+	if took > 3500*time.Millisecond {
+		t.Errorf("our own name took %v", took)
 	}
 	// The LAN itself is refused.
 	err = lan.in(func() (err error) {
@@ -290,6 +333,8 @@ func TestShimKilledOnNetwork(t *testing.T) {
 				t.Errorf("started again: %q", got)
 			}
 			w.ok("stop", "-t", "0", "web")
+			// The shim may still be removing its links and records: see network.Leave.
+			w.until("what it had is gone", func() bool { return w.machine() == before })
 		}
 		if after := w.machine(); after != before {
 			t.Errorf("after %q: the machine was\n%s\nand is\n%s", next, before, after)

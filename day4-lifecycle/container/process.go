@@ -99,8 +99,10 @@ func (p *Process) Start() error {
 // PID is init's process id as the parent sees it.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// PIDFD is a descriptor for init, pidfd_open(2); Close closes it.
-func (p *Process) PIDFD() int { return p.pidfd }
+// PIDFD returns a descriptor for init, pidfd_open(2), which the caller closes.
+func (p *Process) PIDFD() (int, error) {
+	return unix.FcntlInt(uintptr(p.pidfd), unix.F_DUPFD_CLOEXEC, 0)
+}
 
 // Signal sends a signal to init, which passes it on if Forwards says so.
 func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }

@@ -24,8 +24,13 @@ import (
 // A Target is a running container.
 type Target struct {
 	*container.Container
-	Init   int            // a descriptor for init, pidfd_open(2)
-	Cgroup *cgroup.Cgroup // must not be removed while a command is being started
+	Init   int            // a descriptor for init, pidfd_open(2); StartWhile closes it
+	Cgroup *cgroup.Cgroup // must be neither removed nor frozen while Held is locked
+
+	Held   sync.Locker     // locked as long as a thread of ours is in the cgroup
+	Gone   <-chan struct{} // is closed, with Held locked, when the container has ended
+	Paused func() bool     // is called with Held locked
+	held   bool
 }
 
 // A Command is what to run in a Target.
@@ -38,17 +43,11 @@ type Command struct {
 	Columns   uint16
 }
 
-// joining is held while a command is being started, because PATH belongs to the
-// whole process.
-var joining sync.Mutex
-
 // Start starts a command in the container: in its namespaces, root and cgroup,
 // with its capabilities and limits. The caller waits for the process and closes
 // the master of its terminal, if there is one. If the command itself cannot be
 // run, the error is a container.StatusError.
-func (t Target) Start(c Command, stdio [3]*os.File) (process *os.Process, master *os.File, err error) {
-	joining.Lock()
-	defer joining.Unlock()
+func (t *Target) Start(c Command, stdio [3]*os.File) (process *os.Process, master *os.File, err error) {
 	var thread int
 	started := make(chan struct{})
 	go func() {
@@ -67,7 +66,7 @@ func (t Target) Start(c Command, stdio [3]*os.File) (process *os.Process, master
 }
 
 // startInside moves this thread into the container and forks.
-func (t Target) startInside(c Command, stdio [3]*os.File) (_ *os.Process, master *os.File, err error) {
+func (t *Target) startInside(c Command, stdio [3]*os.File) (_ *os.Process, master *os.File, err error) {
 	if err := t.enter(); err != nil {
 		return nil, nil, err
 	}
@@ -89,7 +88,7 @@ func (t Target) startInside(c Command, stdio [3]*os.File) (_ *os.Process, master
 }
 
 // enter moves this thread into the container.
-func (t Target) enter() error {
+func (t *Target) enter() error {
 	// All threads of a process share one root directory, and setns(2) into a
 	// mount namespace would change it for all of them. So this thread gets its
 	// own. clone(2), CLONE_FS
@@ -100,7 +99,7 @@ func (t Target) enter() error {
 	// because the command makes its own.
 	if err := unix.Setns(t.Init, int(t.Namespaces&^unix.CLONE_NEWCGROUP)); err != nil {
 		if errors.Is(err, unix.ESRCH) {
-			err = errors.New("it has just ended")
+			err = errEnded
 		}
 		return fmt.Errorf("enter the container's namespaces: %w", err)
 	}
@@ -108,7 +107,7 @@ func (t Target) enter() error {
 }
 
 // startThere starts the command from a thread that is inside.
-func (t Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
+func (t *Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
 	dir, user := t.Dir, t.User
 	if c.Dir != "" {
 		dir = c.Dir
@@ -140,20 +139,24 @@ func (t Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
 	if err != nil {
 		return nil, container.CannotRun(c.Args[0], err)
 	}
+	touch(path)
+	if err := t.hold(); err != nil {
+		return nil, err
+	}
 	if err := t.Cgroup.Join(attr); err != nil {
 		return nil, err
 	}
 	return t.fork(inside, path, attr, stdio)
 }
 
-func (t Target) fork(c *container.Container, path string, attr *syscall.SysProcAttr, stdio [3]*os.File) (*os.Process, error) {
+func (t *Target) fork(c *container.Container, path string, attr *syscall.SysProcAttr, stdio [3]*os.File) (*os.Process, error) {
 	if err := confine.DropCapabilities(); err != nil {
 		return nil, err
 	}
 	process, err := os.StartProcess(path, c.Args, &os.ProcAttr{Env: c.Env, Files: stdio[:], Sys: attr})
 	switch {
 	case errors.Is(err, syscall.ENOMEM): // clone(2): the PID namespace's init has ended
-		return nil, errors.New("the container has just ended")
+		return nil, errEnded
 	case err != nil:
 		var bare syscall.Errno
 		if errors.As(err, &bare) {

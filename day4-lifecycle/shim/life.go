@@ -54,7 +54,7 @@ func (s *shim) start() (err error) {
 	if err := state.Write(s.dir, &now); err != nil {
 		return err
 	}
-	s.state, s.process, s.cgroup, s.streams = now, process, g, stdio
+	s.state, s.process, s.cgroup, s.streams, s.gone = now, process, g, stdio, make(chan struct{})
 	if s.last != 0 {
 		_ = s.signal(s.last) // see finish: stop has more of them, if it cannot be sent
 	}
@@ -80,6 +80,7 @@ func (s *shim) wait() {
 	status, err := s.process.Wait()
 	s.mu.Lock()
 	process, g := s.process, s.cgroup
+	close(s.gone)
 	s.process, s.cgroup, s.state.ExitCode = nil, nil, status
 	if used, errUsage := g.Usage(); errUsage == nil {
 		s.state.OOMKilled = used.OOMKills > 0

@@ -46,10 +46,7 @@ func (s *shim) handle(client *wire.Conn) {
 	case wire.DoKill:
 		s.answer(client, s.kill(sig))
 	case wire.DoStop:
-		if sig == 0 {
-			sig = s.stopSignal()
-		}
-		s.answer(client, s.stop(sig, ask.Seconds))
+		s.answer(client, s.stop(cmp.Or(sig, s.stopSignal()), ask.Seconds))
 	case wire.DoWait:
 		select {
 		case <-client.Listen(func(wire.Kind, []byte) {}):

@@ -1,10 +1,12 @@
 package container
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -182,16 +184,28 @@ func becomeCommand(c *Container, path string, user *syscall.Credential) error {
 	return CannotRun(c.Args[0], syscall.Exec(path, c.Args, c.Env))
 }
 
-// LookPath finds the command in the container's PATH.
+// LookPath finds the command in the container's PATH. exec.LookPath would look in
+// ours, which all threads have in common.
 func (c *Container) LookPath() (string, error) {
+	name, path := c.Args[0], ""
 	for _, e := range c.Env {
-		if path, ok := strings.CutPrefix(e, "PATH="); ok {
-			if err := os.Setenv("PATH", path); err != nil {
-				return "", err
-			}
+		if value, ok := strings.CutPrefix(e, "PATH="); ok {
+			path = value
 		}
 	}
-	return exec.LookPath(c.Args[0])
+	if strings.Contains(name, "/") {
+		return exec.LookPath(name)
+	}
+	for _, dir := range filepath.SplitList(path) {
+		found, err := exec.LookPath(cmp.Or(dir, ".") + "/" + name)
+		if err == nil && !filepath.IsAbs(dir) {
+			err = exec.ErrDot
+		}
+		if err == nil || errors.Is(err, exec.ErrDot) {
+			return found, err
+		}
+	}
+	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
 }
 
 // reap waits for every child until the command ends. The kernel makes PID 1 the

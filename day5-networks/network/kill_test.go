@@ -82,11 +82,8 @@ func (w *world) child(what, point string, b *box, after time.Duration) bool {
 func (w *world) clean(what string) {
 	w.Helper()
 	var after string
-	for range 200 {
-		if after = w.machine(); after == w.before {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	if inTime(func() bool { after = w.machine(); return after == w.before }) {
+		return
 	}
 	w.Fatalf("%s: the machine was\n%s\nand is\n%s", what, w.before, after)
 }

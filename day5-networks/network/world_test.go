@@ -26,7 +26,17 @@ import (
 const boxed = "GO_DOCKER_TEST_BOX"
 
 // patience is for what must come, on a machine that is busy.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
+
+// inTime tries until it is done; a failure takes patience.
+func inTime(done func() bool) bool {
+	for end := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
 
 // TestMain runs the tests in network and mount namespaces of their own: there
 // the test process is the host, and no packet and no rule is anywhere else.
@@ -140,12 +150,19 @@ func (ns netns) serve(t testing.TB, port int, who string) {
 	t.Helper()
 	var tcp net.Listener
 	var udp net.PacketConn
-	err := ns.in(func() (err error) {
-		if tcp, err = net.Listen("tcp", fmt.Sprintf(":%d", port)); err != nil {
+	// The resolvers' stand-ins have their port until they have ended.
+	var err error
+	inTime(func() bool {
+		err = ns.in(func() (err error) {
+			if tcp, err = net.Listen("tcp", fmt.Sprintf(":%d", port)); err != nil {
+				return err
+			}
+			if udp, err = net.ListenPacket("udp", fmt.Sprintf(":%d", port)); err != nil {
+				tcp.Close()
+			}
 			return err
-		}
-		udp, err = net.ListenPacket("udp", fmt.Sprintf(":%d", port))
-		return err
+		})
+		return !errors.Is(err, unix.EADDRINUSE)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +190,8 @@ func (ns netns) serve(t testing.TB, port int, who string) {
 }
 
 // ask returns what is answered there. Where nothing is, silence is waited for
-// for a moment only: what comes, comes within a millisecond.
+// for a moment only: what comes, comes within a millisecond. Datagrams may be
+// lost, so it asks again each second, as clients do.
 func (ns netns) ask(protocol, at string, patience time.Duration) (answer string, err error) {
 	err = ns.in(func() error {
 		c, err := (&net.Dialer{Timeout: patience}).Dial(protocol, at)
@@ -181,15 +199,18 @@ func (ns netns) ask(protocol, at string, patience time.Duration) (answer string,
 			return err
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(patience))
-		if protocol == "udp" {
+		end := time.Now().Add(patience)
+		_ = c.SetDeadline(end)
+		for protocol == "udp" {
 			if _, err := c.Write([]byte("?")); err != nil {
 				return err
 			}
+			_ = c.SetReadDeadline(time.Now().Add(min(time.Until(end), time.Second)))
 			buf := make([]byte, 100)
 			n, err := c.Read(buf)
-			answer = string(buf[:n])
-			return err
+			if answer = string(buf[:n]); !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().After(end) {
+				return err
+			}
 		}
 		text, err := io.ReadAll(c)
 		answer = string(text)
@@ -232,6 +253,9 @@ func newWorld(t testing.TB) *world {
 	}
 	for _, line := range []string{"addr add " + lanIP + "/24 dev eth0", "addr add " + lanIP6 + "/64 dev eth0 nodad", "link set eth0 up"} {
 		w.lan.run(t, "ip", strings.Fields(line)...)
+	}
+	if !inTime(func() bool { return strings.Contains(host.run(t, "ip", "link", "show", "up0"), "state UP") }) {
+		t.Fatal("the link to the LAN does not come up")
 	}
 	host.run(t, "ip", "route", "add", "default", "via", lanIP)
 	host.run(t, "ip", "route", "add", "default", "via", lanIP6, "dev", "up0")

@@ -130,7 +130,7 @@ func TestHold(t *testing.T) {
 			t.Errorf("%v held twice: %v", p, err)
 		}
 	}
-	if c, err := net.DialTimeout("tcp", "127.0.0.1:8080", time.Second); !errors.Is(err, unix.ECONNREFUSED) {
+	if c, err := net.DialTimeout("tcp", "127.0.0.1:8080", 30*time.Second); !errors.Is(err, unix.ECONNREFUSED) {
 		t.Errorf("a held port is not refused: %v, %v", c, err)
 	}
 	if err := held.Close(); err != nil {
@@ -220,7 +220,7 @@ func TestHoldAfterServer(t *testing.T) {
 	if _, _, err := Hold([]Port{p}); !errors.Is(err, unix.EADDRINUSE) || !taken(t, p) {
 		t.Errorf("it is not held: %v", err)
 	}
-	if c, err := net.DialTimeout("tcp4", "127.0.0.1:9100", time.Second); !errors.Is(err, unix.ECONNREFUSED) {
+	if c, err := net.DialTimeout("tcp4", "127.0.0.1:9100", 30*time.Second); !errors.Is(err, unix.ECONNREFUSED) {
 		t.Errorf("it is not refused: %v, %v", c, err)
 	}
 	held.Close()

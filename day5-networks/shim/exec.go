@@ -2,7 +2,6 @@ package shim
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 
@@ -32,17 +31,18 @@ func (s *shim) exec(client *wire.Conn, text []byte, files []*os.File) {
 	reply(client, err, status, container.RuntimeError)
 }
 
-// join holds the container while the command is started: its cgroup must not be
-// removed then, with a thread of ours in it.
+// join starts the command. What it opens in the container may hang, in a file
+// system that does not answer: that must not hold up others.
 func (s *shim) join(c join.Command, files [3]*os.File) (*os.Process, *os.File, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.runs(); err != nil {
+	target, err := join.Target{Container: &s.config.Container, Cgroup: s.cgroup, Held: &s.mu, Gone: s.gone}, s.runs()
+	if err == nil {
+		target.Init, err = s.process.PIDFD()
+	}
+	s.mu.Unlock()
+	if err != nil {
 		return nil, nil, err
 	}
-	if s.state.Status == state.Paused {
-		return nil, nil, errors.New("the container is paused: unpause it first")
-	}
-	target := join.Target{Container: &s.config.Container, Init: s.process.PIDFD(), Cgroup: s.cgroup}
-	return target.Start(c, files)
+	target.Paused = func() bool { return s.state.Status == state.Paused }
+	return target.StartWhile(c, files)
 }

@@ -54,7 +54,7 @@ func (s *shim) start() (err error) {
 	if err := state.Write(s.dir, &now); err != nil {
 		return err
 	}
-	s.state, s.process, s.cgroup, s.streams = now, process, g, stdio
+	s.state, s.process, s.cgroup, s.streams, s.gone = now, process, g, stdio, make(chan struct{})
 	if s.last != 0 {
 		_ = s.signal(s.last) // see finish: stop has more of them, if it cannot be sent
 	}
@@ -62,7 +62,7 @@ func (s *shim) start() (err error) {
 }
 
 // createConnected makes the container's namespaces, and connects the network's.
-// When it returns an error, nothing of the container is left.
+// With an error, it may return a process, which the caller closes.
 func (s *shim) createConnected(c *container.Container, parent container.Parent) (_ *container.Process, err error) {
 	if parent.Netns, err = s.network.PeerNetns(); err != nil {
 		return nil, err
@@ -72,10 +72,7 @@ func (s *shim) createConnected(c *container.Container, parent container.Parent) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.network.Start(process); err != nil {
-		return nil, errors.Join(err, process.Close(), s.network.End())
-	}
-	return process, nil
+	return process, s.network.Start(process)
 }
 
 // failed records why the container could not be started. It stays what it was,
@@ -97,6 +94,7 @@ func (s *shim) wait() {
 	status, err := s.process.Wait()
 	s.mu.Lock()
 	process, g := s.process, s.cgroup
+	close(s.gone)
 	s.process, s.cgroup, s.state.ExitCode = nil, nil, status
 	if used, errUsage := g.Usage(); errUsage == nil {
 		s.state.OOMKilled = used.OOMKills > 0

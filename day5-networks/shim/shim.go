@@ -97,6 +97,7 @@ type shim struct {
 	network *connection.Connection
 	state   state.State
 	process *container.Process // nil while the container does not run
+	gone    chan struct{}      // closed when process has ended
 	cgroup  *cgroup.Cgroup
 	streams *streams.Streams
 }
@@ -185,12 +186,11 @@ func (s *shim) live(client *wire.Conn, attached bool) {
 func (s *shim) end() {
 	_ = s.listener.Close()
 	_ = s.log.Close()
-	if s.config.AutoRemove && !s.state.StartedAt.IsZero() { // it has run
-		// First its description, so that what is left after a crash is not a
-		// container any more. The next command removes that.
-		if os.Remove(filepath.Join(s.dir, "container.json")) == nil {
-			_ = os.RemoveAll(s.dir)
-		}
+	// First its description, so that what is left after a crash is not a container
+	// any more. The next command removes that.
+	ran := !s.state.StartedAt.IsZero()
+	if s.config.AutoRemove && ran && os.Remove(filepath.Join(s.dir, "container.json")) == nil {
+		_ = os.RemoveAll(s.dir)
 	}
 	s.network.LetGo()
 	close(s.over)

@@ -17,7 +17,7 @@ show 'sysctl -w net.ipv4.ip_forward=1'
 # Now the packet gets there, and the neighbour sees it. But it has no route to 10.0.0.2: no answer comes.
 show 'ip netns exec lan nft "add table ip seen; add chain ip seen input { type filter hook input priority 0; }"'
 show 'ip netns exec lan nft add rule ip seen input ip saddr 10.0.0.2 tcp dport 80 counter'
-show '! ip netns exec web timeout 1 busybox wget -qO- 192.0.2.2'
+show '! ip netns exec web timeout 3 busybox wget -qO- 192.0.2.2'
 show 'ip netns exec lan nft list chain ip seen input | grep counter; ip netns exec lan ip route get 10.0.0.2 || true'
 
 # So the machine writes its own address over the sender's, remembers the connection, and turns the answers round. A

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/miekg/dns"
@@ -49,7 +50,7 @@ func upstream() {
 // ask prints what the resolver of step 9 says to a question such as "tcp AAAA web"; in a process of its own.
 func ask(role string) {
 	f := strings.Fields(role)
-	client := &dns.Client{Net: f[0]}
+	client := &dns.Client{Net: f[0], Timeout: 20 * time.Second} // the resolver itself waits for 2 for each server
 	answer, _, err := client.Exchange(new(dns.Msg).SetQuestion(dns.Fqdn(f[2]), dns.StringToType[f[1]]), "10.0.0.1:53")
 	if err != nil {
 		fmt.Println(role, err)
@@ -98,10 +99,10 @@ func shell(t testing.TB, name string) result {
 	return got
 }
 
-// What all scripts of play know: ask who is at a URL; wait for something.
+// What all scripts of play know: ask who is at a URL, for at most so many seconds; wait for something.
 const tools = `
-get() { timeout 2 busybox wget -qO- "$@" 2>&1 || echo "no answer"; }
-lan() { ip netns exec lan timeout 2 busybox wget -qO- "$@" 2>&1 || echo "no answer"; }
+get() { timeout ${most-20} busybox wget -qO- "$@" 2>&1 || echo "no answer"; }
+lan() { ip netns exec lan timeout ${most-20} busybox wget -qO- "$@" 2>&1 || echo "no answer"; }
 await() { late=$(($(date +%s) + 60)); until eval "$1" >/dev/null 2>&1; do sleep 0.05; [ "$(date +%s)" -lt $late ] || { echo "never: $1"; exit 1; }; done; }
 state() { ip -o link | cut -d " " -f 2 | tr -d : | cut -d @ -f 1 | sort | tr '\n' ' '; echo; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward; }
 `
@@ -127,7 +128,10 @@ func play(t testing.TB, script string, rungs ...string) result {
 	}
 	cmd := inWorld(t, tools+script)
 	cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"), "SELF="+self)
-	got := run(t, cmd)
+	p := start(t, cmd)
+	p.timer.Reset(5 * patience()) // it does what many rungs do
+	got := p.wait(t)
+	got.clean(t)
 	got.ends(t, 0)
 	untouched(t)
 	return got
@@ -219,10 +223,10 @@ func TestWorldKilled(t *testing.T) {
 
 func TestVeth(t *testing.T) {
 	got := play(t, `
-05-veth sh -c 'hostname; ip -4 -brief address; ip route; busybox ping -c 1 -W 2 10.0.0.1'
-05-veth sleep 3 & await 'ip link | grep veth'
+05-veth sh -c 'hostname; ip -4 -brief address; ip route; busybox ping -c 1 -W 20 10.0.0.1'
+05-veth sh -c 'until [ -e /run/end ]; do sleep 0.1; done' & await 'ip link | grep veth'
 05-veth busybox ping -c 1 -W 1 10.0.0.1 || echo "the second hears nothing"
-wait; await '! ip link | grep veth'; state
+touch /run/end; wait; await '! ip link | grep veth'; state
 `, "05-veth")
 	got.has(t, `^box$`, `^lo +UNKNOWN +127.0.0.1/8 *$`, `^eth0@if\d+ +(UP|DOWN) +10.0.0.2/24 *$`, `^default via 10.0.0.1 dev eth0`,
 		` 1 packets received`, ` 0 packets received[^\n]*\nerror: exit status 1\nthe second hears nothing$`, `^lan0 lo \n0$`)
@@ -261,7 +265,7 @@ func TestAddresses(t *testing.T) {
 	n := times(50)
 	got := play(t, fmt.Sprintf(`
 for i in $(seq %d); do
-	06-bridge b$i sh -c 'until [ -e /run/go ]; do sleep 0.1; done; ip -4 -o address show eth0; busybox ping -c 1 -W 5 10.0.0.1' &
+	06-bridge b$i sh -c 'until [ -e /run/go ]; do sleep 0.1; done; ip -4 -o address show eth0; busybox ping -c 1 -W 30 10.0.0.1' &
 done
 await '[ $(grep -c OFDLCK /proc/locks) -ge %[1]d ]'; touch /run/go; wait
 `, n), "06-bridge")
@@ -275,14 +279,14 @@ await '[ $(grep -c OFDLCK /proc/locks) -ge %[1]d ]'; touch /run/go; wait
 }
 
 // A box that is killed has lost its address at once, and who gets it then is not taken for the one before: the bridge
-// is open for it, and what is left of the other does not answer in its place.
+// is open for it, and what is left of the other does not answer in its place: ARP, if lost, would wait for a second.
 func TestAddressAgain(t *testing.T) {
 	n := times(50)
 	got := play(t, fmt.Sprintf(`
 busybox httpd -p 80 -h /run/www
 for i in $(seq %d); do
 	06-bridge a sh -c "ip -4 -o address show eth0 >/run/a$i; sleep 60" & await "grep 10.0.0.2/24 /run/a$i"; kill -9 $!; wait $! || true
-	06-bridge b timeout 0.9 busybox wget -qO- 10.0.0.1 || echo "no answer"
+	06-bridge b sh -c 'busybox ping -c 1 -W 1 10.0.0.1 >/dev/null && timeout 20 busybox wget -qO- 10.0.0.1' || echo "no answer"
 	await '! pidof sleep'
 done
 `, n), "06-bridge")
@@ -291,12 +295,12 @@ done
 
 func TestNatProgram(t *testing.T) {
 	got := play(t, `
-web() { 06-bridge web timeout 1 busybox wget -qO- 192.0.2.2 2>/dev/null || echo "no answer"; }
+web() { 06-bridge web timeout $1 busybox wget -qO- 192.0.2.2 2>/dev/null || echo "no answer"; }
 start() { rm -f /run/out; 07-nat >/run/out & nat=$!; await 'grep ready /run/out'; }
-web
-start; web; kill $nat; wait $nat; await '! ip link | grep veth'; state
+web 1
+start; web 20; kill $nat; wait $nat; await '! ip link | grep veth'; state
 start; { kill -9 $nat; wait $nat; } 2>/dev/null || true; start; echo "$(nft list ruleset | grep -c masquerade) rules"; cat /proc/sys/net/ipv4/ip_forward
-06-bridge db busybox httpd -f -p 80 -h /run/www & await 'get 10.0.0.2'
+06-bridge db busybox httpd -f -p 80 -h /run/www & await 'get 10.0.0.2 | grep hello'
 ip -n lan route add 10.0.0.0/24 via 192.0.2.1; lan 10.0.0.2
 `, "06-bridge", "07-nat")
 	got.is(t, "no answer", "hello, 192.0.2.1", "bridge0 lan0 lo ", "0",
@@ -306,17 +310,17 @@ ip -n lan route add 10.0.0.0/24 via 192.0.2.1; lan 10.0.0.2
 func TestPublishProgram(t *testing.T) {
 	got := play(t, `
 start() { rm -f /run/out; 08-publish "$@" >/run/out & publish=$!; await 'grep ready /run/out'; }
-box() { 06-bridge db timeout 2 busybox wget -qO- "$@" 2>&1 || echo "no answer"; }
-06-bridge web sh -c 'busybox httpd -p 80 -h /run/www; until timeout 2 busybox wget -qO- 192.0.2.1:8080 >/run/own 2>/dev/null; do sleep 0.1; done; sleep 60' &
+box() { 06-bridge db timeout 20 busybox wget -qO- "$@" 2>&1 || echo "no answer"; }
+06-bridge web sh -c 'busybox httpd -p 80 -h /run/www; until timeout 2 busybox wget -qO- 192.0.2.1:8080 >/run/own 2>/dev/null; do sleep 0.1; done; sleep 1000' &
 await 'get 10.0.0.2 | grep hello'
 start -trap 8080 10.0.0.2:80; lan 192.0.2.1:8080; get 192.0.2.1:8080; kill $publish; wait $publish; state
 start 8080 10.0.0.2:80; kill -9 $publish; wait $publish || true; start 8080 10.0.0.2:80
 lan 192.0.2.1:8080; get 192.0.2.1:8080; get 127.0.0.1:8080; box 192.0.2.1:8080; box 192.0.2.2; await '[ -s /run/own ]'; cat /run/own
-ip -n lan route add 10.0.0.0/24 via 192.0.2.1; lan 10.0.0.2
+ip -n lan route add 10.0.0.0/24 via 192.0.2.1; most=2 lan 10.0.0.2
 echo "$(nft list ruleset | grep -c 'dnat to') rules"
 busybox httpd -p 127.0.0.1:81 -h /run/www
 06-bridge db sh -c 'ip address delete 127.0.0.1/8 dev lo; echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet
-	ip route add 127.0.0.0/8 via 10.0.0.1; timeout 2 busybox wget -qO- 127.0.0.1:81'
+	ip route add 127.0.0.0/8 via 10.0.0.1; timeout 20 busybox wget -qO- 127.0.0.1:81'
 kill $publish; wait $publish; nft list ruleset; 08-publish 8080 || true; 08-publish 99999 10.0.0.2:80 || true
 `, "06-bridge", "08-publish")
 	got.is(t, "hello, 192.0.2.2", "wget: can't connect to remote host .*: Connection refused", "no answer", // the trap
@@ -331,14 +335,14 @@ func TestNamesProgram(t *testing.T) {
 	got := play(t, `
 ask() { STEPS_ROLE="$*" "$SELF"; }
 06-bridge Web busybox httpd -f -p 80 -h /run/www & web=$!; await 'get 10.0.0.2 | grep hello'
-06-bridge db timeout 8 getent ahosts web | sed 1q; echo "nobody knows"
+06-bridge db timeout 30 getent ahosts web | sed 1q; echo "nobody knows"
 09-names & await 'ask udp A web'
 ask udp A web; ask tcp A wEb; ask udp AAAA web; ask udp A db; ask udp A example.org
 ip netns exec lan env STEPS_ROLE=upstream "$SELF" & await 'ask udp A example.org | grep 203'; await 'ask tcp A example.org | grep 203'
 ask udp A example.org; ask tcp A example.org; ask udp A nobody.example
 06-bridge db sh -c 'busybox wget -qO- http://web; getent hosts example.org'
 kill -9 $web; wait $web || true; ask udp A web
-06-bridge two sleep 60 & 06-bridge two sleep 60 & await 'ask udp A two | grep 10.0.0.3'; ask udp A two
+06-bridge two sleep 1000 & 06-bridge two sleep 1000 & await 'ask udp A two | grep "10.0.0.2.* 10.0.0.3"'; ask udp A two
 `, "06-bridge", "09-names")
 	got.is(t, "error: exit status 2", "nobody knows",
 		"udp A web: NOERROR web. 1 IN A 10.0.0.2", "tcp A wEb: NOERROR wEb. 1 IN A 10.0.0.2",

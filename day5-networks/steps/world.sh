@@ -43,6 +43,9 @@ ip link set lan0 up
 ip -n lan address add 192.0.2.2/24 dev lan0
 ip -n lan link set lan0 up
 ip -n lan link set lo up
+# A cable with two ends that are up still loses packets until a worker of the kernel has noticed. operstates.rst
+await() { for link; do until ip link show "$link" | grep -q 'state UP'; do sleep 0.1; done; done; }
+await lan0
 ip netns exec lan busybox httpd -p 80 -h /run/www
 
 if [ "${1-}" = -boxes ]; then
@@ -60,6 +63,7 @@ if [ "${1-}" = -boxes ]; then
 		ip -n "$name" link set eth0 up
 		ip -n "$name" route add default via 10.0.0.1
 	done
+	await web db bridge0
 	ip netns exec web busybox httpd -p 80 -h /run/www
 fi
 export WORLD=made

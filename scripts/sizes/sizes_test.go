@@ -78,8 +78,8 @@ var (
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
 	"day3-images":    8997,
-	"day4-lifecycle": 13873,
-	"day5-networks":  20343,
+	"day4-lifecycle": 13943,
+	"day5-networks":  20409,
 }
 
 type program struct {
