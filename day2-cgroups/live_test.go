@@ -42,6 +42,7 @@ type live struct {
 type onRecord struct {
 	ID      string            `json:"id"`
 	PID     int               `json:"pid"`
+	Version int               `json:"cgroup_version"`
 	Dirs    map[string]string `json:"controllers"`
 	Cgroups []string          `json:"cgroups"`
 }

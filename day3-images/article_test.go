@@ -79,7 +79,7 @@ func TestSeriesUsage(t *testing.T) {
 // counters show.
 func TestImageWithLimits(t *testing.T) {
 	s := boxes(t, nil)
-	got := finish(t, s.run(t, "--rm", "-m", "20m", "busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=60M", "count=1"))
+	got := finish(t, s.run(t, "--rm", "-m", "20m", "busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=60M", "count=9")) // see TestWholeWay
 	if got.status != 137 {
 		t.Errorf("60 MB in a container of 20: %+q", got)
 	}

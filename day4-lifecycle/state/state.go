@@ -104,8 +104,11 @@ func ReadConfig(dir string) (*Config, error) {
 		err = json.Unmarshal(text, c)
 	}
 	if err != nil {
-		_, gone := os.Stat(filepath.Join(dir, "container.json")) // the first to go, see containers.Remove
-		return nil, fmt.Errorf("read the container's configuration: %w: %s", err, map[bool]string{true: "it has just been removed", false: "remove the container with rm"}[gone != nil])
+		hint := "remove the container with rm"
+		if _, gone := os.Stat(filepath.Join(dir, "container.json")); gone != nil { // the first to go, see containers.Remove
+			hint = "it has just been removed"
+		}
+		return nil, fmt.Errorf("read the container's configuration: %w: %s", err, hint)
 	}
 	return c, nil
 }

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/confine"
@@ -29,53 +30,77 @@ const (
 	Sockets = 5 // and what follows: at each gateway's address one of UDP and one of TCP
 )
 
-// Start starts the network's resolver if it does not run: the process
-// "PROGRAM resolver STORE ID", in our network namespace. The caller holds the
-// networks' lock.
-//
-// All that can go wrong is done here, and nobody waits for the process: questions
-// that come before it is ready wait in its sockets.
-func Start(root string, c *netstate.Config) error {
-	store := netstate.Store{Dir: filepath.Join(root, "networks")}
-	held, err := os.OpenFile(store.Path(c.ID, "resolver.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("network %s: start its resolver: %w", c.Name, err)
-	}
-	defer held.Close()
-	if err := lock.TryFile(held); errors.Is(err, lock.ErrHeld) {
-		return nil // it runs
-	} else if err != nil {
-		return fmt.Errorf("network %s: start its resolver: %w", c.Name, err)
-	}
-	files := []*os.File{held}
-	events, err := watch(store.Path(c.ID, "endpoints"))
-	if err == nil {
-		defer events.Close()
-		var sockets []*os.File
-		sockets, err = bindSoon(c.Gateways)
-		defer closeAll(sockets)
-		files = append(append(files, events), sockets...)
-	}
-	if err == nil {
-		err = spawn(root, c, files)
-	}
-	if err != nil {
-		return fmt.Errorf("network %s: start its resolver: %w", c.Name, err)
-	}
-	return nil
+// Resolvers are ready to start. Until they do, each holds its network's
+// resolver.lock, so nobody else starts one.
+type Resolvers []resolver
+
+type resolver struct {
+	root    string
+	network *netstate.Config
+	files   []*os.File // the process's descriptors, from Lock on
 }
 
-func spawn(root string, c *netstate.Config, files []*os.File) error {
+// Prepare adds the network's resolver if it does not run: the process "PROGRAM
+// resolver STORE ID", in our network namespace. The caller holds the networks' lock.
+//
+// Nearly all that can go wrong is done here, and nobody need wait for the process:
+// questions that come before it is ready wait in its sockets.
+func (all *Resolvers) Prepare(root string, c *netstate.Config) error {
+	store := netstate.Store{Dir: filepath.Join(root, "networks")}
+	var events *os.File
+	var sockets []*os.File
+	held, err := os.OpenFile(store.Path(c.ID, "resolver.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err == nil {
+		err = lock.TryFile(held)
+	}
+	if err == nil {
+		events, err = watch(store.Path(c.ID, "endpoints"))
+	}
+	if err == nil {
+		sockets, err = bindSoon(c.Gateways)
+	}
+	files := append([]*os.File{held, events}, sockets...)
+	if err == nil {
+		*all = append(*all, resolver{root, c, files})
+		return nil
+	}
+	closeAll(files)
+	if errors.Is(err, lock.ErrHeld) {
+		return nil // it runs
+	}
+	return fmt.Errorf("network %s: start its resolver: %w", c.Name, err)
+}
+
+// Start starts them, and tells by logrus if a process is too much: then the next
+// command tries again.
+func (all *Resolvers) Start() {
+	for _, r := range *all {
+		if err := r.spawn(); err != nil {
+			logrus.Warnf("network %s: start its resolver: %v", r.network.Name, err)
+		}
+	}
+	all.Close()
+}
+
+// Close gives up those that have not started.
+func (all *Resolvers) Close() {
+	for _, r := range *all {
+		closeAll(r.files)
+	}
+	*all = nil
+}
+
+func (r resolver) spawn() error {
 	// What our caller forgot to close, the resolver would keep open for long.
 	// Kernels before 5.11 cannot say so.
 	err := unix.CloseRange(3, 1<<32-1, unix.CLOSE_RANGE_CLOEXEC)
 	if err != nil && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("hide open descriptors: %w", err)
 	}
-	cmd := exec.Command("/proc/self/exe", "resolver", root, c.ID)
+	cmd := exec.Command("/proc/self/exe", "resolver", r.root, r.network.ID)
 	cmd.Args[0] = filepath.Base(os.Args[0])
 	cmd.Env, cmd.Dir = []string{}, "/"
-	cmd.ExtraFiles = files
+	cmd.ExtraFiles = r.files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := startConfined(cmd); err != nil {
 		return err

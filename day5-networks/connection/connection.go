@@ -30,7 +30,8 @@ type Connection struct {
 	ports        []ports.Port // with the numbers that were chosen
 	held         *ports.Held
 	endpoints    []network.Endpoint
-	left         func() error // returns when its links have gone
+	resolvers    network.Resolvers // not yet started: see Started
+	left         func() error      // returns when its links have gone
 }
 
 // Open reads how the container in dir is to be connected, and holds the ports
@@ -123,16 +124,22 @@ func (c *Connection) Start(process Init) error {
 	}
 	c.endpoints = nil
 	if len(c.config.Attachments) > 0 {
-		if c.endpoints, err = c.networks.Connect(netns, c.owner(), c.config.Attachments, c.ports); err != nil {
+		c.endpoints, c.resolvers, err = c.networks.Join(netns, c.owner(), c.config.Attachments, c.ports)
+		if err != nil {
 			return err
 		}
 	}
 	return c.writeEtc()
 }
 
+// Started starts the processes that answer for names, if it is for this container to
+// do. It runs already, and need not wait: its questions do, in their sockets.
+func (c *Connection) Started() { c.resolvers.Start() }
+
 // End gives back what the container had on its networks. The rest of it goes on:
 // see Close.
 func (c *Connection) End() (err error) {
+	c.resolvers.Close()
 	if len(c.endpoints) == 0 {
 		return nil
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"example.com/go-docker/day5-networks/background"
 	"example.com/go-docker/day5-networks/describe"
 	"example.com/go-docker/day5-networks/link"
 	"example.com/go-docker/day5-networks/machine"
@@ -21,16 +20,24 @@ import (
 //
 // What it has to change on the machine it tells by logrus, a line each.
 func (n *Networks) Connect(netns *os.File, o Owner, a []Attachment, p []ports.Port) ([]Endpoint, error) {
+	endpoints, resolvers, err := n.Join(netns, o, a, p)
+	resolvers.Start()
+	return endpoints, err
+}
+
+// Join is Connect for a caller who starts the resolvers when he has the time, or
+// closes them: to start a process takes longer than all the rest.
+func (n *Networks) Join(netns *os.File, o Owner, a []Attachment, p []ports.Port) ([]Endpoint, Resolvers, error) {
 	s, err := n.begin()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer s.end()
 	// How many containers there are must not matter here: of others than those who
 	// have a port that we want it is not asked whether they live.
 	_, err = s.recoverIf(func(r *record) bool { return r.MayPublish(p) })
 	if err := errors.Join(err, s.open()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	made, err := s.connect(netns, o, a, p)
 	if err != nil {
@@ -42,13 +49,13 @@ func (n *Networks) Connect(netns *os.File, o Owner, a []Attachment, p []ports.Po
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connect container %s: %w", o.Called(), err)
+		return nil, nil, fmt.Errorf("connect container %s: %w", o.Called(), err)
 	}
 	endpoints := make([]Endpoint, len(made))
 	for i, r := range made {
 		endpoints[i] = r.Endpoint
 	}
-	return endpoints, nil
+	return endpoints, s.resolvers, nil
 }
 
 // connect plans and establishes, all or nothing.
@@ -58,6 +65,7 @@ func (s *session) connect(netns *os.File, o Owner, a []Attachment, p []ports.Por
 		err = s.establish(netns, made)
 	}
 	if err != nil {
+		s.resolvers.Close()
 		return nil, errors.Join(err, s.release(made))
 	}
 	return made, nil
@@ -65,8 +73,8 @@ func (s *session) connect(netns *os.File, o Owner, a []Attachment, p []ports.Por
 
 // establish makes what was planned: first the records, then links that carry
 // nothing, then rules, and then addresses. So no packet passes without rules; and
-// while these are made, the kernel finds out that the links are up, and resolvers
-// start: their sockets may be there before the addresses.
+// while these are made, the kernel finds out that the links are up, and resolvers'
+// sockets are made: they may be there before the addresses.
 func (s *session) establish(netns *os.File, made []*record) (err error) {
 	for _, r := range made {
 		if err := s.Write(r); err != nil {
@@ -79,9 +87,9 @@ func (s *session) establish(netns *os.File, made []*record) (err error) {
 		return err
 	}
 	fault("forwarding")
-	started := make(chan error, 1)
-	go func() { started <- s.startResolvers(made) }()
-	defer func() { err = errors.Join(err, <-started) }()
+	prepared := make(chan error, 1)
+	go func() { prepared <- s.prepareResolvers(made) }()
+	defer func() { err = errors.Join(err, <-prepared) }()
 	for _, r := range made {
 		if err := s.plug(netns, r); err != nil {
 			return err
@@ -110,11 +118,10 @@ func (s *session) establish(netns *os.File, made []*record) (err error) {
 	return nil
 }
 
-// startResolvers starts the resolvers of the networks that endpoints are on. The
-// lock is held meanwhile: so nobody starts a second one.
-func (s *session) startResolvers(made []*record) (errs error) {
+// prepareResolvers prepares the resolvers of the networks that endpoints are on.
+func (s *session) prepareResolvers(made []*record) (errs error) {
 	for _, r := range made {
-		errs = errors.Join(errs, background.Start(s.networks.root, s.Config(r.Network)))
+		errs = errors.Join(errs, s.resolvers.Prepare(s.networks.root, s.Config(r.Network)))
 	}
 	return errs
 }

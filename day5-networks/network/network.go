@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/go-docker/day5-networks/background"
 	"example.com/go-docker/day5-networks/link"
 	"example.com/go-docker/day5-networks/netstate"
 	"example.com/go-docker/day5-networks/nft"
@@ -26,6 +27,8 @@ type (
 	Config   = netstate.Config   // a network
 	Owner    = netstate.Owner    // a container
 	Endpoint = netstate.Endpoint // a container's place on a network
+
+	Resolvers = background.Resolvers // processes that answer for names, to be started
 
 	// An Attachment is what a container asks of one network.
 	Attachment = netstate.Attachment

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"example.com/go-docker/day5-networks/background"
 	"example.com/go-docker/day5-networks/describe"
 	"example.com/go-docker/day5-networks/machine"
 	"example.com/go-docker/day5-networks/netstate"
@@ -89,9 +88,10 @@ func (n *Networks) Recover() error {
 	errs := s.heal()
 	for _, c := range s.used() {
 		if c.Damaged == nil {
-			errs = errors.Join(errs, background.Start(n.root, c))
+			errs = errors.Join(errs, s.resolvers.Prepare(n.root, c))
 		}
 	}
+	s.resolvers.Start()
 	return errs
 }
 

@@ -19,6 +19,8 @@ type session struct {
 
 	links  *link.Links      // nil until used
 	tables *firewall.Tables // nil until used
+
+	resolvers Resolvers // for who has the session to start
 }
 
 // begin waits for the lock and reads what there is.
@@ -79,12 +81,15 @@ func (s *session) open() (err error) {
 	return err
 }
 
-// filter puts the rules in place that the records call for. If it is known what
+// filter puts the rules in place that the records call for, and sees to it that
+// other people's firewalls let our networks pass. If it is known what
 // has come and gone since they were put there last, only that is changed.
 func (s *session) filter(known bool, come, gone []*record) error {
 	d := firewall.Description{Prefix: s.LinkPrefix, Alone: s.changes.Alone(), Kin: kin}
+	var bridges []string
 	for _, c := range s.used() {
 		d.Networks = append(d.Networks, describe.Network(c))
+		bridges = append(bridges, c.Bridge)
 	}
 	note, done, err := "", false, error(nil)
 	if known {
@@ -104,7 +109,7 @@ func (s *session) filter(known bool, come, gone []*record) error {
 		return err
 	}
 	fault("rules")
-	return s.letPass()
+	return s.changes.Foreign(tables, bridges)
 }
 
 // used are the networks that somebody is on.
@@ -126,13 +131,4 @@ func (s *session) own(o Owner) (all []*record, err error) {
 		}
 	}
 	return all, err
-}
-
-// letPass sees to it that other people's firewalls let our networks pass.
-func (s *session) letPass() error {
-	var bridges []string
-	for _, c := range s.used() {
-		bridges = append(bridges, c.Bridge)
-	}
-	return s.changes.Foreign(tables, bridges)
 }

@@ -46,6 +46,7 @@ func (s *shim) start() (err error) {
 	if err := process.Start(); err != nil {
 		return err
 	}
+	s.network.Started()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.state

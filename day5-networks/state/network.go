@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/go-docker/day5-networks/durable"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/ports"
 )
@@ -36,11 +37,10 @@ const (
 
 // Peer is the container whose network namespace this one shares, or "".
 func (n *Network) Peer() string {
-	id, found := strings.CutPrefix(n.Mode, "container:")
-	if !found {
-		return ""
+	if id, found := strings.CutPrefix(n.Mode, "container:"); found {
+		return id
 	}
-	return id
+	return ""
 }
 
 // WriteNetwork writes how the container is to be connected. Only who holds its
@@ -65,7 +65,7 @@ func WriteNetwork(dir string, n *Network) error {
 // store this may be, has no network.
 func ReadNetwork(dir string) (*Network, error) {
 	n := new(Network)
-	text, err := os.ReadFile(filepath.Join(dir, networkFile))
+	text, err := durable.Read(filepath.Join(dir, networkFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return &Network{Mode: NoneMode}, nil
 	}

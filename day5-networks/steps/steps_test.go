@@ -200,7 +200,8 @@ func TestPublish(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	got := shell(t, "04-names.sh")
-	if hello := got.after(t, "$ ip netns exec db busybox wget -qO- http://web"); hello != "hello, 10.0.0.3" {
+	// The resolver, too, may say something, when a client has not waited for its answer.
+	if hello := got.after(t, "$ ip netns exec db busybox wget -qO- http://web"); !slices.Contains(strings.Split(hello, "\n"), "hello, 10.0.0.3") {
 		t.Errorf("web by its name: %q", hello)
 	}
 	got.has(t, `getent ahostsv4 web; rm .*\n10.0.0.2 +STREAM web$`, `^10.0.0.2 +STREAM web$`, `^10.0.0.3 +STREAM db$`)
@@ -224,7 +225,8 @@ func TestWorldKilled(t *testing.T) {
 func TestVeth(t *testing.T) {
 	got := play(t, `
 05-veth sh -c 'hostname; ip -4 -brief address; ip route; busybox ping -c 1 -W 20 10.0.0.1'
-05-veth sh -c 'until [ -e /run/end ]; do sleep 0.1; done' & await 'ip link | grep veth'
+await '! ip link | grep veth' # the first's, which the kernel removes a moment later
+05-veth sh -c 'until [ -e /run/end ]; do sleep 0.1; done' & await 'ip route | grep veth'
 05-veth busybox ping -c 1 -W 1 10.0.0.1 || echo "the second hears nothing"
 touch /run/end; wait; await '! ip link | grep veth'; state
 `, "05-veth")

@@ -78,8 +78,8 @@ var (
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
 	"day3-images":    8997,
-	"day4-lifecycle": 13944,
-	"day5-networks":  20410,
+	"day4-lifecycle": 13947,
+	"day5-networks":  20438,
 }
 
 type program struct {
