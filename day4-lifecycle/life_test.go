@@ -89,7 +89,7 @@ func TestCreateRemove(t *testing.T) {
 		w.ok("create", "--rm", "--name", "once", "box", "sh", "-c", "exit 3")
 		w.ok("export", "-o", "/dev/null", "once")
 		w.ok("cp", "once:/etc/passwd", t.TempDir())
-		if got := w.do("start", "-a", "once"); got != (outcome{status: 3}) {
+		if got := w.do("start", "-a", "once").plain(); got != (outcome{status: 3}) {
 			t.Errorf("start -a: %+q", got)
 		}
 		w.until("it has gone", func() bool { return len(w.leftovers()) == 0 })

@@ -221,12 +221,15 @@ func TestTail(t *testing.T) {
 	// The end of a large log is found without reading all of it.
 	big := filepath.Join(t.TempDir(), "big")
 	write(t, big, Options{}, strings.Repeat("0123456789\n", 500000)+"end\n")
-	before := time.Now()
-	if out, _ := read(t, big, Query{Tail: 1}); out != "end\n" {
-		t.Errorf("%q", out)
+	tail := time.Hour
+	for range 5 { // others may have the processor meanwhile
+		before := time.Now()
+		if out, _ := read(t, big, Query{Tail: 1}); out != "end\n" {
+			t.Errorf("%q", out)
+		}
+		tail = min(tail, time.Since(before))
 	}
-	tail := time.Since(before)
-	before = time.Now()
+	before := time.Now()
 	read(t, big, all)
 	if whole := time.Since(before); tail > whole/5 {
 		t.Errorf("one line took %v, all %v", tail, whole)
@@ -380,11 +383,16 @@ func TestFollow(t *testing.T) {
 func TestFollowEnds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	write(t, path, Options{}, "a\n")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	never := func() bool { return false }
 	n := 0
-	if err := Read(ctx, path, Query{Tail: -1, Follow: true}, never, func(*Entry) error { n++; return nil }); err != nil || n != 1 {
+	count := func(*Entry) error {
+		n++
+		time.AfterFunc(20*time.Millisecond, cancel) // when it has begun to wait for more
+		return nil
+	}
+	if err := Read(ctx, path, Query{Tail: -1, Follow: true}, never, count); err != nil || n != 1 {
 		t.Errorf("%d entries, %v", n, err)
 	}
 	want := errors.New("nobody reads")

@@ -55,7 +55,7 @@ func TestSession(t *testing.T) {
 func TestStatus(t *testing.T) {
 	got := run(t, rung(t, "02-status.sh"))
 	got.ends(t, 0)
-	got.has(t, `^ *\d+ Z +sh$`, `/stat\n1792$`, `^\$ flock lock cat status\n7$`, `^S +sleep 60$`,
+	got.has(t, `^ *\d+ Z +sh$`, `/stat\n1792$`, `^\$ flock lock cat status\n7$`, `^[SR] +sleep 60$`,
 		`^\$ flock -n lock echo the shim is gone\n\$ flock lock cat`, `^\$ flock -n lock echo the shim is gone\nthe shim is gone$`)
 }
 
@@ -159,7 +159,7 @@ func (b box) says(t testing.TB, want string) {
 }
 
 func TestDetached(t *testing.T) {
-	b := detach(t, "sh", "-c", "echo out; echo err >&2; hostname; ps -e -o pid,comm; sleep 60; true")
+	b := detach(t, "sh", "-c", "echo out; echo err >&2; hostname; ps -e -o pid,comm; sleep 1000; true")
 	b.says(t, " ps\n")
 	b.says(t, "out\nerr\nbox\n")
 	b.says(t, " 1 sh\n")
@@ -193,7 +193,7 @@ func TestDetached(t *testing.T) {
 // kill -9 of the shim is the end of the box, and the lock says so at once.
 func TestShimKilled(t *testing.T) {
 	for range times(50) {
-		b := detach(t, "sleep", "60")
+		b := detach(t, "sleep", "1000")
 		process, err := unix.PidfdOpen(b.process(t), 0)
 		if err != nil {
 			t.Fatal(err)
@@ -219,7 +219,7 @@ func TestOneName(t *testing.T) {
 	var all sync.WaitGroup
 	outs := make([]string, times(300)/10)
 	for i := range outs {
-		cmd := rung(t, "04-detached", dir, "sleep", "60")
+		cmd := rung(t, "04-detached", dir, "sleep", "1000")
 		all.Go(func() {
 			out, _ := cmd.CombinedOutput() // of all but one an error
 			outs[i] = string(out)
@@ -327,7 +327,7 @@ func TestFullDisk(t *testing.T) {
 
 // The trap: without a root of its own, the thread takes all others into the box. Each time.
 func TestTrap(t *testing.T) {
-	b := detach(t, "sleep", "60")
+	b := detach(t, "sleep", "1000")
 	for range times(100) {
 		got := run(t, rung(t, "06-exec", "-trap", b.dir, "hostname"))
 		got.ends(t, 0)
@@ -341,7 +341,7 @@ func TestTrap(t *testing.T) {
 }
 
 func TestExec(t *testing.T) {
-	b := detach(t, "sleep", "60")
+	b := detach(t, "sleep", "1000")
 	got := run(t, rung(t, "06-exec", b.dir, "ps", "-e", "-o", "pid,comm"))
 	got.ends(t, 0)
 	got.has(t, `^ +1 sleep$`, ` ps$`)
@@ -385,7 +385,7 @@ func TestExecNowhere(t *testing.T) {
 	fails(b.dir)
 	fails(b.dir + "-not-here")
 
-	stranger := rung(t, "05-logs", "keep", filepath.Join(t.TempDir(), "log"), "sleep", "60")
+	stranger := rung(t, "05-logs", "keep", filepath.Join(t.TempDir(), "log"), "sleep", "1000")
 	stranger.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	p := start(t, stranger)
 	number := b.dir + "/pid"
@@ -413,7 +413,7 @@ func TestExecNowhere(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
-	b := detach(t, "sleep", "60")
+	b := detach(t, "sleep", "1000")
 	before := time.Now()
 	got := run(t, rung(t, "07-stop", b.dir, "1"))
 	got.ends(t, 0)
