@@ -48,11 +48,8 @@ func TestByName(t *testing.T) {
 	}
 	// Resolvers have a container's capabilities, and end with the last
 	// container.
-	resolvers := w.resolvers()
-	if len(resolvers) != 2 {
-		t.Errorf("resolvers for 2 networks: %q", resolvers)
-	}
-	for _, pid := range resolvers {
+	w.until("a resolver runs for each of two networks", func() bool { return len(w.resolvers()) == 2 })
+	for _, pid := range w.resolvers() {
 		want := regexp.MustCompile(`CapEff:\s(\w+)`).FindString(w.ok("exec", "web", "cat", "/proc/self/status"))
 		if status := w.read("/proc/" + pid + "/status"); !strings.Contains(status, want) {
 			t.Errorf("a resolver's capabilities are not %s: %s", want, status)
