@@ -75,7 +75,7 @@ func (s *shim) stop(sig syscall.Signal, seconds int) error {
 		}
 		select {
 		case <-s.over:
-			return nil
+			return s.network.Close()
 		case <-time.After(time.Second):
 			s.hurry()
 		}
