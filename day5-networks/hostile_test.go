@@ -16,7 +16,7 @@ import (
 func TestResolverWithoutSockets(t *testing.T) {
 	w := newWorld(t)
 	w.web("web")
-	w.until("the resolver runs", func() bool { return len(w.resolvers()) == 1 }) // nobody waits for it
+	w.until("the resolver runs", func() bool { return len(w.resolvers()) == 1 }) // nobody waits for its process
 	pid, _ := strconv.Atoi(w.resolvers()[0])
 	process, err := unix.PidfdOpen(pid, 0)
 	if err != nil {

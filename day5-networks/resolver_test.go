@@ -222,7 +222,7 @@ func TestNamesStay(t *testing.T) {
 			return w.do("exec", "db", "wget", "-qO-", "http://www/hostname").stdout == "web\n"
 		})
 	}
-	w.until("a resolver runs", func() bool { return len(w.resolvers()) == 1 }) // nobody waits for it
+	w.until("a resolver runs", func() bool { return len(w.resolvers()) == 1 }) // nobody waits for its process
 	w.killResolvers()
 	if got := w.ok("ps", "-q"); got == "" {
 		t.Error("nothing runs")
