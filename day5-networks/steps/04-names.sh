@@ -32,7 +32,7 @@ while length=$(take 2) && [ -n "$length" ]; do
 done
 ANSWER
 show 'echo "10.0.0.2 web" >names; echo "10.0.0.3 db" >>names'
-show 'busybox nc -ll -p 53 -e /bin/sh answer & until ss -Htln | grep -q :53; do sleep 0.1; done'
+show 'busybox nc -ll -p 53 -e /bin/sh answer & until busybox netstat -ltn | grep -q :53; do sleep 0.1; done'
 
 # The boxes ask at the machine's address on the bridge. use-vc: over TCP, as else for long answers only. resolv.conf(5)
 show 'printf "nameserver 10.0.0.1\noptions use-vc\n" >/etc/resolv.conf'
