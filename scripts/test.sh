@@ -39,17 +39,7 @@ step() { # NAME: what follows; how long it took before; and how long what came b
 	printf '\n== %s (at %d:%02d%s)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)) "${last:+; took $last s last time}"
 }
 fail() { echo "test.sh: $*" >&2; exit 1; }
-# again COMMAND...: for what others may refuse for a moment, a mirror, a proxy, or an automatic update that holds apt's
-# locks. Never for a test.
-again() {
-	local pause
-	for pause in 5 15 30 60; do
-		! "$@" || return 0
-		echo "test.sh: in $pause seconds once more: $*" >&2
-		sleep $pause
-	done
-	"$@"
-}
+. scripts/again.sh
 bad=()
 # And go on: the rest may fail, too. What is printed is kept, so that the end can repeat what went wrong.
 try() {
