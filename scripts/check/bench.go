@@ -140,7 +140,7 @@ func (b *bench) start(comm string, extra ...string) (pid int) {
 	if pid == 0 { // a program that has ended may have left one that is about to become it: sh -c 'setsid sleep 60 &'
 		until(15*time.Second, func() bool {
 			pid = b.find(comm)
-			return pid != 0 || !b.anybody()
+			return pid != 0 || len(b.running()) == 0
 		})
 	}
 	if pid == 0 {
@@ -188,22 +188,26 @@ func (b *bench) pids() (pids []int) {
 	return pids
 }
 
-// find returns the newest process of this name that is not a zombie.
-func (b *bench) find(comm string) (found int) {
-	for _, pid := range b.pids() {
-		if b.comm(pid) == comm && b.status(pid, "State:") != "Z" {
-			found = pid
-		}
-	}
-	return found
+// running are those of pids that could still do something.
+func (b *bench) running() []int {
+	return slices.DeleteFunc(b.pids(), func(pid int) bool {
+		state := b.status(pid, "State:")
+		return state == "" || state == "Z" || state == "X"
+	})
 }
 
-// anybody tells whether a process is left in the sandbox that could still do something.
-func (b *bench) anybody() bool {
-	return slices.ContainsFunc(b.pids(), func(pid int) bool {
-		state := b.status(pid, "State:")
-		return state != "" && state != "Z" && state != "X"
-	})
+// named are those of running that have this name.
+func (b *bench) named(comm string) []int {
+	return slices.DeleteFunc(b.running(), func(pid int) bool { return b.comm(pid) != comm })
+}
+
+// find returns the newest running process of this name, or 0.
+func (b *bench) find(comm string) int {
+	pids := b.named(comm)
+	if len(pids) == 0 {
+		return 0
+	}
+	return pids[len(pids)-1]
 }
 
 // dying tells whether a process of the sandbox has a signal to heed, or is on its way out: on a busy machine either
@@ -213,11 +217,11 @@ func (b *bench) dying() bool {
 		n, _ := strconv.ParseUint(b.status(pid, field), 16, 64)
 		return n
 	}
-	return slices.ContainsFunc(b.pids(), func(pid int) bool {
+	return slices.ContainsFunc(b.running(), func(pid int) bool {
 		const exiting = 4 // PF_EXITING
 		stat := text(b.proc(pid, "stat"))
 		fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
-		if len(fields) < 7 || fields[0] == "Z" || fields[0] == "X" {
+		if len(fields) < 7 { // it has just gone
 			return false
 		}
 		flags, _ := strconv.ParseUint(fields[6], 10, 64)

@@ -64,15 +64,7 @@ func whoStays(b *bench) {
 		holder.Dir = b.dir()
 		do(holder.Start())
 		lock := filepath.Join(b.dir(), "lock")
-		sleeps := func() (n int) {
-			for _, pid := range b.pids() {
-				if b.comm(pid) == "sleep" && b.status(pid, "State:") != "Z" {
-					n++
-				}
-			}
-			return n
-		}
-		if !until(30*time.Second, func() bool { return locked(lock) && sleeps() == 2 }) { // the shell becomes the second
+		if !until(30*time.Second, func() bool { return locked(lock) && len(b.named("sleep")) == 2 }) { // the shell becomes the second
 			do(errors.New("nobody has taken the lock"))
 		}
 		end(holder)

@@ -40,7 +40,7 @@ func at(place string, args ...string) *exec.Cmd {
 // asker's address as it was seen; "refused", "unreachable", or "silence". A busy machine may be
 // silent once for want of a processor, so whoever expects an answer asks more than once, and waits longer then.
 func get(place, url string, most int) (found string) {
-	for seconds, asked := "2", 0; asked < most; seconds, asked = "5", asked+1 {
+	for _, seconds := range []string{"2", "5", "5", "5"}[:most] {
 		if found = ask(place, url, seconds); found != "silence" {
 			break
 		}
