@@ -46,7 +46,8 @@ type Command struct {
 // Start starts a command in the container: in its namespaces, root and cgroup,
 // with its capabilities and limits. The caller waits for the process and closes
 // the master of its terminal, if there is one. If the command itself cannot be
-// run, the error is a container.StatusError.
+// run, the error is a container.StatusError. If it got as far as the cgroup, Held
+// stays locked: see StartWhile.
 func (t *Target) Start(c Command, stdio [3]*os.File) (process *os.Process, master *os.File, err error) {
 	var thread int
 	started := make(chan struct{})

@@ -29,13 +29,13 @@ func (t *Target) StartWhile(c Command, stdio [3]*os.File) (*os.Process, *os.File
 	select {
 	case <-started:
 	case <-t.Gone:
-		select {
-		case <-started: // just before
-		default:
-			return nil, nil, errEnded
-		}
 	}
-	return process, master, err
+	select {
+	case <-started: // perhaps just before the end
+		return process, master, err
+	default:
+		return nil, nil, errEnded
+	}
 }
 
 // hold comes after all that may hang. From now on the cgroup stays as it is.
