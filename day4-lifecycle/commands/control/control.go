@@ -7,6 +7,7 @@ package control
 
 import (
 	"fmt"
+	"strconv"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -22,12 +23,13 @@ var Wait = &urfave.Command{
 	Usage:     "wait until containers end, and print their exit statuses",
 	ArgsUsage: "CONTAINER...",
 	Action: func(ctx *urfave.Context) error {
-		return named.Each(ctx, func(c *lifecycle.Container) error {
-			status, err := c.Wait()
-			if err == nil {
-				fmt.Println(status)
+		return named.Each(ctx, func(ref string) (string, error) {
+			c, err := named.Find(ctx, ref)
+			if err != nil {
+				return "", err
 			}
-			return err
+			status, err := c.Wait()
+			return strconv.Itoa(status), err
 		})
 	},
 }
@@ -38,7 +40,7 @@ func Pause(name string, freeze bool) *urfave.Command {
 	return &urfave.Command{
 		Name: name, Usage: usage, ArgsUsage: "CONTAINER...",
 		Action: func(ctx *urfave.Context) error {
-			return named.Each(ctx, func(c *lifecycle.Container) error { return c.Pause(freeze) })
+			return named.EachContainer(ctx, func(c *lifecycle.Container) error { return c.Pause(freeze) })
 		},
 	}
 }

@@ -48,7 +48,7 @@ var Stop = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		return named.Each(ctx, stop)
+		return named.EachContainer(ctx, stop)
 	},
 }
 
@@ -64,7 +64,7 @@ var Restart = &urfave.Command{
 			return err
 		}
 		signals := container.CatchSignals()
-		return named.Each(ctx, func(c *lifecycle.Container) error {
+		return named.EachContainer(ctx, func(c *lifecycle.Container) error {
 			if c.AutoRemove {
 				return fmt.Errorf("cannot restart container %s: it was started with --rm, and is gone when it stops", c.ID)
 			}
@@ -88,6 +88,6 @@ var Kill = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		return named.Each(ctx, func(c *lifecycle.Container) error { return c.Kill(cmp.Or(sig, syscall.SIGKILL)) })
+		return named.EachContainer(ctx, func(c *lifecycle.Container) error { return c.Kill(cmp.Or(sig, syscall.SIGKILL)) })
 	},
 }

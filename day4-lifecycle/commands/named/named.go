@@ -1,5 +1,6 @@
-// Package named finds the containers named on the command line. The ladder has
-// no rung for it, because its programs know their container's directory.
+// Package named is what commands do with the containers, and whatever else, that
+// the command line names. The ladder has no rung for it, because its programs
+// know their container's directory.
 package named
 
 import (
@@ -34,31 +35,44 @@ func One(ctx *urfave.Context, least, most int) (*lifecycle.Container, error) {
 	return Find(ctx, ctx.Args().First())
 }
 
-// Each calls do for each container named, prints its name, and goes on after an
-// error.
-func Each(ctx *urfave.Context, do func(c *lifecycle.Container) error) error {
-	if !ctx.Args().Present() {
-		return fmt.Errorf("%[1]s requires a container: see %[1]s --help", ctx.Command.Name)
-	}
-	status := 0
-	for _, ref := range ctx.Args().Slice() {
+// EachContainer calls do for each container named, and prints its name.
+func EachContainer(ctx *urfave.Context, do func(c *lifecycle.Container) error) error {
+	return Each(ctx, func(ref string) (string, error) {
 		c, err := Find(ctx, ref)
 		if err == nil {
 			err = do(c)
 		} else if ctx.Bool("force") && errors.Is(err, containers.ErrNone) { // rm -f
-			continue
+			return "", nil
 		}
+		return strings.TrimSpace(ref), err
+	})
+}
+
+// Each calls do for each thing named, prints what that returns unless it is "",
+// and goes on after an error.
+func Each(ctx *urfave.Context, do func(name string) (done string, err error)) (failed error) {
+	if !ctx.Args().Present() {
+		return fmt.Errorf("%[1]s requires a container: see %[1]s --help", ctx.Command.Name)
+	}
+	for _, name := range ctx.Args().Slice() {
+		done, err := do(name)
 		if err != nil {
 			logrus.Error(err)
-			status = 1
-			continue
-		}
-		if ctx.Command.Name != "wait" {
-			fmt.Println(strings.TrimSpace(ref))
+			failed = container.StatusError{Status: 1}
+		} else if done != "" {
+			fmt.Println(done)
 		}
 	}
-	if status != 0 {
-		return container.StatusError{Status: status}
+	return failed
+}
+
+// Confirmed asks, unless with --force, before everything of a kind is removed.
+func Confirmed(ctx *urfave.Context, kind string) bool {
+	if ctx.Bool("force") {
+		return true
 	}
-	return nil
+	fmt.Printf("WARNING! This will remove all %s.\nAre you sure you want to continue? [y/N] ", kind)
+	var answer string
+	_, err := fmt.Scanln(&answer)
+	return err == nil && strings.EqualFold(answer, "y")
 }

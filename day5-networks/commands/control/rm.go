@@ -3,7 +3,6 @@ package control
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
@@ -24,7 +23,7 @@ var Remove = &urfave.Command{
 	},
 	Action: func(ctx *urfave.Context) error {
 		force := ctx.Bool("force")
-		return named.Each(ctx, func(c *lifecycle.Container) error { return c.Remove(force) })
+		return named.EachContainer(ctx, func(c *lifecycle.Container) error { return c.Remove(force) })
 	},
 }
 
@@ -34,12 +33,8 @@ var Prune = &urfave.Command{
 	Usage: "remove all containers that are not running",
 	Flags: []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not ask", DisableDefaultText: true}},
 	Action: func(ctx *urfave.Context) error {
-		if !ctx.Bool("force") {
-			fmt.Print("WARNING! This will remove all stopped containers.\nAre you sure you want to continue? [y/N] ")
-			var answer string
-			if _, err := fmt.Scanln(&answer); err != nil || !strings.EqualFold(answer, "y") {
-				return nil
-			}
+		if !named.Confirmed(ctx, "stopped containers") {
+			return nil
 		}
 		s, err := action.OpenStore(ctx)
 		if err != nil {

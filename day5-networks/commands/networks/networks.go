@@ -14,7 +14,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day5-networks/commands/action"
-	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/commands/named"
 	"example.com/go-docker/day5-networks/lifecycle"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/state"
@@ -74,25 +74,6 @@ func withNetworks(min, max int, do func(ctx *urfave.Context, s *store.Store, n *
 	}
 }
 
-// eachNetwork calls do for each network named, prints what it returns, and goes
-// on after an error.
-func eachNetwork(ctx *urfave.Context, do func(name string) (string, error)) error {
-	status := 0
-	for _, name := range ctx.Args().Slice() {
-		done, err := do(name)
-		if err != nil {
-			logrus.Error(err)
-			status = 1
-			continue
-		}
-		fmt.Println(done)
-	}
-	if status != 0 {
-		return container.StatusError{Status: status}
-	}
-	return nil
-}
-
 var remove = &urfave.Command{
 	Name:      "rm",
 	Aliases:   []string{"remove"},
@@ -100,7 +81,7 @@ var remove = &urfave.Command{
 	ArgsUsage: "NETWORK...",
 	Flags:     []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not complain about missing ones", DisableDefaultText: true}},
 	Action: withNetworks(1, -1, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
-		return eachNetwork(ctx, func(name string) (string, error) {
+		return named.Each(ctx, func(name string) (string, error) {
 			err := removeNetwork(n, name)
 			if ctx.Bool("force") && errors.Is(err, network.ErrNone) {
 				err = nil
@@ -125,12 +106,8 @@ var prune = &urfave.Command{
 	Usage: "remove all networks that no container uses",
 	Flags: []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not ask", DisableDefaultText: true}},
 	Action: withNetworks(0, 0, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
-		if !ctx.Bool("force") {
-			fmt.Print("WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ")
-			var answer string
-			if _, err := fmt.Scanln(&answer); err != nil || !strings.EqualFold(answer, "y") {
-				return nil
-			}
+		if !named.Confirmed(ctx, "custom networks not used by at least one container") {
+			return nil
 		}
 		wanted, err := wantedNetworks(s)
 		if err != nil {

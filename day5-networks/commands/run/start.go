@@ -24,7 +24,7 @@ var Start = &urfave.Command{
 	Action: func(ctx *urfave.Context) error {
 		signals := container.CatchSignals()
 		if !ctx.Bool("attach") && !ctx.Bool("interactive") {
-			return named.Each(ctx, func(c *lifecycle.Container) error {
+			return named.EachContainer(ctx, func(c *lifecycle.Container) error {
 				_, _, err := c.Start(false, signals)
 				return err
 			})
