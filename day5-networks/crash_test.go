@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/state"
 )
 
@@ -108,6 +109,49 @@ func (w *world) tellsTheTruth(after string) {
 		}
 		return true
 	})
+}
+
+// A command finds a shim dead, and before it removes what that has left, somebody
+// else has started the container again: what is there is not removed, the command
+// does not wait for it to go, and tells what is true now.
+func TestStartedAgainWhenFoundDead(t *testing.T) {
+	w := newWorld(t)
+	w.ok("create", "--name", "web", "box", "true")
+	id := w.ok("inspect", "-f", "{{.Id}}", "web")
+	dir := filepath.Join(w.root, "containers", id)
+	err := state.Write(dir, &state.State{Status: state.Running, ShimPID: 1 << 22})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll("/run/go-docker", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	record, err := lock.Create("/run/go-docker/"+id+".json", nil) // the new shim's
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan outcome)
+	go func() { said <- w.do("ps", "-a", "--format", "{{.State}}") }()
+	w.until("it is found dead", func() bool {
+		text := w.read(filepath.Join(dir, "state.json"))
+		return strings.Contains(text, string(state.Exited))
+	})
+	held, err := state.TryLock(dir)
+	for errors.Is(err, lock.ErrHeld) { // by ps, which looks
+		held, err = state.TryLock(dir)
+	}
+	if err == nil {
+		err = state.Write(dir, &state.State{Status: state.Running, ShimPID: 1 << 22})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := <-said; got != (outcome{0, "running\n", ""}) {
+		t.Errorf("%+v", got)
+	}
+	if err := errors.Join(os.Remove(record.Name()), record.Close(), held.Close()); err != nil {
+		t.Error(err)
+	}
 }
 
 // If the shim is killed right after any step of a start, the state is true, and

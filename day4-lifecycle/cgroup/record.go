@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
@@ -113,24 +111,13 @@ func Sweep() error {
 	return nil
 }
 
-// RemoveLeft removes what a container left behind whose owner is dead or dying.
-// It waits for the lock, because the kernel closes a dying process's files one
-// by one.
-func RemoveLeft(id string) error {
-	path := (&Record{ID: id}).path()
-	patience, stop := context.WithTimeoutCause(context.Background(), 5*time.Second, fmt.Errorf("%s: %w", path, lock.ErrHeld))
-	defer stop()
-	return lock.Poll(patience, func() (bool, error) {
-		err := removeLeft(path)
-		if errors.Is(err, lock.ErrHeld) {
-			return false, nil
-		}
-		return true, err
-	})
-}
+// RemoveLeft removes what a container left behind whose owner is dead. The error
+// Is lock.ErrHeld for one that is alive, or dying: the kernel closes its files
+// one by one.
+func RemoveLeft(id string) error { return removeLeft((&Record{ID: id}).path()) }
 
-// removeLeft returns ErrHeld if the owner is alive. An owner that cleaned up
-// has left nothing to remove.
+// removeLeft is for an owner's record. An owner that cleaned up has left nothing
+// to remove.
 func removeLeft(path string) error {
 	file, err := lock.Try(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -69,7 +69,7 @@ func List(s *store.Store) ([]*Container, error) {
 
 // look finds out how a container is; nil if it is gone, or only being made.
 func look(dir *containers.Container) (*Container, error) {
-	now, err := read(dir.Dir)
+	now, err := state.Read(dir.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, err := os.Stat(filepath.Join(dir.Dir, "container.json")); err != nil || dir.AutoRemove {
@@ -79,13 +79,31 @@ func look(dir *containers.Container) (*Container, error) {
 		return &Container{dir, &state.State{Status: state.Exited, Error: "it was not made by this program"}}, nil
 	case err != nil:
 		return nil, fmt.Errorf("container %s: %w", dir.ID, err)
-	case now.Settled:
-		// Held: somebody has started it again meanwhile.
-		if err := cgroup.RemoveLeft(dir.ID); err != nil && !errors.Is(err, lock.ErrHeld) {
-			return nil, err
-		}
 	}
-	return &Container{dir, now}, nil
+	c := &Container{dir, now}
+	if now.Settled {
+		err = c.removeLeft()
+	}
+	return c, err
+}
+
+// removeLeft removes what a shim has left that has just been found dead, unless
+// somebody has started the container again meanwhile: what there is then is the
+// new shim's. The dead one's cgroup is free a moment later than the container,
+// because the kernel closes its files one by one.
+func (c *Container) removeLeft() error {
+	ctx, stop := context.WithTimeoutCause(context.Background(), patience, fmt.Errorf("container %s: what its dead shim has left cannot be removed: %w", c.ID, lock.ErrHeld))
+	defer stop()
+	return lock.Poll(ctx, func() (bool, error) {
+		err := cgroup.RemoveLeft(c.ID)
+		if !errors.Is(err, lock.ErrHeld) {
+			return true, err
+		}
+		if err = c.look(); errors.Is(err, fs.ErrNotExist) { // it has been removed
+			return true, nil
+		}
+		return c.State.Live(), err
+	})
 }
 
 // Find finds a container by its name, its id or the start of that.
@@ -119,7 +137,7 @@ func Find(s *store.Store, ref string) (*Container, error) {
 
 // look brings what we know of the container up to date.
 func (c *Container) look() error {
-	now, err := read(c.Dir)
+	now, err := state.Read(c.Dir)
 	if err == nil {
 		c.State = now
 	}
@@ -138,7 +156,6 @@ func (c *Container) lock() (held *os.File, err error) {
 			if err = cgroup.RemoveLeft(c.ID); err != nil {
 				err = errors.Join(err, held.Close())
 			}
-			return true, err
 		}
 		if !errors.Is(err, lock.ErrHeld) {
 			return true, err
