@@ -14,29 +14,21 @@ import (
 // ParseFilters returns what keeps a container in the list. Of two filters of a
 // name one has to fit, of those of different names all.
 func ParseFilters(filters []string) (func(c *Container) bool, error) {
-	wanted := map[string][]string{}
+	wanted := map[string][]func(*Container) bool{}
 	for _, f := range filters {
-		name, value, ok := strings.Cut(f, "=")
-		if !ok || !slices.Contains([]string{"id", "name", "status", "exited", "ancestor"}, name) {
-			return nil, fmt.Errorf("invalid --filter %q: want id, name, status, exited or ancestor, and =VALUE", f)
+		name, value, found := strings.Cut(f, "=")
+		if !found {
+			name = "" // which is none
 		}
-		if err := checkFilter(name, value); err != nil {
+		fits, err := parseFilter(name, value)
+		if err != nil {
 			return nil, fmt.Errorf("invalid --filter %q: %w", f, err)
 		}
-		wanted[name] = append(wanted[name], value)
+		wanted[name] = append(wanted[name], fits)
 	}
 	return func(c *Container) bool {
-		fits := map[string]func(value string) bool{
-			"id":     func(v string) bool { return strings.HasPrefix(c.ID, v) },
-			"name":   func(v string) bool { return nameFits(v, c.Name) },
-			"status": func(v string) bool { return string(c.State.Status) == v },
-			"exited": func(v string) bool { return c.State.Status == state.Exited && strconv.Itoa(c.State.ExitCode) == v },
-			"ancestor": func(v string) bool {
-				return strings.TrimSuffix(c.ImageName, ":latest") == strings.TrimSuffix(v, ":latest") || c.Image == v || strings.HasPrefix(strings.TrimPrefix(c.Image, "sha256:"), v)
-			},
-		}
-		for name, values := range wanted {
-			if !slices.ContainsFunc(values, fits[name]) {
+		for _, some := range wanted {
+			if !slices.ContainsFunc(some, func(fits func(*Container) bool) bool { return fits(c) }) {
 				return false
 			}
 		}
@@ -44,29 +36,35 @@ func ParseFilters(filters []string) (func(c *Container) bool, error) {
 	}, nil
 }
 
-// checkFilter makes sure that a filter can fit something.
-func checkFilter(name, value string) (err error) {
+// parseFilter refuses a filter that can fit nothing.
+func parseFilter(name, value string) (fits func(c *Container) bool, err error) {
 	switch name {
-	case "exited":
-		if _, err = strconv.Atoi(value); err != nil {
-			err = errors.New("want a number")
-		}
+	case "id":
+		return func(c *Container) bool { return strings.HasPrefix(c.ID, value) }, nil
 	case "name":
-		if _, err = regexp.Compile(value); err != nil {
-			err = fmt.Errorf("want a regular expression: %w", err)
+		pattern, err := regexp.Compile(value)
+		if err != nil {
+			return nil, fmt.Errorf("want a regular expression: %w", err)
 		}
+		// As in Docker, inspect shows a slash before the name.
+		return func(c *Container) bool { return pattern.MatchString(c.Name) || pattern.MatchString("/"+c.Name) }, nil
 	case "status":
 		all := []state.Status{state.Created, state.Running, state.Paused, state.Restarting, state.Exited}
 		if !slices.Contains(append(all, "removing", "dead"), state.Status(value)) { // Docker has these too; none of ours is ever so
-			err = errors.New("want created, running, paused, restarting or exited")
+			return nil, errors.New("want created, running, paused, restarting or exited")
 		}
+		return func(c *Container) bool { return string(c.State.Status) == value }, nil
+	case "exited":
+		status, err := strconv.Atoi(value)
+		if err != nil {
+			return nil, errors.New("want a number")
+		}
+		return func(c *Container) bool { return c.State.Status == state.Exited && c.State.ExitCode == status }, nil
+	case "ancestor":
+		untagged := strings.TrimSuffix(value, ":latest")
+		return func(c *Container) bool {
+			return strings.TrimSuffix(c.ImageName, ":latest") == untagged || c.Image == value || strings.HasPrefix(strings.TrimPrefix(c.Image, "sha256:"), value)
+		}, nil
 	}
-	return err
-}
-
-// nameFits tells whether a regular expression is found in a name, with or
-// without the slash that inspect shows before it.
-func nameFits(pattern, name string) bool {
-	fits := regexp.MustCompile(pattern) // see checkFilter
-	return fits.MatchString(name) || fits.MatchString("/"+name)
+	return nil, errors.New("want id, name, status, exited or ancestor, and =VALUE")
 }
