@@ -77,7 +77,7 @@ func (c *Container) open(request wire.Request, files ...*os.File) (*wire.Conn, w
 	if err != nil {
 		return nil, wire.Reply{}, err
 	}
-	reply, err := conn.AskWhile(func() error { return c.hears(request.Do) }, patience, request, files...)
+	reply, err := conn.Ask(request, files...)
 	switch {
 	case err != nil:
 		err = c.ended(err)
@@ -90,26 +90,6 @@ func (c *Container) open(request wire.Request, files ...*os.File) (*wire.Conn, w
 		return nil, reply, errors.Join(err, conn.Close())
 	}
 	return conn, reply, nil
-}
-
-// hears is nil for a shim that can still answer. One that somebody has stopped,
-// with SIGSTOP, cannot; only wait goes on, which may take any time.
-func (c *Container) hears(request string) error {
-	if request == wire.DoWait || !c.Deaf() {
-		return nil
-	}
-	return fmt.Errorf("it is stopped, and does not answer: kill -CONT %[1]d lets it go on, kill -9 %[1]d ends the container", c.State.ShimPID)
-}
-
-// read finds out how a container is. Of one whose state is damaged, its shim
-// still knows, and writes it anew; of a shim that does not, we learn at least
-// which process it is.
-func read(dir string) (*state.State, error) {
-	now, err := state.Read(dir)
-	if err == nil && now.Lost && now.Live() && wire.Record(filepath.Join(dir, state.SocketFile), now.Claim) {
-		return state.Read(dir)
-	}
-	return now, err
 }
 
 // Attach connects to the container's streams.

@@ -2,13 +2,11 @@ package lifecycle
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"syscall"
 
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/join"
-	"example.com/go-docker/day5-networks/state"
 	"example.com/go-docker/day5-networks/wire"
 )
 
@@ -29,9 +27,6 @@ func (c *Container) Exec(command join.Command, stdio [3]*os.File, signals *conta
 	for {
 		select {
 		case sig := <-signals.Caught():
-			if c.Deaf() {
-				return nil, container.StatusError{Status: 128 + int(sig.(syscall.Signal)), Err: fmt.Errorf("container %s: its shim (process %d) is stopped, and answers nobody", c.ID, c.State.ShimPID)}
-			}
 			early = append(early, byte(sig.(syscall.Signal)))
 		case <-answered:
 			for _, sig := range early {
@@ -43,6 +38,3 @@ func (c *Container) Exec(command join.Command, stdio [3]*os.File, signals *conta
 		}
 	}
 }
-
-// Deaf tells whether the shim does not hear, because somebody has stopped it.
-func (c *Container) Deaf() bool { return state.Stopped(c.State.ShimPID) }
