@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day4-lifecycle/durable"
+	"example.com/go-docker/day4-lifecycle/inventory"
 	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/store"
 )
@@ -80,7 +81,7 @@ func Create(s *store.Store, c *Container) (err error) {
 			return err
 		}
 	}
-	if c.lock, err = lock.Create(filepath.Join(c.Dir, "lock"), nil); err != nil {
+	if c.lock, err = lock.Create(filepath.Join(c.Dir, inventory.Lock), nil); err != nil {
 		return err
 	}
 	return c.describe()
@@ -109,7 +110,7 @@ func List(s *store.Store) ([]*Container, error) {
 // yet, or no longer. An empty description counts as none, because a power cut
 // can leave a new file empty.
 func read(dir string) (*Container, error) {
-	path := filepath.Join(dir, "container.json")
+	path := filepath.Join(dir, inventory.Description)
 	text, err := durable.Read(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
 		return nil, nil
@@ -200,7 +201,7 @@ func (c *Container) Remove() (err error) {
 		return nil
 	}
 	if c.lock == nil {
-		c.lock, err = lock.Try(filepath.Join(c.Dir, "lock"))
+		c.lock, err = lock.Try(filepath.Join(c.Dir, inventory.Lock))
 		if errors.Is(err, lock.ErrHeld) {
 			return fmt.Errorf("remove container %s: %w", c.ID, ErrRunning)
 		}
@@ -210,7 +211,7 @@ func (c *Container) Remove() (err error) {
 	}
 	// The description goes first, so that whatever is left after a crash is no
 	// longer a container.
-	if err := os.Remove(filepath.Join(c.Dir, "container.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(c.Dir, inventory.Description)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := os.RemoveAll(c.Dir); err != nil {

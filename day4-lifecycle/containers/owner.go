@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"example.com/go-docker/day4-lifecycle/inventory"
 	"example.com/go-docker/day4-lifecycle/store"
 )
 
@@ -17,7 +18,7 @@ func (c *Container) describe() error {
 	if err != nil {
 		return err
 	}
-	description := filepath.Join(c.Dir, "container.json")
+	description := filepath.Join(c.Dir, inventory.Description)
 	if err := os.WriteFile(description+".new", text, 0o600); err != nil {
 		return err
 	}

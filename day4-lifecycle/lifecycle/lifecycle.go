@@ -22,6 +22,7 @@ import (
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/containers"
+	"example.com/go-docker/day4-lifecycle/inventory"
 	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/state"
 	"example.com/go-docker/day4-lifecycle/store"
@@ -72,7 +73,7 @@ func look(dir *containers.Container) (*Container, error) {
 	now, err := state.Read(dir.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Stat(filepath.Join(dir.Dir, "container.json")); err != nil || dir.AutoRemove {
+		if _, err := os.Stat(filepath.Join(dir.Dir, inventory.Description)); err != nil || dir.AutoRemove {
 			return nil, nil
 		}
 		// A container of day 3, whose store this may be.

@@ -26,6 +26,7 @@ import (
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/inventory"
 	"example.com/go-docker/day4-lifecycle/logfile"
 	"example.com/go-docker/day4-lifecycle/state"
 	"example.com/go-docker/day4-lifecycle/streams"
@@ -180,7 +181,7 @@ func (s *shim) end() {
 	// First its description, so that what is left after a crash is not a container
 	// any more. The next command removes that.
 	ran := !s.state.StartedAt.IsZero()
-	if s.config.AutoRemove && ran && os.Remove(filepath.Join(s.dir, "container.json")) == nil {
+	if s.config.AutoRemove && ran && os.Remove(filepath.Join(s.dir, inventory.Description)) == nil {
 		_ = os.RemoveAll(s.dir)
 	}
 	close(s.over)

@@ -24,15 +24,15 @@ import (
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/durable"
+	"example.com/go-docker/day4-lifecycle/inventory"
 	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/logfile"
 )
 
-// Files in a container's directory.
+// Files in a container's directory, see also package inventory.
 const (
 	configFile = "config.json"
 	stateFile  = "state.json"
-	lockFile   = "lock"
 	LogFile    = "log"
 	SocketFile = "shim.sock"
 )
@@ -105,7 +105,7 @@ func ReadConfig(dir string) (*Config, error) {
 	}
 	if err != nil {
 		hint := "remove the container with rm"
-		if _, gone := os.Stat(filepath.Join(dir, "container.json")); gone != nil { // the first to go, see containers.Remove
+		if _, gone := os.Stat(filepath.Join(dir, inventory.Description)); gone != nil { // the first to go, see containers.Remove
 			hint = "it has just been removed"
 		}
 		return nil, fmt.Errorf("read the container's configuration: %w: %s", err, hint)
@@ -194,7 +194,7 @@ const (
 // The lock is shared while we look, and let go at once: many who look in turns
 // would keep out who wants it for himself. flock(2) has no queue.
 func Read(dir string) (*State, error) {
-	path := filepath.Join(dir, lockFile)
+	path := filepath.Join(dir, inventory.Lock)
 	held, err := lock.Probe(path)
 	if err == nil {
 		_ = held.Close()

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/boot"
+	"example.com/go-docker/day4-lifecycle/inventory"
 	"example.com/go-docker/day4-lifecycle/lock"
 )
 
@@ -63,7 +64,7 @@ func TestPause(t *testing.T) {
 func made(t *testing.T, s State) string {
 	t.Helper()
 	dir := t.TempDir()
-	file, err := lock.Create(filepath.Join(dir, lockFile), nil)
+	file, err := lock.Create(filepath.Join(dir, inventory.Lock), nil)
 	if err == nil {
 		err = errors.Join(file.Close(), Write(dir, &s))
 	}
@@ -80,7 +81,7 @@ func TestRead(t *testing.T) {
 	}
 	for status, want := range map[Status]Status{Created: Created, Exited: Exited, Running: Exited, Paused: Exited, Restarting: Exited} {
 		dir := made(t, State{Status: status, BootID: thisBoot, PID: 7, ShimPID: 8, ExitCode: 5})
-		held, err := lock.Try(filepath.Join(dir, lockFile)) // as a shim has it
+		held, err := lock.Try(filepath.Join(dir, inventory.Lock)) // as a shim has it
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +110,7 @@ func TestRead(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, stateFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		held, err := lock.Try(filepath.Join(dir, lockFile))
+		held, err := lock.Try(filepath.Join(dir, inventory.Lock))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +136,7 @@ func TestReadConfigOfNone(t *testing.T) {
 	if _, err := ReadConfig(dir); !errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(err.Error(), "it has just been removed") {
 		t.Errorf("%v", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "container.json"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, inventory.Description), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ReadConfig(dir); !errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(err.Error(), "with rm") {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"example.com/go-docker/day5-networks/inventory"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/ports"
 	"example.com/go-docker/day5-networks/state"
@@ -69,10 +70,10 @@ func (c *Connection) owner() network.Owner {
 	var description struct {
 		Name string `json:"name"`
 	}
-	if text, err := os.ReadFile(filepath.Join(c.dir, "container.json")); err == nil {
+	if text, err := os.ReadFile(filepath.Join(c.dir, inventory.Description)); err == nil {
 		_ = json.Unmarshal(text, &description) // without a name it is known by its id
 	}
-	return network.Owner{ID: c.id, Name: description.Name, Lock: filepath.Join(c.dir, "lock")}
+	return network.Owner{ID: c.id, Name: description.Name, Lock: filepath.Join(c.dir, inventory.Lock)}
 }
 
 var errNotRunning = errors.New("the container is not running")

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/go-docker/day5-networks/inventory"
 	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/netstate"
 	"example.com/go-docker/day5-networks/network"
@@ -51,7 +52,7 @@ func needsRecovery(root string) bool {
 		records := list(filepath.Join(networks, network, "endpoints"))
 		for _, record := range records {
 			id, _, _ := strings.Cut(record, ",")
-			if !strings.HasSuffix(record, ".json") || !held(filepath.Join(root, "containers", id, "lock")) {
+			if !strings.HasSuffix(record, ".json") || !held(filepath.Join(root, "containers", id, inventory.Lock)) {
 				return true
 			}
 		}

@@ -23,6 +23,7 @@ import (
 	"example.com/go-docker/day5-networks/cgroup"
 	"example.com/go-docker/day5-networks/connection"
 	"example.com/go-docker/day5-networks/containers"
+	"example.com/go-docker/day5-networks/inventory"
 	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/state"
 	"example.com/go-docker/day5-networks/store"
@@ -73,7 +74,7 @@ func look(dir *containers.Container) (*Container, error) {
 	now, err := state.Read(dir.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Stat(filepath.Join(dir.Dir, "container.json")); err != nil || dir.AutoRemove {
+		if _, err := os.Stat(filepath.Join(dir.Dir, inventory.Description)); err != nil || dir.AutoRemove {
 			return nil, nil
 		}
 		// A container of day 3, whose store this may be.

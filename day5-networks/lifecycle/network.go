@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"example.com/go-docker/day5-networks/inventory"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/state"
 	"example.com/go-docker/day5-networks/wire"
@@ -24,7 +25,7 @@ func (c *Container) leaveNetworks() error {
 	if err != nil {
 		return err
 	}
-	return n.Disconnect(network.Owner{ID: c.ID, Name: c.Name, Lock: filepath.Join(c.Dir, "lock")})
+	return n.Disconnect(network.Owner{ID: c.ID, Name: c.Name, Lock: filepath.Join(c.Dir, inventory.Lock)})
 }
 
 // Connect connects the container to one more network: now, if it runs, and

@@ -28,6 +28,7 @@ import (
 	"example.com/go-docker/day5-networks/cgroup"
 	"example.com/go-docker/day5-networks/connection"
 	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/inventory"
 	"example.com/go-docker/day5-networks/logfile"
 	"example.com/go-docker/day5-networks/state"
 	"example.com/go-docker/day5-networks/streams"
@@ -189,7 +190,7 @@ func (s *shim) end() {
 	// First its description, so that what is left after a crash is not a container
 	// any more. The next command removes that.
 	ran := !s.state.StartedAt.IsZero()
-	if s.config.AutoRemove && ran && os.Remove(filepath.Join(s.dir, "container.json")) == nil {
+	if s.config.AutoRemove && ran && os.Remove(filepath.Join(s.dir, inventory.Description)) == nil {
 		_ = os.RemoveAll(s.dir)
 	}
 	s.network.LetGo()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/go-docker/day5-networks/boot"
+	"example.com/go-docker/day5-networks/inventory"
 	"example.com/go-docker/day5-networks/lock"
 )
 
@@ -39,7 +40,7 @@ func Settle(dir string) (*State, error) {
 // error Is lock.ErrHeld if somebody else has it. The state is settled first:
 // one that speaks of a shim while the lock is another's alone is to be believed.
 func TryLock(dir string) (*os.File, error) {
-	held, err := lock.Probe(filepath.Join(dir, lockFile))
+	held, err := lock.Probe(filepath.Join(dir, inventory.Lock))
 	if err != nil {
 		return nil, err
 	}

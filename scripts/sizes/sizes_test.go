@@ -33,7 +33,7 @@ var dayLines = map[int]int{1: 1200, 2: 2600, 3: 6500, 4: 8000, 5: 9300}
 // any; what is for main only, nobody else imports, see mainOnly, and what is for
 // the command line, only main and the commands.
 var (
-	leaves = []string{"hierarchy", "usage", "lock", "boot", "namespace", "terminal", "image", "inroot", "metadata", "compression", "interrupt", "logfile", "durable", "address", "link", "nft", "firewall", "machine", "ports", "names", "etc", "talk"}
+	leaves = []string{"hierarchy", "usage", "lock", "boot", "namespace", "terminal", "image", "inroot", "metadata", "compression", "interrupt", "logfile", "durable", "inventory", "address", "link", "nft", "firewall", "machine", "ports", "names", "etc", "talk"}
 	low    = slices.Concat(leaves, []string{"layer", "chain", "mountfd", "confine", "rootless"})
 	any    = []string{"*"}
 
@@ -48,7 +48,7 @@ var (
 		"cli": {"container"},
 		// Day 4: a shim imports what its container needs, and of the store nothing.
 		"wire": leaves, "freezer": leaves, "transfer": low, "console": {"container", "wire"},
-		"state":   {"boot", "container", "cgroup", "durable", "lock", "logfile", "network", "ports"},
+		"state":   {"boot", "container", "cgroup", "durable", "inventory", "lock", "logfile", "network", "ports"},
 		"join":    slices.Concat(low, []string{"container", "cgroup", "rootfs"}),
 		"streams": {"container", "logfile", "wire"},
 		"shim":    slices.Concat(low, []string{"container", "cgroup", "rootfs", "wire", "freezer", "state", "join", "streams", "connection"}),
@@ -56,7 +56,7 @@ var (
 		"firewall": {"nft"}, "machine": {"firewall"}, "endpoint": {"address", "lock", "ports"}, "netstate": {"address", "boot", "endpoint", "lock", "ports"}, "background": {"confine", "lock", "netstate"},
 		"describe":   {"address", "endpoint", "firewall", "link", "netstate"},
 		"network":    {"background", "describe", "firewall", "link", "lock", "machine", "netstate", "nft", "ports"},
-		"connection": {"etc", "lock", "netstate", "network", "ports", "state", "wire"},
+		"connection": {"etc", "inventory", "lock", "netstate", "network", "ports", "state", "wire"},
 		"resolver":   {"background", "etc", "names", "netstate", "state"},
 		"commit":     any, "registry": any, "archive": any, "lifecycle": any, "oci": any, "demo": any,
 		// What commands share; then the commands, which do not import each other.
