@@ -54,18 +54,16 @@ func (t Console) Follow(conn *wire.Conn) (status int, err error) {
 	if t.Stdin != nil {
 		go t.send(conn, detached)
 	}
-	if t.Signals != nil {
-		go func() {
-			for sig := range t.Signals.Caught() {
-				sig := t.Signals.Escalate(sig).(syscall.Signal)
-				if t.Kill != nil && t.Stdin != nil {
-					go t.Kill(sig) // Kill may wait for the shim
-				} else {
-					_ = conn.Send(wire.Signal, []byte{byte(sig)})
-				}
+	go func() {
+		for sig := range t.Signals.Caught() {
+			sig := t.Signals.Escalate(sig).(syscall.Signal)
+			if t.Kill != nil && t.Stdin != nil {
+				go t.Kill(sig) // Kill may wait for the shim
+			} else {
+				_ = conn.Send(wire.Signal, []byte{byte(sig)})
 			}
-		}()
-	}
+		}
+	}()
 	signal.Ignore(syscall.SIGPIPE) // SIGPIPE would kill us and leave the user's terminal raw
 	status, err = t.print(conn)
 	select {

@@ -21,11 +21,7 @@ var Attach = &urfave.Command{
 	Name:      "attach",
 	Usage:     "connect to the standard streams of a running container",
 	ArgsUsage: "CONTAINER",
-	Flags: []urfave.Flag{
-		detachKeysFlag(),
-		&urfave.BoolFlag{Name: "no-stdin", Usage: "do not pass on standard input", DisableDefaultText: true},
-		&urfave.BoolFlag{Name: "sig-proxy", Value: true, Usage: "pass on signals; --sig-proxy=false: they end only attach"},
-	},
+	Flags:     []urfave.Flag{detachKeysFlag()},
 	Action: func(ctx *urfave.Context) error {
 		keys, err := console.ParseKeys(ctx.String("detach-keys"))
 		if err != nil {
@@ -35,11 +31,7 @@ var Attach = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		var signals *container.Signals
-		if ctx.Bool("sig-proxy") {
-			signals = container.CatchSignals()
-		}
-		return attach(c, keys, !ctx.Bool("no-stdin"), signals)
+		return attach(c, keys, true, container.CatchSignals())
 	},
 }
 
