@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -205,16 +206,10 @@ func limitAndRelease(pid int, user *syscall.Credential, limits []confine.Rlimit)
 
 // merge adds variables to an environment, replacing those of the same name.
 func merge(env, more []string) []string {
-	merged := append([]string(nil), env...)
+	env = slices.Clone(env) // another exec may be reading it
 	for _, e := range more {
 		name, _, _ := strings.Cut(e, "=")
-		kept := merged[:0]
-		for _, old := range merged {
-			if !strings.HasPrefix(old, name+"=") {
-				kept = append(kept, old)
-			}
-		}
-		merged = append(kept, e)
+		env = append(slices.DeleteFunc(env, func(old string) bool { return strings.HasPrefix(old, name+"=") }), e)
 	}
-	return merged
+	return env
 }
