@@ -29,9 +29,7 @@ type packer struct {
 // own if that is "".
 func Pack(w io.Writer, from Place, name string, o Options) error {
 	if name == "" {
-		if name = path.Base(path.Clean("/" + from.Path)); from.content() || name == "/" {
-			name = "."
-		}
+		name = from.name()
 	}
 	flags := uint64(unix.O_PATH)
 	if !o.Follow && !from.content() {

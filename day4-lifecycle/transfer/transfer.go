@@ -38,6 +38,15 @@ type Place struct {
 // content reports whether a source means a directory's content: DIR/.
 func (p Place) content() bool { return p.Path == "." || strings.HasSuffix(p.Path, "/.") }
 
+// name is what a copy of a source is called; "." if only its content is meant.
+func (p Place) name() string {
+	name := path.Base(path.Clean("/" + p.Path))
+	if p.content() || name == "/" {
+		return "."
+	}
+	return name
+}
+
 func (p Place) open(flags uint64) (*os.File, error) {
 	fd, err := inroot.Open(int(p.Root.Fd()), p.Path, flags, 0)
 	if err != nil {
@@ -82,13 +91,8 @@ func target(from, to Place, o Options) (dir *os.File, name string, err error) {
 	err = stat(to, &there, true)
 	switch {
 	case err == nil && there.Mode&unix.S_IFMT == unix.S_IFDIR:
-		if dir, err = to.open(unix.O_PATH | unix.O_DIRECTORY); err != nil {
-			return nil, "", err
-		}
-		if name = path.Base(path.Clean("/" + from.Path)); from.content() || name == "/" {
-			name = "."
-		}
-		return dir, name, nil
+		dir, err = to.open(unix.O_PATH | unix.O_DIRECTORY)
+		return dir, from.name(), err
 	case err == nil && isDir:
 		return nil, "", fmt.Errorf("cannot copy the directory %s over the file %s", from.Path, to.Path)
 	case err == nil && strings.HasSuffix(to.Path, "/"):
