@@ -4,6 +4,8 @@ import (
 	"net/netip"
 
 	"github.com/google/nftables"
+
+	"example.com/go-docker/day5-networks/address"
 )
 
 // leave changes the source address of packets whose replies would not find
@@ -46,11 +48,4 @@ func (v version) prefixes(networks []Network) (elements []nftables.SetElement) {
 
 // after returns the first address after a prefix, or none if it is the last
 // prefix.
-func after(p netip.Prefix) netip.Addr {
-	bytes := p.Addr().AsSlice()
-	for bit := p.Bits(); bit < 8*len(bytes); bit++ {
-		bytes[bit/8] |= 1 << (7 - bit%8)
-	}
-	last, _ := netip.AddrFromSlice(bytes)
-	return last.Next()
-}
+func after(p netip.Prefix) netip.Addr { return address.Last(p).Next() }

@@ -53,7 +53,7 @@ var (
 		"streams": {"container", "logfile", "wire"},
 		"shim":    slices.Concat(low, []string{"container", "cgroup", "rootfs", "wire", "freezer", "state", "join", "streams", "connection"}),
 		// Day 5: what is on the disk, what is in the kernel, and who composes them.
-		"firewall": {"nft"}, "machine": {"firewall"}, "endpoint": {"address", "lock", "ports"}, "netstate": {"address", "boot", "endpoint", "lock", "ports"}, "background": {"confine", "lock", "netstate"},
+		"firewall": {"address", "nft"}, "machine": {"firewall"}, "endpoint": {"address", "lock", "ports"}, "netstate": {"address", "boot", "endpoint", "lock", "ports"}, "background": {"confine", "lock", "netstate"},
 		"describe":   {"address", "endpoint", "firewall", "link", "netstate"},
 		"network":    {"background", "describe", "firewall", "link", "lock", "machine", "netstate", "nft", "ports"},
 		"connection": {"etc", "inventory", "lock", "netstate", "network", "ports", "state", "wire"},
