@@ -1,7 +1,6 @@
 package ports
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -56,32 +55,20 @@ func twins(a, b Port) bool {
 
 // choose binds one port, or twins, and sets its number.
 func (h *Held) choose(list []Port) error {
-	first, last := int(list[0].HostPort), int(cmp.Or(list[0].LastPort, list[0].HostPort))
-	if first == 0 {
-		last = 100 // tries, because the chosen number may be taken on the other address
+	number, err := h.bindAll(list, list[0].HostPort)
+	// The number that the kernel has chosen may be taken on the other address.
+	for try := 0; try < 100 && list[0].HostPort == 0 && errors.Is(err, unix.EADDRINUSE); try++ {
+		number, err = h.bindAll(list, 0)
 	}
-	var err error
-	for try := first; try <= last; try++ {
-		number := try
-		if first == 0 {
-			number = 0
-		}
-		if number, err = h.bindAll(list, uint16(number)); err == nil {
-			for i := range list {
-				list[i].HostPort, list[i].LastPort = uint16(number), 0
-			}
-			return nil
-		}
-		if !errors.Is(err, unix.EADDRINUSE) {
-			break
-		}
+	for i := range list {
+		list[i].HostPort = number
 	}
 	return err
 }
 
 // bindAll binds a number on all of the addresses or on none. For 0, the kernel
 // chooses a number on the first.
-func (h *Held) bindAll(list []Port, number uint16) (int, error) {
+func (h *Held) bindAll(list []Port, number uint16) (uint16, error) {
 	before := len(h.sockets)
 	for _, p := range list {
 		fd, got, err := bind(p, number)
@@ -94,7 +81,7 @@ func (h *Held) bindAll(list []Port, number uint16) (int, error) {
 		}
 		h.sockets, number = append(h.sockets, fd), got
 	}
-	return int(number), nil
+	return number, nil
 }
 
 // bind makes a socket with the port. The socket accepts no connections, so one

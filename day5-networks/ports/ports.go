@@ -20,7 +20,6 @@ import (
 type Port struct {
 	HostIP   netip.Addr // the zero Addr: all addresses of the host
 	HostPort uint16     // 0: choose a free one
-	LastPort uint16     `json:",omitempty"` // if set, choose the first free one from HostPort to this
 	Port     uint16     // in the container; 0 only inside this package
 	Protocol string     // tcp or udp
 }
@@ -46,8 +45,7 @@ func (p Port) Private() string { return fmt.Sprintf("%d/%s", p.Port, p.Protocol)
 
 // Parse reads the value of -p: [[IP:]HOST:]CONTAINER[/PROTOCOL]. Without HOST,
 // a port is chosen when the container starts. Both may be ranges of the same
-// length, like 8000-8010, which give one Port for each number. A range for a
-// single port of the container means the first free port in it.
+// length, like 8000-8010, which give one Port for each number.
 func Parse(s string) ([]Port, error) {
 	list, err := parse(s)
 	if err != nil {
@@ -82,14 +80,9 @@ func parse(s string) ([]Port, error) {
 		if hostFirst, hostLast, err = parseRange(host); err != nil {
 			return nil, fmt.Errorf("the host's: %w", err)
 		}
-	}
-	switch {
-	case host == "" || hostLast-hostFirst == last-first:
-	case first == last:
-		p.HostPort, p.LastPort, p.Port = hostFirst, hostLast, first
-		return []Port{p}, nil
-	default:
-		return nil, errors.New("the two ranges are not of one length")
+		if hostLast-hostFirst != last-first {
+			return nil, errors.New("the two ranges are not of one length")
+		}
 	}
 	var list []Port
 	for i := 0; i <= int(last-first); i++ {
