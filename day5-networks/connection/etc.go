@@ -56,7 +56,7 @@ func (c *Connection) writeEtc() error {
 	}
 	for name, text := range map[string][]byte{
 		"hosts": hosts, "hostname": []byte(c.hostname + "\n"),
-		"resolv.conf": etc.ResolvConf(resolvers, resolv, c.config.DNS, c.config.Search, c.config.Options),
+		"resolv.conf": etc.ResolvConf(resolvers, resolv, c.config.DNS),
 	} {
 		if err := os.WriteFile(filepath.Join(c.dir, name), text, 0o644); err != nil {
 			return fmt.Errorf("write the container's /etc/%s: %w", name, err)

@@ -84,28 +84,17 @@ func Ports(servers []netip.Addr) []netip.AddrPort {
 const mostServers = 3
 
 // ResolvConf returns a container's resolv.conf. ours are the addresses of our
-// own server, if the container has one; host is the host's file; dns, search
-// and options are what the user asked for, and replace the host's. If there is
-// a server of ours, it is the one that asks dns.
-func ResolvConf(ours []netip.Addr, host []byte, dns []netip.Addr, search, options []string) []byte {
-	if len(ours) == 0 && len(dns)+len(search)+len(options) == 0 {
+// own server, if the container has one; host is the host's file; dns are the
+// servers that the user asked for instead of the host's. If there is a server of
+// ours, it is the one that asks them.
+func ResolvConf(ours []netip.Addr, host []byte, dns []netip.Addr) []byte {
+	if len(ours)+len(dns) == 0 {
 		return host
 	}
 	c := ParseResolvConf(host)
-	switch {
-	case len(ours) > 0:
+	c.Servers = dns
+	if len(ours) > 0 {
 		c.Servers = ours
-	case len(dns) > 0:
-		c.Servers = dns
-	}
-	if len(search) > 0 {
-		c.Search = search
-	}
-	if slices.Equal(c.Search, []string{"."}) { // Docker's way to ask for none
-		c.Search = nil
-	}
-	if len(options) > 0 {
-		c.Options = options
 	}
 	// A container's name has no dot, so it must be looked up as it is before
 	// any search domain is appended.

@@ -49,7 +49,6 @@ type Config struct {
 	MTU      int            // bytes; 0: the uplink's when the bridge is made
 	Internal bool           // nothing outside is reached
 	IPv6     bool
-	Labels   map[string]string
 	Created  time.Time
 
 	// Damaged says that its file cannot be used, and what to do; else it is nil.

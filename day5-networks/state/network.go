@@ -24,8 +24,6 @@ type Network struct {
 	Ports       []ports.Port         // to be published
 	Exposed     []ports.Port         // by the image
 	DNS         []netip.Addr         // to be asked instead of the host's servers
-	Search      []string             // for resolv.conf, instead of the host's
-	Options     []string             // the same
 	Hosts       string               // more lines for /etc/hosts
 }
 

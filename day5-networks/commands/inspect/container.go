@@ -54,8 +54,6 @@ type inspectedHostConfig struct {
 	NetworkMode       string
 	PortBindings      map[string][]portBinding
 	DNS               []string `json:"Dns"`
-	DNSSearch         []string `json:"DnsSearch"`
-	DNSOptions        []string `json:"DnsOptions"`
 	RestartPolicy     restartPolicy
 	AutoRemove        bool
 	CgroupParent      string

@@ -133,7 +133,7 @@ func (h *inspectedHostConfig) connectedBy(n *state.Network) {
 	for _, p := range n.Ports {
 		h.PortBindings[p.Private()] = append(h.PortBindings[p.Private()], bindingOf(p))
 	}
-	h.DNS, h.DNSSearch, h.DNSOptions = texts(n.DNS), n.Search, n.Options
+	h.DNS = texts(n.DNS)
 }
 
 func texts(addresses []netip.Addr) []string {

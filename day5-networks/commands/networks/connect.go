@@ -3,7 +3,6 @@ package networks
 import (
 	"fmt"
 
-	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day5-networks/commands/options"
@@ -49,17 +48,12 @@ var disconnect = &urfave.Command{
 	Name:      "disconnect",
 	Usage:     "take a container off a network",
 	ArgsUsage: "NETWORK CONTAINER",
-	Flags:     []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not complain if it does not exist", DisableDefaultText: true}},
 	Action: withNetworks(2, 2, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
 		c, config, err := networkAndContainer(ctx, s, n)
-		if err == nil {
-			err = c.Disconnect(config.Name)
+		if err != nil {
+			return err
 		}
-		if err != nil && ctx.Bool("force") {
-			logrus.Warn(err)
-			return nil
-		}
-		return err
+		return c.Disconnect(config.Name)
 	}),
 }
 

@@ -28,7 +28,6 @@ var create = &urfave.Command{
 		&urfave.BoolFlag{Name: "internal", Usage: "allow no access to the outside", DisableDefaultText: true},
 		&urfave.BoolFlag{Name: "ipv6", Usage: "use IPv6, too", DisableDefaultText: true},
 		&urfave.StringSliceFlag{Name: "opt", Aliases: []string{"o"}, Usage: "`NAME=VALUE`: mtu, also as " + mtuOption},
-		&urfave.StringSliceFlag{Name: "label", Usage: "`NAME=VALUE` to keep with it"},
 	},
 	Action: withNetworks(1, 1, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
 		config, err := networkConfigFromFlags(ctx)
@@ -45,7 +44,7 @@ var create = &urfave.Command{
 }
 
 func networkConfigFromFlags(ctx *urfave.Context) (network.Config, error) {
-	c := network.Config{Name: ctx.Args().First(), Internal: ctx.Bool("internal"), IPv6: ctx.Bool("ipv6"), Labels: map[string]string{}}
+	c := network.Config{Name: ctx.Args().First(), Internal: ctx.Bool("internal"), IPv6: ctx.Bool("ipv6")}
 	if driver := ctx.String("driver"); driver != "bridge" {
 		return c, fmt.Errorf("invalid --driver %q: bridge is the only one here", driver)
 	}
@@ -80,13 +79,6 @@ func networkConfigFromFlags(ctx *urfave.Context) (network.Config, error) {
 		if c.MTU, err = strconv.Atoi(value); err != nil || c.MTU <= 0 {
 			return c, fmt.Errorf("invalid --opt %q: want a number of bytes", text)
 		}
-	}
-	for _, text := range ctx.StringSlice("label") {
-		name, value, _ := strings.Cut(text, "=")
-		if name == "" {
-			return c, fmt.Errorf("invalid --label %q: want NAME=VALUE", text)
-		}
-		c.Labels[name] = value
 	}
 	return c, nil
 }

@@ -25,7 +25,6 @@ type inspectedNetwork struct {
 	Internal   bool
 	Containers map[string]inspectedMember
 	Options    map[string]string
-	Labels     map[string]string
 }
 
 type inspectedIPAM struct {
@@ -84,7 +83,7 @@ func inspectNetwork(n *network.Networks, name string) (*inspectedNetwork, error)
 	i := &inspectedNetwork{
 		Name: c.Name, ID: c.ID, Created: c.Created, Scope: "local", Driver: "bridge", EnableIPv6: c.IPv6, Internal: c.Internal,
 		IPAM: inspectedIPAM{Driver: "default"}, Containers: map[string]inspectedMember{},
-		Options: map[string]string{"com.docker.network.bridge.name": c.Bridge}, Labels: c.Labels,
+		Options: map[string]string{"com.docker.network.bridge.name": c.Bridge},
 	}
 	if c.MTU > 0 {
 		i.Options[mtuOption] = strconv.Itoa(c.MTU)

@@ -19,12 +19,12 @@ import (
 // A networkRow is a line of network ls. Its fields have the names of Docker's
 // templates.
 type networkRow struct {
-	CreatedAt, Driver, ID, IPv6, Internal, Labels, Name, Scope string
+	CreatedAt, Driver, ID, IPv6, Internal, Name, Scope string
 }
 
 const networkColumns = `{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}`
 
-var networkTitles = networkRow{"CREATED AT", "DRIVER", "NETWORK ID", "IPV6", "INTERNAL", "LABELS", "NAME", "SCOPE"}
+var networkTitles = networkRow{"CREATED AT", "DRIVER", "NETWORK ID", "IPV6", "INTERNAL", "NAME", "SCOPE"}
 
 var list = &urfave.Command{
 	Name:    "ls",
@@ -32,8 +32,6 @@ var list = &urfave.Command{
 	Usage:   "list networks",
 	Flags: []urfave.Flag{
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show ids only", DisableDefaultText: true},
-		&urfave.BoolFlag{Name: "no-trunc", Usage: "show everything in full", DisableDefaultText: true},
-		&urfave.StringSliceFlag{Name: "filter", Aliases: []string{"f"}, Usage: "`NAME=VALUE`: id, name, driver, type or label"},
 		&urfave.StringFlag{Name: "format", Value: "table", Usage: "`table`, json, or a template like '{{.ID}} {{.Name}}'"},
 	},
 	Action: withNetworks(0, 0, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
@@ -44,7 +42,7 @@ var list = &urfave.Command{
 		if _, err := n.Find(network.DefaultName); err != nil {
 			logrus.Warn(err) // it cannot be made now, and the others are listed
 		}
-		rows, err := networkRows(n, ctx.StringSlice("filter"))
+		rows, err := networkRows(n)
 		if err != nil {
 			return err
 		}
@@ -58,9 +56,9 @@ var list = &urfave.Command{
 	}),
 }
 
-// networkRows returns the networks that match the filters: ours, and host and
-// none, which are not really networks.
-func networkRows(n *network.Networks, filters []string) ([]networkRow, error) {
+// networkRows returns our networks, and host and none, which are not really
+// networks.
+func networkRows(n *network.Networks) ([]networkRow, error) {
 	configs, err := n.List()
 	if err != nil {
 		return nil, err
@@ -69,7 +67,7 @@ func networkRows(n *network.Networks, filters []string) ([]networkRow, error) {
 	for _, c := range configs {
 		rows = append(rows, networkRow{
 			c.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), "bridge", c.ID,
-			strconv.FormatBool(c.IPv6), strconv.FormatBool(c.Internal), joinLabels(c.Labels), c.Name, "local",
+			strconv.FormatBool(c.IPv6), strconv.FormatBool(c.Internal), c.Name, "local",
 		})
 	}
 	for _, r := range []networkRow{{Name: state.HostMode, Driver: "host"}, {Name: state.NoneMode, Driver: "null"}} {
@@ -77,38 +75,5 @@ func networkRows(n *network.Networks, filters []string) ([]networkRow, error) {
 		rows = append(rows, r)
 	}
 	slices.SortFunc(rows, func(a, b networkRow) int { return strings.Compare(a.Name, b.Name) })
-	for _, f := range filters {
-		name, value, found := strings.Cut(f, "=")
-		if !found || !slices.Contains([]string{"id", "name", "driver", "type", "label"}, name) {
-			return nil, fmt.Errorf("invalid --filter %q: want id, name, driver, type or label=VALUE", f)
-		}
-		rows = slices.DeleteFunc(rows, func(r networkRow) bool { return !r.matches(name, value) })
-	}
 	return rows, nil
-}
-
-func (r networkRow) matches(filter, value string) bool {
-	switch filter {
-	case "id":
-		return r.ID != "" && strings.HasPrefix(r.ID, value)
-	case "name":
-		return strings.Contains(r.Name, value)
-	case "driver":
-		return r.Driver == value
-	case "label":
-		return slices.ContainsFunc(strings.Split(r.Labels, ","), func(l string) bool {
-			return l == value || strings.HasPrefix(l, value+"=")
-		})
-	}
-	builtin := r.Driver != "bridge" || r.Name == network.DefaultName
-	return value == "builtin" && builtin || value == "custom" && !builtin
-}
-
-func joinLabels(labels map[string]string) string {
-	var list []string
-	for name, value := range labels {
-		list = append(list, name+"="+value)
-	}
-	slices.Sort(list)
-	return strings.Join(list, ",")
 }

@@ -79,15 +79,8 @@ var remove = &urfave.Command{
 	Aliases:   []string{"remove"},
 	Usage:     "remove networks",
 	ArgsUsage: "NETWORK...",
-	Flags:     []urfave.Flag{&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not complain about missing ones", DisableDefaultText: true}},
 	Action: withNetworks(1, -1, func(ctx *urfave.Context, s *store.Store, n *network.Networks) error {
-		return named.Each(ctx, func(name string) (string, error) {
-			err := removeNetwork(n, name)
-			if ctx.Bool("force") && errors.Is(err, network.ErrNone) {
-				err = nil
-			}
-			return name, err
-		})
+		return named.Each(ctx, func(name string) (string, error) { return name, removeNetwork(n, name) })
 	}),
 }
 

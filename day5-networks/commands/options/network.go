@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"unicode"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -28,8 +27,6 @@ func NetworkFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "mac-address", Usage: "Ethernet `ADDRESS` of the container"},
 		&urfave.StringSliceFlag{Name: "network-alias", Usage: "another `NAME` on the network"},
 		&urfave.StringSliceFlag{Name: "dns", Usage: "`ADDRESS` of a server to ask instead of the host's"},
-		&urfave.StringSliceFlag{Name: "dns-search", Usage: "`DOMAIN` to search; . for none"},
-		&urfave.StringSliceFlag{Name: "dns-option", Aliases: []string{"dns-opt"}, Usage: "`OPTION` of resolv.conf, like ndots:1"},
 	}
 }
 
@@ -57,12 +54,6 @@ func Network(ctx *urfave.Context) (*state.Network, error) {
 			return nil, err
 		}
 		n.DNS = append(n.DNS, server)
-	}
-	n.Search, n.Options = ctx.StringSlice("dns-search"), ctx.StringSlice("dns-option")
-	for _, word := range slices.Concat(n.Search, n.Options) {
-		if word == "" || strings.ContainsFunc(word, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-			return nil, fmt.Errorf("invalid --dns-search or --dns-option %q: want one word", word)
-		}
 	}
 	wanted := ctx.StringSlice("network")
 	if len(wanted) == 0 {
@@ -96,7 +87,7 @@ func checkMode(ctx *urfave.Context, n *state.Network) error {
 	if n.Peer() == "" {
 		return fmt.Errorf("invalid --network %q: want container: and a container's name or ID", n.Mode)
 	}
-	for _, flag := range []string{"hostname", "add-host", "dns", "dns-search", "dns-option"} {
+	for _, flag := range []string{"hostname", "add-host", "dns"} {
 		if ctx.IsSet(flag) {
 			return fmt.Errorf("conflicting options: --%s and --network %s: the other container's files are shared", flag, n.Mode)
 		}
