@@ -54,9 +54,6 @@ func Open(dir string, id, hostname string) (*Connection, error) {
 		}
 		ipv6 = ipv6 || n.IPv6
 	}
-	if err := c.makeEtc(); err != nil {
-		return nil, err
-	}
 	c.ports, c.held, err = ports.Hold(ports.Families(c.config.Ports, ipv6))
 	return c, err
 }

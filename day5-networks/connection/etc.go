@@ -11,22 +11,6 @@ import (
 	"example.com/go-docker/day5-networks/state"
 )
 
-// makeEtc makes the files that writeEtc writes. When they are mounted in the
-// container, it is not known yet what belongs in them.
-func (c *Connection) makeEtc() error {
-	if c.config.Peer() != "" {
-		return nil // the other's files
-	}
-	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
-		file, err := os.OpenFile(filepath.Join(c.dir, name), os.O_CREATE|os.O_WRONLY, 0o644)
-		if err != nil {
-			return fmt.Errorf("make the container's /etc/%s: %w", name, err)
-		}
-		_ = file.Close() // nothing was written
-	}
-	return nil
-}
-
 // writeEtc writes /etc/hosts, hostname and resolv.conf. They are mounted in the
 // container, one by one, so each has to stay the file that it is.
 func (c *Connection) writeEtc() error {

@@ -116,7 +116,7 @@ func (d *demonstration) addresses() (a Addresses, err error) {
 		if c.Damaged != nil {
 			continue // it is not ours, which was made for this
 		}
-		endpoints, err := n.Endpoints(c.ID)
+		endpoints, err := n.OnRecord(c.ID)
 		if err != nil {
 			return a, err
 		}

@@ -7,17 +7,7 @@ import (
 
 // OnRecord returns the endpoints in a directory that are complete, without asking
 // whether their owners live. It needs no lock.
-func OnRecord(dir string) ([]Endpoint, error) {
-	return which(dir, func(*Record) (bool, error) { return true, nil })
-}
-
-// Live returns those whose owners live, in this boot of the machine. It needs no
-// lock.
-func Live(dir, boot string) ([]Endpoint, error) {
-	return which(dir, func(r *Record) (bool, error) { return r.Alive(boot) })
-}
-
-func which(dir string, wanted func(*Record) (bool, error)) (all []Endpoint, err error) {
+func OnRecord(dir string) (all []Endpoint, err error) {
 	records, err := List(dir)
 	if err != nil {
 		return nil, err
@@ -33,11 +23,7 @@ func which(dir string, wanted func(*Record) (bool, error)) (all []Endpoint, err 
 		if err != nil {
 			return nil, err
 		}
-		if is, err := wanted(r); err != nil {
-			return nil, err
-		} else if is {
-			all = append(all, r.Endpoint)
-		}
+		all = append(all, r.Endpoint)
 	}
 	return all, nil
 }

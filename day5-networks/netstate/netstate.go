@@ -160,24 +160,9 @@ func (s *Session) Load() error {
 // endpoints is where a network's records are.
 func (s Store) endpoints(id string) string { return s.Path(id, "endpoints") }
 
-// Empty tells whether there is no record of an endpoint of the network.
-func (s Store) Empty(id string) (bool, error) {
-	records, err := endpoint.List(s.endpoints(id))
-	return len(records) == 0, err
-}
-
 // OnRecord returns the endpoints of a network, without asking whether their
 // owners live.
 func (s Store) OnRecord(id string) ([]Endpoint, error) { return endpoint.OnRecord(s.endpoints(id)) }
-
-// Live returns the endpoints of a network whose owners live.
-func (s Store) Live(id string) ([]Endpoint, error) {
-	thisBoot, err := boot.ID()
-	if err != nil {
-		return nil, err
-	}
-	return endpoint.Live(s.endpoints(id), thisBoot)
-}
 
 // Write writes a new record.
 func (s *Session) Write(r *Record) error { return r.Write(s.endpoints(r.Network)) }

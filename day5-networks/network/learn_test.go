@@ -141,7 +141,7 @@ func TestPowerCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.box("after").on(Attachment{Network: "net"})
-	if all, err := w.networks.Endpoints(c.ID); err != nil || len(all) != 1 || all[0].Name != "after" {
+	if all, err := w.networks.OnRecord(c.ID); err != nil || len(all) != 1 || all[0].Name != "after" {
 		t.Error(all, err)
 	}
 	if _, err := os.Stat(records[0]); err == nil {

@@ -139,11 +139,8 @@ func (n *Networks) Remove(name string) error {
 	return s.Sweep()
 }
 
-// Endpoints returns those on the network with this ID whose owners live.
-func (n *Networks) Endpoints(id string) ([]Endpoint, error) { return n.store.Live(id) }
-
 // OnRecord returns the endpoints on the network with this ID, without asking
-// whether their owners live.
+// whether their owners live; those that do not, Recover removes.
 func (n *Networks) OnRecord(id string) ([]Endpoint, error) { return n.store.OnRecord(id) }
 
 // Guarded tells whether our nft tables are where our links are; nft flush ruleset

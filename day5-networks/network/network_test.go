@@ -230,11 +230,14 @@ func TestStartedAgain(t *testing.T) {
 	if after.Addresses[0] != before.Addresses[0] || after.HostInterface == before.HostInterface {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
-	if live, err := w.networks.Endpoints(after.Network); err != nil || len(live) != 1 {
+	if live, err := w.networks.OnRecord(after.Network); err != nil || len(live) != 1 {
 		t.Error(live, err)
 	}
 	a.lock.Close()
-	if live, err := w.networks.Endpoints(after.Network); err != nil || len(live) != 0 {
+	if err := w.networks.Recover(); err != nil {
+		t.Error(err)
+	}
+	if live, err := w.networks.OnRecord(after.Network); err != nil || len(live) != 0 {
 		t.Error("a dead container's endpoint:", live, err)
 	}
 	a.live()

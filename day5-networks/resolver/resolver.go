@@ -9,7 +9,6 @@ package resolver
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -100,24 +99,11 @@ func (k *known) untilNobody(end func()) {
 	for buffer := make([]byte, 4096); ; {
 		// Until a record goes, or until it is time to check.
 		_ = k.events.SetReadDeadline(time.Now().Add(owners))
-		_, err := k.events.Read(buffer)
-		if err == nil && k.anyOnRecord() || errors.Is(err, os.ErrDeadlineExceeded) && k.anyAlive() {
-			continue
-		}
+		_, _ = k.events.Read(buffer)
 		if ended, err := k.endIfNobody(end); ended && err == nil {
 			return
 		}
 	}
-}
-
-func (k *known) anyOnRecord() bool {
-	empty, err := k.networks.Empty(k.own.ID)
-	return err != nil || !empty
-}
-
-func (k *known) anyAlive() bool {
-	live, err := k.networks.Live(k.own.ID)
-	return err != nil || len(live) > 0
 }
 
 // endIfNobody calls end if no living container is on the network, at a time

@@ -76,7 +76,7 @@ func inspectNetwork(n *network.Networks, name string) (*inspectedNetwork, error)
 	if err != nil {
 		return nil, err
 	}
-	members, err := n.Endpoints(c.ID)
+	members, err := n.OnRecord(c.ID)
 	if err != nil {
 		return nil, err
 	}
