@@ -308,7 +308,7 @@ func TestNetworkRefused(t *testing.T) {
 		{"--ip fd00::2", "IPv4"},
 		{"--ip6 10.9.0.2", "IPv6"},
 		{"--ip6 fe80::2%eth0", "invalid --ip6"},
-		{"--net shut --ip 10.9.1.2", "in no subnet"},
+		{"--net shut --ip 10.9.1.2", "not in the subnet"},
 		{"--net shut --ip 10.9.0.1", "in use"},
 		{"--net shut --ip 10.9.0.255", "10.9.0.255"},
 		{"--ip6 fd00::1", "no IPv6"},

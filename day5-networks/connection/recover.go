@@ -48,15 +48,16 @@ func Rename(root, id, name string) error {
 func needsRecovery(root string) bool {
 	networks := filepath.Join(root, "networks")
 	used := false
-	for _, network := range list(networks) {
-		records := list(filepath.Join(networks, network, "endpoints"))
+	all, _ := os.ReadDir(networks) // there may be none
+	for _, network := range all {
+		records, _ := os.ReadDir(filepath.Join(networks, network.Name(), "endpoints"))
 		for _, record := range records {
-			id, _, _ := strings.Cut(record, ",")
-			if !strings.HasSuffix(record, ".json") || !held(filepath.Join(root, "containers", id, inventory.Lock)) {
+			id, _, _ := strings.Cut(record.Name(), ",")
+			if !strings.HasSuffix(record.Name(), ".json") || !held(filepath.Join(root, "containers", id, inventory.Lock)) {
 				return true
 			}
 		}
-		if len(records) > 0 && !held(filepath.Join(networks, network, "resolver.lock")) {
+		if len(records) > 0 && !held(filepath.Join(networks, network.Name(), "resolver.lock")) {
 			return true
 		}
 		used = used || len(records) > 0
@@ -71,17 +72,6 @@ func needsRecovery(root string) bool {
 	}
 	changed, _ := filepath.Glob(filepath.Join(networks, "changed*"))
 	return len(changed) > 0
-}
-
-// list returns the names in a directory; none if there is no such.
-func list(path string) []string {
-	dir, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
-	return names
 }
 
 func held(path string) bool {

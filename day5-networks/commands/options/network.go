@@ -43,9 +43,6 @@ func Network(ctx *urfave.Context) (*state.Network, error) {
 		if err != nil {
 			return nil, err
 		}
-		if list[0].HostIP == netip.IPv6Loopback() {
-			return nil, fmt.Errorf("invalid port %q: IPv6 has no way from [::1] into a container: use 127.0.0.1", text)
-		}
 		n.Ports = append(n.Ports, list...)
 	}
 	for _, text := range ctx.StringSlice("dns") {

@@ -3,7 +3,6 @@ package run
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,7 +38,6 @@ func (p *plan) resolveNetwork(ctx *urfave.Context, s *store.Store) error {
 	if err != nil {
 		return err
 	}
-	internal := len(p.network.Attachments) > 0
 	for i, a := range p.network.Attachments {
 		c, err := networks.Find(a.Network)
 		if err != nil {
@@ -48,19 +46,7 @@ func (p *plan) resolveNetwork(ctx *urfave.Context, s *store.Store) error {
 			}
 			return fmt.Errorf("--network %s: %w", a.Network, err)
 		}
-		internal = internal && c.Internal
 		p.network.Attachments[i].Network = c.Name
-		if a.IP6.IsValid() && !c.IPv6 {
-			return fmt.Errorf("--ip6 %s: network %s has no IPv6: make it with --ipv6", a.IP6, c.Name)
-		}
-		for _, wish := range []netip.Addr{a.IP, a.IP6} {
-			if wish.IsValid() && !slices.ContainsFunc(c.Subnets, func(s netip.Prefix) bool { return s.Contains(wish) }) {
-				return fmt.Errorf("address %s is in no subnet of network %s: %v", wish, c.Name, c.Subnets)
-			}
-		}
-	}
-	if internal && len(p.network.Ports) > 0 {
-		return errors.New("conflicting options: published ports and an internal network, which nothing outside reaches")
 	}
 	return p.joinNetwork(s)
 }
