@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/wire"
@@ -124,4 +127,34 @@ func (s *shim) typed(kind wire.Kind, text []byte, stdin bool) {
 	default:
 		stdio.Typed(kind, text, tty)
 	}
+}
+
+// changeNetwork connects the container to one more network, or takes it off one.
+func (s *shim) changeNetwork(ask wire.Request) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.runs(); err != nil {
+		return err
+	}
+	return s.network.Change(ask, s.process.Netns)
+}
+
+// send sends a descriptor of something of the container.
+func (s *shim) send(client *wire.Conn, open func(*container.Process) (*os.File, error)) {
+	var file *os.File
+	s.mu.Lock()
+	err := s.runs()
+	if err == nil {
+		file, err = open(s.process)
+	}
+	s.mu.Unlock()
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, fs.ErrNotExist) { // a zombie: its end is about to be recorded
+		err = errNotRunning
+	}
+	if err != nil {
+		s.answer(client, err)
+		return
+	}
+	defer file.Close()
+	_ = client.SendJSON(wire.Answer, wire.Reply{}, file)
 }
