@@ -35,11 +35,7 @@ func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform
 	if err != nil {
 		return nil, err
 	}
-	want := platform
-	if platform.OS == "" {
-		want = image.HostPlatform()
-	}
-	images, err := files.images(want)
+	images, err := files.images(image.OrHost(platform))
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,14 @@ import (
 // Go's.
 func HostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
 
+// OrHost returns p or, if that is zero, the platform of this machine.
+func OrHost(p v1.Platform) v1.Platform {
+	if p.OS == "" {
+		return HostPlatform()
+	}
+	return p
+}
+
 // ParsePlatform reads --platform: OS/ARCH or OS/ARCH/VARIANT.
 func ParsePlatform(s string) (v1.Platform, error) {
 	p, err := v1.ParsePlatform(strings.ToLower(s))
@@ -26,25 +34,26 @@ func ParsePlatform(s string) (v1.Platform, error) {
 // run.
 var baseVariants = map[string]string{"amd64": "v1", "arm64": "v8", "arm": "v7"}
 
+// CheckPlatform refuses an image that is known to be for another platform.
+func CheckPlatform(c *v1.ConfigFile, want v1.Platform) error {
+	if is := PlatformOf(c); Fit(is, want) == 0 {
+		return fmt.Errorf("no image for %s: there is %s", want, is)
+	}
+	return nil
+}
+
 // PlatformOf returns the platform of an image, as far as its configuration
 // states it.
 func PlatformOf(c *v1.ConfigFile) *v1.Platform {
 	return &v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
 }
 
-// CheckPlatform refuses an image that is known to be for another platform.
-func CheckPlatform(c *v1.ConfigFile, want v1.Platform) error {
-	if is := PlatformOf(c); Fit(*is, want) == 0 {
-		return fmt.Errorf("no image for %s: there is %s", want, is)
-	}
-	return nil
-}
-
-// Fit rates a match: higher is better, 0 is no match.
-func Fit(p, want v1.Platform) int {
+// Fit rates a match: higher is better, 0 is no match. p is nil or zero if it is
+// not known.
+func Fit(p *v1.Platform, want v1.Platform) int {
 	base := baseVariants[want.Architecture]
 	switch {
-	case p.OS == "" && p.Architecture == "": // unknown
+	case p == nil || p.OS == "" && p.Architecture == "":
 		return 1
 	case p.OS != want.OS || p.Architecture != want.Architecture:
 		return 0

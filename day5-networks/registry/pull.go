@@ -72,13 +72,6 @@ func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Opti
 	return Result{digest, isNew}, err
 }
 
-func (p *pull) platform() v1.Platform {
-	if p.options.Platform.OS == "" {
-		return image.HostPlatform()
-	}
-	return p.options.Platform
-}
-
 // manifest returns the manifest for our platform, and the digest that the name
 // stands for: that of the manifest, or of the index it was chosen from.
 func (p *pull) manifest(ctx context.Context) (text []byte, m *v1.Manifest, digest v1.Hash, err error) {
@@ -91,7 +84,7 @@ func (p *pull) manifest(ctx context.Context) (text []byte, m *v1.Manifest, diges
 		return nil, nil, digest, err
 	}
 	digest = image.SHA256(text)
-	text, m, err = image.ChooseManifest(text, kind, p.platform(), func(d v1.Descriptor) ([]byte, error) {
+	text, m, err = image.ChooseManifest(text, kind, image.OrHost(p.options.Platform), func(d v1.Descriptor) ([]byte, error) {
 		if d.MediaType.IsConfig() {
 			return p.config(ctx, d)
 		}
@@ -133,7 +126,7 @@ func (p *pull) config(ctx context.Context, blob v1.Descriptor) (text []byte, err
 // checkPlatform checks the image itself: one that did not come from an index
 // was not chosen for our platform.
 func (p *pull) checkPlatform(config *v1.ConfigFile) error {
-	err := image.CheckPlatform(config, p.platform())
+	err := image.CheckPlatform(config, image.OrHost(p.options.Platform))
 	if err != nil && p.options.Platform.OS == "" {
 		return fmt.Errorf("%w (--platform %s gets it all the same)", err, image.PlatformOf(config))
 	}
