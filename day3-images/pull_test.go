@@ -283,7 +283,7 @@ func TestPullRefuses(t *testing.T) {
 			_, manifest := p.documents(t)
 			f.setManifest(testkit.ADigest, string(p.manifest.MediaType), manifest)
 			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, list))
-		}, "sent something else"},
+		}, "is damaged"},
 		"a manifest that is an index, too": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			_, manifest := p.documents(t)
 			f.pushManifest("1", string(types.OCIManifestSchema1), bytes.Replace(manifest, []byte("{"), []byte(`{"manifests":[],`), 1))

@@ -26,12 +26,19 @@ func retry(ctx context.Context, try func() error) error {
 			return err
 		}
 		logrus.Infof("trying again in %v: %v", pause, err)
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(pause):
+		if err := sleep(ctx, pause); err != nil {
+			return err
 		}
 		pause *= 2
+	}
+}
+
+func sleep(ctx context.Context, pause time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(pause):
+		return nil
 	}
 }
 
