@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -53,10 +54,7 @@ func Choose(entries []v1.Descriptor, want v1.Platform, fetch func(v1.Descriptor)
 		return nil, nil, err
 	}
 	if c.fit == 0 {
-		if len(c.there) == 0 {
-			c.there = []string{"nothing"}
-		}
-		return nil, nil, fmt.Errorf("no image for %s: there is %s", want, strings.Join(c.there, ", "))
+		return nil, nil, fmt.Errorf("no image for %s: there is %s", want, cmp.Or(strings.Join(c.there, ", "), "nothing"))
 	}
 	if text, err = c.get(c.best); err == nil {
 		m, err = ParseManifest(text)
@@ -144,5 +142,5 @@ func (c *chooser) platform(m *v1.Manifest) (*v1.Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	return PlatformOf(config), nil
+	return platformOf(config), nil
 }

@@ -21,12 +21,6 @@ type Options struct {
 	Progress *os.File    // where to show progress; nil: nowhere
 }
 
-// A Result is the result of a pull.
-type Result struct {
-	Digest v1.Hash // the registry's digest for the image
-	IsNew  bool    // the name stood for another image before, or for none
-}
-
 // A pull is one image on its way from a registry into the store.
 type pull struct {
 	store    *store.Store
@@ -37,47 +31,47 @@ type pull struct {
 
 // Pull fetches an image and, last of all, gives it its name. If anything fails
 // before that, the store has the same images as before; but complete layers
-// stay until the next rmi, so a second try need not fetch them again.
-func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Options) (got Result, err error) {
+// stay until the next rmi, so a second try need not fetch them again. Pull
+// returns the registry's digest for the image, and whether the name stood for
+// another image before, or for none.
+func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Options) (digest v1.Hash, isNew bool, err error) {
 	j, err := s.BeginAdding(ctx)
 	if err != nil {
-		return got, err
+		return digest, false, err
 	}
 	defer func() { err = errors.Join(explain(ref, err), j.End()) }()
 	p := &pull{store: s, progress: newProgress(options.Progress)}
 	if p.client, err = open(ctx, ref, options.Insecure); err != nil {
-		return got, err
+		return digest, false, err
 	}
 	id := cmp.Or(ref.Tag, ref.Digest.String())
 	text, kind, err := p.client.document(ctx, "manifests/"+id, ref.Digest)
 	if err != nil {
-		return got, err
+		return digest, false, err
 	}
-	got.Digest = image.SHA256(text)
+	digest = image.SHA256(text)
 	platform := image.OrHost(options.Platform)
 	manifest, m, err := image.ChooseManifest(text, kind, platform, func(d v1.Descriptor) ([]byte, error) { return p.document(ctx, d) })
 	if err != nil {
-		return got, err
+		return digest, false, err
 	}
 	configText, err := p.document(ctx, m.Config)
 	if err != nil {
-		return got, err
+		return digest, false, err
 	}
 	config, err := image.ParseConfig(configText, m)
 	if err != nil {
-		return got, err
+		return digest, false, err
 	}
 	// An image that does not come from an index was not chosen for our platform.
-	if err := image.CheckPlatform(config, platform); err != nil && options.Platform.OS == "" {
-		return got, fmt.Errorf("%w (--platform %s gets it all the same)", err, image.PlatformOf(config))
-	} else if err != nil {
-		return got, err
+	if err := image.CheckPlatform(config, platform); err != nil {
+		return digest, false, err
 	}
 	if err := p.layers(ctx, m, config); err != nil {
-		return got, err
+		return digest, false, err
 	}
-	got.IsNew, err = s.Publish(j, manifest, configText, ref.String(), got.Digest)
-	return got, err
+	isNew, err = s.Publish(j, manifest, configText, ref.String(), digest)
+	return digest, isNew, err
 }
 
 // document fetches what a descriptor describes.
@@ -98,7 +92,7 @@ func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile
 	if p.unpacker, err = snapshot.NewUnpacker(p.store); err != nil {
 		return err
 	}
-	defer p.progress.erase()
+	defer p.progress.print("")
 	return p.unpacker.Layers(ctx, config, func(ctx context.Context, i int, diffID v1.Hash) error {
 		return p.layer(ctx, m.Layers[i], diffID)
 	})
@@ -128,16 +122,17 @@ func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (e
 
 // fetch unpacks a layer while downloading it.
 func (p *pull) fetch(ctx context.Context, j *store.Job, blob v1.Descriptor, diffID v1.Hash) (err error) {
-	body, err := p.client.layer(ctx, blob)
+	response, err := p.client.get(context.WithValue(ctx, isLayer, true), "blobs/"+blob.Digest.String())
 	if err != nil {
 		return err
 	}
-	defer body.Close()
+	defer response.Body.Close()
 	file, err := os.Create(j.Path("blob"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	body := image.Verify(response.Body, "what "+p.client.host+" sent for", blob.Digest, blob.Size)
 	if err := p.unpacker.Stream(ctx, io.TeeReader(body, io.MultiWriter(file, p.progress)), diffID); err != nil {
 		return err
 	}

@@ -132,5 +132,5 @@ func mayBePlain(u *url.URL, insecure []string) bool {
 type plainError struct{ host string }
 
 func (e plainError) Error() string {
-	return fmt.Sprintf("%s speaks plain http, which anybody on the way can change: if you want that, use --insecure-registry %s", e.host, e.host)
+	return fmt.Sprintf("%s would be asked by plain http, which anybody on the way can change: if you want that, use --insecure-registry %s", e.host, e.host)
 }

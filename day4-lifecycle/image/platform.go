@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -36,15 +37,15 @@ var baseVariants = map[string]string{"amd64": "v1", "arm64": "v8", "arm": "v7"}
 
 // CheckPlatform refuses an image that is known to be for another platform.
 func CheckPlatform(c *v1.ConfigFile, want v1.Platform) error {
-	if is := PlatformOf(c); Fit(is, want) == 0 {
-		return fmt.Errorf("no image for %s: there is %s", want, is)
+	if is := platformOf(c); Fit(is, want) == 0 {
+		return fmt.Errorf("no image for %s: there is %s (--platform %s gets it all the same)", want, is, is)
 	}
 	return nil
 }
 
-// PlatformOf returns the platform of an image, as far as its configuration
+// platformOf returns the platform of an image, as far as its configuration
 // states it.
-func PlatformOf(c *v1.ConfigFile) *v1.Platform {
+func platformOf(c *v1.ConfigFile) *v1.Platform {
 	return &v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
 }
 
@@ -57,9 +58,7 @@ func Fit(p *v1.Platform, want v1.Platform) int {
 		return 1
 	case p.OS != want.OS || p.Architecture != want.Architecture:
 		return 0
-	case p.Variant == want.Variant:
-		return 3
-	case want.Variant == "" && p.Variant == base, p.Variant == "" && want.Variant == base:
+	case cmp.Or(p.Variant, base) == cmp.Or(want.Variant, base):
 		return 2
 	case want.Variant == "":
 		return 1

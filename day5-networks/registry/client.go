@@ -89,18 +89,6 @@ func (c *client) document(ctx context.Context, path string, digest v1.Hash) (tex
 	return text, kind, nil
 }
 
-// layer returns a reader of a layer's content, which verifies it at its end.
-func (c *client) layer(ctx context.Context, blob v1.Descriptor) (io.ReadCloser, error) {
-	response, err := c.get(context.WithValue(ctx, isLayer, true), "blobs/"+blob.Digest.String())
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{image.Verify(response.Body, "what "+c.host+" sent for", blob.Digest, blob.Size), response.Body}, nil
-}
-
 // get sends one request. A status other than 200 is an error.
 func (c *client) get(ctx context.Context, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+path, nil)

@@ -64,10 +64,7 @@ func temporary(err error) bool {
 func explain(ref image.Reference, err error) error {
 	var status *transport.Error
 	var unknown *net.DNSError
-	var plain plainError
 	switch {
-	case errors.As(err, &plain):
-		return plain
 	case errors.As(err, &status) && (status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden):
 		return fmt.Errorf("%s refuses access, or it does not exist: docker login or podman login, or check the name: %w", ref.Domain, err)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
