@@ -116,13 +116,11 @@ func FullTag(name string) (string, error) {
 
 // SplitName splits a full name; the tag is "" if there is none.
 func SplitName(name string) (repository, tag string) {
-	if repository, _, found := strings.Cut(name, "@"); found {
-		return repository, ""
-	}
-	if i := strings.LastIndex(name, ":"); i >= 0 {
+	repository, _, isDigest := strings.Cut(name, "@")
+	if i := strings.LastIndex(name, ":"); i >= 0 && !isDigest {
 		return name[:i], name[i+1:]
 	}
-	return name, ""
+	return repository, ""
 }
 
 // ShortID returns an ID as Docker shows it: 12 digits are enough to tell images

@@ -57,7 +57,7 @@ func newTransport(insecure []string) http.RoundTripper {
 		case request.Context().Value(isLayer) != nil:
 			limit = math.MaxInt64 // its descriptor has the size
 		}
-		response.Body = body{io.LimitReader(response.Body, limit), response.Body}
+		response.Body = body{io.LimitReader(response.Body, limit), response.Body, request.URL.Host}
 		return response, nil
 	})
 }
@@ -105,23 +105,21 @@ func (c impatient) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// A body marks the errors of a connection that breaks off.
+// A body reports a connection that breaks off in the same way as the library
+// reports one that was never made.
 type body struct {
 	io.Reader
 	io.Closer
+	host string
 }
 
 func (b body) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	if err != nil && err != io.EOF {
-		err = transferError{err}
+		err = &url.Error{Op: "Read", URL: b.host, Err: err}
 	}
 	return n, err
 }
-
-type transferError struct{ error }
-
-func (e transferError) Unwrap() error { return e.error }
 
 // mayBePlain reports whether a host may use plain HTTP. As in Docker,
 // 127.0.0.0/8, ::1 and localhost may, being this machine.

@@ -56,8 +56,7 @@ func temporary(err error) bool {
 		return false
 	}
 	var request *url.Error
-	var transfer transferError
-	return errors.As(err, &request) || errors.As(err, &transfer)
+	return errors.As(err, &request)
 }
 
 // explain adds what the user can do.
