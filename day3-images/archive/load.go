@@ -35,7 +35,11 @@ func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform
 	if err != nil {
 		return nil, err
 	}
-	images, err := files.images(image.OrHost(platform))
+	want := platform
+	if platform.OS == "" {
+		want = image.HostPlatform()
+	}
+	images, err := files.images(want)
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func (c *chooser) consider(entries []v1.Descriptor, depth int) error {
 // look looks at an entry and, if that does not say enough, into it.
 func (c *chooser) look(d v1.Descriptor, depth int) error {
 	platform := d.Platform
-	if platform == nil || !d.MediaType.IsImage() && Fit(platform, c.want) > 0 {
+	if platform == nil || !d.MediaType.IsImage() && Fit(*platform, c.want) > 0 {
 		text, err := c.get(d)
 		if err != nil {
 			return err
@@ -127,7 +127,7 @@ func (c *chooser) look(d v1.Descriptor, depth int) error {
 		}
 	}
 	c.there = append(c.there, platform.String())
-	if fit := Fit(platform, c.want); fit > c.fit {
+	if fit := Fit(*platform, c.want); fit > c.fit {
 		c.best, c.fit = d, fit
 	}
 	return nil

@@ -14,14 +14,6 @@ import (
 // Go's.
 func HostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
 
-// OrHost returns p or, if that is zero, the platform of this machine.
-func OrHost(p v1.Platform) v1.Platform {
-	if p.OS == "" {
-		return HostPlatform()
-	}
-	return p
-}
-
 // ParsePlatform reads --platform: OS/ARCH or OS/ARCH/VARIANT.
 func ParsePlatform(s string) (v1.Platform, error) {
 	p, err := v1.ParsePlatform(strings.ToLower(s))
@@ -37,7 +29,7 @@ var baseVariants = map[string]string{"amd64": "v1", "arm64": "v8", "arm": "v7"}
 
 // CheckPlatform refuses an image that is known to be for another platform.
 func CheckPlatform(c *v1.ConfigFile, want v1.Platform) error {
-	if is := platformOf(c); Fit(is, want) == 0 {
+	if is := platformOf(c); Fit(*is, want) == 0 {
 		return fmt.Errorf("no image for %s: there is %s (--platform %s gets it all the same)", want, is, is)
 	}
 	return nil
@@ -49,12 +41,11 @@ func platformOf(c *v1.ConfigFile) *v1.Platform {
 	return &v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
 }
 
-// Fit rates a match: higher is better, 0 is no match. p is nil or zero if it is
-// not known.
-func Fit(p *v1.Platform, want v1.Platform) int {
+// Fit rates a match: higher is better, 0 is no match.
+func Fit(p, want v1.Platform) int {
 	base := baseVariants[want.Architecture]
 	switch {
-	case p == nil || p.OS == "" && p.Architecture == "":
+	case p.OS == "" && p.Architecture == "": // unknown
 		return 1
 	case p.OS != want.OS || p.Architecture != want.Architecture:
 		return 0

@@ -43,7 +43,7 @@ func (a *spool) ociImages(index *v1.IndexManifest, platform v1.Platform) (all []
 		key := name
 		if name == "" {
 			key = d.Digest.String()
-			if len(entries) > 1 && image.Fit(d.Platform, platform) == 0 {
+			if len(entries) > 1 && d.Platform != nil && image.Fit(*d.Platform, platform) == 0 {
 				missing = fmt.Errorf("no image for %s: there is %s", platform, d.Platform)
 				continue
 			}

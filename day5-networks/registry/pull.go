@@ -50,7 +50,10 @@ func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Opti
 		return digest, false, err
 	}
 	digest = image.SHA256(text)
-	platform := image.OrHost(options.Platform)
+	platform := options.Platform
+	if platform.OS == "" {
+		platform = image.HostPlatform()
+	}
 	manifest, m, err := image.ChooseManifest(text, kind, platform, func(d v1.Descriptor) ([]byte, error) { return p.document(ctx, d) })
 	if err != nil {
 		return digest, false, err

@@ -52,6 +52,14 @@ var Load = &urfave.Command{
 	}),
 }
 
+func platformOrOurs(ctx *urfave.Context) (v1.Platform, error) {
+	platform, err := fetch.Platform(ctx)
+	if platform.OS == "" {
+		platform = image.HostPlatform()
+	}
+	return platform, err
+}
+
 // Save is the command save.
 var Save = &urfave.Command{
 	Name:      "save",
@@ -83,7 +91,7 @@ var Import = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		platform, err := fetch.Platform(ctx)
+		platform, err := platformOrOurs(ctx)
 		if err != nil {
 			return err
 		}
@@ -91,7 +99,6 @@ var Import = &urfave.Command{
 			return err
 		}
 		img, err := archive.Import(until, s, source, ctx.Args().Get(1), func(c *v1.ConfigFile) {
-			platform = image.OrHost(platform)
 			c.OS, c.Architecture, c.Variant = platform.OS, platform.Architecture, platform.Variant
 			c.History[0].CreatedBy, c.History[0].Comment = "import "+source, ctx.String("message")
 			change(&c.Config)
