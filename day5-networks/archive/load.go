@@ -60,14 +60,6 @@ func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform
 	return done, nil
 }
 
-// An archived image is an image in an archive, under one of its names.
-type archived struct {
-	manifest []byte
-	m        *v1.Manifest
-	name     string // full, or "" if it has none
-	key      string // its name or, without one, its digest
-}
-
 // takeIn adds an image's layers to the store, then its name.
 func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, files *spool, u *snapshot.Unpacker, platform v1.Platform) error {
 	configText, err := files.document(img.m.Config)
@@ -88,10 +80,10 @@ func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, fi
 			continue
 		}
 		path, err := files.find(blob)
-		if err != nil {
-			return err
+		if err == nil {
+			err = s.AdoptBlob(path, blob)
 		}
-		if err := s.AdoptBlob(path, blob); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"example.com/go-docker/day5-networks/commit"
@@ -22,21 +23,27 @@ import (
 func Save(s *store.Store, refs []string, w io.Writer) error {
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	docker := []*dockerImage{}
-	entries := map[string]*dockerImage{} // by image ID
-	var blobs []v1.Descriptor
+	blobs := map[string]v1.Descriptor{} // by name in the archive
+	add := func(blob v1.Descriptor) string {
+		name := "blobs/sha256/" + blob.Digest.Hex
+		blobs[name] = blob
+		return name
+	}
 	for _, ref := range refs {
 		img, err := s.Resolve(ref)
 		if err != nil {
 			return err
 		}
-		entry := entries[img.ID]
-		if entry == nil {
-			entry = &dockerImage{Config: blobName(img.Manifest.Config), Layers: []string{}}
-			for _, layer := range img.Manifest.Layers {
-				entry.Layers = append(entry.Layers, blobName(layer))
-			}
-			entries[img.ID], docker = entry, append(docker, entry)
-			blobs = append(append(blobs, img.Descriptor, img.Manifest.Config), img.Manifest.Layers...)
+		add(img.Descriptor)
+		entry := &dockerImage{Config: add(img.Manifest.Config), Layers: []string{}}
+		for _, layer := range img.Manifest.Layers {
+			entry.Layers = append(entry.Layers, add(layer))
+		}
+		// An image with several names is a single entry.
+		if i := slices.IndexFunc(docker, func(e *dockerImage) bool { return e.Config == entry.Config }); i >= 0 {
+			entry = docker[i]
+		} else {
+			docker = append(docker, entry)
 		}
 		manifest := img.Descriptor
 		if r, err := image.ParseReference(ref); err == nil && slices.Contains(img.Names, r.String()) {
@@ -47,8 +54,12 @@ func Save(s *store.Store, refs []string, w io.Writer) error {
 		}
 		index.Manifests = append(index.Manifests, manifest)
 	}
+	return writeImages(w, s, index, docker, blobs)
+}
+
+func writeImages(w io.Writer, s *store.Store, index v1.IndexManifest, docker []*dockerImage, blobs map[string]v1.Descriptor) error {
 	out := tar.NewWriter(w)
-	for _, d := range []struct {
+	for _, document := range []struct {
 		name    string
 		content any
 	}{
@@ -56,40 +67,26 @@ func Save(s *store.Store, refs []string, w io.Writer) error {
 		{"index.json", index},
 		{"manifest.json", docker},
 	} {
-		text, err := json.Marshal(d.content)
+		text, err := json.Marshal(document.content)
+		if err == nil {
+			err = addEntry(out, document.name, int64(len(text)), bytes.NewReader(text))
+		}
 		if err != nil {
 			return err
 		}
-		if err := addEntry(out, d.name, int64(len(text)), bytes.NewReader(text)); err != nil {
-			return err
-		}
 	}
-	if err := addBlobs(out, s, blobs); err != nil {
-		return err
-	}
-	return out.Close()
-}
-
-func blobName(blob v1.Descriptor) string { return "blobs/sha256/" + blob.Digest.Hex }
-
-func addBlobs(out *tar.Writer, s *store.Store, blobs []v1.Descriptor) error {
-	written := map[v1.Hash]bool{}
-	for _, blob := range blobs {
-		if written[blob.Digest] {
-			continue
-		}
-		written[blob.Digest] = true
-		content, err := s.OpenBlob(blob)
+	for _, name := range slices.Sorted(maps.Keys(blobs)) {
+		content, err := s.OpenBlob(blobs[name])
 		if err != nil {
 			return err
 		}
-		err = addEntry(out, blobName(blob), blob.Size, content)
+		err = addEntry(out, name, blobs[name].Size, content)
 		content.Close()
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return out.Close()
 }
 
 // addEntry adds a file without times or owners, so that the same image always
