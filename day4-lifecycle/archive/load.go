@@ -16,6 +16,7 @@ import (
 	"example.com/go-docker/day4-lifecycle/snapshot"
 	"example.com/go-docker/day4-lifecycle/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/moby/term"
 )
 
 // Load adds an archive's images to the store and returns Docker's message for
@@ -92,4 +93,15 @@ func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, fi
 	}
 	_, err = s.Publish(j, img.manifest, configText, img.name, v1.Hash{})
 	return err
+}
+
+// Open opens a file, or standard input for "-".
+func Open(name string) (*os.File, error) {
+	if name != "-" {
+		return os.Open(name)
+	}
+	if term.IsTerminal(os.Stdin.Fd()) {
+		return nil, errors.New("standard input is a terminal: name a file, or pipe one in")
+	}
+	return os.Stdin, nil
 }
