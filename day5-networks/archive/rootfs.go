@@ -23,7 +23,7 @@ import (
 
 // Import makes an image with one layer from source, which is a tar (- for
 // standard input) or a directory.
-func Import(ctx context.Context, s *store.Store, source, name string, config func(*v1.ConfigFile)) (*store.Image, error) {
+func Import(ctx context.Context, s *store.Store, source, name string, config func(*v1.ConfigFile) error) (*store.Image, error) {
 	return commit.Image(ctx, s, nil, func(w io.Writer) error { return copyTar(ctx, w, source) }, config, name)
 }
 

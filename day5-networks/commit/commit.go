@@ -6,6 +6,7 @@
 package commit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,11 +29,11 @@ import (
 )
 
 // Commit adds the container's upper directory to its image.
-func Commit(ctx context.Context, s *store.Store, c *containers.Container, base *store.Image, name string, config func(*v1.ConfigFile)) (*store.Image, error) {
+func Commit(ctx context.Context, s *store.Store, c *containers.Container, base *store.Image, name string, config func(*v1.ConfigFile) error) (*store.Image, error) {
 	pack := func(w io.Writer) error { return packLayer(w, filepath.Join(c.Dir, "upper")) }
-	return Image(ctx, s, base, pack, func(file *v1.ConfigFile) {
+	return Image(ctx, s, base, pack, func(file *v1.ConfigFile) error {
 		file.History[len(file.History)-1].CreatedBy = strings.Join(c.Args, " ")
-		config(file)
+		return config(file)
 	}, name)
 }
 
@@ -40,7 +41,7 @@ func Commit(ctx context.Context, s *store.Store, c *containers.Container, base *
 // layer, whose tar write writes. config may change the new image's
 // configuration, where the last history entry is that of the new layer. The
 // name may be "".
-func Image(ctx context.Context, s *store.Store, base *store.Image, write func(io.Writer) error, config func(*v1.ConfigFile), name string) (_ *store.Image, err error) {
+func Image(ctx context.Context, s *store.Store, base *store.Image, write func(io.Writer) error, config func(*v1.ConfigFile) error, name string) (_ *store.Image, err error) {
 	if name, err = image.FullTag(name); err != nil {
 		return nil, err
 	}
@@ -49,21 +50,23 @@ func Image(ctx context.Context, s *store.Store, base *store.Image, write func(io
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, j.End()) }()
-	layer, diffID, err := packBlob(ctx, s, j, write)
-	if err != nil {
-		return nil, err
-	}
 	m, c := startFrom(base)
 	for _, blob := range m.Layers {
 		if !s.HasBlob(blob) {
 			return nil, fmt.Errorf("layer %s of the base image is gone", blob.Digest)
 		}
 	}
-	m.Layers = append(m.Layers, layer)
 	c.Created = v1.Time{Time: time.Now().UTC()}
-	c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, diffID)
 	c.History = append(c.History, v1.History{Created: c.Created})
-	config(c)
+	if err := config(c); err != nil {
+		return nil, err
+	}
+	layer, diffID, err := packBlob(ctx, s, j, write)
+	if err != nil {
+		return nil, err
+	}
+	m.Layers = append(m.Layers, layer)
+	c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, diffID)
 	u, err := snapshot.NewUnpacker(s)
 	if err != nil {
 		return nil, err
@@ -117,9 +120,7 @@ func startFrom(base *store.Image) (*v1.Manifest, *v1.ConfigFile) {
 		return m, &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH, RootFS: v1.RootFS{Type: "layers"}}
 	}
 	for _, layer := range base.Manifest.Layers {
-		if t, ok := ociTypes[layer.MediaType]; ok {
-			layer.MediaType = t
-		}
+		layer.MediaType = cmp.Or(ociTypes[layer.MediaType], layer.MediaType)
 		m.Layers = append(m.Layers, layer)
 	}
 	c := base.Config.DeepCopy()

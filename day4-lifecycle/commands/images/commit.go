@@ -41,10 +41,6 @@ func commitContainer(until context.Context, ctx *urfave.Context, s *store.Store)
 	if ctx.IsSet("output") && ctx.NArg() > 1 {
 		return errors.New("commit -o writes a tar and makes no image: leave out the name, or -o")
 	}
-	change, err := commit.ParseChanges(ctx.StringSlice("change"))
-	if err != nil {
-		return err
-	}
 	if err := action.RequireRoot(); err != nil {
 		return err
 	}
@@ -61,11 +57,11 @@ func commitContainer(until context.Context, ctx *urfave.Context, s *store.Store)
 			return archive.Export(until, s, c, base, interrupt.Writer(until, w))
 		})
 	}
-	img, err := commit.Commit(until, s, c, base, ctx.Args().Get(1), func(config *v1.ConfigFile) {
+	img, err := commit.Commit(until, s, c, base, ctx.Args().Get(1), func(config *v1.ConfigFile) error {
 		last := &config.History[len(config.History)-1]
 		config.Author, last.Author = ctx.String("author"), ctx.String("author")
 		last.Comment = ctx.String("message")
-		change(&config.Config)
+		return commit.Change(&config.Config, ctx.StringSlice("change"))
 	})
 	if err != nil {
 		return fmt.Errorf("commit %s: %w", c.ID, err)

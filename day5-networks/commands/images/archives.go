@@ -12,7 +12,6 @@ import (
 	"example.com/go-docker/day5-networks/commands/action"
 	"example.com/go-docker/day5-networks/commands/fetch"
 	"example.com/go-docker/day5-networks/commit"
-	"example.com/go-docker/day5-networks/image"
 	"example.com/go-docker/day5-networks/interrupt"
 	"example.com/go-docker/day5-networks/store"
 )
@@ -52,14 +51,6 @@ var Load = &urfave.Command{
 	}),
 }
 
-func platformOrOurs(ctx *urfave.Context) (v1.Platform, error) {
-	platform, err := fetch.Platform(ctx)
-	if platform.OS == "" {
-		platform = image.HostPlatform()
-	}
-	return platform, err
-}
-
 // Save is the command save.
 var Save = &urfave.Command{
 	Name:      "save",
@@ -87,21 +78,19 @@ var Import = &urfave.Command{
 	},
 	Action: action.WithStore(1, 2, "a file, a directory or -, and a name at most", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
 		source := ctx.Args().First()
-		change, err := commit.ParseChanges(ctx.StringSlice("change"))
-		if err != nil {
-			return err
-		}
-		platform, err := platformOrOurs(ctx)
+		platform, err := fetch.Platform(ctx)
 		if err != nil {
 			return err
 		}
 		if err := action.RequireRoot(); err != nil {
 			return err
 		}
-		img, err := archive.Import(until, s, source, ctx.Args().Get(1), func(c *v1.ConfigFile) {
-			c.OS, c.Architecture, c.Variant = platform.OS, platform.Architecture, platform.Variant
+		img, err := archive.Import(until, s, source, ctx.Args().Get(1), func(c *v1.ConfigFile) error {
+			if platform.OS != "" {
+				c.OS, c.Architecture, c.Variant = platform.OS, platform.Architecture, platform.Variant
+			}
 			c.History[0].CreatedBy, c.History[0].Comment = "import "+source, ctx.String("message")
-			change(&c.Config)
+			return commit.Change(&c.Config, ctx.StringSlice("change"))
 		})
 		if err != nil {
 			return fmt.Errorf("import %s: %w", source, err)
