@@ -170,7 +170,6 @@ func TestImportRefuses(t *testing.T) {
 		"not a tar":              {dir + "/text"},
 		"unexpected EOF":         {dir + "/bad.gz"},
 		"..":                     {dir + "/out"},
-		"fetch it first":         {"https://example.com/x.tar"},
 		"lowercase":              {dir + "/text", "X"},
 		"invalid --change":       {"-c", "RUN x", dir + "/text"},
 		"invalid --platform":     {"--platform", "x", dir + "/text"},

@@ -3,22 +3,19 @@ package archive
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
 
 	"example.com/go-docker/day5-networks/commit"
 	"example.com/go-docker/day5-networks/compression"
 	"example.com/go-docker/day5-networks/containers"
+	"example.com/go-docker/day5-networks/inroot"
 	"example.com/go-docker/day5-networks/interrupt"
 	"example.com/go-docker/day5-networks/rootfs"
 	"example.com/go-docker/day5-networks/snapshot"
 	"example.com/go-docker/day5-networks/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 )
 
 // Import makes an image with one layer from source, which is a tar (- for
@@ -28,9 +25,6 @@ func Import(ctx context.Context, s *store.Store, source, name string, config fun
 }
 
 func copyTar(ctx context.Context, w io.Writer, source string) error {
-	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
-		return errors.New("fetch it first: a URL alone does not say what must come from there")
-	}
 	if info, err := os.Stat(source); err == nil && info.IsDir() {
 		return commit.PackTree(w, source)
 	}
@@ -67,27 +61,10 @@ func Export(ctx context.Context, s *store.Store, c *containers.Container, img *s
 	if len(layers) == 0 { // overlayfs needs a second layer
 		return commit.PackTree(w, upper)
 	}
-	done := make(chan error)
-	go func() {
-		// Only this thread is in the mount's namespace. A goroutine that ends
-		// while locked to its thread ends the thread, too, and a mount
-		// namespace goes away with its last thread, mounts and all. So nothing
-		// is left behind, however we end.
-		runtime.LockOSThread()
-		done <- exportMounted(append(layers, upper), j.Dir, w)
-	}()
-	return <-done
-}
-
-func exportMounted(dirs []string, at string, w io.Writer) error {
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("make a mount namespace: %w", err)
-	}
-	if err := rootfs.MakeMountsPrivate(); err != nil {
+	root, err := rootfs.Overlay{Layers: append(layers, upper), Merged: j.Dir}.MountApart()
+	if err != nil {
 		return err
 	}
-	if err := (rootfs.Overlay{Layers: dirs, Merged: at}).Mount(); err != nil {
-		return err
-	}
-	return commit.PackTree(w, at)
+	defer root.Close()
+	return commit.PackTree(w, inroot.FdPath(int(root.Fd())))
 }
