@@ -231,6 +231,22 @@ func TestInspectAndHistory(t *testing.T) {
 	if lines := strings.Split(ok(t, s, "history", "--no-trunc", "app"), "\n"); len(lines) != 4 || !strings.HasPrefix(lines[1], img.ID) || !strings.Contains(lines[1], "make b") || !strings.Contains(lines[1], " 2B ") {
 		t.Errorf("%q", lines)
 	}
+	// Layers without history are those on top.
+	_, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("x", "four")), func(c *v1.ConfigFile) error {
+		c.History = append(c.History[:1], v1.History{CreatedBy: "ENV", EmptyLayer: true})
+		return nil
+	}, "bare")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := strings.Split(ok(t, s, "history", "bare"), "\n")
+	for i, words := range [][]string{{"IMAGE"}, {"N/A", "4B"}, {"<missing>", "N/A", "2B"}, {"<missing>", "ENV", "0B"}, {"<missing>", "make a", "1B"}, {}} {
+		for _, word := range words {
+			if len(table) != 6 || !strings.Contains(table[i], word) {
+				t.Errorf("line %d of %q has no %s", i, table, word)
+			}
+		}
+	}
 	// Control characters in an image do not reach the terminal.
 	_, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("x", "")), func(c *v1.ConfigFile) error {
 		last := &c.History[len(c.History)-1]

@@ -68,16 +68,19 @@ var Save = &urfave.Command{
 	}),
 }
 
+func newImageFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringSliceFlag{Name: "change", Aliases: []string{"c"}, Usage: "apply a Dockerfile `INSTRUCTION`, like CMD, ENV, LABEL or USER"},
+		&urfave.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
+	}
+}
+
 // Import is the command import.
 var Import = &urfave.Command{
 	Name:      "import",
 	Usage:     "make an image with one layer from a root file system",
 	ArgsUsage: "FILE.tar|DIRECTORY|- [NAME[:TAG]]",
-	Flags: []urfave.Flag{
-		changeFlag(),
-		&urfave.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
-		fetch.PlatformFlag("of what is in it"),
-	},
+	Flags:     append(newImageFlags(), fetch.PlatformFlag("of what is in it")),
 	Action: action.WithStore(1, 2, "a file, a directory or -, and a name at most", func(until context.Context, ctx *urfave.Context, s *store.Store) error {
 		source := ctx.Args().First()
 		platform, err := fetch.Platform(ctx)
@@ -109,17 +112,10 @@ var Commit = &urfave.Command{
 	ArgsUsage: "CONTAINER [NAME[:TAG]]",
 	Description: "The container's upper directory becomes one more layer on top of its image.\n" +
 		"With -o, the container's whole file system is written to a tar, and no image is made.",
-	Flags: []urfave.Flag{
-		changeFlag(),
-		&urfave.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`COMMENT` for history"},
+	Flags: append(newImageFlags(),
 		&urfave.StringFlag{Name: "author", Aliases: []string{"a"}, Usage: "`NAME` of the author"},
-		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write a tar to `FILE`, - for standard output"},
-	},
+		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write a tar to `FILE`, - for standard output"}),
 	Action: action.WithStore(1, 2, "a container, and a name at most", commitContainer),
-}
-
-func changeFlag() urfave.Flag {
-	return &urfave.StringSliceFlag{Name: "change", Aliases: []string{"c"}, Usage: "apply a Dockerfile `INSTRUCTION`, like CMD, ENV, LABEL or USER"}
 }
 
 func commitContainer(until context.Context, ctx *urfave.Context, s *store.Store) error {

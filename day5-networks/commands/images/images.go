@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day5-networks/cli"
@@ -41,28 +42,20 @@ func noTruncFlag() urfave.Flag {
 }
 
 // listImages prints a line for each name of each image, or only the images'
-// IDs. filter is a repository, or "" for all.
+// IDs. filter is a repository or a name, or "" for all.
 func listImages(s *store.Store, filter string, quiet, full bool) error {
-	var want image.Reference
-	if filter != "" {
-		var err error
-		if want, err = image.ParseReference(filter); err != nil {
-			return err
-		}
-	}
 	all, err := s.Images()
 	if err != nil {
 		return err
 	}
 	table := output.NewTable("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
 	for _, img := range all {
-		names := img.Names
-		if len(names) == 0 {
-			names = []string{""}
+		if len(img.Names) == 0 {
+			img.Names = []string{""}
 		}
-		names = slices.DeleteFunc(names, func(name string) bool {
-			repository, tag := image.SplitName(name)
-			return filter != "" && (repository != want.Repository() || strings.HasSuffix(filter, ":"+want.Tag) && tag != want.Tag)
+		names := slices.DeleteFunc(img.Names, func(name string) bool {
+			repository, _ := image.SplitName(name)
+			return filter != "" && !slices.Contains([]string{name, repository, image.Familiar(name), image.Familiar(repository)}, filter)
 		})
 		if quiet {
 			if len(names) > 0 {
@@ -102,39 +95,35 @@ var History = &urfave.Command{
 
 // printHistory prints the last step first. Only the image itself has an ID: the
 // earlier steps may never have been images on this machine. Steps that only
-// changed the configuration have no layer, and some tools write no history for
-// layers.
+// changed the configuration have no layer.
 func printHistory(s *store.Store, img *store.Image, full bool) error {
-	layers := img.Config.RootFS.DiffIDs
-	var rows [][]string
-	for _, h := range img.Config.History {
+	layers, steps := img.Config.RootFS.DiffIDs, slices.Clone(img.Config.History)
+	undescribed := len(layers)
+	for _, step := range steps {
+		if !step.EmptyLayer {
+			undescribed--
+		}
+	}
+	for range undescribed { // some tools write no history for layers
+		steps = append(steps, v1.History{})
+	}
+	id := output.ID(img.ID, full)
+	table := output.NewTable("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT")
+	for _, step := range slices.Backward(steps) {
 		size := int64(0)
-		if !h.EmptyLayer && len(layers) > 0 {
+		if last := len(layers) - 1; !step.EmptyLayer && last >= 0 {
 			var err error
-			if size, err = snapshot.LayerSize(s, layers[0]); err != nil {
+			if size, err = snapshot.LayerSize(s, layers[last]); err != nil {
 				return err
 			}
-			layers = layers[1:]
+			layers = layers[:last]
 		}
-		by := []rune(oneLine(h.CreatedBy))
+		by := []rune(oneLine(step.CreatedBy))
 		if !full && len(by) > 45 {
 			by = append(by[:44], '…')
 		}
-		rows = append(rows, []string{"<missing>", output.Ago(h.Created.Time), string(by), output.Size(size), oneLine(h.Comment)})
-	}
-	for _, diffID := range layers {
-		size, err := snapshot.LayerSize(s, diffID)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, []string{"<missing>", "N/A", "", output.Size(size), ""})
-	}
-	table := output.NewTable("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT")
-	for i, row := range slices.Backward(rows) {
-		if i == len(rows)-1 {
-			row[0] = output.ID(img.ID, full)
-		}
-		table.Row(row...)
+		table.Row(id, output.Ago(step.Created.Time), string(by), output.Size(size), oneLine(step.Comment))
+		id = "<missing>"
 	}
 	return table.Flush()
 }
