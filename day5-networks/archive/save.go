@@ -132,8 +132,8 @@ func Write(name string, write func(io.Writer) error) error {
 		err = errors.Join(err, os.Remove(file.Name()))
 	}
 	var failed *fs.PathError
-	if errors.As(err, &failed) && failed.Path == file.Name() {
-		failed.Path = name // the one that the user knows
+	if errors.As(err, &failed) && failed.Path == file.Name() { // a name that the user does not know
+		err = &fs.PathError{Op: failed.Op, Path: name, Err: failed.Err}
 	}
 	return err
 }
