@@ -3,6 +3,7 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +15,11 @@ import (
 	"slices"
 
 	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/image"
+	"example.com/go-docker/day3-images/inroot"
+	"example.com/go-docker/day3-images/rootfs"
+	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -101,6 +106,30 @@ func addEntry(out *tar.Writer, name string, size int64, content io.Reader) error
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
+}
+
+// Export writes a container's whole file system as a tar. Only overlayfs knows
+// what it looks like, so we mount it once more and read that.
+func Export(ctx context.Context, s *store.Store, c *containers.Container, img *store.Image, w io.Writer) (err error) {
+	j, err := s.BeginAdding(ctx) // keeps the layers even if the container is removed
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.End()) }()
+	layers, err := snapshot.Dirs(ctx, s, img)
+	if err != nil {
+		return err
+	}
+	upper := filepath.Join(c.Dir, "upper")
+	if len(layers) == 0 { // overlayfs needs a second layer
+		return commit.PackTree(w, upper)
+	}
+	root, err := rootfs.Overlay{Layers: append(layers, upper), Merged: j.Dir}.MountApart()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return commit.PackTree(w, inroot.FdPath(int(root.Fd())))
 }
 
 // Write calls write to fill a file, or standard output for "" and "-". The file

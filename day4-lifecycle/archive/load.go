@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 
+	"example.com/go-docker/day4-lifecycle/commit"
+	"example.com/go-docker/day4-lifecycle/compression"
 	"example.com/go-docker/day4-lifecycle/image"
 	"example.com/go-docker/day4-lifecycle/interrupt"
 	"example.com/go-docker/day4-lifecycle/snapshot"
@@ -92,6 +94,33 @@ func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, fi
 		return err
 	}
 	_, err = s.Publish(j, img.manifest, configText, img.name, v1.Hash{})
+	return err
+}
+
+// Import makes an image with one layer from source, which is a tar (- for
+// standard input) or a directory.
+func Import(ctx context.Context, s *store.Store, source, name string, config func(*v1.ConfigFile) error) (*store.Image, error) {
+	return commit.Image(ctx, s, nil, func(w io.Writer) error { return copyTar(ctx, w, source) }, config, name)
+}
+
+func copyTar(ctx context.Context, w io.Writer, source string) error {
+	if info, err := os.Stat(source); err == nil && info.IsDir() {
+		return commit.PackTree(w, source)
+	}
+	file, err := Open(source)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	uncompressed, err := compression.Decompress(interrupt.Waiting(ctx, file))
+	if err != nil {
+		return err
+	}
+	defer uncompressed.Close()
+	n, err := io.Copy(w, uncompressed)
+	if err == nil && n == 0 {
+		err = errors.New("it is empty")
+	}
 	return err
 }
 
