@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 
 	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/image"
@@ -129,7 +128,7 @@ func (a *spool) lookUp(name string) (v1.Descriptor, error) {
 		}
 		at = a.links[at]
 	}
-	return v1.Descriptor{}, fmt.Errorf("%.100q is not in the archive", strings.TrimPrefix(name, "/"))
+	return v1.Descriptor{}, fmt.Errorf("%.100q is not in the archive", name)
 }
 
 func (a *spool) named(name string) ([]byte, error) {
