@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,16 +27,17 @@ func packLayer(w io.Writer, upper string) error { return pack(w, upper, true) }
 func PackTree(w io.Writer, dir string) error { return pack(w, dir, false) }
 
 func pack(w io.Writer, dir string, overlay bool) error {
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	top, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: dir, Err: err}
+		return err
 	}
-	defer unix.Close(fd)
+	defer top.Close()
 	p := &packer{tar.NewWriter(w), overlay, map[[2]uint64]string{}}
-	if err := p.children(fd, "."); err != nil {
-		return fmt.Errorf("pack %s: %w", dir, err)
+	err = p.children(int(top.Fd()), ".")
+	if err == nil {
+		err = p.tar.Close()
 	}
-	return layer.Wrap("pack "+dir, p.tar.Close())
+	return layer.Wrap("pack "+dir, err)
 }
 
 // A packer may read the tree of a running container, which can replace a
@@ -55,22 +55,16 @@ var kinds = map[uint32]byte{
 	unix.S_IFIFO: tar.TypeFifo, unix.S_IFCHR: tar.TypeChar, unix.S_IFBLK: tar.TypeBlock,
 }
 
-// children packs what is in a directory.
+// children packs what is in a directory, sorted by name.
 func (p *packer) children(fd int, name string) error {
-	dir, err := os.Open(inroot.FdPath(fd))
+	children, err := os.ReadDir(inroot.FdPath(fd))
 	if err != nil {
-		return fmt.Errorf("%q: %w", name, err)
+		return err
 	}
-	defer dir.Close()
-	children, err := dir.Readdirnames(-1)
-	if err != nil {
-		return fmt.Errorf("%q: %w", name, err)
-	}
-	slices.Sort(children)
 	for _, child := range children {
-		child = path.Join(name, child)
-		if err := p.file(int(dir.Fd()), child); err != nil {
-			return fmt.Errorf("%q: %w", child, err)
+		name := path.Join(name, child.Name())
+		if err := p.file(fd, name); err != nil {
+			return fmt.Errorf("%q: %w", name, err)
 		}
 	}
 	return nil
