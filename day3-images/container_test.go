@@ -52,11 +52,7 @@ func boxes(t testing.TB, more []testkit.Entry, instructions ...string) testStore
 	t.Helper()
 	kernelTest(t)
 	s := emptyStore(t)
-	change, err := commit.ParseChanges(instructions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := func(file *v1.ConfigFile) { change(&file.Config) }
+	config := func(file *v1.ConfigFile) error { return commit.Change(&file.Config, instructions) }
 	img, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), config, "busybox")
 	if err == nil && len(more) > 0 {
 		_, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, more...), config, "busybox")

@@ -34,8 +34,9 @@ func buildImage(ctx context.Context, s *store.Store) (img *store.Image, err erro
 				}
 			}
 			return w.Close()
-		}, func(config *v1.ConfigFile) {
+		}, func(config *v1.ConfigFile) error {
 			config.Config.Entrypoint = []string{"/proc/self/exe", "payload"}
+			return nil
 		}, "demo")
 		if err != nil {
 			return nil, fmt.Errorf("build the demo's image: %w", err)
