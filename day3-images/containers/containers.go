@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"example.com/go-docker/day3-images/durable"
 	"example.com/go-docker/day3-images/lock"
 	"example.com/go-docker/day3-images/store"
 )
@@ -121,7 +120,7 @@ func List(s *store.Store) ([]*Container, error) {
 // can leave a new file empty.
 func read(dir string) (*Container, error) {
 	path := filepath.Join(dir, "container.json")
-	text, err := durable.Read(path)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
 		return nil, nil
 	}

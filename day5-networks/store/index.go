@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"slices"
 
-	"example.com/go-docker/day5-networks/durable"
 	"example.com/go-docker/day5-networks/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -45,7 +44,7 @@ func (s *Store) changeIndex(change func(*v1.IndexManifest) error) error {
 	if err != nil {
 		return err
 	}
-	return durable.Replace(s.Path("index.json"), append(text, '\n'))
+	return s.replace("index.json", append(text, '\n'))
 }
 
 // Publish lists an image whose layers are all in the store: its documents
