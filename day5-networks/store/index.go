@@ -16,7 +16,7 @@ func (s *Store) readIndex() (*v1.IndexManifest, error) {
 	path := s.Path("index.json")
 	text, err := image.ReadDocument(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}, nil
+		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}, nil // [], not null
 	}
 	if err != nil {
 		return nil, err
@@ -36,9 +36,6 @@ func (s *Store) changeIndex(change func(*v1.IndexManifest) error) error {
 	}
 	if err := change(index); err != nil {
 		return err
-	}
-	if index.Manifests == nil {
-		index.Manifests = []v1.Descriptor{} // [], not null
 	}
 	text, err := json.MarshalIndent(index, "", "  ")
 	if err != nil {
