@@ -124,9 +124,5 @@ func (s *Store) readImage(index *v1.IndexManifest, entry v1.Descriptor) (*Image,
 
 // describe adds to an error which image it is about.
 func describe(manifest v1.Descriptor, err error) error {
-	name := image.Familiar(image.NameOf(manifest))
-	if name == "" {
-		name = manifest.Digest.String()
-	}
-	return fmt.Errorf("image %s: %w", name, err)
+	return fmt.Errorf("image %s: %w", cmp.Or(image.Familiar(image.NameOf(manifest)), manifest.Digest.String()), err)
 }
