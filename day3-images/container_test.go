@@ -277,6 +277,16 @@ func TestContainersAreApart(t *testing.T) {
 	sound(t, s)
 }
 
+// What we put into /etc is for every user in the container, even if our own
+// umask keeps new files from others.
+func TestUmask(t *testing.T) {
+	s := boxes(t, nil)
+	run := s.run(t, "--rm", "--user", "1000", "busybox", "sh", "-c", "grep -c localhost /etc/hosts; stat -c %a /etc /etc/hostname")
+	if got := finish(t, throughShell(run, `umask 077; exec "$@"`)); got != (outcome{0, "2\n755\n644\n", ""}) {
+		t.Errorf("got %+q", got)
+	}
+}
+
 // A user who is not root gets one line, and nothing is made.
 func TestNotRoot(t *testing.T) {
 	s := boxes(t, nil)

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"slices"
 
-	"example.com/go-docker/day4-lifecycle/durable"
 	"example.com/go-docker/day4-lifecycle/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -18,7 +17,7 @@ func (s *Store) readIndex() (*v1.IndexManifest, error) {
 	path := s.Path("index.json")
 	text, err := image.ReadDocument(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}, nil
+		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}, nil // [], not null
 	}
 	if err != nil {
 		return nil, err
@@ -39,14 +38,11 @@ func (s *Store) changeIndex(change func(*v1.IndexManifest) error) error {
 	if err := change(index); err != nil {
 		return err
 	}
-	if index.Manifests == nil {
-		index.Manifests = []v1.Descriptor{} // [], not null
-	}
 	text, err := json.MarshalIndent(index, "", "  ")
 	if err != nil {
 		return err
 	}
-	return durable.Replace(s.Path("index.json"), append(text, '\n'))
+	return s.replace("index.json", append(text, '\n'))
 }
 
 // Publish lists an image whose layers are all in the store: its documents
