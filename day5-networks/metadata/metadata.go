@@ -8,9 +8,15 @@ package metadata
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"example.com/go-docker/day5-networks/inroot"
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,4 +72,175 @@ func (s *Setter) Set(dirfd int, base string, hdr *tar.Header, existed bool) erro
 		return fmt.Errorf("set the times: %w", err)
 	}
 	return nil
+}
+
+const (
+	// Overlay is the prefix of overlayfs's own attributes, which it hides.
+	Overlay = "trusted.overlay."
+
+	// record is the prefix of an attribute's extended header record in a tar.
+	// It comes from star(1), and all tars have adopted it.
+	record = "SCHILY.xattr."
+)
+
+// Open opens a file of any kind with O_PATH: a link is not followed, and a
+// device is not activated. The calls for extended attributes do not take such a
+// descriptor, but they take its path in /proc.
+func Open(dirfd int, base string) (int, error) {
+	fd, err := unix.Openat(dirfd, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		err = fmt.Errorf("open: %w", err)
+	}
+	return fd, err
+}
+
+// OfImage reports whether an extended attribute belongs to an image.
+// Overlayfs's own would let a layer point into other layers, or show parts of
+// another file (overlayfs.rst, "Metadata only copy up"); SELinux's label is the
+// host's.
+func OfImage(name string) bool {
+	return !strings.HasPrefix(name, Overlay) && !strings.HasPrefix(name, "user.overlay.") && name != "security.selinux"
+}
+
+// records returns a file's attributes as records of a tar entry, or nil if it
+// has none.
+func records(fd int) (all map[string]string, err error) {
+	names, err := List(fd)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if !OfImage(name) {
+			continue
+		}
+		value, err := get(fd, name)
+		if err != nil {
+			return nil, fmt.Errorf("read the extended attribute %q: %w", name, err)
+		}
+		if all == nil {
+			all = map[string]string{}
+		}
+		all[record+name] = value
+	}
+	return all, nil
+}
+
+func (s *Setter) setAttributes(dirfd int, base string, hdr *tar.Header) error {
+	fd := -1
+	for _, key := range slices.Sorted(maps.Keys(hdr.PAXRecords)) {
+		name, is := strings.CutPrefix(key, record)
+		if !is || !OfImage(name) {
+			continue
+		}
+		if fd < 0 {
+			var err error
+			if fd, err = Open(dirfd, base); err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+		}
+		err := unix.Setxattr(inroot.FdPath(fd), name, []byte(hdr.PAXRecords[key]), 0)
+		noFile := hdr.Typeflag != tar.TypeReg && hdr.Typeflag != tar.TypeDir && strings.HasPrefix(name, "user.") // xattr(7)
+		if errors.Is(err, unix.ENOTSUP) || noFile && errors.Is(err, unix.EPERM) {
+			if !s.warned {
+				logrus.Warnf("layer entry %.200q: this kind of file, or the file system of the store, cannot have the extended attribute %q: left out, as are others like it", hdr.Name, name)
+			}
+			s.warned = true
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("set the extended attribute %.100q: %w", name, err)
+		}
+		s.inheritACL = s.inheritACL || name == "system.posix_acl_default"
+	}
+	return nil
+}
+
+// clearAttributes removes attributes that an earlier entry or the parent's
+// default ACL has set.
+func clearAttributes(dirfd int, base string) error {
+	fd, err := Open(dirfd, base)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	names, err := List(fd)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !OfImage(name) {
+			continue
+		}
+		if err := unix.Removexattr(inroot.FdPath(fd), name); err != nil && !errors.Is(err, unix.ENODATA) {
+			return fmt.Errorf("remove the extended attribute %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// List returns the names of all of a file's attributes, sorted.
+func List(fd int) ([]string, error) {
+	n, err := unix.Listxattr(inroot.FdPath(fd), nil) // nil: return only the size
+	if err == nil && n == 0 || errors.Is(err, unix.ENOTSUP) {
+		return nil, nil
+	}
+	buffer := make([]byte, 64<<10) // XATTR_LIST_MAX
+	if err == nil {
+		n, err = unix.Listxattr(inroot.FdPath(fd), buffer)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list extended attributes: %w", err)
+	}
+	names := strings.FieldsFunc(string(buffer[:n]), func(r rune) bool { return r == 0 })
+	slices.Sort(names)
+	return names, nil
+}
+
+// get returns an attribute's value.
+func get(fd int, name string) (string, error) {
+	buffer := make([]byte, 64<<10) // XATTR_SIZE_MAX
+	n, err := unix.Getxattr(inroot.FdPath(fd), name, buffer)
+	if err != nil {
+		return "", err
+	}
+	return string(buffer[:n]), nil
+}
+
+// Mark sets an attribute of one letter, like overlayfs's own, or removes it if
+// value is 0.
+func Mark(dirfd int, base, name string, value byte) error {
+	fd, err := Open(dirfd, base)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if value == 0 {
+		err = unix.Removexattr(inroot.FdPath(fd), name)
+	} else {
+		err = unix.Setxattr(inroot.FdPath(fd), name, []byte{value}, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("set the extended attribute %q: %w", name, err)
+	}
+	return nil
+}
+
+// MarkOf returns the letter, or 0 if the file has no such attribute or a longer
+// one.
+func MarkOf(dirfd int, base, name string) (byte, error) {
+	fd, err := Open(dirfd, base)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	var value [1]byte
+	n, err := unix.Getxattr(inroot.FdPath(fd), name, value[:])
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ERANGE) || err == nil && n == 0 {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the extended attribute %q: %w", name, err)
+	}
+	return value[0], nil
 }
