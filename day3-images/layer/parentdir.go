@@ -18,8 +18,7 @@ import (
 const (
 	ImpliedMark = metadata.Overlay + "go-docker.implied"   // a directory without an entry; New: with a whiteout
 	LinkMark    = metadata.Overlay + "go-docker.hard-link" // a symbolic link that stands in for a hard link
-	LooseMark   = metadata.Overlay + "go-docker.loose"     // a layer that has an implied directory
-	TopMark     = metadata.Overlay + "go-docker.top"       // a layer that has an entry for its top
+	LooseMark   = metadata.Overlay + "go-docker.loose"     // a layer that has an implied directory besides its top
 
 	Yes, New = 'y', 'n'
 )
@@ -93,10 +92,7 @@ func (u *Unpacker) makeParents(dir string) error {
 		}
 		return u.makeParent(name)
 	})
-	if errors.Is(err, unix.ELOOP) {
-		return Wrap("open its directory", err)
-	}
-	return err
+	return Wrap("make its directory", err)
 }
 
 // makeParent makes an implied directory. Its metadata depends on the layers
@@ -118,32 +114,20 @@ func (u *Unpacker) makeParent(name string) error {
 		return err
 	}
 	if u.Inherit == nil {
-		if err := u.markImplied(base, anew); err != nil {
+		value := byte(Yes)
+		if anew {
+			value = New
+		}
+		u.implied++
+		if err := metadata.Mark(u.parent.fd, base, ImpliedMark, value); err != nil {
 			return err
 		}
 	}
 	return u.set.Set(u.parent.fd, base, hdr, false)
 }
 
-// markImplied marks a directory that has just been made.
-func (u *Unpacker) markImplied(base string, anew bool) error {
-	u.implied++
-	value := byte(Yes)
-	if anew {
-		value = New
-	}
-	err := metadata.Mark(u.parent.fd, base, ImpliedMark, value)
-	if errors.Is(err, unix.ENOTSUP) { // the layer is then treated as if it were the lowest
-		return nil
-	}
-	return err
-}
-
 // remark changes a directory's mark, if it has one; 0 removes it.
 func (u *Unpacker) remark(base string, value byte) error {
-	if u.implied == 0 {
-		return nil
-	}
 	old, err := metadata.MarkOf(u.parent.fd, base, ImpliedMark)
 	if err != nil || old == 0 {
 		return err

@@ -94,52 +94,42 @@ func Open(dirfd int, base string) (int, error) {
 	return fd, err
 }
 
-// OfImage reports whether an extended attribute belongs to an image.
+// ofImage reports whether an extended attribute belongs to an image.
 // Overlayfs's own would let a layer point into other layers, or show parts of
 // another file (overlayfs.rst, "Metadata only copy up"); SELinux's label is the
 // host's.
-func OfImage(name string) bool {
+func ofImage(name string) bool {
 	return !strings.HasPrefix(name, Overlay) && !strings.HasPrefix(name, "user.overlay.") && name != "security.selinux"
 }
 
-// records returns a file's attributes as records of a tar entry, or nil if it
-// has none.
-func records(fd int) (all map[string]string, err error) {
+// records returns a file's attributes as records of a tar entry.
+func records(fd int) (map[string]string, error) {
 	names, err := List(fd)
 	if err != nil {
 		return nil, err
 	}
+	all := map[string]string{}
 	for _, name := range names {
-		if !OfImage(name) {
+		if !ofImage(name) {
 			continue
 		}
-		value, err := get(fd, name)
+		var value [64 << 10]byte // XATTR_SIZE_MAX
+		n, err := unix.Getxattr(inroot.FdPath(fd), name, value[:])
 		if err != nil {
 			return nil, fmt.Errorf("read the extended attribute %q: %w", name, err)
 		}
-		if all == nil {
-			all = map[string]string{}
-		}
-		all[record+name] = value
+		all[record+name] = string(value[:n])
 	}
 	return all, nil
 }
 
 func (s *Setter) setAttributes(dirfd int, base string, hdr *tar.Header) error {
-	fd := -1
 	for _, key := range slices.Sorted(maps.Keys(hdr.PAXRecords)) {
 		name, is := strings.CutPrefix(key, record)
-		if !is || !OfImage(name) {
+		if !is || !ofImage(name) {
 			continue
 		}
-		if fd < 0 {
-			var err error
-			if fd, err = Open(dirfd, base); err != nil {
-				return err
-			}
-			defer unix.Close(fd)
-		}
-		err := unix.Setxattr(inroot.FdPath(fd), name, []byte(hdr.PAXRecords[key]), 0)
+		err := unix.Lsetxattr(at(dirfd, base), name, []byte(hdr.PAXRecords[key]), 0)
 		noFile := hdr.Typeflag != tar.TypeReg && hdr.Typeflag != tar.TypeDir && strings.HasPrefix(name, "user.") // xattr(7)
 		if errors.Is(err, unix.ENOTSUP) || noFile && errors.Is(err, unix.EPERM) {
 			if !s.warned {
@@ -169,7 +159,7 @@ func clearAttributes(dirfd int, base string) error {
 		return err
 	}
 	for _, name := range names {
-		if !OfImage(name) {
+		if !ofImage(name) {
 			continue
 		}
 		if err := unix.Removexattr(inroot.FdPath(fd), name); err != nil && !errors.Is(err, unix.ENODATA) {
@@ -179,46 +169,38 @@ func clearAttributes(dirfd int, base string) error {
 	return nil
 }
 
-// List returns the names of all of a file's attributes, sorted.
+// List returns the names of all of a file's attributes.
 func List(fd int) ([]string, error) {
-	n, err := unix.Listxattr(inroot.FdPath(fd), nil) // nil: return only the size
-	if err == nil && n == 0 || errors.Is(err, unix.ENOTSUP) {
+	var buffer [64 << 10]byte // XATTR_LIST_MAX
+	n, err := unix.Listxattr(inroot.FdPath(fd), buffer[:])
+	if errors.Is(err, unix.ENOTSUP) {
 		return nil, nil
-	}
-	buffer := make([]byte, 64<<10) // XATTR_LIST_MAX
-	if err == nil {
-		n, err = unix.Listxattr(inroot.FdPath(fd), buffer)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list extended attributes: %w", err)
 	}
-	names := strings.FieldsFunc(string(buffer[:n]), func(r rune) bool { return r == 0 })
-	slices.Sort(names)
-	return names, nil
+	return strings.FieldsFunc(string(buffer[:n]), func(r rune) bool { return r == 0 }), nil
 }
 
-// get returns an attribute's value.
-func get(fd int, name string) (string, error) {
-	buffer := make([]byte, 64<<10) // XATTR_SIZE_MAX
-	n, err := unix.Getxattr(inroot.FdPath(fd), name, buffer)
-	if err != nil {
-		return "", err
+// at returns a path for calls that take only paths, such as lsetxattr(2). They
+// must be those that do not follow a link.
+func at(dirfd int, base string) string {
+	if dirfd == unix.AT_FDCWD {
+		return base
 	}
-	return string(buffer[:n]), nil
+	return inroot.FdPath(dirfd) + "/" + base
 }
 
-// Mark sets an attribute of one letter, like overlayfs's own, or removes it if
-// value is 0.
-func Mark(dirfd int, base, name string, value byte) error {
-	fd, err := Open(dirfd, base)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
+// Mark sets an attribute of one letter, like overlayfs's own. Value 0 removes
+// it, if it is there.
+func Mark(dirfd int, base, name string, value byte) (err error) {
 	if value == 0 {
-		err = unix.Removexattr(inroot.FdPath(fd), name)
+		err = unix.Lremovexattr(at(dirfd, base), name)
+		if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
+			return nil
+		}
 	} else {
-		err = unix.Setxattr(inroot.FdPath(fd), name, []byte{value}, 0)
+		err = unix.Lsetxattr(at(dirfd, base), name, []byte{value}, 0)
 	}
 	if err != nil {
 		return fmt.Errorf("set the extended attribute %q: %w", name, err)
@@ -229,14 +211,9 @@ func Mark(dirfd int, base, name string, value byte) error {
 // MarkOf returns the letter, or 0 if the file has no such attribute or a longer
 // one.
 func MarkOf(dirfd int, base, name string) (byte, error) {
-	fd, err := Open(dirfd, base)
-	if err != nil {
-		return 0, err
-	}
-	defer unix.Close(fd)
-	var value [1]byte
-	n, err := unix.Getxattr(inroot.FdPath(fd), name, value[:])
-	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ERANGE) || err == nil && n == 0 {
+	var value [1]byte // stays 0 if the attribute is empty
+	_, err := unix.Lgetxattr(at(dirfd, base), name, value[:])
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ERANGE) {
 		return 0, nil
 	}
 	if err != nil {

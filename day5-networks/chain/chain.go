@@ -8,7 +8,6 @@
 package chain
 
 import (
-	"archive/tar"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,16 +31,13 @@ func Settle(from, to string, below []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, u.Close()) }()
-	s := &settler{Unpacker: u}
-	for _, dir := range append(slices.Clone(below), to, from) {
-		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return &os.PathError{Op: "open", Path: dir, Err: err}
-		}
-		defer unix.Close(fd)
-		s.stack = append(stack{fd}, s.stack...)
+	layers, err := open(append(slices.Clone(below), to, from))
+	if err != nil {
+		return err
 	}
-	u.Inherit = s.stack.inherit
+	defer layers.close()
+	s := &settler{Unpacker: u, stack: layers}
+	u.Inherit = layers.inherit
 	for _, s.now = range []pass{whiteouts, links, links, files, hardLinks} {
 		if err := s.directory(s.stack[0], ".", "."); err != nil {
 			return err
@@ -105,10 +101,8 @@ func (s *settler) directory(fd int, way, name string) error {
 	// Sorted, so that a layer is settled in the same way everywhere.
 	slices.SortFunc(children, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	for _, child := range children {
-		if s.now.wants(child.Type()) {
-			if err := s.child(int(dir.Fd()), child.Name(), to); err != nil {
-				return err
-			}
+		if err := s.child(int(dir.Fd()), child, to); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -121,7 +115,7 @@ func (s *settler) opaque(fd int, to string, implied bool) error {
 	if err != nil || opaque == 0 {
 		return err
 	}
-	if implied {
+	if implied && to != "." {
 		if hides, err := s.stack.hides(to); err != nil || !hides {
 			return err
 		}
@@ -134,15 +128,11 @@ func (s *settler) opaque(fd int, to string, implied bool) error {
 
 // own makes a directory that has its own entry in the tar.
 func (s *settler) own(fd int, to string) error {
-	hdr := &tar.Header{}
-	if err := header(fd, hdr); err != nil {
+	hdr, err := header(fd)
+	if err != nil {
 		return err
 	}
 	if to == "." {
-		top, err := metadata.MarkOf(fd, ".", layer.TopMark)
-		if err != nil || top == 0 {
-			return err
-		}
 		return s.Top(hdr)
 	}
 	if err := s.Enter(path.Dir(to)); err != nil {
@@ -163,47 +153,47 @@ func (s *settler) whiteout(to string) error {
 	return s.Whiteout(path.Base(to))
 }
 
-func (p pass) wants(kind fs.FileMode) bool {
-	switch {
-	case kind.IsDir():
-		return true
-	case kind == fs.ModeSymlink:
-		return p == links || p == hardLinks
-	case p == whiteouts:
-		return kind&fs.ModeCharDevice != 0
+// child settles what is in a directory of the layer, if now is its pass.
+func (s *settler) child(dirfd int, entry fs.DirEntry, way string) error {
+	name := entry.Name()
+	when := files
+	switch entry.Type() {
+	case fs.ModeDir:
+		fd, err := metadata.Open(dirfd, name)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return s.directory(fd, way, name)
+	case fs.ModeSymlink:
+		hard, err := metadata.MarkOf(dirfd, name, layer.LinkMark)
+		if err != nil {
+			return err
+		}
+		if when = links; hard != 0 {
+			when = hardLinks
+		}
+	case fs.ModeDevice | fs.ModeCharDevice:
+		var st unix.Stat_t
+		if err := unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return layer.Wrap("stat", err)
+		}
+		if layer.IsWhiteout(&st) {
+			when = whiteouts
+		}
 	}
-	return p == files
-}
-
-func (s *settler) child(dirfd int, name, way string) error {
-	fd, err := metadata.Open(dirfd, name)
+	if when != s.now {
+		return nil
+	}
+	if when == whiteouts {
+		return s.whiteout(path.Join(way, name))
+	}
+	err := s.Enter(way)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return layer.Wrap("stat", err)
-	}
-	var hardLink byte
-	switch whiteout := layer.IsWhiteout(&st); {
-	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-		return s.directory(fd, way, name)
-	case whiteout && s.now == whiteouts:
-		return s.whiteout(path.Join(way, name))
-	case whiteout || s.now == whiteouts:
-		return nil
-	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
-		hardLink, err = metadata.MarkOf(dirfd, name, layer.LinkMark)
-	}
-	if err != nil || (hardLink != 0) != (s.now == hardLinks) {
-		return err
-	}
-	if err := s.Enter(way); err != nil {
-		return err
-	}
-	if hardLink != 0 {
-		err = s.hardLink(fd, name)
+	if when == hardLinks {
+		err = s.hardLink(dirfd, name)
 	} else {
 		err = s.Link(dirfd, name, name)
 	}
@@ -211,8 +201,8 @@ func (s *settler) child(dirfd int, name, way string) error {
 }
 
 // hardLink makes the hard link that a symbolic link stands for.
-func (s *settler) hardLink(fd int, name string) error {
-	target, err := inroot.Readlink(fd, "")
+func (s *settler) hardLink(dirfd int, name string) error {
+	target, err := inroot.Readlink(dirfd, name)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func Unpack(r io.Reader, dir string, q *Quota) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, u.Close()) }()
-	layer := meteredReader{r, q}
+	layer := Metered(r, q)
 	archive := tar.NewReader(layer)
 	for {
 		hdr, err := archive.Next()
@@ -97,9 +97,13 @@ func NewUnpacker(dir string, q *Quota) (*Unpacker, error) {
 	}
 	// A tar may leave out its top directory. Without execute permission on the
 	// root directory, only root could do anything in the container.
-	if err := unix.Fchmod(root, 0o755); err != nil {
+	err = unix.Fchmod(root, 0o755)
+	if err == nil {
+		err = metadata.Mark(root, ".", ImpliedMark, Yes)
+	}
+	if err != nil && !errors.Is(err, unix.ENOTSUP) { // most layers need no attributes
 		unix.Close(root)
-		return nil, &os.PathError{Op: "chmod", Path: dir, Err: err}
+		return nil, &os.PathError{Op: "prepare", Path: dir, Err: err}
 	}
 	return &Unpacker{root: root, parent: parentDir{fd: -1}, quota: q, buffer: make([]byte, len(zeros))}, nil
 }

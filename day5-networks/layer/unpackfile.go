@@ -72,8 +72,6 @@ func (u *Unpacker) checkSize(hdr *tar.Header) error {
 		sparse = sparse || strings.HasPrefix(record, "GNU.sparse.")
 	}
 	switch {
-	case hdr.Size < 0:
-		return fmt.Errorf("a size of %d bytes", hdr.Size)
 	case sparse:
 		return u.quota.takeBytes(hdr.Size)
 	case hdr.Size > atomic.LoadInt64(&u.quota.Bytes):
@@ -89,9 +87,7 @@ func (u *Unpacker) write(file *os.File, content io.Reader, size int64) error {
 	hole := false
 	for at := int64(0); at < size; {
 		chunk := u.buffer[:min(size-at, int64(len(u.buffer)))]
-		if _, err := io.ReadFull(content, chunk); err == io.EOF {
-			return io.ErrUnexpectedEOF
-		} else if err != nil {
+		if _, err := io.ReadFull(content, chunk); err != nil {
 			return err
 		}
 		if len(chunk) == len(zeros) && bytes.Equal(chunk, zeros[:]) {
@@ -156,7 +152,7 @@ func (u *Unpacker) Top(hdr *tar.Header) error {
 	if err := u.leave(); err != nil { // the top may be the current parent
 		return err
 	}
-	if err := metadata.Mark(u.root, ".", TopMark, Yes); err != nil && !errors.Is(err, unix.ENOTSUP) {
+	if err := metadata.Mark(u.root, ".", ImpliedMark, 0); err != nil {
 		return err
 	}
 	return u.set.Set(u.root, ".", hdr, true)
