@@ -106,20 +106,16 @@ func (u *Unpacker) makeParent(name string) error {
 		}
 	}
 	base := path.Base(name)
-	existed, anew, err := u.makeDir(base, true)
-	if err != nil || existed {
+	made, err := u.makeDir(base, true)
+	if err != nil || made == 0 {
 		return err
 	}
 	if err := u.quota.takeEntry(); err != nil {
 		return err
 	}
 	if u.Inherit == nil {
-		value := byte(Yes)
-		if anew {
-			value = New
-		}
 		u.implied++
-		if err := metadata.Mark(u.parent.fd, base, ImpliedMark, value); err != nil {
+		if err := metadata.Mark(u.parent.fd, base, ImpliedMark, made); err != nil {
 			return err
 		}
 	}

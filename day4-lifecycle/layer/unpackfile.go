@@ -33,12 +33,7 @@ func (u *Unpacker) create(base string, create func() error) error {
 func (u *Unpacker) remove(base string) error {
 	// The parent's path may have led through what is being removed.
 	u.parent.name = noParent
-	dir, err := os.OpenRoot(inroot.FdPath(u.parent.fd))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.RemoveAll(base)
+	return os.RemoveAll(inroot.FdPath(u.parent.fd) + "/" + base)
 }
 
 func (u *Unpacker) stat(base string) (*unix.Stat_t, error) {
@@ -105,43 +100,41 @@ func (u *Unpacker) write(file *os.File, content io.Reader, size int64) error {
 
 // Directory makes a directory that has its own entry in the tar.
 func (u *Unpacker) Directory(hdr *tar.Header, base string) error {
-	existed, _, err := u.makeDir(base, false)
+	made, err := u.makeDir(base, false)
+	if err == nil && made == 0 {
+		err = u.remark(base, 0)
+	}
 	if err != nil {
 		return err
 	}
-	if existed {
-		if err := u.remark(base, 0); err != nil {
-			return err
-		}
-	}
-	return u.set.Set(u.parent.fd, base, hdr, existed)
+	return u.set.Set(u.parent.fd, base, hdr, made == 0)
 }
 
-// makeDir makes a directory, or keeps an existing one with its contents. If
-// something else has the name, a new directory replaces it. That one is opaque,
-// because what it replaces also hid the directory of that name in the layers
-// below.
-func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (existed, anew bool, err error) {
+// makeDir makes a directory and returns Yes, or keeps an existing one with its
+// contents and returns 0. If something else has the name, a new directory
+// replaces it, and makeDir returns New. That one is opaque, because what it
+// replaces also hid the directory of that name in the layers below.
+func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (made byte, err error) {
 	err = unix.Mkdirat(u.parent.fd, base, 0o755)
 	if !errors.Is(err, unix.EEXIST) {
-		return false, false, Wrap("make a directory", err)
+		return Yes, Wrap("make a directory", err)
 	}
 	st, err := u.stat(base)
 	switch {
 	case err != nil:
-		return false, false, err
+		return 0, err
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-		return true, false, nil
+		return 0, nil
 	case onlyForWhiteout && !IsWhiteout(st):
-		return false, false, fmt.Errorf("%.200q is not a directory in this layer", base)
+		return 0, fmt.Errorf("%.200q is not a directory in this layer", base)
 	}
 	if err := u.remove(base); err != nil {
-		return false, false, err
+		return 0, err
 	}
 	if err := unix.Mkdirat(u.parent.fd, base, 0o755); err != nil {
-		return false, false, Wrap("make a directory", err)
+		return 0, Wrap("make a directory", err)
 	}
-	return false, true, metadata.Mark(u.parent.fd, base, OpaqueXattr, Yes)
+	return New, metadata.Mark(u.parent.fd, base, OpaqueXattr, Yes)
 }
 
 // Top sets the metadata of the layer's top directory.

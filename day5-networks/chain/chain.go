@@ -14,7 +14,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 
 	"example.com/go-docker/day5-networks/inroot"
 	"example.com/go-docker/day5-networks/layer"
@@ -31,13 +30,16 @@ func Settle(from, to string, below []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, u.Close()) }()
-	layers, err := open(append(slices.Clone(below), to, from))
-	if err != nil {
-		return err
+	s := &settler{Unpacker: u}
+	for _, dir := range append(slices.Clone(below), to, from) {
+		fd, err := openLayer(dir)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		s.stack = append(stack{fd}, s.stack...)
 	}
-	defer layers.close()
-	s := &settler{Unpacker: u, stack: layers}
-	u.Inherit = layers.inherit
+	u.Inherit = s.stack.inherit
 	for _, s.now = range []pass{whiteouts, links, links, files, hardLinks} {
 		if err := s.directory(s.stack[0], ".", "."); err != nil {
 			return err
@@ -89,19 +91,13 @@ func (s *settler) directory(fd int, way, name string) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.Open(inroot.FdPath(fd))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	children, err := dir.ReadDir(-1)
-	if err != nil {
-		return err
-	}
 	// Sorted, so that a layer is settled in the same way everywhere.
-	slices.SortFunc(children, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	children, err := os.ReadDir(inroot.FdPath(fd))
+	if err != nil {
+		return err
+	}
 	for _, child := range children {
-		if err := s.child(int(dir.Fd()), child, to); err != nil {
+		if err := s.child(fd, child, to); err != nil {
 			return err
 		}
 	}

@@ -20,23 +20,12 @@ import (
 // overlayfs would show if implied directories did not exist.
 type stack []int
 
-// open opens layers, which are listed lowest first. Close them after use.
-func open(dirs []string) (s stack, err error) {
-	for _, dir := range slices.Backward(dirs) {
-		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			s.close()
-			return nil, &os.PathError{Op: "open", Path: dir, Err: err}
-		}
-		s = append(s, fd)
+func openLayer(dir string) (int, error) {
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
-	return s, nil
-}
-
-func (s stack) close() {
-	for _, fd := range s {
-		unix.Close(fd)
-	}
+	return fd, nil
 }
 
 // A file is what a layer has at a path.
@@ -178,14 +167,21 @@ func IsLoose(dir string, lowest bool) (bool, error) {
 // taken from the uppermost layer that has an entry for it. layers are listed
 // lowest first.
 func CopyTop(layers []string, to string) error {
-	s, err := open(layers)
-	if err != nil {
-		return err
-	}
-	defer s.close()
 	hdr := &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Now()}
-	if err := s.inherit(".", hdr); err != nil {
-		return err
+	for _, dir := range slices.Backward(layers) {
+		fd, err := openLayer(dir)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		top, _, err := look(fd)
+		if err != nil {
+			return fmt.Errorf("layer %s: %w", dir, err)
+		}
+		if !top.implied {
+			hdr = top.dir
+			break
+		}
 	}
 	return new(metadata.Setter).Set(unix.AT_FDCWD, to, hdr, false)
 }

@@ -131,14 +131,13 @@ func (u *Unpacker) entry(hdr *tar.Header, content io.Reader) error {
 		return err
 	}
 	base := path.Base(name)
-	if base == OpaqueMarker {
-		return u.SetOpaque()
-	}
 	hidden, err := whiteoutOf(base)
-	if err != nil {
+	switch {
+	case base == OpaqueMarker:
+		return u.SetOpaque()
+	case err != nil:
 		return err
-	}
-	if hidden != "" {
+	case hidden != "":
 		return u.Whiteout(hidden)
 	}
 	return u.make(hdr, base, content)
@@ -149,24 +148,16 @@ func (u *Unpacker) entry(hdr *tar.Header, content io.Reader) error {
 // refused: no tool that builds images writes one, and what x/.. means depends
 // on what x is.
 func entryName(name string) (string, error) {
-	if name == "" {
+	clean := path.Join(".", name)
+	switch {
+	case name == "":
 		return "", errors.New("it has no name")
-	}
-	if strings.ContainsRune(name, 0) {
+	case strings.ContainsRune(name, 0):
 		return "", errors.New("a name with a NUL byte")
-	}
-	clean := path.Clean("/" + name)[1:]
-	parts := strings.Split(clean, "/")
-	for _, part := range parts[:len(parts)-1] {
-		if strings.HasPrefix(part, WhiteoutPrefix) {
-			return "", fmt.Errorf("a whiteout (%.100q) is not a directory", part)
-		}
-	}
-	if slices.Contains(strings.Split(name, "/"), "..") {
+	case slices.Contains(strings.Split(name, "/"), ".."):
 		return "", errors.New("a name with .. in it may lead out of the layer: refused")
-	}
-	if clean == "" {
-		clean = "."
+	case strings.Contains("/"+path.Dir(clean), "/"+WhiteoutPrefix):
+		return "", errors.New("a whiteout is not a directory")
 	}
 	return clean, nil
 }

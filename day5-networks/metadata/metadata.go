@@ -13,6 +13,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"example.com/go-docker/day5-networks/inroot"
@@ -35,7 +36,7 @@ func Of(fd int, st *unix.Stat_t) (*tar.Header, error) {
 // A Setter sets the metadata of the files in one tree.
 type Setter struct {
 	inheritACL bool // a directory has a default ACL, acl(5)
-	warned     bool
+	warn       sync.Once
 }
 
 // Set gives a file its owner, mode, extended attributes and times, in this
@@ -132,10 +133,9 @@ func (s *Setter) setAttributes(dirfd int, base string, hdr *tar.Header) error {
 		err := unix.Lsetxattr(at(dirfd, base), name, []byte(hdr.PAXRecords[key]), 0)
 		noFile := hdr.Typeflag != tar.TypeReg && hdr.Typeflag != tar.TypeDir && strings.HasPrefix(name, "user.") // xattr(7)
 		if errors.Is(err, unix.ENOTSUP) || noFile && errors.Is(err, unix.EPERM) {
-			if !s.warned {
+			s.warn.Do(func() {
 				logrus.Warnf("layer entry %.200q: this kind of file, or the file system of the store, cannot have the extended attribute %q: left out, as are others like it", hdr.Name, name)
-			}
-			s.warned = true
+			})
 			continue
 		}
 		if err != nil {
