@@ -21,19 +21,14 @@ import (
 // anywhere, and a file may have other names.
 func (u *Unpacker) create(base string, create func() error) error {
 	err := create()
-	if !errors.Is(err, unix.EEXIST) {
-		return Wrap("create", err)
+	if errors.Is(err, unix.EEXIST) {
+		u.parent.name = noParent // its path may have led through what is being removed
+		if err := os.RemoveAll(inroot.FdPath(u.parent.fd) + "/" + base); err != nil {
+			return err
+		}
+		err = create()
 	}
-	if err := u.remove(base); err != nil {
-		return err
-	}
-	return Wrap("create", create())
-}
-
-func (u *Unpacker) remove(base string) error {
-	// The parent's path may have led through what is being removed.
-	u.parent.name = noParent
-	return os.RemoveAll(inroot.FdPath(u.parent.fd) + "/" + base)
+	return Wrap("create", err)
 }
 
 func (u *Unpacker) stat(base string) (*unix.Stat_t, error) {
@@ -115,7 +110,8 @@ func (u *Unpacker) Directory(hdr *tar.Header, base string) error {
 // replaces it, and makeDir returns New. That one is opaque, because what it
 // replaces also hid the directory of that name in the layers below.
 func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (made byte, err error) {
-	err = unix.Mkdirat(u.parent.fd, base, 0o755)
+	mkdir := func() error { return unix.Mkdirat(u.parent.fd, base, 0o755) }
+	err = mkdir()
 	if !errors.Is(err, unix.EEXIST) {
 		return Yes, Wrap("make a directory", err)
 	}
@@ -128,11 +124,8 @@ func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (made byte, err er
 	case onlyForWhiteout && !IsWhiteout(st):
 		return 0, fmt.Errorf("%.200q is not a directory in this layer", base)
 	}
-	if err := u.remove(base); err != nil {
+	if err := u.create(base, mkdir); err != nil {
 		return 0, err
-	}
-	if err := unix.Mkdirat(u.parent.fd, base, 0o755); err != nil {
-		return 0, Wrap("make a directory", err)
 	}
 	return New, metadata.Mark(u.parent.fd, base, OpaqueXattr, Yes)
 }

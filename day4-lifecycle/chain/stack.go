@@ -156,11 +156,8 @@ func header(fd int) (*tar.Header, error) {
 // IsLoose reports whether an unpacked layer has to be settled. In the lowest
 // layer, implied directories are right as they are, because nothing is below.
 func IsLoose(dir string, lowest bool) (bool, error) {
-	loose, err := metadata.MarkOf(unix.AT_FDCWD, dir, layer.LinkMark)
-	if err == nil && loose == 0 && !lowest {
-		loose, err = metadata.MarkOf(unix.AT_FDCWD, dir, layer.LooseMark)
-	}
-	return loose != 0, err
+	loose, err := metadata.MarkOf(unix.AT_FDCWD, dir, layer.LooseMark)
+	return loose == layer.Always || loose == layer.Yes && !lowest, err
 }
 
 // CopyTop gives the directory to the metadata of an image's top directory,

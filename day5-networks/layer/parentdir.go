@@ -14,13 +14,13 @@ import (
 
 // Our own marks have the prefix of overlayfs's attributes. Overlayfs hides all
 // of those, even ones it does not know, so no container sees them. The value is
-// Yes.
+// Yes, or what is said here.
 const (
 	ImpliedMark = metadata.Overlay + "go-docker.implied"   // a directory without an entry; New: with a whiteout
 	LinkMark    = metadata.Overlay + "go-docker.hard-link" // a symbolic link that stands in for a hard link
-	LooseMark   = metadata.Overlay + "go-docker.loose"     // a layer that has an implied directory besides its top
+	LooseMark   = metadata.Overlay + "go-docker.loose"     // a layer that has one of these; Always: a hard link
 
-	Yes, New = 'y', 'n'
+	Yes, New, Always = 'y', 'n', 'a'
 )
 
 // A parentDir is the directory of the last entry, which is usually also that of
@@ -135,12 +135,12 @@ func (u *Unpacker) remark(base string, value byte) error {
 }
 
 // markLoose marks a finished layer if it has to be settled.
-func (u *Unpacker) markLoose() (err error) {
-	if u.links {
-		err = metadata.Mark(u.root, ".", LinkMark, Yes)
+func (u *Unpacker) markLoose() error {
+	switch {
+	case u.links:
+		return metadata.Mark(u.root, ".", LooseMark, Always)
+	case u.implied > 0:
+		return metadata.Mark(u.root, ".", LooseMark, Yes)
 	}
-	if err == nil && u.implied > 0 {
-		err = metadata.Mark(u.root, ".", LooseMark, Yes)
-	}
-	return err
+	return nil
 }
