@@ -84,7 +84,10 @@ func (s *settler) directory(fd int, way, name string) error {
 	case s.now == whiteouts && implied == layer.New:
 		err = s.whiteout(path.Join(way, name))
 	case s.now == whiteouts:
-		err = s.opaque(fd, to, implied != 0)
+		var opaque byte
+		if opaque, err = metadata.MarkOf(fd, ".", layer.OpaqueXattr); opaque != 0 {
+			err = s.hide(to, to, s.SetOpaque)
+		}
 	case s.now == files && implied == 0:
 		err = s.own(fd, to)
 	}
@@ -104,24 +107,6 @@ func (s *settler) directory(fd int, way, name string) error {
 	return nil
 }
 
-// opaque copies the mark of a directory that hides what is below it. An implied
-// directory need not be made if it hides nothing.
-func (s *settler) opaque(fd int, to string, implied bool) error {
-	opaque, err := metadata.MarkOf(fd, ".", layer.OpaqueXattr)
-	if err != nil || opaque == 0 {
-		return err
-	}
-	if implied && to != "." {
-		if hides, err := s.stack.hides(to); err != nil || !hides {
-			return err
-		}
-	}
-	if err := s.Enter(to); err != nil {
-		return err
-	}
-	return s.SetOpaque()
-}
-
 // own makes a directory that has its own entry in the tar.
 func (s *settler) own(fd int, to string) error {
 	hdr, err := header(fd)
@@ -139,14 +124,20 @@ func (s *settler) own(fd int, to string) error {
 
 // whiteout makes a whiteout if there is something below to hide.
 func (s *settler) whiteout(to string) error {
-	hides, err := s.stack.hides(to)
+	return s.hide(to, path.Dir(to), func() error { return s.Whiteout(path.Base(to)) })
+}
+
+// hide calls mark in a directory, and makes that if it is missing, unless the
+// layers below have nothing to hide.
+func (s *settler) hide(name, dir string, mark func() error) error {
+	hides, err := s.stack.hides(name)
 	if err != nil || !hides {
 		return err
 	}
-	if err := s.Enter(path.Dir(to)); err != nil {
+	if err := s.Enter(dir); err != nil {
 		return err
 	}
-	return s.Whiteout(path.Base(to))
+	return mark()
 }
 
 // child settles what is in a directory of the layer, if now is its pass.

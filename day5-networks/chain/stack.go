@@ -111,7 +111,7 @@ func look(fd int) (f *file, hides bool, err error) {
 func (s stack) hides(name string) (bool, error) {
 	nobody := path.Join(path.Dir(name), layer.WhiteoutPrefix) // no file has this name
 	for _, root := range s[:2] {
-		if _, hidden, err := findIn(root, nobody); err != nil || hidden {
+		if _, hidden, err := findIn(root, nobody); err != nil || hidden && name != "." { // nothing can hide the top
 			return false, err
 		}
 	}
