@@ -31,13 +31,10 @@ func SetRlimits(limits []Rlimit) (restore func() error, err error) {
 	}
 	for _, l := range limits {
 		var old unix.Rlimit
-		if err := unix.Getrlimit(l.Resource, &old); err != nil {
-			return nil, fmt.Errorf("read limit %d of getrlimit(2): %w", l.Resource, err)
-		}
-		before = append([]Rlimit{{l.Resource, old.Cur, old.Max}}, before...)
-		if err := unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}); err != nil {
+		if err := unix.Prlimit(0, l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, &old); err != nil {
 			return nil, fmt.Errorf("set limit %d of getrlimit(2) to %d:%d: %w", l.Resource, int64(l.Soft), int64(l.Hard), err)
 		}
+		before = append([]Rlimit{{l.Resource, old.Cur, old.Max}}, before...)
 	}
 	return restore, nil
 }

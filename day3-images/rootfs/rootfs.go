@@ -52,7 +52,7 @@ func (r *Root) Enter() error {
 		return err
 	}
 	steps := []func(mountfd.Tree) error{
-		r.openImageVolumes, mountKernel, confine.MaskPaths, r.mountCgroups, r.mountDev, r.mountConsole,
+		r.openImageVolumes, mountKernel, confine.MaskPaths, r.mountCgroups, r.mountDev,
 		r.mountFiles, r.mountImageVolumes, r.mountVolumes, r.ensureWorkdir, pivot,
 	}
 	for _, step := range steps {

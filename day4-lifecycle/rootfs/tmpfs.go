@@ -50,23 +50,17 @@ func ParseTmpfs(s string) (Volume, error) {
 func (t *Tmpfs) mount(tree mountfd.Tree, target string) error {
 	options := t.Options
 	if there, err := tree.Open(target, 0); err == nil {
+		defer there.Close()
 		var stat unix.Stat_t
-		err := unix.Fstat(int(there.Fd()), &stat)
-		there.Close()
-		if err != nil {
-			return fmt.Errorf("stat %s in the container: %w", target, err)
+		if err := unix.Fstat(int(there.Fd()), &stat); err != nil {
+			return err
 		}
 		options = append([]string{fmt.Sprintf("mode=%o", stat.Mode&0o7777)}, options...)
 	}
-	place, err := tree.MountPoint(target, true)
-	if err != nil {
-		return err
-	}
-	defer place.Close()
 	mount, err := mountfd.New("tmpfs", t.Attributes, options...)
 	if err != nil {
 		return err
 	}
 	defer mount.Close()
-	return mountfd.Attach(mount, place)
+	return tree.Attach(mount, target)
 }

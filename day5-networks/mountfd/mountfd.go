@@ -11,6 +11,7 @@
 package mountfd
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -52,14 +53,19 @@ func New(fsType string, attributes int, options ...string) (*os.File, error) {
 }
 
 // Clone makes a second mount of path on the host and of everything mounted
-// below it: a bind mount that is not attached anywhere yet.
-func Clone(path string) (*os.File, error) {
+// below it: a bind mount that is not attached anywhere yet. The attributes are
+// added to theirs.
+func Clone(path string, attributes uint64) (*os.File, error) {
 	const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_RECURSIVE
-	mount, err := unix.OpenTree(unix.AT_FDCWD, path, flags)
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, flags)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open_tree", Path: path, Err: err}
 	}
-	return os.NewFile(uintptr(mount), path), nil
+	mount := os.NewFile(uintptr(fd), path)
+	if err := SetAttributes(mount, attributes); err != nil {
+		return nil, errors.Join(err, mount.Close())
+	}
+	return mount, nil
 }
 
 // SetAttributes changes a mount and all mounts below it. mount_setattr(2)
