@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"example.com/go-docker/day3-images/confine"
 	"example.com/go-docker/day3-images/mountfd"
@@ -33,6 +34,17 @@ type Root struct {
 	Workdir      string // made if it is missing, as in Docker
 	ReadOnly     bool   // only the overlay: volumes and /dev stay writable
 	Console      string // the container's terminal on the host, like /dev/pts/7; "": none
+}
+
+// MakeMountsPrivate cuts our copy of the mount tree off from the host's. A new
+// mount namespace starts as a copy in which shared mounts stay shared, and
+// systemd makes every mount shared; without this, our /proc would also appear
+// on the host, on top of its own. mount_namespaces(7)
+func MakeMountsPrivate() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make the mount tree private: %w", err)
+	}
+	return nil
 }
 
 // Enter makes the root and moves this process into it, step by step. None of it
@@ -103,6 +115,28 @@ func (r *Root) mountFiles(tree mountfd.Tree) error {
 		if err := tree.Bind(source, target, 0); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// ensureWorkdir makes the working directory, as Docker does.
+func (r *Root) ensureWorkdir(tree mountfd.Tree) error {
+	workdir, err := tree.Ensure(r.Workdir, true)
+	if err != nil {
+		return fmt.Errorf("make the working directory: %w", err)
+	}
+	return workdir.Close()
+}
+
+// EnterWorkdir changes to a directory of the container, after Root.Enter. Getwd
+// proves that it is in the container: a directory of the host, reached through
+// a descriptor in /proc, would have no path here (CVE-2024-21626).
+func EnterWorkdir(dir string) error {
+	if err := os.Chdir(dir); err != nil {
+		return fmt.Errorf("change to the working directory: %w", err)
+	}
+	if _, err := syscall.Getwd(); err != nil {
+		return fmt.Errorf("the working directory %s is outside the container: %w", dir, err)
 	}
 	return nil
 }
