@@ -98,9 +98,6 @@ func setUp(c *Container) error {
 			return err
 		}
 	}
-	if err := rootfs.EnterWorkdir(c.Dir); err != nil {
-		return err
-	}
 	return hideDescriptors()
 }
 

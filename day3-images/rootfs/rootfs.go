@@ -31,7 +31,7 @@ type Root struct {
 	ImageVolumes []ImageVolume     // in the same order
 	Cgroups      Cgroups
 	ShmSize      int64  // of /dev/shm, in bytes; 0: 64 MiB
-	Workdir      string // made if it is missing, as in Docker
+	Workdir      string // entered last; made if it is missing, as in Docker
 	ReadOnly     bool   // only the overlay: volumes and /dev stay writable
 	Console      string // the container's terminal on the host, like /dev/pts/7; "": none
 }
@@ -47,10 +47,10 @@ func MakeMountsPrivate() error {
 	return nil
 }
 
-// Enter makes the root and moves this process into it, step by step. None of it
-// shows on the host, because the mount tree is already private (see
-// MakeMountsPrivate). If it returns an error, the command must not run, because
-// this process may still be in the host's root.
+// Enter makes the root and moves this process into its working directory, step
+// by step. None of it shows on the host, because the mount tree is already
+// private (see MakeMountsPrivate). If it returns an error, the command must not
+// run, because this process may still be in the host's root.
 func (r *Root) Enter() error {
 	if err := r.Overlay.Mount(); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (r *Root) Enter() error {
 			return fmt.Errorf("make the root read-only: %w", err)
 		}
 	}
-	return nil
+	return EnterWorkdir(r.Workdir)
 }
 
 // mountKernel mounts /proc and /sys, the file systems through which the kernel
@@ -128,7 +128,7 @@ func (r *Root) ensureWorkdir(tree mountfd.Tree) error {
 	return workdir.Close()
 }
 
-// EnterWorkdir changes to a directory of the container, after Root.Enter. Getwd
+// EnterWorkdir changes to a directory of the container from inside it. Getwd
 // proves that it is in the container: a directory of the host, reached through
 // a descriptor in /proc, would have no path here (CVE-2024-21626).
 func EnterWorkdir(dir string) error {

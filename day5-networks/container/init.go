@@ -103,9 +103,6 @@ func setUp(c *Container) error {
 			return err
 		}
 	}
-	if err := rootfs.EnterWorkdir(c.Dir); err != nil {
-		return err
-	}
 	return HideDescriptors()
 }
 
