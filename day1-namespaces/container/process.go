@@ -173,7 +173,7 @@ func (p *Process) Close() (err error) {
 		err = p.pipes.close()
 	}
 	if p.terminal != nil {
-		err = errors.Join(err, p.terminal.Close())
+		p.terminal.Close()
 	}
 	return err
 }
