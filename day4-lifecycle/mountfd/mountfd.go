@@ -24,7 +24,7 @@ import (
 const Harmless = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
 
 // New makes a file system that is not mounted anywhere yet. An option is
-// "key=value" or "key".
+// "key=value".
 func New(fsType string, attributes int, options ...string) (*os.File, error) {
 	config, err := unix.Fsopen(fsType, unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -32,13 +32,8 @@ func New(fsType string, attributes int, options ...string) (*os.File, error) {
 	}
 	defer unix.Close(config)
 	for _, option := range options {
-		key, value, hasValue := strings.Cut(option, "=")
-		if hasValue {
-			err = unix.FsconfigSetString(config, key, value)
-		} else {
-			err = unix.FsconfigSetFlag(config, key)
-		}
-		if err != nil {
+		key, value, _ := strings.Cut(option, "=")
+		if err := unix.FsconfigSetString(config, key, value); err != nil {
 			return nil, fmt.Errorf("set %s of a new %s: %w", option, fsType, err)
 		}
 	}

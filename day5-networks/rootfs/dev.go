@@ -46,7 +46,7 @@ func (r *Root) mountDev(tree mountfd.Tree) error {
 			return &fs.PathError{Op: "symlink", Path: "/dev/" + name, Err: err}
 		}
 	}
-	if err := tree.MountNew("/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"); err != nil {
+	if err := tree.MountNew("/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "ptmxmode=0666", "mode=0620", "gid=5"); err != nil {
 		return err
 	}
 	size := fmt.Sprint("size=", cmp.Or(r.ShmSize, 64<<20))
