@@ -100,12 +100,9 @@ type report struct {
 }
 
 func sendReport(w io.Writer, err error) error {
-	r := report{RuntimeError, err.Error()}
-	var s StatusError
-	if errors.As(err, &s) {
-		r.Status = s.Status
-	}
-	return json.NewEncoder(w).Encode(r)
+	s := StatusError{Status: RuntimeError}
+	errors.As(err, &s)
+	return json.NewEncoder(w).Encode(report{s.Status, err.Error()})
 }
 
 func (p *pipes) readReport() error {
