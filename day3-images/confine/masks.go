@@ -37,9 +37,8 @@ func MaskPaths(tree mountfd.Tree) error {
 	return nil
 }
 
-// cover opens a path, if this kernel has it, and mounts there what with makes
-// of it.
-func cover(tree mountfd.Tree, name string, with func(at *os.File) (*os.File, error)) error {
+// cover mounts what makeMount returns on a path, if this kernel has that path.
+func cover(tree mountfd.Tree, name string, makeMount func(at *os.File) (*os.File, error)) error {
 	at, err := tree.Open(name, unix.RESOLVE_NO_SYMLINKS)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -48,7 +47,7 @@ func cover(tree mountfd.Tree, name string, with func(at *os.File) (*os.File, err
 		return err
 	}
 	defer at.Close()
-	mount, err := with(at)
+	mount, err := makeMount(at)
 	if err != nil {
 		return err
 	}
@@ -56,8 +55,8 @@ func cover(tree mountfd.Tree, name string, with func(at *os.File) (*os.File, err
 	return mountfd.Attach(mount, at)
 }
 
-// nothing is an empty directory for a directory, and /dev/null for a file: the
-// host's, not the container's (CVE-2025-31133).
+// nothing makes an empty directory to cover a directory, and takes /dev/null for
+// a file: the host's, not the container's (CVE-2025-31133).
 func nothing(at *os.File) (*os.File, error) {
 	info, err := at.Stat()
 	if err != nil {
@@ -69,7 +68,7 @@ func nothing(at *os.File) (*os.File, error) {
 	return mountfd.Clone("/dev/null", 0)
 }
 
-// readOnly is the path itself once more, because only a mount can be read-only.
+// readOnly covers a path with itself, because only a mount can be read-only.
 func readOnly(at *os.File) (*os.File, error) {
 	return mountfd.Clone(inroot.FdPath(int(at.Fd())), unix.MOUNT_ATTR_RDONLY|mountfd.Harmless)
 }

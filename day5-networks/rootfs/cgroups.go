@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -49,9 +50,9 @@ func (r *Root) mountCgroups(tree mountfd.Tree) error {
 	return nil
 }
 
-// mountHierarchies mounts version 1's, in a tmpfs: each in a directory with the
-// names of its controllers and, if there are several, links to it, such as cpu
-// to cpu,cpuacct.
+// mountHierarchies mounts those of version 1 in a tmpfs: each in a directory
+// named after its controllers and, if these are several, with a link from each,
+// such as cpu to cpu,cpuacct.
 func mountHierarchies(tree mountfd.Tree, sharing map[string][]string) error {
 	if err := tree.MountNew(cgroupTop, "tmpfs", mountfd.Harmless, "mode=755", "size=64k"); err != nil {
 		return err
@@ -63,16 +64,17 @@ func mountHierarchies(tree mountfd.Tree, sharing map[string][]string) error {
 	defer top.Close()
 	for own, controllers := range sharing {
 		name := strings.Join(controllers, ",")
+		err := unix.Mkdirat(int(top.Fd()), name, 0o755)
+		for _, controller := range controllers {
+			if controller != name {
+				err = errors.Join(err, unix.Symlinkat(name, int(top.Fd()), controller))
+			}
+		}
+		if err != nil {
+			return &fs.PathError{Op: "make in the container", Path: cgroupTop + "/" + name, Err: err}
+		}
 		if err := tree.Bind(own, cgroupTop+"/"+name, mountfd.Harmless); err != nil {
 			return err
-		}
-		for _, controller := range controllers {
-			if controller == name {
-				break // it shares with nobody
-			}
-			if err := unix.Symlinkat(name, int(top.Fd()), controller); err != nil {
-				return &fs.PathError{Op: "symlink in the container", Path: cgroupTop + "/" + controller, Err: err}
-			}
 		}
 	}
 	return mountfd.SetAttributes(top, unix.MOUNT_ATTR_RDONLY)
