@@ -25,12 +25,11 @@ import (
 // Run is the command run.
 func Run() *urfave.Command {
 	return &urfave.Command{
-		Name:        "run",
-		Usage:       "run a command in a new container of an image",
-		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
-		Description: "All namespaces except the user namespace are new, unless some are named.",
-		Flags:       slices.Concat(options.NamespaceFlags(), options.ContainerFlags(), limits.Flags(), options.SettingFlags(), []urfave.Flag{fetch.InsecureFlag()}),
-		Action:      runImage,
+		Name:      "run",
+		Usage:     "run a command in a new container of an image",
+		ArgsUsage: "IMAGE [COMMAND] [ARG...]",
+		Flags:     slices.Concat(options.ContainerFlags(), limits.Flags(), options.SettingFlags(), []urfave.Flag{fetch.InsecureFlag()}),
+		Action:    runImage,
 	}
 }
 

@@ -17,22 +17,12 @@ import (
 	"github.com/moby/term"
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/commands/limits"
 	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/namespace"
 )
-
-// NamespaceFlags say which namespaces are to be new.
-func NamespaceFlags() []urfave.Flag {
-	var flags []urfave.Flag
-	for _, k := range namespace.Kinds {
-		flags = append(flags, &urfave.BoolFlag{Name: k.Name, Usage: "new " + k.Name + " namespace: " + k.Holds, DisableDefaultText: true})
-	}
-	return flags
-}
 
 // ContainerFlags are about the container's process and its root.
 func ContainerFlags() []urfave.Flag {
@@ -59,22 +49,18 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 		return nil, fmt.Errorf("%[1]s requires an image: see %[1]s --help", ctx.Command.Name)
 	}
 	c := &container.Container{
-		ID:       container.NewID(),
-		Args:     ctx.Args().Tail(),
-		Hostname: ctx.String("hostname"),
-		Dir:      ctx.String("workdir"),
-		TTY:      ctx.Bool("tty"),
-		Init:     ctx.Bool("init"),
-		User:     ctx.String("user"),
+		ID:         container.NewID(),
+		Args:       ctx.Args().Tail(),
+		Hostname:   ctx.String("hostname"),
+		Namespaces: namespace.All(),
+		Dir:        ctx.String("workdir"),
+		TTY:        ctx.Bool("tty"),
+		Init:       ctx.Bool("init"),
+		User:       ctx.String("user"),
 	}
-	var err error
-	if c.Namespaces, err = namespacesFromFlags(ctx); err != nil {
-		return nil, err
-	}
-	c.Namespaces |= unix.CLONE_NEWNS // always, because the root is made of mounts
 	if c.Hostname == "" {
 		c.Hostname = c.ID
-	} else if err := checkHostname(c); err != nil {
+	} else if err := checkHostname(c.Hostname); err != nil {
 		return nil, fmt.Errorf("invalid --hostname %q: %w", c.Hostname, err)
 	}
 	if c.Dir != "" && !path.IsAbs(c.Dir) {
@@ -87,6 +73,7 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 		logrus.Warn("-t ignored: standard input is not a terminal")
 		c.TTY = false
 	}
+	var err error
 	if c.Rlimits, err = rlimitsFromFlags(ctx); err != nil {
 		return nil, err
 	}
@@ -98,30 +85,6 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 // start.
 func attached(ctx *urfave.Context) bool {
 	return ctx.Command.Name == "run" && !ctx.Bool("detach")
-}
-
-// namespacesFromFlags returns the clone(2) flags of the namespaces named on the
-// command line or, if none was, of all that this kernel has.
-func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
-	var named uintptr
-	for _, k := range namespace.Kinds {
-		if !ctx.Bool(k.Name) {
-			continue
-		}
-		if !k.Supported() {
-			return 0, fmt.Errorf("--%s: this kernel has no %s namespaces (no /proc/self/ns/%s)", k.Name, k.Name, k.File)
-		}
-		named |= k.Flag
-	}
-	if named == 0 {
-		named = namespace.All()
-	}
-	// Only root may make the other kinds, but root in a new user namespace is
-	// root enough, and anybody may make a user namespace. user_namespaces(7)
-	if os.Geteuid() != 0 {
-		named |= unix.CLONE_NEWUSER
-	}
-	return named, nil
 }
 
 // Cgroup returns the description of the container's cgroup.
@@ -137,15 +100,13 @@ func Cgroup(ctx *urfave.Context, c *container.Container) (cgroup.Config, error) 
 	return cgroup.Config{ID: c.ID, Parent: parent, Limits: l, Init: c.Init}, nil
 }
 
-func checkHostname(c *container.Container) error {
+func checkHostname(name string) error {
 	switch {
-	case c.Namespaces&unix.CLONE_NEWUTS == 0:
-		return errors.New("it would be the host's: add --uts")
-	case len(c.Hostname) > 64: // HOST_NAME_MAX, sethostname(2)
+	case len(name) > 64: // HOST_NAME_MAX, sethostname(2)
 		return errors.New("longer than 64 bytes")
-	case !utf8.ValidString(c.Hostname):
+	case !utf8.ValidString(name):
 		return errors.New("not UTF-8")
-	case strings.ContainsFunc(c.Hostname, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+	case strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
 		return errors.New("it has white space or a control character, which would end it in /etc/hosts")
 	}
 	return nil
