@@ -1,13 +1,11 @@
 package options
 
 import (
-	"bufio"
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"example.com/go-docker/day3-images/container"
 )
@@ -15,70 +13,33 @@ import (
 // environment returns the image's environment with the changes of -e and
 // --env-file. HOME comes later, from the container's passwd.
 func environment(c *container.Container, image, set []string) ([]string, error) {
-	env := append(slices.Clone(image), "HOSTNAME="+c.Hostname)
+	env := slices.Concat(image, []string{"HOSTNAME=" + c.Hostname})
 	if c.TTY {
-		env = append(env, "TERM="+os.Getenv("TERM"))
+		env = append(env, "TERM="+cmp.Or(os.Getenv("TERM"), "xterm"))
 	}
 	if !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "PATH=") }) {
 		env = append(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	}
-	values, err := fromOurs(set)
-	for _, e := range values {
-		name, _, _ := strings.Cut(e, "=")
-		env = slices.DeleteFunc(env, func(old string) bool { return strings.HasPrefix(old, name+"=") })
-		env = append(env, e)
-	}
-	return env, err
+	return SetVariables(env, set)
 }
 
-// fromOurs gives names without a value the value in our own environment, and
-// leaves out those that are not in it.
-func fromOurs(set []string) (env []string, err error) {
+// SetVariables applies -e: NAME=VALUE, or NAME to pass on our own.
+func SetVariables(env, set []string) ([]string, error) {
+	env = slices.Clone(env)
 	for _, e := range set {
 		name, _, hasValue := strings.Cut(e, "=")
 		if name == "" || strings.ContainsRune(e, 0) {
 			return nil, fmt.Errorf("invalid --env %q: want NAME=VALUE or NAME", e)
 		}
-		value, ok := os.LookupEnv(name)
-		switch {
-		case hasValue:
-			env = append(env, e)
-		case ok:
-			env = append(env, name+"="+value)
-		}
-	}
-	return env, nil
-}
-
-// readEnvFiles reads variables as docker run --env-file does: one a line, no
-// quotes or escapes, # for comments.
-func readEnvFiles(names []string) ([]string, error) {
-	var env []string
-	for _, name := range names {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		lines := bufio.NewScanner(file)
-		for lines.Scan() {
-			line := strings.TrimLeftFunc(strings.TrimPrefix(lines.Text(), "\ufeff"), unicode.IsSpace)
-			if line == "" || line[0] == '#' {
+		if !hasValue {
+			value, ok := os.LookupEnv(name)
+			if !ok {
 				continue
 			}
-			variable, _, hasValue := strings.Cut(line, "=")
-			if !hasValue {
-				variable = strings.TrimSpace(line)
-				line = variable
-			}
-			if variable == "" || strings.ContainsFunc(variable, unicode.IsSpace) || !utf8.ValidString(line) {
-				return nil, fmt.Errorf("%s: invalid line %q: want NAME=VALUE or NAME", name, line)
-			}
-			env = append(env, line)
+			e = name + "=" + value
 		}
-		if err := lines.Err(); err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
+		env = slices.DeleteFunc(env, func(old string) bool { return strings.HasPrefix(old, name+"=") })
+		env = append(env, e)
 	}
 	return env, nil
 }

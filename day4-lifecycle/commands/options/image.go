@@ -3,9 +3,11 @@ package options
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 
+	"github.com/docker/cli/pkg/kvfile"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	urfave "github.com/urfave/cli/v2"
 
@@ -34,10 +36,15 @@ func ApplyConfig(ctx *urfave.Context, c *container.Container, config v1.Config) 
 	if c.User == "" {
 		c.User = config.User
 	}
-	set, err := readEnvFiles(ctx.StringSlice("env-file"))
-	if err != nil {
-		return fmt.Errorf("--env-file: %w", err)
+	var set []string
+	for _, name := range ctx.StringSlice("env-file") {
+		variables, err := kvfile.Parse(name, os.LookupEnv)
+		if err != nil {
+			return fmt.Errorf("--env-file: %w", err)
+		}
+		set = append(set, variables...)
 	}
+	var err error
 	c.Env, err = environment(c, config.Env, append(set, ctx.StringSlice("env")...))
 	return err
 }
