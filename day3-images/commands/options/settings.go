@@ -1,6 +1,7 @@
 package options
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -55,11 +56,8 @@ func rootFromFlags(ctx *urfave.Context) (*rootfs.Root, error) {
 		return nil, err
 	}
 	if size := ctx.String("shm-size"); size != "" {
-		if r.ShmSize, err = limits.ParseBytes(size); err == nil && r.ShmSize == 0 {
-			err = errors.New("want more than 0")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("invalid --shm-size %q: %w", size, err)
+		if r.ShmSize, err = limits.ParseBytes(size); err != nil || r.ShmSize == 0 {
+			return nil, fmt.Errorf("invalid --shm-size %q: %w", size, cmp.Or(err, errors.New("want more than 0")))
 		}
 	}
 	return r, nil
@@ -69,11 +67,8 @@ func rlimitsFromFlags(ctx *urfave.Context) ([]confine.Rlimit, error) {
 	var limits []confine.Rlimit
 	for _, s := range ctx.StringSlice("ulimit") {
 		u, err := units.ParseUlimit(s)
-		if err == nil && (u.Soft < -1 || u.Hard < -1) {
-			err = errors.New("less than -1")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("invalid --ulimit %q: %w", s, err)
+		if err != nil || u.Soft < -1 || u.Hard < -1 {
+			return nil, fmt.Errorf("invalid --ulimit %q: %w", s, cmp.Or(err, errors.New("less than -1")))
 		}
 		l, err := u.GetRlimit()
 		if err != nil {
