@@ -27,16 +27,13 @@ import (
 	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
-	"example.com/go-docker/day3-images/cgroup"
 	"example.com/go-docker/day3-images/cli"
 	"example.com/go-docker/day3-images/commands/action"
 	"example.com/go-docker/day3-images/commands/images"
 	"example.com/go-docker/day3-images/commands/inspect"
 	"example.com/go-docker/day3-images/commands/run"
 	"example.com/go-docker/day3-images/commands/stats"
-	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/demo"
-	"example.com/go-docker/day3-images/store"
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
@@ -80,12 +77,7 @@ func runDemo(ctx *urfave.Context) error {
 	if err := action.RequireRoot(); err != nil {
 		return err
 	}
-	return action.Interruptible(func(until context.Context) error { return demo.Run(until, ctx.String("format"), runForDemo) })
-}
-
-// runForDemo is a demo.Runner.
-func runForDemo(s *store.Store, c *container.Container, img *store.Image) (int, error) {
-	return run.Image(s, c, img, cgroup.Limits{Memory: demo.Memory})
+	return action.Interruptible(func(until context.Context) error { return demo.Run(until, ctx.String("format")) })
 }
 
 var payloadCommand = &urfave.Command{

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -54,19 +53,6 @@ func (p *plan) run(s *store.Store) (status int, err error) {
 		return 0, err
 	}
 	return process.Wait()
-}
-
-// Image runs a container without flags. The container's output goes to standard
-// error. Image returns its exit status.
-func Image(s *store.Store, c *container.Container, img *store.Image, limits cgroup.Limits) (int, error) {
-	p := &plan{
-		container: c,
-		parent:    container.Parent{Stdout: os.Stderr},
-		cgroup:    cgroup.Config{ID: c.ID, Limits: limits, Init: true},
-		dir:       &containers.Container{ID: c.ID, Image: img.ID, Created: time.Now().UTC()},
-		image:     img,
-	}
-	return p.run(s)
 }
 
 // completeRoot adds the image to what the command line says about the root.
