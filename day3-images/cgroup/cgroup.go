@@ -89,7 +89,7 @@ func plan(config Config) (*Cgroup, settings, error) {
 		return nil, nil, err
 	}
 	g := &Cgroup{init: config.Init, controllers: controllers, Record: Record{
-		ID: config.ID, PID: os.Getpid(), Version: version, Dirs: map[string]string{},
+		ID: config.ID, Version: version, Dirs: map[string]string{},
 	}}
 	for _, name := range controllers {
 		above, err := hierarchies[name].Chain(config.Parent)

@@ -6,6 +6,7 @@
 package stats
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,8 +14,6 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"os/signal"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -23,6 +22,8 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day3-images/cgroup"
+	"example.com/go-docker/day3-images/commands/action"
+	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/usage"
 )
 
@@ -45,8 +46,32 @@ var Command = &urfave.Command{
 			show = printStatsJSON
 		}
 		stream := !ctx.Bool("no-stream") && format == "table" && term.IsTerminal(os.Stdout.Fd())
-		return stats(os.Stdout, ctx.Args().Slice(), show, stream)
+		ids, err := idsOf(ctx)
+		if err != nil {
+			return err
+		}
+		return stats(os.Stdout, ids, show, stream)
 	},
+}
+
+// idsOf returns the ids of the containers that the command line names, which
+// must be running.
+func idsOf(ctx *urfave.Context) (ids []string, err error) {
+	s, err := action.OpenStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, ref := range ctx.Args().Slice() {
+		c, err := containers.Find(s, ref)
+		if err != nil {
+			return nil, err
+		}
+		if running, err := cgroup.Running([]string{c.ID}); err != nil || len(running) == 0 {
+			return nil, cmp.Or(err, fmt.Errorf("container %s is not running", c.ID))
+		}
+		ids = append(ids, c.ID)
+	}
+	return ids, nil
 }
 
 // A stat is one container's line of output.
@@ -62,19 +87,12 @@ type stat struct {
 const statsInterval = time.Second
 
 func stats(w io.Writer, ids []string, show func(io.Writer, []stat) error, stream bool) error {
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM)
-	defer signal.Stop(interrupted)
 	before, err := readAll(ids)
 	if err != nil {
 		return err
 	}
 	for {
-		select {
-		case <-interrupted:
-			return nil
-		case <-time.After(statsInterval):
-		}
+		time.Sleep(statsInterval)
 		after, err := readAll(ids)
 		if err != nil {
 			return err
