@@ -5,7 +5,6 @@
 package options
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -60,8 +59,8 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 	}
 	if c.Hostname == "" {
 		c.Hostname = c.ID
-	} else if err := checkHostname(c.Hostname); err != nil {
-		return nil, fmt.Errorf("invalid --hostname %q: %w", c.Hostname, err)
+	} else if len(c.Hostname) > 64 || !isWord(c.Hostname) { // HOST_NAME_MAX, sethostname(2)
+		return nil, fmt.Errorf("invalid --hostname %q: want at most 64 bytes of UTF-8 without white space", c.Hostname)
 	}
 	if c.Dir != "" && !path.IsAbs(c.Dir) {
 		return nil, fmt.Errorf("invalid --workdir %q: not an absolute path", c.Dir)
@@ -100,14 +99,8 @@ func Cgroup(ctx *urfave.Context, c *container.Container) (cgroup.Config, error) 
 	return cgroup.Config{ID: c.ID, Parent: parent, Limits: l, Init: c.Init}, nil
 }
 
-func checkHostname(name string) error {
-	switch {
-	case len(name) > 64: // HOST_NAME_MAX, sethostname(2)
-		return errors.New("longer than 64 bytes")
-	case !utf8.ValidString(name):
-		return errors.New("not UTF-8")
-	case strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
-		return errors.New("it has white space or a control character, which would end it in /etc/hosts")
-	}
-	return nil
+// isWord reports whether s can stand in /etc/hosts or resolv.conf, where white
+// space would end it.
+func isWord(s string) bool {
+	return s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 }

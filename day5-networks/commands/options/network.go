@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"unicode"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -59,7 +58,7 @@ func Network(ctx *urfave.Context) (*state.Network, error) {
 	}
 	n.Search, n.Options = ctx.StringSlice("dns-search"), ctx.StringSlice("dns-option")
 	for _, word := range slices.Concat(n.Search, n.Options) {
-		if word == "" || strings.ContainsFunc(word, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		if !isWord(word) {
 			return nil, fmt.Errorf("invalid --dns-search or --dns-option %q: want one word", word)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/docker/go-units"
 	urfave "github.com/urfave/cli/v2"
@@ -83,7 +82,7 @@ func rlimitsFromFlags(ctx *urfave.Context) ([]confine.Rlimit, error) {
 func Hosts(ctx *urfave.Context) (lines string, err error) {
 	for _, s := range ctx.StringSlice("add-host") {
 		at := strings.IndexAny(s, ":=") // an address may contain colons, too
-		if at <= 0 || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		if at <= 0 || !isWord(s) {
 			return "", fmt.Errorf("invalid --add-host %q: want NAME:ADDRESS", s)
 		}
 		address, err := netip.ParseAddr(strings.Trim(s[at+1:], "[]"))
