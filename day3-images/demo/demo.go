@@ -72,7 +72,7 @@ func Run(ctx context.Context, format string) (err error) {
 		return err
 	}
 	if format == "json" {
-		return json.NewEncoder(os.Stdout).Encode(map[string]any{"image": img.ID, "layers": stack, "exit_status": 0, "limit_bytes": Memory})
+		return json.NewEncoder(os.Stdout).Encode(map[string]any{"image": img.ID, "layers": stack, "exit_status": cmd.ProcessState.ExitCode(), "limit_bytes": Memory})
 	}
 	return printStack(os.Stdout, stack)
 }
