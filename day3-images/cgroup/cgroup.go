@@ -85,7 +85,7 @@ func plan(config Config) (*Cgroup, settings, error) {
 		return nil, nil, err
 	}
 	settings := config.Limits.settings(version)
-	g := &Cgroup{init: config.Init, Record: Record{ID: config.ID, Version: version, Dirs: map[string]string{}}}
+	g := &Cgroup{init: config.Init, Record: Record{ID: config.ID, PID: os.Getpid(), Version: version, Dirs: map[string]string{}}}
 	for _, name := range counted[version] {
 		if _, ok := hierarchies[name]; ok {
 			g.controllers = append(g.controllers, name)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ import (
 // locked has a dead owner, and whoever finds it cleans up.
 type Record struct {
 	ID      string            `json:"id"`
+	PID     int               `json:"pid"`
 	Version int               `json:"cgroup_version"`
 	Dirs    map[string]string `json:"controllers"` // directory of each controller
 	Cgroups []string          `json:"cgroups"`     // to be removed
@@ -31,11 +33,18 @@ type Record struct {
 }
 
 // recordDir is on a tmpfs, so that a reboot removes records along with the
-// cgroups. Only root can make it, so nobody else can have us kill and remove
-// what a record names.
-const recordDir = "/run/go-docker"
+// cgroups.
+func recordDir() string {
+	if os.Geteuid() == 0 {
+		return "/run/go-docker"
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "go-docker")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("go-docker-%d", os.Geteuid()))
+}
 
-func (r *Record) path() string { return filepath.Join(recordDir, r.ID+".json") }
+func (r *Record) path() string { return filepath.Join(recordDir(), r.ID+".json") }
 
 // Usage reads the counters of the container.
 func (r *Record) Usage() (usage.Usage, error) { return usage.Read(r.Version, r.Dirs) }
@@ -46,13 +55,13 @@ func (r *Record) write() error {
 		return err
 	}
 	for range 1000 {
-		if err = os.MkdirAll(recordDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err = os.MkdirAll(recordDir(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 		if r.lock, err = lock.Create(r.path(), text); err == nil {
 			return nil
 		}
-		_ = unix.Rmdir(recordDir) // fails while others have records in it
+		_ = unix.Rmdir(recordDir()) // fails while others have records in it
 		// The last container to end removes the directory, and may just have
 		// done so.
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EPERM) {
@@ -73,8 +82,18 @@ func (r *Record) cleanUp() error {
 	if err := os.Remove(r.path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_ = unix.Rmdir(recordDir) // fails while others have records in it
+	_ = unix.Rmdir(recordDir()) // fails while others have records in it
 	return r.lock.Close()
+}
+
+func recordPaths() ([]string, error) {
+	// We kill and remove whatever a record names, and in /tmp anybody may have
+	// made the directory.
+	var dir unix.Stat_t
+	if err := unix.Lstat(recordDir(), &dir); err == nil && int(dir.Uid) != os.Geteuid() {
+		return nil, fmt.Errorf("%s belongs to another user (uid %d)", recordDir(), dir.Uid)
+	}
+	return filepath.Glob(filepath.Join(recordDir(), "*.json"))
 }
 
 func readRecord(path string) (*Record, error) {
@@ -95,7 +114,7 @@ func readRecord(path string) (*Record, error) {
 // sweep cleans up after containers whose owner was killed. Failing to do so
 // must not stop the container that we are about to start.
 func sweep() error {
-	paths, err := filepath.Glob(recordDir + "/*.json")
+	paths, err := recordPaths()
 	if err != nil {
 		return err
 	}
@@ -120,10 +139,10 @@ func sweep() error {
 	return nil
 }
 
-// Running returns the records of the containers with these ids, or of all
-// running ones. A container that has just ended has none.
+// Running returns the records of the running containers whose ids start with
+// the given prefixes, or of all if none is given.
 func Running(ids []string) ([]*Record, error) {
-	paths, err := filepath.Glob(recordDir + "/*.json")
+	paths, err := recordPaths()
 	if err != nil {
 		return nil, err
 	}
@@ -138,12 +157,27 @@ func Running(ids []string) ([]*Record, error) {
 			r, err = readRecord(path)
 		}
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return nil, err
-		case len(ids) == 0 || slices.Contains(ids, r.ID):
+		case err == nil:
 			all = append(all, r)
+		case !errors.Is(err, fs.ErrNotExist): // which means that it has just ended
+			return nil, err
 		}
 	}
-	return all, nil
+	var chosen []*Record
+	for _, id := range ids {
+		others := func(r *Record) bool { return !strings.HasPrefix(r.ID, id) }
+		found := slices.DeleteFunc(slices.Clone(all), others)
+		switch len(found) {
+		case 0:
+			return nil, fmt.Errorf("no such container: %q", id)
+		case 1:
+			chosen = append(chosen, found[0])
+		default:
+			return nil, fmt.Errorf("more than one running container has an id that starts with %q", id)
+		}
+	}
+	if len(ids) == 0 {
+		return all, nil
+	}
+	return chosen, nil
 }

@@ -6,7 +6,6 @@
 package stats
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,8 +21,6 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day3-images/cgroup"
-	"example.com/go-docker/day3-images/commands/action"
-	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/usage"
 )
 
@@ -46,32 +43,8 @@ var Command = &urfave.Command{
 			show = printStatsJSON
 		}
 		stream := !ctx.Bool("no-stream") && format == "table" && term.IsTerminal(os.Stdout.Fd())
-		ids, err := idsOf(ctx)
-		if err != nil {
-			return err
-		}
-		return stats(os.Stdout, ids, show, stream)
+		return stats(os.Stdout, ctx.Args().Slice(), show, stream)
 	},
-}
-
-// idsOf returns the ids of the containers that the command line names, which
-// must be running.
-func idsOf(ctx *urfave.Context) (ids []string, err error) {
-	s, err := action.OpenStore(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, ref := range ctx.Args().Slice() {
-		c, err := containers.Find(s, ref)
-		if err != nil {
-			return nil, err
-		}
-		if running, err := cgroup.Running([]string{c.ID}); err != nil || len(running) == 0 {
-			return nil, cmp.Or(err, fmt.Errorf("container %s is not running", c.ID))
-		}
-		ids = append(ids, c.ID)
-	}
-	return ids, nil
 }
 
 // A stat is one container's line of output.
