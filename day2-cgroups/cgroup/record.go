@@ -168,7 +168,7 @@ func Running(ids []string) ([]*Record, error) {
 		others := func(r *Record) bool { return !strings.HasPrefix(r.ID, id) }
 		found := slices.DeleteFunc(slices.Clone(all), others)
 		if len(found) != 1 {
-			return nil, fmt.Errorf("no such container: %q: %d that run have an id that starts like this", id, len(found))
+			return nil, fmt.Errorf("no such container: %q begins the ids of %d running ones", id, len(found))
 		}
 		chosen = append(chosen, found[0])
 	}
