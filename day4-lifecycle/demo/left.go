@@ -27,7 +27,7 @@ func begin(tmp string) (*os.File, error) {
 		if unix.Lstat(dir, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {
 			continue // in /tmp anybody may use this name
 		}
-		if err := lock.RemoveLeftover(dir); err != nil {
+		if err := removeLeftover(dir); err != nil {
 			return nil, fmt.Errorf("remove what a killed demo left: %w", err)
 		}
 	}
