@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,8 +17,6 @@ import (
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
-	"example.com/go-docker/day3-images/cgroup"
-	"example.com/go-docker/day3-images/commands/limits"
 	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/namespace"
 )
@@ -79,19 +76,6 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 	}
 	c.Root, err = rootFromFlags(ctx)
 	return c, err
-}
-
-// Cgroup returns the description of the container's cgroup.
-func Cgroup(ctx *urfave.Context, c *container.Container) (cgroup.Config, error) {
-	l, err := limits.FromFlags(ctx)
-	if err != nil {
-		return cgroup.Config{}, err
-	}
-	parent := ctx.String("cgroup-parent")
-	if slices.Contains(strings.Split(parent, "/"), "..") {
-		return cgroup.Config{}, fmt.Errorf("invalid --cgroup-parent %q: .. leads out of it", parent)
-	}
-	return cgroup.Config{ID: c.ID, Parent: parent, Limits: l, Init: c.Init}, nil
 }
 
 // isWord reports whether s can stand in /etc/hosts or resolv.conf, where white

@@ -48,9 +48,10 @@ func runImage(ctx *urfave.Context) error {
 		return err
 	}
 	p := &plan{container: c}
-	if p.cgroup, err = options.Cgroup(ctx, c); err != nil {
+	if p.cgroup, err = limits.FromFlags(ctx); err != nil {
 		return err
 	}
+	p.cgroup.ID, p.cgroup.Init = c.ID, c.Init
 	if p.hosts, err = options.Hosts(ctx); err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
-// Package limits turns the flags for memory, CPUs and processes into the limits
-// of a cgroup.
+// Package limits turns the flags for memory, CPUs and processes into the
+// description of a cgroup.
 //
 // It grew from day 2's rung 09-more-limits, adds Docker's units, and refuses
 // values that the kernel would misread.
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,10 +40,15 @@ func Flags() []urfave.Flag {
 	}
 }
 
-// FromFlags checks everything that can be checked before anything is made. The
-// kernel does not check for us: memory.limit_in_bytes takes 2^64 as 0.
-func FromFlags(ctx *urfave.Context) (cgroup.Limits, error) {
-	var l cgroup.Limits
+// FromFlags returns what the flags say about a container's cgroup. It checks
+// everything that can be checked before anything is made. The kernel does not
+// check for us: memory.limit_in_bytes takes 2^64 as 0.
+func FromFlags(ctx *urfave.Context) (config cgroup.Config, err error) {
+	config.Parent = ctx.String("cgroup-parent")
+	if slices.Contains(strings.Split(config.Parent, "/"), "..") {
+		return config, fmt.Errorf("invalid --cgroup-parent %q: .. leads out of it", config.Parent)
+	}
+	l := &config.Limits
 	for _, f := range []struct {
 		name  string
 		value *int64
@@ -58,21 +64,20 @@ func FromFlags(ctx *urfave.Context) (cgroup.Limits, error) {
 		if !ctx.IsSet(f.name) {
 			continue
 		}
-		var err error
 		if *f.value, err = f.parse(ctx.String(f.name)); err != nil {
-			return l, fmt.Errorf("invalid --%s %q: %w", f.name, ctx.String(f.name), err)
+			return config, fmt.Errorf("invalid --%s %q: %w", f.name, ctx.String(f.name), err)
 		}
 	}
 	if l.Reservation > 0 && l.Memory > 0 && l.Reservation > l.Memory {
-		return l, errors.New("invalid --memory-reservation: greater than --memory")
+		return config, errors.New("invalid --memory-reservation: greater than --memory")
 	}
 	if ctx.IsSet("cpuset-cpus") {
 		l.CPUs = ctx.String("cpuset-cpus")
 		if _, err := cgroup.ParseCPUs(l.CPUs); err != nil {
-			return l, fmt.Errorf("invalid --cpuset-cpus %q: %w", l.CPUs, err)
+			return config, fmt.Errorf("invalid --cpuset-cpus %q: %w", l.CPUs, err)
 		}
 	}
-	return l, nil
+	return config, nil
 }
 
 func parseMemory(s string) (int64, error) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,8 +16,6 @@ import (
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
-	"example.com/go-docker/day5-networks/cgroup"
-	"example.com/go-docker/day5-networks/commands/limits"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/namespace"
 )
@@ -84,19 +81,6 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 // start.
 func attached(ctx *urfave.Context) bool {
 	return ctx.Command.Name == "run" && !ctx.Bool("detach")
-}
-
-// Cgroup returns the description of the container's cgroup.
-func Cgroup(ctx *urfave.Context, c *container.Container) (cgroup.Config, error) {
-	l, err := limits.FromFlags(ctx)
-	if err != nil {
-		return cgroup.Config{}, err
-	}
-	parent := ctx.String("cgroup-parent")
-	if slices.Contains(strings.Split(parent, "/"), "..") {
-		return cgroup.Config{}, fmt.Errorf("invalid --cgroup-parent %q: .. leads out of it", parent)
-	}
-	return cgroup.Config{ID: c.ID, Parent: parent, Limits: l, Init: c.Init}, nil
 }
 
 // isWord reports whether s can stand in /etc/hosts or resolv.conf, where white

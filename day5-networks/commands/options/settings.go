@@ -16,26 +16,6 @@ import (
 	"example.com/go-docker/day5-networks/rootfs"
 )
 
-func volumesFromFlags(ctx *urfave.Context) ([]rootfs.Volume, error) {
-	var volumes []rootfs.Volume
-	for _, s := range ctx.StringSlice("volume") {
-		v, err := rootfs.ParseVolume(s)
-		if err != nil {
-			return nil, fmt.Errorf("invalid --volume %q: %w", s, err)
-		}
-		volumes = append(volumes, v)
-	}
-	for _, s := range ctx.StringSlice("tmpfs") {
-		v, err := rootfs.ParseTmpfs(s)
-		if err != nil {
-			return nil, fmt.Errorf("invalid --tmpfs %q: %w", s, err)
-		}
-		volumes = append(volumes, v)
-	}
-	slices.SortStableFunc(volumes, func(a, b rootfs.Volume) int { return strings.Compare(a.Target, b.Target) }) // /a before /a/b
-	return volumes, nil
-}
-
 // SettingFlags are the other flags that people give to docker run.
 func SettingFlags() []urfave.Flag {
 	return []urfave.Flag{
@@ -50,11 +30,23 @@ func SettingFlags() []urfave.Flag {
 // rootFromFlags returns what the command line says about the container's root.
 func rootFromFlags(ctx *urfave.Context) (*rootfs.Root, error) {
 	r := &rootfs.Root{ReadOnly: ctx.Bool("read-only")}
-	var err error
-	if r.Volumes, err = volumesFromFlags(ctx); err != nil {
-		return nil, err
+	for _, s := range ctx.StringSlice("volume") {
+		v, err := rootfs.ParseVolume(s)
+		if err != nil {
+			return nil, fmt.Errorf("invalid --volume %q: %w", s, err)
+		}
+		r.Volumes = append(r.Volumes, v)
 	}
+	for _, s := range ctx.StringSlice("tmpfs") {
+		v, err := rootfs.ParseTmpfs(s)
+		if err != nil {
+			return nil, fmt.Errorf("invalid --tmpfs %q: %w", s, err)
+		}
+		r.Volumes = append(r.Volumes, v)
+	}
+	slices.SortStableFunc(r.Volumes, func(a, b rootfs.Volume) int { return strings.Compare(a.Target, b.Target) }) // /a before /a/b
 	if size := ctx.String("shm-size"); size != "" {
+		var err error
 		if r.ShmSize, err = limits.ParseBytes(size); err != nil || r.ShmSize == 0 {
 			return nil, fmt.Errorf("invalid --shm-size %q: %w", size, cmp.Or(err, errors.New("want more than 0")))
 		}
