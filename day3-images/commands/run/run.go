@@ -35,7 +35,7 @@ func Run() *urfave.Command {
 		Name:      "run",
 		Usage:     "run a command in a new container of an image",
 		ArgsUsage: "IMAGE [COMMAND] [ARG...]",
-		Flags:     slices.Concat(options.ContainerFlags(), limits.Flags(), options.SettingFlags(), []urfave.Flag{fetch.InsecureFlag()}),
+		Flags:     slices.Concat(options.ContainerFlags(), limits.Flags(), []urfave.Flag{fetch.InsecureFlag()}),
 		Action:    runImage,
 	}
 }

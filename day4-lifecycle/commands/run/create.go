@@ -86,5 +86,5 @@ func planFromFlags(ctx *urfave.Context) (*plan, *store.Store, error) {
 }
 
 func createFlags() []urfave.Flag {
-	return slices.Concat(options.ContainerFlags(), options.LifecycleFlags(), limits.Flags(), options.SettingFlags(), []urfave.Flag{fetch.InsecureFlag()})
+	return slices.Concat(options.ContainerFlags(), options.LifecycleFlags(), limits.Flags(), []urfave.Flag{fetch.InsecureFlag()})
 }

@@ -43,6 +43,11 @@ func ContainerFlags() []urfave.Flag {
 		&urfave.BoolFlag{Name: "read-only", Usage: "mount the root read-only", DisableDefaultText: true},
 		&urfave.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "mount `SOURCE:TARGET[:ro]`"},
 		&urfave.BoolFlag{Name: "init", Value: true, Usage: "PID 1 is an init; --init=false: the command"},
+		&urfave.StringSliceFlag{Name: "env-file", Usage: "read NAME=VALUE, or NAME, from the lines of `FILE`"},
+		&urfave.StringSliceFlag{Name: "add-host", Usage: "add `NAME:ADDRESS` to /etc/hosts"},
+		&urfave.StringSliceFlag{Name: "tmpfs", Usage: "mount an empty directory in memory on `PATH[:OPTIONS]`"},
+		&urfave.StringFlag{Name: "shm-size", Usage: "`SIZE` of /dev/shm (default: 64m)"},
+		&urfave.StringSliceFlag{Name: "ulimit", Usage: "set `NAME=SOFT[:HARD]`, like nofile=1024; -1: unlimited"},
 	}
 }
 
@@ -97,17 +102,6 @@ func isWord(s string) bool {
 	return s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
-// SettingFlags are the other flags that people give to docker run.
-func SettingFlags() []urfave.Flag {
-	return []urfave.Flag{
-		&urfave.StringSliceFlag{Name: "env-file", Usage: "read NAME=VALUE, or NAME, from the lines of `FILE`"},
-		&urfave.StringSliceFlag{Name: "add-host", Usage: "add `NAME:ADDRESS` to /etc/hosts"},
-		&urfave.StringSliceFlag{Name: "tmpfs", Usage: "mount an empty directory in memory on `PATH[:OPTIONS]`"},
-		&urfave.StringFlag{Name: "shm-size", Usage: "`SIZE` of /dev/shm (default: 64m)"},
-		&urfave.StringSliceFlag{Name: "ulimit", Usage: "set `NAME=SOFT[:HARD]`, like nofile=1024; -1: unlimited"},
-	}
-}
-
 // rootFromFlags returns what the command line says about the container's root.
 func rootFromFlags(ctx *urfave.Context) (*rootfs.Root, error) {
 	r := &rootfs.Root{ReadOnly: ctx.Bool("read-only")}
@@ -136,7 +130,7 @@ func rootFromFlags(ctx *urfave.Context) (*rootfs.Root, error) {
 }
 
 func rlimitsFromFlags(ctx *urfave.Context) ([]confine.Rlimit, error) {
-	var limits []confine.Rlimit
+	var all []confine.Rlimit
 	for _, s := range ctx.StringSlice("ulimit") {
 		u, err := units.ParseUlimit(s)
 		if err != nil || u.Soft < -1 || u.Hard < -1 {
@@ -146,9 +140,9 @@ func rlimitsFromFlags(ctx *urfave.Context) ([]confine.Rlimit, error) {
 		if err != nil {
 			return nil, err
 		}
-		limits = append(limits, confine.Rlimit{Resource: l.Type, Soft: l.Soft, Hard: l.Hard})
+		all = append(all, confine.Rlimit{Resource: l.Type, Soft: l.Soft, Hard: l.Hard})
 	}
-	return limits, nil
+	return all, nil
 }
 
 // Hosts returns the lines that --add-host adds to /etc/hosts.

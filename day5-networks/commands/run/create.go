@@ -94,5 +94,5 @@ func planFromFlags(ctx *urfave.Context) (*plan, *store.Store, error) {
 }
 
 func createFlags() []urfave.Flag {
-	return slices.Concat(options.ContainerFlags(), options.LifecycleFlags(), options.NetworkFlags(), limits.Flags(), options.SettingFlags(), []urfave.Flag{fetch.InsecureFlag()})
+	return slices.Concat(options.ContainerFlags(), options.LifecycleFlags(), options.NetworkFlags(), limits.Flags(), []urfave.Flag{fetch.InsecureFlag()})
 }
