@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"time"
@@ -166,11 +165,6 @@ func (p *plan) completeRoot(s *store.Store) error {
 		return err
 	}
 	return makeSources(c.Root.Volumes)
-}
-
-// exposedBy returns the ports that the image exposes.
-func exposedBy(img *store.Image) []string {
-	return slices.Sorted(maps.Keys(img.Config.Config.ExposedPorts))
 }
 
 // makeSources makes the volumes' directories on the host if they are missing.
