@@ -180,13 +180,17 @@ func TestNames(t *testing.T) {
 	running := launch(t, s.run(t, "--name", "two", "busybox", "sh", "-c", "echo runs; sleep 1000"))
 	running.says("runs")
 	refused(t, s, "it is running", "rm", "two")
-	running.signal(syscall.SIGKILL)
-	<-running.ended
-	noProcesses(t)
 	two, err := containers.Find(s.Store, "two")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := ok(t, s, "stats", "--format", "json", two.ID[:8]); strings.Count(got, two.ID) != 1 {
+		t.Errorf("stats: %q", got)
+	}
+	refused(t, s, "no such container", "stats", kept[0])
+	running.signal(syscall.SIGKILL)
+	<-running.ended
+	noProcesses(t)
 	if got, want := ok(t, s, "rm", "one", two.ID[:8]), "one\n"+two.ID[:8]+"\n"; got != want {
 		t.Errorf("rm printed %q, want %q", got, want)
 	}
