@@ -10,7 +10,6 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day5-networks/address"
-	"example.com/go-docker/day5-networks/namespace"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/ports"
 	"example.com/go-docker/day5-networks/state"
@@ -55,9 +54,6 @@ func Network(ctx *urfave.Context) (*state.Network, error) {
 	wanted := ctx.StringSlice("network")
 	if len(wanted) == 0 {
 		wanted = []string{network.DefaultName}
-		if namesOthers(ctx) { // as on day 1, the namespaces not named are the host's
-			wanted = []string{state.HostMode}
-		}
 	}
 	if mode := wanted[0]; mode == state.HostMode || mode == state.NoneMode || strings.HasPrefix(mode, "container:") {
 		n.Mode = mode
@@ -143,10 +139,4 @@ func Aliases(list []string) ([]string, error) {
 		}
 	}
 	return list, nil
-}
-
-// namesOthers reports whether any namespaces were named, in which case not all
-// are new.
-func namesOthers(ctx *urfave.Context) bool {
-	return slices.ContainsFunc(flagKinds(), func(k namespace.Kind) bool { return ctx.Bool(k.Name) })
 }
