@@ -20,7 +20,6 @@ import (
 	"example.com/go-docker/day4-lifecycle/boot"
 	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/lifecycle"
-	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/state"
 )
 
@@ -667,27 +666,6 @@ func TestStateIsNotBelieved(t *testing.T) {
 	if err := c.State.KillShim(); err == nil || !alive(stranger.Process.Pid) {
 		t.Errorf("a stranger was killed: %v", err)
 	}
-}
-
-// Who finds that a shim has died, and then that its cgroups are not to be had,
-// for somebody has just started the container again, takes that for no fault.
-func TestStartedAgainMeanwhile(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a command gives a dying shim five seconds; test.sh --all has them")
-	}
-	w := newWorld(t)
-	id := w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
-	w.kill(w.state("web").ShimPID)
-	var next *os.File // the next shim's lock
-	w.until("the shim is dead", func() (dead bool) {
-		var err error
-		next, err = lock.Try("/run/go-docker/" + id + ".json")
-		return err == nil
-	})
-	if got := w.status("web"); !strings.HasPrefix(got, "Exited (137) ") {
-		t.Errorf("status %q", got)
-	}
-	next.Close()
 }
 
 // kill -9 of init ends the container, with that status.
