@@ -17,11 +17,12 @@ import (
 	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/layer"
-	"example.com/go-docker/day3-images/snapshot"
 	"golang.org/x/sync/errgroup"
 )
 
 const unpackRounds = 3 // by default; more with -benchtime 10x, fewer with -short
+
+const layersAtOnce = 3 // as snapshot has it
 
 // BenchmarkUnpack unpacks an image of five layers, some 200 MB of this
 // machine's /usr, as the store does, and compares umoci and tar -xz. We and
@@ -74,18 +75,18 @@ func unpackRows(b *testing.B, dir string) []*benchRow {
 	rows := []*benchRow{
 		{name: "tar -xz, one after another", command: tarUnpack("-xzf", gz)},
 		{name: "umoci raw unpack: not installed"},
-		{name: "ours, gzip, as the store", command: ourUnpack(b, snapshot.LayersAtOnce, gz)},
+		{name: "ours, gzip, as the store", command: ourUnpack(b, layersAtOnce, gz)},
 		{name: "ours, gzip, one after another", command: ourUnpack(b, 1, gz)},
-		{name: "ours, plain tar, as the store", command: ourUnpack(b, snapshot.LayersAtOnce, tars)},
+		{name: "ours, plain tar, as the store", command: ourUnpack(b, layersAtOnce, tars)},
 	}
 	if _, err := exec.LookPath("zstd"); err == nil {
 		testkit.ToolOutput(b, "zstd", append([]string{"-q"}, tars...)...)
-		rows = append(rows, &benchRow{name: "ours, zstd, as the store", command: ourUnpack(b, snapshot.LayersAtOnce, withSuffix(tars, ".zst"))})
+		rows = append(rows, &benchRow{name: "ours, zstd, as the store", command: ourUnpack(b, layersAtOnce, withSuffix(tars, ".zst"))})
 	}
 	// How long each half of the work takes alone.
 	rows = append(rows,
 		&benchRow{name: "half the work: tar -x, of plain tars", command: tarUnpack("-xf", tars)},
-		&benchRow{name: "half the work: ours, gzip, nothing written", command: ourUnpack(b, snapshot.LayersAtOnce, gz, "GO_DOCKER_TEST_DISCARD=1")})
+		&benchRow{name: "half the work: ours, gzip, nothing written", command: ourUnpack(b, layersAtOnce, gz, "GO_DOCKER_TEST_DISCARD=1")})
 	if _, err := exec.LookPath("umoci"); err == nil {
 		layout := filepath.Join(dir, "layout")
 		testkit.ToolOutput(b, "umoci", "init", "--layout", layout)

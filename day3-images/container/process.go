@@ -39,9 +39,7 @@ func Create(c *Container, parent Parent) (_ *Process, err error) {
 	if err := hideDescriptors(); err != nil {
 		return nil, err
 	}
-	if p.cmd, err = initCommand(c, parent); err != nil {
-		return nil, err
-	}
+	p.cmd = initCommand(c, parent)
 	if c.TTY {
 		if p.terminal, err = terminal.Open(p.cmd); err != nil {
 			return nil, err
@@ -68,7 +66,7 @@ func Create(c *Container, parent Parent) (_ *Process, err error) {
 // initCommand builds the child: this same program, told to be init, in new
 // namespaces. /proc/self/exe is this program even if its file has since been
 // renamed, replaced or, as go run does, deleted.
-func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
+func initCommand(c *Container, parent Parent) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", "init")
 	cmd.Env = []string{} // the container's environment comes over the pipe
 	cmd.Stdout, cmd.Stderr = cmp.Or(parent.Stdout, os.Stdout), cmp.Or(parent.Stderr, os.Stderr)
@@ -86,13 +84,7 @@ func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
 		// If we die, however we die, the container dies with us.
 		Pdeathsig: syscall.SIGKILL,
 	}
-	var err error
-	if c.has(unix.CLONE_NEWUSER) {
-		attr := cmd.SysProcAttr
-		attr.UidMappings, attr.GidMappings, err = namespace.IDMaps()
-		attr.GidMappingsEnableSetgroups = namespace.SetgroupsAllowed()
-	}
-	return cmd, err
+	return cmd
 }
 
 // Start lets init go on and returns once the container's command is running.

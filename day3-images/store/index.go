@@ -1,13 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 
-	"example.com/go-docker/day3-images/durable"
 	"example.com/go-docker/day3-images/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -17,7 +17,7 @@ func (s *Store) readIndex() (*v1.IndexManifest, error) {
 	path := s.Path("index.json")
 	text, err := image.ReadDocument(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}, nil
+		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}, nil // [], not null
 	}
 	if err != nil {
 		return nil, err
@@ -38,14 +38,11 @@ func (s *Store) changeIndex(change func(*v1.IndexManifest) error) error {
 	if err := change(index); err != nil {
 		return err
 	}
-	if index.Manifests == nil {
-		index.Manifests = []v1.Descriptor{} // [], not null
-	}
 	text, err := json.MarshalIndent(index, "", "  ")
 	if err != nil {
 		return err
 	}
-	return durable.Replace(s.Path("index.json"), append(text, '\n'))
+	return s.replace("index.json", append(text, '\n'))
 }
 
 // Publish lists an image whose layers are all in the store: its documents
@@ -68,7 +65,7 @@ func (s *Store) Publish(j *Job, manifest, config []byte, name string, pulled v1.
 	if err != nil {
 		return false, err
 	}
-	entry.MediaType, entry.Platform = image.MediaTypeOf(m), c.Platform()
+	entry.MediaType, entry.Platform = cmp.Or(m.MediaType, types.OCIManifestSchema1), c.Platform()
 	if err := s.Sync(); err != nil {
 		return false, err
 	}

@@ -155,26 +155,39 @@ func TestJobs(t *testing.T) {
 	nothingInProgress(t, s)
 }
 
-// Many goroutines, one job: never two at once, and none is left waiting.
+// Many goroutines, one job, while others sweep: never two at once, and none is
+// left waiting.
 func TestJobsAtOnce(t *testing.T) {
 	s := openEmpty(t)
-	var group sync.WaitGroup
+	var workers, sweepers sync.WaitGroup
 	var inside sync.Mutex
+	done := make(chan struct{})
+	for range 2 {
+		sweepers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if err := s.sweep(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
 	for range 8 {
-		group.Go(func() {
+		workers.Go(func() {
 			for range 10 {
-				j, err := s.tryBegin("one")
-				if j == nil {
-					if err != nil {
-						t.Error(err)
-					}
-					if err := s.sweep(); err != nil {
-						t.Error(err)
-					}
-					continue
+				j, err := s.Begin(t.Context(), "one")
+				if err != nil {
+					t.Error(err)
+					return
 				}
 				if !inside.TryLock() {
 					t.Error("two have the job")
+					return
 				}
 				inside.Unlock()
 				if err := j.End(); err != nil {
@@ -183,6 +196,8 @@ func TestJobsAtOnce(t *testing.T) {
 			}
 		})
 	}
-	group.Wait()
+	workers.Wait()
+	close(done)
+	sweepers.Wait()
 	nothingInProgress(t, s)
 }

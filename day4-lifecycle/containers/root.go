@@ -12,12 +12,14 @@ import (
 	"example.com/go-docker/day4-lifecycle/chain"
 	"example.com/go-docker/day4-lifecycle/rootfs"
 	"example.com/go-docker/day4-lifecycle/store"
+	"golang.org/x/sys/unix"
 )
 
 // FillRoot puts the container's own directory on top of the image's layers,
 // which are listed lowest first, and writes the files that Docker puts into
 // every container's /etc.
 func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, hostname, moreHosts string) error {
+	defer unix.Umask(unix.Umask(0o022)) // what we make is for all users in the container
 	bottom, err := skeleton(s)
 	if err != nil {
 		return fmt.Errorf("make the mount points: %w", err)
@@ -39,6 +41,31 @@ func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, ho
 		r.Files["/etc/"+name] = c.path(name)
 	}
 	return chain.CopyTop(layers, r.Overlay.Upper)
+}
+
+// skeleton returns a directory with only what we mount on in every container,
+// to be stacked below an image. Images may lack these mount points, and if we
+// made them in the container's own layer they would become part of a commit.
+// Docker makes them in an extra layer for each container (Setup in moby's
+// daemon/initlayer). It is made at every start, because that is cheaper than
+// checking whether it is complete.
+func skeleton(s *store.Store) (string, error) {
+	dir := s.Path("skeleton")
+	for _, name := range []string{"proc", "sys", "dev", "etc"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			return "", err
+		}
+	}
+	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
+		file, err := os.OpenFile(filepath.Join(dir, "etc", name), os.O_CREATE|os.O_RDONLY, 0o644)
+		if err == nil {
+			err = file.Close()
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
 }
 
 // AddVolumes makes a directory for each volume that the image declares.

@@ -9,23 +9,9 @@ import (
 	"io"
 )
 
-type reader func(p []byte) (int, error)
-
-func (f reader) Read(p []byte) (int, error) { return f(p) }
-
 type writer func(p []byte) (int, error)
 
 func (f writer) Write(p []byte) (int, error) { return f(p) }
-
-// Reader is r until ctx ends; then reading fails with the cause.
-func Reader(ctx context.Context, r io.Reader) io.Reader {
-	return reader(func(p []byte) (int, error) {
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
-		return r.Read(p)
-	})
-}
 
 // Writer is w until ctx ends; then writing fails with the cause.
 func Writer(ctx context.Context, w io.Writer) io.Writer {
@@ -37,8 +23,8 @@ func Writer(ctx context.Context, w io.Writer) io.Writer {
 	})
 }
 
-// Waiting is Reader for an r that may block, such as standard input. Its
-// goroutine stays in read(2) until the program ends.
+// Waiting is r until ctx ends; then reading fails with the cause. r may block,
+// as standard input does: the goroutine stays in read(2) until the program ends.
 func Waiting(ctx context.Context, r io.Reader) io.Reader {
 	out, in := io.Pipe()
 	context.AfterFunc(ctx, func() { in.CloseWithError(context.Cause(ctx)) })

@@ -23,7 +23,6 @@ import (
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/container"
-	"example.com/go-docker/day4-lifecycle/durable"
 	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/logfile"
 )
@@ -165,7 +164,7 @@ func Write(dir string, s *State) error {
 func read(dir string) (*State, error) {
 	path := filepath.Join(dir, stateFile)
 	for try := 0; ; try++ {
-		text, err := durable.Read(path)
+		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
 		}

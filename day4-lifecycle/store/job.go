@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -25,13 +24,11 @@ type Job struct {
 
 // Begin starts a job, waiting for any running job of the same name to end.
 func (s *Store) Begin(ctx context.Context, name string) (*Job, error) {
-	var j *Job
-	err := lock.Poll(ctx, func() (bool, error) {
-		var err error
-		j, err = s.tryBegin(name)
-		return j != nil, err
-	})
-	return j, err
+	dir, err := lock.Dir(ctx, s.Path("tmp", name))
+	if err != nil {
+		return nil, fmt.Errorf("start work in the image store: %w", err)
+	}
+	return &Job{dir.Name(), dir}, nil
 }
 
 // BeginAdding starts the job of a command that adds or reads an image and so
@@ -50,29 +47,6 @@ func (s *Store) BeginAdding(ctx context.Context) (*Job, error) {
 }
 
 const adding = "add-"
-
-// tryBegin returns nil if another owner has the job.
-func (s *Store) tryBegin(name string) (*Job, error) {
-	dir := s.Path("tmp", name)
-	if err := lock.RemoveLeftover(dir); err != nil {
-		return nil, err
-	}
-	err := os.Mkdir(dir, 0o700)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("start work in the image store: %w", err)
-	}
-	held, err := lock.Try(dir)
-	if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // another command took it for a leftover
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &Job{dir, held}, nil
-}
 
 // Path names a file in the job's directory.
 func (j *Job) Path(name string) string { return filepath.Join(j.Dir, name) }

@@ -13,10 +13,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	"example.com/go-docker/day5-networks/durable"
 	"example.com/go-docker/day5-networks/lock"
 	"example.com/go-docker/day5-networks/store"
 )
@@ -88,36 +88,41 @@ func Create(s *store.Store, c *Container) (err error) {
 
 // List returns all containers.
 func List(s *store.Store) ([]*Container, error) {
+	all, err := readAll(s)
+	return slices.DeleteFunc(all, (*Container).isPart), err
+}
+
+// isPart reports whether the container is only half made or half removed.
+func (c *Container) isPart() bool { return c.Image == "" }
+
+func readAll(s *store.Store) (all []*Container, err error) {
 	dirs, err := filepath.Glob(s.Path("containers", "*"))
 	if err != nil {
 		return nil, err
 	}
-	var all []*Container
 	for _, dir := range dirs {
 		c, err := read(dir)
 		if err != nil {
 			return nil, err
 		}
-		if c != nil {
-			all = append(all, c)
-		}
+		all = append(all, c)
 	}
 	return all, nil
 }
 
-// read returns nil for a directory without a description: it is not a container
-// yet, or no longer. An empty description counts as none, because a power cut
-// can leave a new file empty.
+// read takes a directory without a description for a part of a container. An
+// empty description counts as none, because a power cut can leave a new file
+// empty.
 func read(dir string) (*Container, error) {
-	path := filepath.Join(dir, "container.json")
-	text, err := durable.Read(path)
+	c := &Container{ID: filepath.Base(dir), Dir: dir}
+	path := c.path("container.json")
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
-		return nil, nil
+		return c, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	c := &Container{Dir: dir}
 	if err := json.Unmarshal(text, c); err != nil {
 		return nil, fmt.Errorf("read %s: %w: if the container is no longer needed, remove its directory", path, err)
 	}
@@ -149,36 +154,29 @@ func Find(s *store.Store, ref string) (*Container, error) {
 		if c.Name == ref || c.ID == ref {
 			return c, nil
 		}
-		if strings.HasPrefix(c.ID, ref) {
+		if ref != "" && strings.HasPrefix(c.ID, ref) {
 			found = append(found, c)
 		}
 	}
-	switch {
-	case ref == "" || len(found) == 0:
+	switch len(found) {
+	case 0:
 		return nil, fmt.Errorf("%w: %q", ErrNone, ref)
-	case len(found) > 1:
-		return nil, fmt.Errorf("more than one container has an id that starts with %q", ref)
+	case 1:
+		return found[0], nil
 	}
-	return found[0], nil
+	return nil, fmt.Errorf("more than one container has an id that starts with %q", ref)
 }
 
 // sweep removes what killed commands left: containers half made or half
 // removed, and those with --rm. It returns the others. The caller holds the
 // store's lock.
 func sweep(s *store.Store) (stay []*Container, err error) {
-	dirs, err := filepath.Glob(s.Path("containers", "*"))
+	all, err := readAll(s)
 	if err != nil {
 		return nil, err
 	}
-	for _, dir := range dirs {
-		c, err := read(dir)
-		if err != nil {
-			return nil, err
-		}
-		if c == nil {
-			c = &Container{ID: filepath.Base(dir), Dir: dir, AutoRemove: true}
-		}
-		if !c.AutoRemove {
+	for _, c := range all {
+		if !c.AutoRemove && !c.isPart() {
 			stay = append(stay, c)
 			continue
 		}

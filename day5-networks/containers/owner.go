@@ -74,7 +74,7 @@ func Rename(s *store.Store, c *Container, name string) error {
 	if err != nil {
 		return err
 	}
-	if now == nil {
+	if now.isPart() {
 		return fmt.Errorf("%w: %s has just been removed: %w", ErrNone, c.ID, fs.ErrNotExist)
 	}
 	if now.Name == name {

@@ -11,10 +11,12 @@ import (
 	"example.com/go-docker/day5-networks/chain"
 	"example.com/go-docker/day5-networks/rootfs"
 	"example.com/go-docker/day5-networks/store"
+	"golang.org/x/sys/unix"
 )
 
 // etcFiles are the files in /etc that have a container's names and addresses.
-// Its shim writes them, and changes them while the container runs.
+// Its shim writes them, and changes them while the container runs. They are
+// mounted, like /proc, /sys and /dev.
 var etcFiles = []string{"hosts", "hostname", "resolv.conf"}
 
 // FillRoot puts the container's own directory on top of the image's layers,
@@ -22,6 +24,7 @@ var etcFiles = []string{"hosts", "hostname", "resolv.conf"}
 // every container's /etc. If peer, another container's directory, is not "",
 // that container's files are used instead.
 func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, peer string) error {
+	defer unix.Umask(unix.Umask(0o022)) // what we make is for all users in the container
 	bottom, err := skeleton(s)
 	if err != nil {
 		return fmt.Errorf("make the mount points: %w", err)
@@ -42,6 +45,31 @@ func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, pe
 		r.Files["/etc/"+name] = c.path(name)
 	}
 	return chain.CopyTop(layers, r.Overlay.Upper)
+}
+
+// skeleton returns a directory with only what we mount on in every container,
+// to be stacked below an image. Images may lack these mount points, and if we
+// made them in the container's own layer they would become part of a commit.
+// Docker makes them in an extra layer for each container (Setup in moby's
+// daemon/initlayer). It is made at every start, because that is cheaper than
+// checking whether it is complete.
+func skeleton(s *store.Store) (string, error) {
+	dir := s.Path("skeleton")
+	for _, name := range []string{"proc", "sys", "dev", "etc"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			return "", err
+		}
+	}
+	for _, name := range etcFiles {
+		file, err := os.OpenFile(filepath.Join(dir, "etc", name), os.O_CREATE|os.O_RDONLY, 0o644)
+		if err == nil {
+			err = file.Close()
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
 }
 
 // AddVolumes makes a directory for each volume that the image declares.

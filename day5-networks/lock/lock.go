@@ -38,7 +38,7 @@ func Create(path string, content []byte) (_ *os.File, err error) {
 			err = errors.Join(err, file.Close())
 		}
 	}()
-	if err := flock(fd, path, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, err
 	}
 	if _, err := file.Write(content); err != nil {
@@ -53,13 +53,14 @@ func Create(path string, content []byte) (_ *os.File, err error) {
 
 // Try locks the file or directory at path without waiting. The error is ErrHeld
 // while the owner is alive. The lock is held until the returned file is closed.
-// For a file that no longer has its name, see TryFile.
 func Try(path string) (*os.File, error) {
-	file, err := open(path, unix.LOCK_EX|unix.LOCK_NB)
+	// flock(2) works on a read-only descriptor, and a directory has no other
+	// kind.
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := named(file); err != nil {
+	if err := TryFile(file); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
@@ -68,19 +69,24 @@ func Try(path string) (*os.File, error) {
 // Probe only looks whether the owner is alive. The error is ErrHeld while it is.
 // All who look share the lock, so they neither hinder each other nor take each
 // other for the owner. flock(2)
-func Probe(path string) (*os.File, error) { return open(path, unix.LOCK_SH|unix.LOCK_NB) }
+func Probe(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := flock(file, unix.LOCK_SH|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
 
 // TryFile is Try for an open file. It returns an error that Is fs.ErrNotExist
 // if the file no longer has its name: its owner removed it between our open and
 // our lock, and somebody else may have made a new one.
 func TryFile(file *os.File) error {
-	if err := flock(int(file.Fd()), file.Name(), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return err
 	}
-	return named(file)
-}
-
-func named(file *os.File) error {
 	locked, err := file.Stat()
 	if err != nil {
 		return err
@@ -95,24 +101,6 @@ func named(file *os.File) error {
 	return nil
 }
 
-// open opens and locks a file or directory. flock(2) works on a read-only
-// descriptor, and a directory has no other kind. There may be hundreds, most of
-// them locked by others, and os.OpenFile would take five more system calls each
-// to find out whether reads can wait.
-func open(path string, how int) (*os.File, error) {
-	fd, err := -1, error(unix.EINTR)
-	for errors.Is(err, unix.EINTR) {
-		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	}
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	if err := flock(fd, path, how); err != nil {
-		return nil, errors.Join(err, unix.Close(fd))
-	}
-	return os.NewFile(uintptr(fd), path), nil
-}
-
 // Wait makes the file at path if it is missing, and locks it as soon as nobody
 // else has it locked. The file must never be removed. The lock is held until
 // the file is closed.
@@ -121,7 +109,7 @@ func Wait(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(int(file.Fd()), path, unix.LOCK_EX); err != nil {
+	if err := flock(file, unix.LOCK_EX); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
@@ -142,16 +130,16 @@ func Poll(ctx context.Context, done func() (bool, error)) error {
 	}
 }
 
-func flock(fd int, path string, how int) error {
-	err := error(unix.EINTR) // EINTR: a signal came while flock waited
+func flock(file *os.File, how int) error {
+	err := error(unix.EINTR) // a signal came while flock waited
 	for errors.Is(err, unix.EINTR) {
-		err = unix.Flock(fd, how)
+		err = unix.Flock(int(file.Fd()), how)
 	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		err = ErrHeld
 	}
 	if err != nil {
-		return &fs.PathError{Op: "lock", Path: path, Err: err}
+		return &fs.PathError{Op: "lock", Path: file.Name(), Err: err}
 	}
 	return nil
 }
@@ -166,4 +154,27 @@ func RemoveLeftover(path string) error {
 		return err
 	}
 	return errors.Join(os.RemoveAll(path), file.Close())
+}
+
+// Dir makes a directory that is locked as long as its owner lives. What a dead
+// owner left in its place it removes; while another has it, Dir waits.
+func Dir(ctx context.Context, path string) (dir *os.File, err error) {
+	err = Poll(ctx, func() (bool, error) {
+		if err := RemoveLeftover(path); err != nil {
+			return false, err
+		}
+		err := os.Mkdir(path, 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		dir, err = Try(path)
+		if errors.Is(err, ErrHeld) || errors.Is(err, fs.ErrNotExist) {
+			return false, nil // another took ours for a leftover
+		}
+		return true, err
+	})
+	return dir, err
 }

@@ -14,13 +14,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 
 	"example.com/go-docker/day5-networks/chain"
 	"example.com/go-docker/day5-networks/compression"
 	"example.com/go-docker/day5-networks/image"
-	"example.com/go-docker/day5-networks/interrupt"
 	"example.com/go-docker/day5-networks/layer"
 	"example.com/go-docker/day5-networks/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -28,17 +30,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LayersAtOnce is Docker's number. More would not be faster.
-const LayersAtOnce = 3
-
 // Dirs returns the directories that overlayfs must stack for an image, lowest
 // first, and unpacks those that are missing. A container or a job must keep the
 // image meanwhile.
 func Dirs(ctx context.Context, s *store.Store, img *store.Image) ([]string, error) {
-	for _, diffID := range img.Config.RootFS.DiffIDs {
-		if Has(s, diffID) {
-			continue
-		}
+	if slices.ContainsFunc(img.Config.RootFS.DiffIDs, func(diffID v1.Hash) bool { return !Has(s, diffID) }) {
 		u, err := NewUnpacker(s)
 		if err != nil {
 			return nil, err
@@ -49,14 +45,13 @@ func Dirs(ctx context.Context, s *store.Store, img *store.Image) ([]string, erro
 		if err := s.Sync(); err != nil {
 			return nil, err
 		}
-		break
 	}
-	return Stack(ctx, s, img.Config.RootFS.DiffIDs)
+	return stack(ctx, s, img.Config.RootFS.DiffIDs)
 }
 
-// Stack returns the directories that overlayfs must stack for unpacked layers.
+// stack returns the directories that overlayfs must stack for unpacked layers.
 // It first settles those that depend on the layers below.
-func Stack(ctx context.Context, s *store.Store, diffIDs []v1.Hash) (dirs []string, err error) {
+func stack(ctx context.Context, s *store.Store, diffIDs []v1.Hash) (dirs []string, err error) {
 	for i, diffID := range diffIDs {
 		dir := s.LayerPath(diffID)
 		loose, err := chain.IsLoose(dir, i == 0)
@@ -105,11 +100,8 @@ func Has(s *store.Store, diffID v1.Hash) bool {
 type Unpacker struct {
 	store *store.Store
 	quota *layer.Quota
-	known map[pair]bool
+	known map[[2]v1.Hash]bool // a blob, and the layer that it unpacks to
 }
-
-// A pair is a blob and the layer that it is known to unpack to.
-type pair struct{ blob, diffID v1.Hash }
 
 // NewUnpacker finds out from the store's images which blobs unpack to which
 // layers. It is not enough that a blob and a layer both exist: a manifest could
@@ -120,10 +112,10 @@ func NewUnpacker(s *store.Store) (*Unpacker, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &Unpacker{s, layer.NewQuota(), map[pair]bool{}}
+	u := &Unpacker{s, layer.NewQuota(), map[[2]v1.Hash]bool{}}
 	for _, img := range all {
 		for i, blob := range img.Manifest.Layers {
-			u.known[pair{blob.Digest, img.Config.RootFS.DiffIDs[i]}] = true
+			u.known[[2]v1.Hash{blob.Digest, img.Config.RootFS.DiffIDs[i]}] = true
 		}
 	}
 	return u, nil
@@ -139,20 +131,20 @@ func (u *Unpacker) Image(ctx context.Context, m *v1.Manifest, config *v1.ConfigF
 // Layers calls unpack for an image's layers, several at a time.
 func (u *Unpacker) Layers(ctx context.Context, config *v1.ConfigFile, unpack func(ctx context.Context, i int, diffID v1.Hash) error) error {
 	group, atOnce := errgroup.WithContext(ctx)
-	group.SetLimit(LayersAtOnce)
+	group.SetLimit(3) // Docker's number; more would not be faster
 	for i, diffID := range config.RootFS.DiffIDs {
 		group.Go(func() error { return unpack(atOnce, i, diffID) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	_, err := Stack(ctx, u.store, config.RootFS.DiffIDs)
+	_, err := stack(ctx, u.store, config.RootFS.DiffIDs)
 	return err
 }
 
 // Blob unpacks a blob of the store unless its layer already exists.
 func (u *Unpacker) Blob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) error {
-	if Has(u.store, diffID) && u.known[pair{blob.Digest, diffID}] {
+	if Has(u.store, diffID) && u.known[[2]v1.Hash{blob.Digest, diffID}] {
 		return nil
 	}
 	file, err := u.store.OpenBlob(blob)
@@ -160,7 +152,8 @@ func (u *Unpacker) Blob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash)
 		return err
 	}
 	defer file.Close()
-	return u.Stream(ctx, interrupt.Reader(ctx, file), diffID)
+	defer context.AfterFunc(ctx, func() { _ = file.Close() })() // ends reading
+	return u.Stream(ctx, file, diffID)
 }
 
 // Stream makes a layer's directory from its tar, compressed or not. It reads r
@@ -172,29 +165,14 @@ func (u *Unpacker) Stream(ctx context.Context, r io.Reader, diffID v1.Hash) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, j.End()) }()
-	if Has(u.store, diffID) { // but r may be another one
-		return readLayer(r, diffID, func(tar io.Reader) error {
-			_, err := io.Copy(io.Discard, layer.Metered(tar, u.quota))
-			return err
-		})
-	}
 	dir := j.Path("layer")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	if err := readLayer(r, diffID, func(tar io.Reader) error { return layer.Unpack(tar, dir, u.quota) }); err != nil {
-		return err
-	}
-	return os.Rename(dir, u.store.LayerPath(diffID))
-}
-
-// readLayer calls read to read a layer's tar to its end, and fails if that does
-// not match diffID.
-func readLayer(r io.Reader, diffID v1.Hash, read func(tar io.Reader) error) error {
 	tar, err := compression.Decompress(r)
 	if err == nil {
-		err = read(image.Verify(tar, "unpacked layer", diffID, image.AnySize))
-		tar.Close() // stops reading ahead; read has already returned any error
+		err = layer.Unpack(image.Verify(tar, "unpacked layer", diffID, image.AnySize), dir, u.quota)
+		tar.Close() // stops reading ahead; Unpack has already returned any error
 	}
 	if errors.Is(err, unix.ENOSPC) {
 		return err
@@ -207,5 +185,44 @@ func readLayer(r io.Reader, diffID v1.Hash, read func(tar io.Reader) error) erro
 	if err != nil {
 		return fmt.Errorf("layer %s: %w", diffID, err)
 	}
-	return nil
+	if Has(u.store, diffID) { // from another blob
+		return nil
+	}
+	return os.Rename(dir, u.store.LayerPath(diffID))
+}
+
+// Size sums up the bytes of the files in an image's layers.
+func Size(s *store.Store, img *store.Image) (sum int64, err error) {
+	for _, diffID := range img.Config.RootFS.DiffIDs {
+		size, err := LayerSize(s, diffID)
+		if err != nil {
+			return 0, err
+		}
+		sum += size
+	}
+	return sum, nil
+}
+
+// LayerSize sums up the bytes of the files in a layer, or returns 0 if it is
+// not unpacked.
+func LayerSize(s *store.Store, diffID v1.Hash) (sum int64, err error) {
+	seen := map[uint64]bool{} // a file with two names counts once
+	err = filepath.WalkDir(s.LayerPath(diffID), func(_ string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // rmi was faster, or it is not unpacked
+		}
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if stat := info.Sys().(*syscall.Stat_t); stat.Nlink < 2 || !seen[stat.Ino] {
+			seen[stat.Ino] = true
+			sum += info.Size()
+		}
+		return nil
+	})
+	return sum, err
 }

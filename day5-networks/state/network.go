@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"example.com/go-docker/day5-networks/durable"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/ports"
 )
@@ -65,7 +64,7 @@ func WriteNetwork(dir string, n *Network) error {
 // store this may be, has no network.
 func ReadNetwork(dir string) (*Network, error) {
 	n := new(Network)
-	text, err := durable.Read(filepath.Join(dir, networkFile))
+	text, err := os.ReadFile(filepath.Join(dir, networkFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return &Network{Mode: NoneMode}, nil
 	}

@@ -55,9 +55,6 @@ func (s *Store) readBlob(blob v1.Descriptor) ([]byte, error) {
 // writeBlob adds a document to the store.
 func (s *Store) writeBlob(j *Job, content []byte) (v1.Descriptor, error) {
 	blob := v1.Descriptor{Digest: image.SHA256(content), Size: int64(len(content))}
-	if s.HasBlob(blob) {
-		return blob, nil
-	}
 	path := j.Path(blob.Digest.Hex)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		return blob, err

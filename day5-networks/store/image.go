@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -64,35 +65,17 @@ func (s *Store) Images() ([]*Image, error) {
 
 // find returns the entry of the index that ref means: first by name, then by
 // ID, as in Docker.
-func (s *Store) find(index *v1.IndexManifest, ref string) (v1.Descriptor, error) {
+func (s *Store) find(index *v1.IndexManifest, ref string) (found v1.Descriptor, err error) {
 	r, errName := image.ParseReference(ref)
-	if errName == nil {
-		for _, d := range index.Manifests {
-			if image.IsNamed(d, r) {
-				return d, nil
-			}
+	for _, d := range index.Manifests {
+		if errName == nil && image.IsNamed(d, r) {
+			return d, nil
 		}
 	}
-	if isID(ref) {
-		d, err := s.findID(index, strings.TrimPrefix(ref, "sha256:"))
-		if !errors.Is(err, ErrNoImage) {
-			return d, err
-		}
-		errName = nil
+	prefix := strings.TrimPrefix(ref, "sha256:")
+	if prefix == "" || strings.Trim(prefix, "0123456789abcdef") != "" {
+		return found, cmp.Or(errName, fmt.Errorf("%w: %s", ErrNoImage, ref))
 	}
-	if errName != nil {
-		return v1.Descriptor{}, errName
-	}
-	return v1.Descriptor{}, fmt.Errorf("%w: %s", ErrNoImage, ref)
-}
-
-// isID reports whether ref may be an ID or the start of one.
-func isID(ref string) bool {
-	hex := strings.TrimPrefix(ref, "sha256:")
-	return hex != "" && len(hex) <= 64 && strings.Trim(hex, "0123456789abcdef") == ""
-}
-
-func (s *Store) findID(index *v1.IndexManifest, prefix string) (found v1.Descriptor, err error) {
 	id := ""
 	for _, d := range index.Manifests {
 		m, err := s.readManifest(d)
@@ -105,7 +88,7 @@ func (s *Store) findID(index *v1.IndexManifest, prefix string) (found v1.Descrip
 		id, found = m.Config.Digest.Hex, d
 	}
 	if id == "" {
-		return found, ErrNoImage
+		return found, fmt.Errorf("%w: %s", ErrNoImage, ref)
 	}
 	return found, nil
 }
@@ -141,9 +124,5 @@ func (s *Store) readImage(index *v1.IndexManifest, entry v1.Descriptor) (*Image,
 
 // describe adds to an error which image it is about.
 func describe(manifest v1.Descriptor, err error) error {
-	name := image.Familiar(image.NameOf(manifest))
-	if name == "" {
-		name = manifest.Digest.String()
-	}
-	return fmt.Errorf("image %s: %w", name, err)
+	return fmt.Errorf("image %s: %w", cmp.Or(image.Familiar(image.NameOf(manifest)), manifest.Digest.String()), err)
 }

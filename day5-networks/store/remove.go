@@ -19,81 +19,64 @@ import (
 // in Docker's words. An image that containers need stays; users returns their
 // IDs, and is called while no container can be made.
 func (s *Store) Remove(ref string, force bool, users func(imageID string) ([]string, error)) (done []string, err error) {
-	done, err = s.removeLocked(ref, force, users)
-	return done, errors.Join(err, s.sweep()) // not under the lock, because large layers take a while
-}
-
-func (s *Store) removeLocked(ref string, force bool, users func(string) ([]string, error)) (done []string, err error) {
 	unlock, err := s.Lock()
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
-	deleted := ""
 	err = s.changeIndex(func(index *v1.IndexManifest) error {
-		done, deleted, err = s.unlist(index, ref, force, users)
+		done, err = s.unlist(index, ref, force, users)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		done = nil
+	} else {
+		err = s.collect()
 	}
-	if deleted == "" {
-		return done, nil
-	}
-	return append(done, "Deleted: "+deleted), s.collect()
+	unlock()
+	return done, errors.Join(err, s.sweep()) // not under the lock, because large layers take a while
 }
 
-// unlist removes from the index what rmi ref asks for, and returns the image's
-// ID if no name is left.
-func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users func(string) ([]string, error)) (done []string, deleted string, err error) {
+// unlist removes from the index what rmi ref asks for.
+func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users func(string) ([]string, error)) (done []string, err error) {
 	entry, err := s.find(index, ref)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	names := image.NamesOf(index, entry.Digest)
 	r, errName := image.ParseReference(ref)
-	switch {
-	case len(names) > 1 && errName == nil && image.IsNamed(entry, r):
-		names = []string{image.NameOf(entry)}
-	case len(names) > 1 && !force:
+	if len(names) > 1 && errName == nil && image.IsNamed(entry, r) {
+		name := image.NameOf(entry)
+		image.Leave(index, name)
+		return []string{"Untagged: " + image.Familiar(name)}, nil
+	}
+	if len(names) > 1 && !force {
 		for i, name := range names {
 			names[i] = image.Familiar(name)
 		}
-		return nil, "", fmt.Errorf("image %s has several names (%s): remove them one by one, or use -f", ref, strings.Join(names, ", "))
-	default:
-		if deleted, err = s.idOf(entry); err != nil {
-			return nil, "", err
-		}
-		holders, err := users(deleted)
-		if err != nil {
-			return nil, "", err
-		}
-		if len(holders) > 0 {
-			if !force || len(names) == 0 {
-				return nil, "", fmt.Errorf("image %s is in use by container %s: remove that first (rm)", ref, strings.Join(holders, ", "))
-			}
-			deleted = ""
-		}
+		return nil, fmt.Errorf("image %s has several names (%s): remove them one by one, or use -f", ref, strings.Join(names, ", "))
+	}
+	id := entry.Digest.String()
+	if m, err := s.readManifest(entry); err == nil {
+		id = m.Config.Digest.String()
+	} else { // it must still be removable
+		logrus.Warn(describe(entry, err))
+	}
+	holders, err := users(id)
+	if err != nil {
+		return nil, err
+	}
+	if len(holders) > 0 && (!force || len(names) == 0) {
+		return nil, fmt.Errorf("image %s is in use by container %s: remove that first (rm)", ref, strings.Join(holders, ", "))
 	}
 	for _, name := range names {
 		image.Leave(index, name)
 		done = append(done, "Untagged: "+image.Familiar(name))
 	}
-	if deleted != "" {
+	if len(holders) == 0 {
 		index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return d.Digest == entry.Digest })
+		done = append(done, "Deleted: "+id)
 	}
-	return done, deleted, nil
-}
-
-// idOf returns an image's ID. An image that can no longer be read has none but
-// must still be removable.
-func (s *Store) idOf(manifest v1.Descriptor) (string, error) {
-	m, err := s.readManifest(manifest)
-	if err != nil {
-		logrus.Warn(describe(manifest, err))
-		return manifest.Digest.String(), nil
-	}
-	return m.Config.Digest.String(), nil
+	return done, nil
 }
 
 // collect moves blobs and layers that no image needs to tmp, where the next

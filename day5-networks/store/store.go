@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"example.com/go-docker/day5-networks/durable"
 	"example.com/go-docker/day5-networks/image"
 	"example.com/go-docker/day5-networks/lock"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -92,7 +91,7 @@ func (s *Store) create() error {
 	if err := s.changeIndex(func(*v1.IndexManifest) error { return nil }); err != nil {
 		return err
 	}
-	return durable.Replace(s.Path("oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`+"\n"))
+	return s.replace("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`+"\n"))
 }
 
 // checkRoot keeps us from turning somebody's home directory into a store.

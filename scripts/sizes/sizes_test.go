@@ -33,7 +33,7 @@ var dayLines = map[int]int{1: 1200, 2: 2600, 3: 6500, 4: 8000, 5: 9300}
 // any; what is for main only, nobody else imports, see mainOnly, and what is for
 // the command line, only main and the commands.
 var (
-	leaves = []string{"hierarchy", "usage", "lock", "boot", "namespace", "terminal", "image", "inroot", "metadata", "compression", "interrupt", "logfile", "durable", "address", "link", "nft", "firewall", "machine", "ports", "names", "etc", "talk"}
+	leaves = []string{"hierarchy", "usage", "lock", "boot", "namespace", "terminal", "image", "inroot", "metadata", "compression", "interrupt", "logfile", "address", "link", "nft", "firewall", "machine", "ports", "names", "etc", "talk"}
 	low    = slices.Concat(leaves, []string{"layer", "chain", "mountfd", "confine", "rootless"})
 	any    = []string{"*"}
 
@@ -48,7 +48,7 @@ var (
 		"cli": {"container"},
 		// Day 4: a shim imports what its container needs, and of the store nothing.
 		"wire": leaves, "freezer": leaves, "transfer": low, "console": {"container", "wire"},
-		"state":   {"boot", "container", "cgroup", "durable", "lock", "logfile", "network", "ports"},
+		"state":   {"boot", "container", "cgroup", "lock", "logfile", "network", "ports"},
 		"join":    slices.Concat(low, []string{"container", "cgroup", "rootfs"}),
 		"streams": {"container", "logfile", "wire"},
 		"shim":    slices.Concat(low, []string{"container", "cgroup", "rootfs", "wire", "freezer", "state", "join", "streams", "connection"}),
