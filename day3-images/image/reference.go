@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -35,13 +36,17 @@ const (
 	path      = `(` + component + `(?:/` + component + `)*)`
 )
 
-var grammar = regexp.MustCompile(`^` + domain + `/` + path + `(?::(\w[\w.-]*))?(?:@(\w+:\w+))?$`)
+// Compiled when it is needed, which it is not in a container's init, in a shim,
+// and in most commands.
+var grammar = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^` + domain + `/` + path + `(?::(\w[\w.-]*))?(?:@(\w+:\w+))?$`)
+})
 
 // ParseReference reads a name as a user types it: [DOMAIN/]PATH[:TAG][@DIGEST].
 // As in Docker, a digest is enough, and a tag next to it does not count.
 func ParseReference(text string) (r Reference, err error) {
 	const maxName, maxTag = 255, 128
-	parts := grammar.FindStringSubmatch(complete(text))
+	parts := grammar().FindStringSubmatch(complete(text))
 	switch {
 	case parts == nil || len(parts[1]+"/"+parts[2]) > maxName || len(parts[3]) > maxTag:
 		err = errors.New("want [REGISTRY/]REPOSITORY[:TAG|@DIGEST], the repository in lowercase")
