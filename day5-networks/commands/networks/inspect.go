@@ -1,14 +1,13 @@
 package networks
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day5-networks/commands/output"
-	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/store"
 )
@@ -58,16 +57,12 @@ var inspect = &urfave.Command{
 		for _, name := range ctx.Args().Slice() {
 			i, err := inspectNetwork(n, name)
 			if err != nil {
-				logrus.Error(err)
-				missing = container.StatusError{Status: 1}
+				missing = errors.Join(missing, err)
 				continue
 			}
 			all = append(all, i)
 		}
-		if err := show(all); err != nil {
-			return err
-		}
-		return missing
+		return errors.Join(show(all), missing)
 	}),
 }
 
