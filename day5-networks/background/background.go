@@ -35,34 +35,34 @@ const (
 //
 // All that can go wrong is done here, and nobody waits for the process: questions
 // that come before it is ready wait in its sockets.
-func Start(root string, c *netstate.Config) error {
+func Start(root string, c *netstate.Config) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("network %s: start its resolver: %w", c.Name, err)
+		}
+	}()
 	store := netstate.Store{Dir: filepath.Join(root, "networks")}
 	held, err := os.OpenFile(store.Path(c.ID, "resolver.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("network %s: start its resolver: %w", c.Name, err)
+		return err
 	}
 	defer held.Close()
 	if err := lock.TryFile(held); errors.Is(err, lock.ErrHeld) {
 		return nil // it runs
 	} else if err != nil {
-		return fmt.Errorf("network %s: start its resolver: %w", c.Name, err)
+		return err
 	}
-	files := []*os.File{held}
 	events, err := watch(store.Path(c.ID, "endpoints"))
-	if err == nil {
-		defer events.Close()
-		var sockets []*os.File
-		sockets, err = bindSoon(c.Gateways)
-		defer closeAll(sockets)
-		files = append(append(files, events), sockets...)
-	}
-	if err == nil {
-		err = spawn(root, c, files)
-	}
 	if err != nil {
-		return fmt.Errorf("network %s: start its resolver: %w", c.Name, err)
+		return err
 	}
-	return nil
+	defer events.Close()
+	sockets, err := bindSoon(c.Gateways)
+	if err != nil {
+		return err
+	}
+	defer closeAll(sockets)
+	return spawn(root, c, append([]*os.File{held, events}, sockets...))
 }
 
 func spawn(root string, c *netstate.Config, files []*os.File) error {

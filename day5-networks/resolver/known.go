@@ -95,14 +95,13 @@ func (k *known) networksOf(id string) (ids []string) {
 // the addresses of the first, as if the networks were asked in turn.
 func (k *known) table(ids []string) *names.Table {
 	t := new(names.Table)
-	taken := map[string]bool{}
+	first := map[string]string{} // the network that a name is taken from
 	for _, id := range ids {
 		i := slices.IndexFunc(k.configs, func(c netstate.Config) bool { return c.ID == id })
 		if i < 0 {
 			continue
 		}
 		t.Prefixes = append(t.Prefixes, k.configs[i].Subnets...)
-		here := map[string]bool{}
 		for _, e := range k.endpoints[id] {
 			var addresses []netip.Addr
 			for _, p := range e.Addresses {
@@ -110,14 +109,11 @@ func (k *known) table(ids []string) *names.Table {
 			}
 			called := cmp.Or(e.Name, e.ID)
 			for _, name := range append([]string{called + "." + k.configs[i].Name, called, e.ID}, e.Aliases...) {
-				if name = strings.ToLower(name); !taken[name] {
+				if name = strings.ToLower(name); cmp.Or(first[name], id) == id {
+					first[name] = id
 					t.Add(name, addresses...)
-					here[name] = true
 				}
 			}
-		}
-		for name := range here {
-			taken[name] = true
 		}
 	}
 	return t

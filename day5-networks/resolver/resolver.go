@@ -52,16 +52,11 @@ func run(root, id string) int {
 		}
 		ended <- err
 	}()
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		k.untilNobody(func() {
-			stop()
-			<-ended
-			_ = unix.Close(background.Lock)
-		})
-	}()
-	<-gone
+	k.untilNobody(func() {
+		stop()
+		<-ended
+		_ = unix.Close(background.Lock)
+	})
 	return 0
 }
 
