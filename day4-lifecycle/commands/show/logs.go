@@ -17,7 +17,6 @@ import (
 	"example.com/go-docker/day4-lifecycle/commands/action"
 	"example.com/go-docker/day4-lifecycle/commands/named"
 	"example.com/go-docker/day4-lifecycle/lifecycle"
-	"example.com/go-docker/day4-lifecycle/lock"
 	"example.com/go-docker/day4-lifecycle/logfile"
 	"example.com/go-docker/day4-lifecycle/state"
 )
@@ -72,15 +71,11 @@ var Logs = &urfave.Command{
 // complete reports whether the log is complete, that is, whether the container
 // and its shim have both ended.
 func complete(c *lifecycle.Container) bool {
-	now, err := state.Read(c.Dir)
-	if err != nil || now.Live() {
-		return errors.Is(err, fs.ErrNotExist) // the container has been removed
-	}
 	held, err := state.TryLock(c.Dir)
 	if err == nil {
 		_ = held.Close()
 	}
-	return !errors.Is(err, lock.ErrHeld)
+	return err == nil || errors.Is(err, fs.ErrNotExist) // it has been removed
 }
 
 // parseTime reads the values of --since and --until as Docker does: a time, a
