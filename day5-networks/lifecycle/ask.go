@@ -115,17 +115,23 @@ func (c *Container) Exec(command join.Command, stdio [3]*os.File, signals *conta
 		conn, _, err = c.open(wire.Request{Do: wire.DoExec, Command: text}, stdio[:]...)
 	}()
 	var early []byte // signals for the command
+	signalsUntil(answered, signals, func(sig os.Signal) { early = append(early, byte(sig.(syscall.Signal))) })
+	for _, sig := range early {
+		if err == nil {
+			_ = conn.Send(wire.Signal, []byte{sig})
+		}
+	}
+	return conn, err
+}
+
+// signalsUntil handles the signals that come while an answer is awaited.
+func signalsUntil(answered <-chan struct{}, signals *container.Signals, handle func(os.Signal)) {
 	for {
 		select {
 		case sig := <-signals.Caught():
-			early = append(early, byte(sig.(syscall.Signal)))
+			handle(sig)
 		case <-answered:
-			for _, sig := range early {
-				if err == nil {
-					_ = conn.Send(wire.Signal, []byte{sig})
-				}
-			}
-			return conn, err
+			return
 		}
 	}
 }
