@@ -180,7 +180,7 @@ func CopyTop(layers []string, to string) error {
 			break
 		}
 	}
-	return new(metadata.Setter).Set(unix.AT_FDCWD, to, hdr, false)
+	return new(metadata.Setter).Set(unix.AT_FDCWD, to, hdr, true)
 }
 
 // VisibleLayers returns which of an image's layers, lowest first, to stack. The
