@@ -17,10 +17,7 @@ var Tag = &urfave.Command{
 	Name:      "tag",
 	Usage:     "give an image another name",
 	ArgsUsage: "IMAGE NAME[:TAG]",
-	Action: func(ctx *urfave.Context) error {
-		if ctx.NArg() != 2 {
-			return errors.New("tag requires an image and a name: see tag --help")
-		}
+	Action: action.WithStore(2, 2, "an image and a name", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
 		name, err := image.FullTag(ctx.Args().Get(1))
 		if err == nil && name == "" {
 			err = errors.New("invalid image name \"\": an image cannot be called nothing")
@@ -28,12 +25,8 @@ var Tag = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		s, err := action.OpenStore(ctx)
-		if err != nil {
-			return err
-		}
-		return action.Interruptible(func(context.Context) error { return s.Tag(ctx.Args().First(), name) })
-	},
+		return s.Tag(ctx.Args().First(), name)
+	}),
 }
 
 // Remove is the command rmi.
