@@ -133,10 +133,12 @@ func onTerminal(t *testing.T, cmd *exec.Cmd, columns uint16, text string, interr
 	var screen transcript
 	go io.Copy(&screen, master) // ends with EIO once the slave is closed
 	poll(t, "the terminal shows "+text, func() bool { return strings.Contains(screen.String(), text) })
+	want := 0
 	if interrupt {
 		l.signal(syscall.SIGINT)
+		want = -1 // it dies of it
 	}
-	if got := l.wait(); got.status != 0 || got.stderr != "" {
+	if got := l.wait(); got.status != want || got.stderr != "" {
 		t.Errorf("%q: %+v", cmd.Args, got)
 	}
 	return screen.String()

@@ -98,7 +98,7 @@ func FuzzWholeNumbers(f *testing.F) {
 	f.Add("1024")
 	f.Fuzz(func(t *testing.T, s string) {
 		shares, err := parseShares(s)
-		if err == nil && shares != 0 && (shares < minShares || shares > maxShares || !means(s, shares)) {
+		if err == nil && shares != 0 && (shares < 2 || shares > 262144 || !means(s, shares)) {
 			t.Errorf("%q is %d shares", s, shares)
 		}
 		pids, err := parsePids(s)

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"os/signal"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -56,19 +54,12 @@ type stat struct {
 const statsInterval = time.Second
 
 func stats(w io.Writer, ids []string, show func(io.Writer, []stat) error, stream bool) error {
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM)
-	defer signal.Stop(interrupted)
 	before, err := readAll(ids)
 	if err != nil {
 		return err
 	}
 	for {
-		select {
-		case <-interrupted:
-			return nil
-		case <-time.After(statsInterval):
-		}
+		time.Sleep(statsInterval)
 		after, err := readAll(ids)
 		if err != nil {
 			return err

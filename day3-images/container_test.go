@@ -52,11 +52,7 @@ func boxes(t testing.TB, more []testkit.Entry, instructions ...string) testStore
 	t.Helper()
 	kernelTest(t)
 	s := emptyStore(t)
-	change, err := commit.ParseChanges(instructions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := func(file *v1.ConfigFile) { change(&file.Config) }
+	config := func(file *v1.ConfigFile) error { return commit.Change(&file.Config, instructions) }
 	img, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), config, "busybox")
 	if err == nil && len(more) > 0 {
 		_, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, more...), config, "busybox")
@@ -184,13 +180,17 @@ func TestNames(t *testing.T) {
 	running := launch(t, s.run(t, "--name", "two", "busybox", "sh", "-c", "echo runs; sleep 1000"))
 	running.says("runs")
 	refused(t, s, "it is running", "rm", "two")
-	running.signal(syscall.SIGKILL)
-	<-running.ended
-	noProcesses(t)
 	two, err := containers.Find(s.Store, "two")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := ok(t, s, "stats", "--format", "json", two.ID[:8]); strings.Count(got, two.ID) != 1 {
+		t.Errorf("stats: %q", got)
+	}
+	refused(t, s, "no such container", "stats", kept[0])
+	running.signal(syscall.SIGKILL)
+	<-running.ended
+	noProcesses(t)
 	if got, want := ok(t, s, "rm", "one", two.ID[:8]), "one\n"+two.ID[:8]+"\n"; got != want {
 		t.Errorf("rm printed %q, want %q", got, want)
 	}

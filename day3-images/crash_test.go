@@ -47,7 +47,7 @@ func scenarios(t *testing.T) []scenario {
 		{"load", func(*testing.T, testStore) []string { return []string{"load", "-i", archive} }, "app:1"},
 		{"import", func(*testing.T, testStore) []string { return []string{"import", root, "app:1"} }, "app:1"},
 		{"rmi", func(t *testing.T, s testStore) []string {
-			if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("b", "")), func(*v1.ConfigFile) {}, "app:1"); err != nil {
+			if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("b", "")), func(*v1.ConfigFile) error { return nil }, "app:1"); err != nil {
 				t.Fatal(err)
 			}
 			return []string{"rmi", "-f", "app:1"}
@@ -88,7 +88,7 @@ func (sc scenario) afterCrash(t *testing.T, s testStore, args []string) {
 
 func storeWithOther(t *testing.T) testStore {
 	s := emptyStore(t)
-	if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("other", "")), func(*v1.ConfigFile) {}, "other"); err != nil {
+	if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("other", "")), func(*v1.ConfigFile) error { return nil }, "other"); err != nil {
 		t.Fatal(err)
 	}
 	return s

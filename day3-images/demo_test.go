@@ -75,7 +75,6 @@ func TestDemoRefuses(t *testing.T) {
 	kernelTest(t)
 	refuses(t, program(t, "--format", "xml"), 125, "invalid --format")
 	refuses(t, program(t, "nosuch"), 125, "unknown command")
-	refuses(t, program(t, "--log-level", "loud"), 125, "invalid --log-level")
 }
 
 // ^C and SIGKILL while the image is built, while it runs, and during cleanup.

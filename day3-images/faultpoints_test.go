@@ -91,7 +91,7 @@ func TestRunOnFullDisk(t *testing.T) {
 		}
 	}()
 	s := openTestStore(t, mount+"/store")
-	if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) {}, "busybox"); err != nil {
+	if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, busyboxFiles(t)...), func(*v1.ConfigFile) error { return nil }, "busybox"); err != nil {
 		t.Fatal(err)
 	}
 	run := func() *exec.Cmd { return s.run(t, "--rm", "busybox", "sh", "-c", "echo alive >x; cat x") }

@@ -4,6 +4,7 @@ go 1.25
 
 require (
 	github.com/creack/pty v1.1.24
+	github.com/docker/cli v29.0.3+incompatible
 	github.com/docker/go-units v0.5.0
 	github.com/google/go-containerregistry v0.20.7
 	github.com/kballard/go-shellquote v0.0.0-20180428030007-95032a82bc51
@@ -21,7 +22,6 @@ require (
 require (
 	github.com/Azure/go-ansiterm v0.0.0-20250102033503-faa5f7b0171c // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
-	github.com/docker/cli v29.0.3+incompatible // indirect
 	github.com/docker/distribution v2.8.3+incompatible // indirect
 	github.com/docker/docker-credential-helpers v0.9.3 // indirect
 	github.com/mitchellh/go-homedir v1.1.0 // indirect

@@ -27,9 +27,10 @@ import (
 // madeImage adds an image with one file and a fixed time.
 func madeImage(t testing.TB, s testStore, base *store.Image, name, file, content string) *store.Image {
 	t.Helper()
-	img, err := commit.Image(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File(file, content)), func(c *v1.ConfigFile) {
+	img, err := commit.Image(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File(file, content)), func(c *v1.ConfigFile) error {
 		c.History[len(c.History)-1].CreatedBy = "make " + file
 		c.Config.Cmd = []string{"/bin/" + file}
+		return nil
 	}, name)
 	if err != nil {
 		t.Fatal(err)
@@ -65,14 +66,14 @@ func TestAddLayer(t *testing.T) {
 	if _, err := commit.Image(context.Background(), s.Store, base, func(w io.Writer) error {
 		fmt.Fprint(w, "half")
 		return os.ErrClosed
-	}, func(*v1.ConfigFile) {}, "x"); !errors.Is(err, os.ErrClosed) {
+	}, func(*v1.ConfigFile) error { return nil }, "x"); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := commit.Image(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File("../x", "")), func(*v1.ConfigFile) {}, "x"); err == nil {
+	if _, err := commit.Image(context.Background(), s.Store, base, testkit.WriteTar(t, testkit.File("../x", "")), func(*v1.ConfigFile) error { return nil }, "x"); err == nil {
 		t.Error("a layer that leads out was added")
 	}
 	for _, name := range []string{"UP", "x@" + testkit.ADigest} {
-		if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t), func(*v1.ConfigFile) {}, name); err == nil {
+		if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t), func(*v1.ConfigFile) error { return nil }, name); err == nil {
 			t.Errorf("an image is named %q", name)
 		}
 	}
@@ -230,10 +231,27 @@ func TestInspectAndHistory(t *testing.T) {
 	if lines := strings.Split(ok(t, s, "history", "--no-trunc", "app"), "\n"); len(lines) != 4 || !strings.HasPrefix(lines[1], img.ID) || !strings.Contains(lines[1], "make b") || !strings.Contains(lines[1], " 2B ") {
 		t.Errorf("%q", lines)
 	}
+	// Layers without history are those on top.
+	_, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("x", "four")), func(c *v1.ConfigFile) error {
+		c.History = append(c.History[:1], v1.History{CreatedBy: "ENV", EmptyLayer: true})
+		return nil
+	}, "bare")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := strings.Split(ok(t, s, "history", "bare"), "\n")
+	for i, words := range [][]string{{"IMAGE"}, {"N/A", "4B"}, {"<missing>", "N/A", "2B"}, {"<missing>", "ENV", "0B"}, {"<missing>", "make a", "1B"}, {}} {
+		for _, word := range words {
+			if len(table) != 6 || !strings.Contains(table[i], word) {
+				t.Errorf("line %d of %q has no %s", i, table, word)
+			}
+		}
+	}
 	// Control characters in an image do not reach the terminal.
-	_, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("x", "")), func(c *v1.ConfigFile) {
+	_, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("x", "")), func(c *v1.ConfigFile) error {
 		last := &c.History[len(c.History)-1]
 		last.CreatedBy, last.Comment = "\x1b]0;title\x07 "+strings.Repeat("層", 50), "two\nlines\r\u009b31m"
+		return nil
 	}, "evil")
 	if err != nil {
 		t.Fatal(err)

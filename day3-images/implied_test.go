@@ -21,7 +21,7 @@ func stacked(t *testing.T, s testStore, layers ...[]testkit.Entry) {
 	for _, entries := range layers {
 		img, err := s.Resolve("busybox")
 		if err == nil {
-			_, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, entries...), func(*v1.ConfigFile) {}, "busybox")
+			_, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, entries...), func(*v1.ConfigFile) error { return nil }, "busybox")
 		}
 		if err != nil {
 			t.Fatal(err)

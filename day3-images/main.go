@@ -19,42 +19,24 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 
-	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
-	"example.com/go-docker/day3-images/cgroup"
 	"example.com/go-docker/day3-images/cli"
 	"example.com/go-docker/day3-images/commands/action"
 	"example.com/go-docker/day3-images/commands/images"
 	"example.com/go-docker/day3-images/commands/inspect"
 	"example.com/go-docker/day3-images/commands/run"
 	"example.com/go-docker/day3-images/commands/stats"
-	"example.com/go-docker/day3-images/container"
 	"example.com/go-docker/day3-images/demo"
-	"example.com/go-docker/day3-images/store"
 )
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
-
-// checkAddressSpace refuses to start where Go's runtime would later run out of
-// address space and crash with a dump of its stacks. The runtime reserves much
-// more than it uses; below 750 MiB it does not even get this far.
-func checkAddressSpace() error {
-	const enough = 1 << 30
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_AS, &limit); err != nil {
-		return fmt.Errorf("read the limit of our address space: %w", err)
-	}
-	if limit.Cur < enough {
-		return fmt.Errorf("the address space is limited to %d KiB, and a Go program needs %d: ulimit -v unlimited", limit.Cur>>10, enough>>10)
-	}
-	return nil
-}
 
 func newApp() *urfave.App {
 	return &urfave.App{
@@ -63,7 +45,6 @@ func newApp() *urfave.App {
 		Flags: []urfave.Flag{
 			&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"},
 			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
-			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 		},
 		Before: begin,
 		Action: runDemo,
@@ -80,12 +61,7 @@ func runDemo(ctx *urfave.Context) error {
 	if err := action.RequireRoot(); err != nil {
 		return err
 	}
-	return action.Interruptible(func(until context.Context) error { return demo.Run(until, ctx.String("format"), runForDemo) })
-}
-
-// runForDemo is a demo.Runner.
-func runForDemo(s *store.Store, c *container.Container, img *store.Image) (int, error) {
-	return run.Image(s, c, img, cgroup.Limits{Memory: demo.Memory})
+	return action.Interruptible(func(until context.Context) error { return demo.Run(until, ctx.String("format")) })
 }
 
 var payloadCommand = &urfave.Command{
@@ -94,17 +70,18 @@ var payloadCommand = &urfave.Command{
 	Action: func(*urfave.Context) error { return demo.Payload() },
 }
 
+// begin runs before every command.
 func begin(ctx *urfave.Context) error {
-	if err := checkAddressSpace(); err != nil {
-		return err
+	// Go's runtime reserves much more address space than it uses, and crashes
+	// with a dump of its stacks when it gets no more. Below 750 MiB it does not
+	// even get this far.
+	const enough = 1 << 30
+	var space unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_AS, &space); err != nil || space.Cur < enough {
+		return cmp.Or(err, fmt.Errorf("the address space is limited to %d KiB, and a Go program needs %d: ulimit -v unlimited", space.Cur>>10, enough>>10))
 	}
 	if format := ctx.String("format"); format != "text" && format != "json" {
 		return fmt.Errorf("invalid --format %q: want text or json", format)
 	}
-	level, err := logrus.ParseLevel(ctx.String("log-level"))
-	if err != nil {
-		return fmt.Errorf("invalid --log-level: %w", err)
-	}
-	logrus.SetLevel(level)
 	return nil
 }

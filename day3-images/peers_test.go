@@ -241,7 +241,7 @@ func TestPeersTakeWhatWeSave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		img, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("etc/.wh.a", ""), testkit.File("ours", "1")), func(*v1.ConfigFile) {}, "ours:"+compression)
+		img, err = commit.Image(context.Background(), s.Store, img, testkit.WriteTar(t, testkit.File("etc/.wh.a", ""), testkit.File("ours", "1")), func(*v1.ConfigFile) error { return nil }, "ours:"+compression)
 		if err != nil {
 			t.Fatal(err)
 		}

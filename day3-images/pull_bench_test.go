@@ -78,7 +78,7 @@ func pushBenchImage(b *testing.B, p *peers) (tag string) {
 	for _, path := range benchLayers(b, p.dir) {
 		content, err := os.ReadFile(path)
 		if err == nil {
-			img, err = commit.Image(context.Background(), s.Store, img, func(w io.Writer) error { _, err := w.Write(content); return err }, func(*v1.ConfigFile) {}, "bench")
+			img, err = commit.Image(context.Background(), s.Store, img, func(w io.Writer) error { _, err := w.Write(content); return err }, func(*v1.ConfigFile) error { return nil }, "bench")
 		}
 		if err != nil {
 			b.Fatal(err)

@@ -283,7 +283,7 @@ func TestPullRefuses(t *testing.T) {
 			_, manifest := p.documents(t)
 			f.setManifest(testkit.ADigest, string(p.manifest.MediaType), manifest)
 			f.pushManifest("1", string(types.OCIImageIndex), asJSON(t, list))
-		}, "sent something else"},
+		}, "is damaged"},
 		"a manifest that is an index, too": {func(t *testing.T, f *fakeRegistry, p *imageParts) {
 			_, manifest := p.documents(t)
 			f.pushManifest("1", string(types.OCIManifestSchema1), bytes.Replace(manifest, []byte("{"), []byte(`{"manifests":[],`), 1))
@@ -356,7 +356,7 @@ func TestPullEveryByte(t *testing.T) {
 		broken := bytes.Clone(app.layers[0])
 		broken[i] ^= 1 << (i % 8)
 		hub.setBlob(digest, broken)
-		if _, err := registry.Pull(t.Context(), s.Store, ref, registry.Options{}); err == nil {
+		if _, _, err := registry.Pull(t.Context(), s.Store, ref, registry.Options{}); err == nil {
 			t.Fatalf("byte %d changed, and pulled", i)
 		}
 	}
@@ -506,7 +506,7 @@ func TestPullPlain(t *testing.T) {
 	for _, test := range []struct{ host, insecure, want string }{
 		{"localhost" + port, "", ""},
 		{"127.0.0.1" + port, "", ""},
-		{"10.1.2.3:5000", "", "10.1.2.3:5000 speaks plain http"}, // the library would try
+		{"10.1.2.3:5000", "", "10.1.2.3:5000 would be asked by plain http"}, // the library would try
 		{"10.1.2.3:5000", "10.1.2.3:5000", ""},
 		{"10.1.2.3:5000", "10.1.2.3", "--insecure-registry 10.1.2.3:5000"},
 		{"registry.example", "registry.example", ""},
@@ -539,7 +539,7 @@ func TestPullRedirected(t *testing.T) {
 		http.Redirect(w, r, "http://192.0.2.1/blob", http.StatusTemporaryRedirect)
 		return true
 	})
-	refused(t, s, "192.0.2.1 speaks plain http", "pull", hub.name("1"))
+	refused(t, s, "192.0.2.1 would be asked by plain http", "pull", hub.name("1"))
 }
 
 // A blob and a layer that both exist but do not belong together.

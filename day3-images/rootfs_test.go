@@ -199,10 +199,8 @@ func TestProgramsSeeTheirLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	options = append(options, "-v", exe+":/bin/day3-images:ro")
-	for _, v := range demo.Libraries() {
-		options = append(options, "-v", v.Source+":"+v.Target+":ro")
-	}
-	for _, more := range [][]string{nil, {"--init=false"}, {"--read-only", "-u", "1234"}, {"--pid", "--net"}} { // the last: no cgroup namespace
+	options = append(options, demo.Libraries()...)
+	for _, more := range [][]string{nil, {"--init=false"}, {"--read-only", "-u", "1234"}} {
 		got := finish(t, s.run(t, slices.Concat(options, more, []string{"busybox", "/bin/day3-images", "payload", "limits"})...))
 		lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 		slices.Sort(lines)

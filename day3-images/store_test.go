@@ -35,7 +35,7 @@ func TestStoreIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	setuid := testkit.File("su", "").WithMode(0o4755)
-	img, err := commit.Image(context.Background(), s, nil, testkit.WriteTar(t, setuid), func(*v1.ConfigFile) {}, "x")
+	img, err := commit.Image(context.Background(), s, nil, testkit.WriteTar(t, setuid), func(*v1.ConfigFile) error { return nil }, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestStoreIsClosed(t *testing.T) {
 func TestForgetUnfinished(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "kept"); err != nil {
+	if _, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) error { return nil }, "kept"); err != nil {
 		t.Fatal(err)
 	}
 	want := contents(t, s)
@@ -110,7 +110,7 @@ func TestForgetUnfinished(t *testing.T) {
 func TestDamagedBlobs(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	img, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
+	img, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) error { return nil }, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestDamagedBlobs(t *testing.T) {
 func TestSaveDamaged(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)
-	img, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) {}, "x")
+	img, err := commit.Image(context.Background(), s.Store, nil, testkit.WriteTar(t, testkit.File("a", "1")), func(*v1.ConfigFile) error { return nil }, "x")
 	if err != nil {
 		t.Fatal(err)
 	}

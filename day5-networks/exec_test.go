@@ -255,18 +255,3 @@ func TestExecLimits(t *testing.T) {
 	}
 	w.fails(127, "not found", "exec", "few", "no-such")
 }
-
-// A container can be entered even without namespaces of its own, and what exec
-// has started ends with it.
-func TestExecFewNamespaces(t *testing.T) {
-	w := newWorld(t)
-	w.ok("run", "-d", "--name", "web", "--uts", "box", "sleep", "1000")
-	if got, here := w.ok("exec", "web", "readlink", "/proc/self/ns/net"), "net:["; !strings.HasPrefix(got, here) {
-		t.Errorf("%s", got)
-	}
-	w.ok("exec", "-d", "web", "sleep", "1001")
-	w.until("it runs", func() bool { return strings.Contains(w.do("top", "web").stdout, "sleep 1001") })
-	w.ok("kill", "web")
-	w.ok("wait", "web")
-	time.Sleep(10 * time.Millisecond) // leavesNothing would find it
-}

@@ -26,13 +26,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 
-	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
@@ -53,21 +53,6 @@ import (
 
 func main() { os.Exit(cli.Run(newApp(), os.Args)) }
 
-// checkAddressSpace refuses to start where Go's runtime would later run out of
-// address space and crash with a dump of its stacks. The runtime reserves much
-// more than it uses; below 750 MiB it does not even get this far.
-func checkAddressSpace() error {
-	const enough = 1 << 30
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_AS, &limit); err != nil {
-		return fmt.Errorf("read the limit of our address space: %w", err)
-	}
-	if limit.Cur < enough {
-		return fmt.Errorf("the address space is limited to %d KiB, and a Go program needs %d: ulimit -v unlimited", limit.Cur>>10, enough>>10)
-	}
-	return nil
-}
-
 func newApp() *urfave.App {
 	app := &urfave.App{
 		Name:  "day5-networks",
@@ -75,7 +60,6 @@ func newApp() *urfave.App {
 		Flags: []urfave.Flag{
 			&urfave.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"},
 			&urfave.StringFlag{Name: "root", Value: "/var/lib/go-docker", EnvVars: []string{"GO_DOCKER_ROOT"}, Usage: "`DIRECTORY` of the store"},
-			&urfave.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 		},
 		Before:   begin,
 		Action:   runDemo,
@@ -138,17 +122,18 @@ var payloadCommand = &urfave.Command{
 	Action: func(ctx *urfave.Context) error { return demo.Payload(ctx.Context, ctx.Args().Slice()) },
 }
 
+// begin runs before every command.
 func begin(ctx *urfave.Context) error {
-	if err := checkAddressSpace(); err != nil {
-		return err
+	// Go's runtime reserves much more address space than it uses, and crashes
+	// with a dump of its stacks when it gets no more. Below 750 MiB it does not
+	// even get this far.
+	const enough = 1 << 30
+	var space unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_AS, &space); err != nil || space.Cur < enough {
+		return cmp.Or(err, fmt.Errorf("the address space is limited to %d KiB, and a Go program needs %d: ulimit -v unlimited", space.Cur>>10, enough>>10))
 	}
 	if format := ctx.String("format"); format != "text" && format != "json" {
 		return fmt.Errorf("invalid --format %q: want text or json", format)
 	}
-	level, err := logrus.ParseLevel(ctx.String("log-level"))
-	if err != nil {
-		return fmt.Errorf("invalid --log-level: %w", err)
-	}
-	logrus.SetLevel(level)
 	return nil
 }

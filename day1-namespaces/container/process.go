@@ -66,10 +66,15 @@ func Create(c *Container, parent Parent) (_ *Process, err error) {
 	if p.pipes, err = openPipes(p.cmd); err != nil {
 		return nil, err
 	}
+	// As long as we held the write end of report ourselves, we would never read
+	// end of file from it.
+	for _, end := range p.cmd.ExtraFiles {
+		defer end.Close()
+	}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start a process in new namespaces: %w", namespace.Explain(err))
 	}
-	return p, p.pipes.closeChildEnds()
+	return p, nil
 }
 
 // initCommand builds the child: this same program, told to be init, in new
@@ -122,22 +127,21 @@ func (p *Process) Start() error {
 func (p *Process) untilRunning() error {
 	report := make(chan error, 1)
 	go func() { report <- p.pipes.readReport() }()
-	var early []os.Signal
-	var hangs <-chan time.Time
 	for {
 		select {
 		case err := <-report:
-			for _, sig := range early {
-				p.parent.Signals.forward(sig, p.cmd.Process)
-			}
 			return err
 		case sig := <-p.parent.Signals.caught:
-			early = append(early, sig)
-			if sig != syscall.SIGCONT { // which does not ask anything to end
-				hangs = time.After(time.Second)
+			if sig == syscall.SIGCONT { // which does not ask anything to end
+				continue
 			}
-		case <-hangs:
-			return StatusError{Status: 128 + int(early[len(early)-1].(syscall.Signal))}
+			select {
+			case err := <-report:
+				p.parent.Signals.forward(sig, p.cmd.Process)
+				return err
+			case <-time.After(time.Second):
+				return StatusError{Status: 128 + int(sig.(syscall.Signal))}
+			}
 		}
 	}
 }
@@ -152,8 +156,7 @@ func (p *Process) Wait() (status int, err error) {
 		case sig := <-p.parent.Signals.caught:
 			p.parent.Signals.forward(sig, p.cmd.Process)
 		case err := <-ended:
-			var exited *exec.ExitError
-			if err != nil && !errors.As(err, &exited) {
+			if p.cmd.ProcessState == nil {
 				return 0, fmt.Errorf("wait for the container's init: %w", err)
 			}
 			return statusOf(p.cmd.ProcessState.Sys().(syscall.WaitStatus)), nil
@@ -173,7 +176,7 @@ func (p *Process) Close() (err error) {
 		err = p.pipes.close()
 	}
 	if p.terminal != nil {
-		err = errors.Join(err, p.terminal.Close())
+		p.terminal.Close()
 	}
 	return err
 }

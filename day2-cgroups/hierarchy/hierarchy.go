@@ -95,23 +95,19 @@ func chooseVersion(all []Hierarchy) (version int, byName map[string]Hierarchy, e
 	if len(all) == 0 {
 		return 0, nil, errors.New("no cgroup file system is mounted: scripts/doctor.sh says how to get one")
 	}
+	byVersion := map[int]map[string]Hierarchy{1: {}, 2: {}}
 	for _, h := range slices.Backward(all) { // if mounted twice, the first counts
-		if slices.Contains(h.Controllers, "memory") {
-			version = h.Version
+		for _, name := range h.Controllers {
+			byVersion[h.Version][name] = h
+			if name == "memory" {
+				version = h.Version
+			}
 		}
 	}
 	if version == 0 {
 		return 0, nil, errors.New("no cgroup hierarchy has the memory controller: was the kernel booted with cgroup_disable=memory?")
 	}
-	byName = map[string]Hierarchy{}
-	for _, h := range slices.Backward(all) {
-		for _, name := range h.Controllers {
-			if h.Version == version {
-				byName[name] = h
-			}
-		}
-	}
-	return version, byName, nil
+	return version, byVersion[version], nil
 }
 
 // Chain lists the directories from the one where we may make cgroups down to

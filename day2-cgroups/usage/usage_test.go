@@ -33,13 +33,12 @@ func TestReadUsageV1(t *testing.T) {
 		"memory.stat":               "swap 1\ninactive_file 1\ntotal_swap 1005\ntotal_inactive_file 1006\n",
 		"memory.oom_control":        "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
 		"cpuacct.usage":             "5000999\n",
-		"cpu.stat":                  "nr_periods 1\nnr_throttled 1\nthrottled_time 7000\n",
 		"pids.current":              "8\n",
 	})
 	got, err := Read(1, map[string]string{"memory": dir, "cpu": dir, "cpuacct": dir, "pids": dir})
 	want := Usage{
 		Memory: 1001, Swap: 1005, Cache: 1006, MemoryPeak: 1002, MemoryLimit: math.MaxInt64,
-		LimitHits: 7, OOMKills: 2, CPU: 5000, Throttled: 7, Pids: 8,
+		LimitHits: 7, OOMKills: 2, CPU: 5000, Pids: 8,
 	}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -60,7 +59,7 @@ func TestReadUsageV2(t *testing.T) {
 	got, err := Read(2, map[string]string{"memory": dir, "pids": dir})
 	want := Usage{
 		Memory: 1001, Swap: 1005, Cache: 1006, MemoryPeak: 1002, MemoryLimit: math.MaxInt64,
-		LimitHits: 7, OOMKills: 2, CPU: 5000, Throttled: 7, Pids: 8,
+		LimitHits: 7, OOMKills: 2, CPU: 5000, Pids: 8,
 	}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)

@@ -11,11 +11,14 @@ import (
 	"io"
 	"os"
 
+	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/interrupt"
 	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/moby/term"
 )
 
 // Load adds an archive's images to the store and returns Docker's message for
@@ -60,14 +63,6 @@ func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform
 	return done, nil
 }
 
-// An archived image is an image in an archive, under one of its names.
-type archived struct {
-	manifest []byte
-	m        *v1.Manifest
-	name     string // full, or "" if it has none
-	key      string // its name or, without one, its digest
-}
-
 // takeIn adds an image's layers to the store, then its name.
 func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, files *spool, u *snapshot.Unpacker, platform v1.Platform) error {
 	configText, err := files.document(img.m.Config)
@@ -88,10 +83,10 @@ func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, fi
 			continue
 		}
 		path, err := files.find(blob)
-		if err != nil {
-			return err
+		if err == nil {
+			err = s.AdoptBlob(path, blob)
 		}
-		if err := s.AdoptBlob(path, blob); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -100,4 +95,42 @@ func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, fi
 	}
 	_, err = s.Publish(j, img.manifest, configText, img.name, v1.Hash{})
 	return err
+}
+
+// Import makes an image with one layer from source, which is a tar (- for
+// standard input) or a directory.
+func Import(ctx context.Context, s *store.Store, source, name string, config func(*v1.ConfigFile) error) (*store.Image, error) {
+	return commit.Image(ctx, s, nil, func(w io.Writer) error { return copyTar(ctx, w, source) }, config, name)
+}
+
+func copyTar(ctx context.Context, w io.Writer, source string) error {
+	if info, err := os.Stat(source); err == nil && info.IsDir() {
+		return commit.PackTree(w, source)
+	}
+	file, err := Open(source)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	uncompressed, err := compression.Decompress(interrupt.Waiting(ctx, file))
+	if err != nil {
+		return err
+	}
+	defer uncompressed.Close()
+	n, err := io.Copy(w, uncompressed)
+	if err == nil && n == 0 {
+		err = errors.New("it is empty")
+	}
+	return err
+}
+
+// Open opens a file, or standard input for "-".
+func Open(name string) (*os.File, error) {
+	if name != "-" {
+		return os.Open(name)
+	}
+	if term.IsTerminal(os.Stdin.Fd()) {
+		return nil, errors.New("standard input is a terminal: name a file, or pipe one in")
+	}
+	return os.Stdin, nil
 }

@@ -4,8 +4,11 @@ import (
 	"archive/tar"
 	"errors"
 	"fmt"
+	"os"
 	"path"
+	"slices"
 	"strings"
+	"time"
 
 	"example.com/go-docker/day3-images/inroot"
 	"example.com/go-docker/day3-images/layer"
@@ -17,38 +20,34 @@ import (
 // overlayfs would show if implied directories did not exist.
 type stack []int
 
-// A file is a file that a stack has found. Close it after use.
+func openLayer(dir string) (int, error) {
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	return fd, nil
+}
+
+// A file is what a layer has at a path.
 type file struct {
-	fd      int
-	st      unix.Stat_t
+	link    string      // target of a symbolic link
+	dir     *tar.Header // metadata of a directory
 	implied bool
 }
 
-func (f *file) is(kind uint32) bool { return f.st.Mode&unix.S_IFMT == kind }
-
-func (f *file) close() {
-	if f != nil {
-		unix.Close(f.fd)
-	}
-}
-
-// find opens what the layers have at a path without links, or returns nil if
-// there is nothing. A directory implied by one layer is what the layers below
-// have.
+// find returns what the layers have at a path without links, or nil if there is
+// nothing. A directory implied by one layer is what the layers below have.
 func (s stack) find(name string) (found *file, err error) {
 	for _, root := range s {
 		f, hides, err := findIn(root, name)
-		switch {
-		case err != nil:
-			found.close()
+		if err != nil {
 			return nil, err
-		case f == nil:
-		case found == nil || f.is(unix.S_IFDIR) || f.is(unix.S_IFLNK):
-			found.close()
+		}
+		if f != nil {
+			if found != nil && f.dir == nil && f.link == "" {
+				return found, nil // it takes the place of f
+			}
 			found = f
-		default: // found takes its place
-			f.close()
-			return found, nil
 		}
 		if hides || found != nil && !found.implied {
 			break
@@ -57,39 +56,54 @@ func (s stack) find(name string) (found *file, err error) {
 	return found, nil
 }
 
-// findIn looks into one layer and reports whether that layer hides what the
-// layers below have there.
-func findIn(root int, name string) (f *file, hides bool, err error) {
-	f = &file{fd: root}
-	for part := range strings.SplitSeq(name, "/") {
-		opaque, err := metadata.MarkOf(f.fd, ".", layer.OpaqueXattr)
-		hides = hides || opaque == layer.Yes
-		next := -1
-		if err == nil {
-			next, err = metadata.Open(f.fd, part)
-		}
-		if f.fd != root {
-			f.close()
-		}
-		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-			return nil, hides || errors.Is(err, unix.ENOTDIR), nil
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		f.fd = next
+// findIn looks into a directory of one layer and reports whether that layer
+// hides what the layers below have there.
+func findIn(dirfd int, name string) (f *file, hides bool, err error) {
+	first, rest, more := strings.Cut(name, "/")
+	opaque, err := metadata.MarkOf(dirfd, ".", layer.OpaqueXattr)
+	fd := -1
+	if err == nil {
+		fd, err = metadata.Open(dirfd, first)
 	}
-	err = unix.Fstat(f.fd, &f.st)
-	if err == nil && f.is(unix.S_IFDIR) {
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil, opaque != 0, nil
+	case errors.Is(err, unix.ENOTDIR):
+		return nil, true, nil
+	case err != nil:
+		return nil, false, err
+	}
+	defer unix.Close(fd)
+	if more {
+		f, hides, err = findIn(fd, rest)
+	} else {
+		f, hides, err = look(fd)
+	}
+	return f, hides || opaque != 0, err
+}
+
+// look is findIn for a file that is open.
+func look(fd int) (f *file, hides bool, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, false, layer.Wrap("stat", err)
+	}
+	f = &file{}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFCHR:
+		if layer.IsWhiteout(&st) {
+			return nil, true, nil
+		}
+	case unix.S_IFLNK:
+		f.link, err = inroot.Readlink(fd, "")
+	case unix.S_IFDIR:
 		var mark byte
-		mark, err = metadata.MarkOf(f.fd, ".", layer.ImpliedMark)
-		f.implied, hides = mark != 0, hides || mark == layer.New
+		if mark, err = metadata.MarkOf(fd, ".", layer.ImpliedMark); err == nil {
+			f.dir, err = header(fd)
+		}
+		f.implied, hides = mark != 0, mark == layer.New
 	}
-	if whiteout := layer.IsWhiteout(&f.st); err != nil || whiteout {
-		f.close()
-		return nil, whiteout, err
-	}
-	return f, hides, nil
+	return f, hides, err
 }
 
 // hides reports whether the layers below the first two have something at a path
@@ -97,12 +111,11 @@ func findIn(root int, name string) (f *file, hides bool, err error) {
 func (s stack) hides(name string) (bool, error) {
 	nobody := path.Join(path.Dir(name), layer.WhiteoutPrefix) // no file has this name
 	for _, root := range s[:2] {
-		if _, hidden, err := findIn(root, nobody); err != nil || hidden {
+		if _, hidden, err := findIn(root, nobody); err != nil || hidden && name != "." { // nothing can hide the top
 			return false, err
 		}
 	}
 	f, err := s[2:].find(name)
-	f.close()
 	return f != nil, err
 }
 
@@ -110,40 +123,86 @@ func (s stack) hides(name string) (bool, error) {
 func (s stack) resolve(way, name string) (string, error) {
 	return inroot.Walk(way, name, func(name string, _ bool) (link string, err error) {
 		f, err := s.find(name)
-		if err != nil || f == nil {
-			return "", err
-		}
-		defer f.close()
 		switch {
-		case f.is(unix.S_IFDIR):
-			return "", nil
-		case f.is(unix.S_IFLNK):
-			return inroot.Readlink(f.fd, "")
+		case err != nil || f == nil:
+			return "", err
+		case f.dir == nil && f.link == "":
+			return "", fmt.Errorf("%.200q: %w", name, unix.ENOTDIR)
 		}
-		return "", fmt.Errorf("%.200q: %w", name, unix.ENOTDIR)
+		return f.link, nil
 	})
 }
 
 // inherit fills in the metadata that an implied directory has.
 func (s stack) inherit(name string, hdr *tar.Header) error {
 	f, err := s.find(name)
-	defer f.close()
-	if err == nil && f != nil && f.is(unix.S_IFDIR) {
-		err = header(f.fd, hdr)
+	if err == nil && f != nil && f.dir != nil {
+		*hdr = *f.dir
 	}
 	return err
 }
 
-// header fills in a directory's own metadata.
-func header(fd int, hdr *tar.Header) error {
+// header returns a directory's own metadata.
+func header(fd int) (*tar.Header, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return layer.Wrap("stat", err)
+		return nil, layer.Wrap("stat", err)
 	}
-	h, err := metadata.Of(fd, &st)
-	if err == nil {
-		h.Typeflag = tar.TypeDir
-		*hdr = *h
+	hdr, err := metadata.Of(fd, &st)
+	hdr.Typeflag = tar.TypeDir
+	return hdr, err
+}
+
+// IsLoose reports whether an unpacked layer has to be settled. In the lowest
+// layer, implied directories are right as they are, because nothing is below.
+func IsLoose(dir string, lowest bool) (bool, error) {
+	loose, err := metadata.MarkOf(unix.AT_FDCWD, dir, layer.LooseMark)
+	return loose == layer.Always || loose == layer.Yes && !lowest, err
+}
+
+// CopyTop gives the directory to the metadata of an image's top directory,
+// taken from the uppermost layer that has an entry for it. layers are listed
+// lowest first.
+func CopyTop(layers []string, to string) error {
+	hdr := &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Now()}
+	for _, dir := range slices.Backward(layers) {
+		fd, err := openLayer(dir)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		top, _, err := look(fd)
+		if err != nil {
+			return fmt.Errorf("layer %s: %w", dir, err)
+		}
+		if !top.implied {
+			hdr = top.dir
+			break
+		}
 	}
-	return err
+	return new(metadata.Setter).Set(unix.AT_FDCWD, to, hdr, false)
+}
+
+// VisibleLayers returns which of an image's layers, lowest first, to stack. The
+// kernel ignores an opaque mark on a layer's top directory, so the layers below
+// such a layer must be left out. Nor does it accept the same directory twice.
+// The upper one does everything that the lower one did and overrides what came
+// between, so only the upper one is kept.
+func VisibleLayers(dirs []string) ([]string, error) {
+	var visible []string
+	for _, dir := range slices.Backward(dirs) {
+		if slices.Contains(visible, dir) {
+			continue
+		}
+		visible = append(visible, dir)
+		opaque, err := metadata.MarkOf(unix.AT_FDCWD, dir, layer.OpaqueXattr)
+		if err != nil {
+			return nil, fmt.Errorf("layer %s: %w", dir, err)
+		}
+		if opaque == layer.Yes {
+			break
+		}
+	}
+	slices.Reverse(visible)
+	return visible, nil
 }

@@ -13,153 +13,113 @@ import (
 	"github.com/kballard/go-shellquote"
 )
 
-// ParseChanges reads the Dockerfile instructions given to -c, and returns a
-// function that applies them to a configuration.
-func ParseChanges(instructions []string) (func(*v1.Config), error) {
-	var changes []func(*v1.Config)
+// Change applies the Dockerfile instructions given to -c to a configuration.
+func Change(c *v1.Config, instructions []string) error {
 	hasCmd := false
 	for _, text := range instructions {
 		if strings.HasPrefix(text, "/") || strings.HasPrefix(text, ".") { // in the original articles -c took a directory
-			return nil, fmt.Errorf("invalid --change %q: want an instruction like CMD [\"sh\"]; for a tar: commit -o %s CONTAINER", text, path.Join(text, "NAME.tar"))
+			return fmt.Errorf("invalid --change %q: want an instruction like CMD [\"sh\"]; for a tar: commit -o %s CONTAINER", text, path.Join(text, "NAME.tar"))
 		}
 		name, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
-		name, rest = strings.ToUpper(name), strings.TrimSpace(rest)
-		change, err := parseChange(name, rest)
-		if err != nil {
-			return nil, fmt.Errorf("invalid --change %q: %w", text, err)
+		name = strings.ToUpper(name)
+		if err := apply(c, name, strings.TrimSpace(rest)); err != nil {
+			return fmt.Errorf("invalid --change %q: %w", text, err)
 		}
-		changes = append(changes, change)
 		hasCmd = hasCmd || name == "CMD"
 		if name == "ENTRYPOINT" && !hasCmd {
-			// The old CMD was written for the old ENTRYPOINT.
-			changes = append(changes, func(c *v1.Config) { c.Cmd = nil })
+			c.Cmd = nil // it was written for the old ENTRYPOINT
 		}
-	}
-	return func(c *v1.Config) {
-		for _, change := range changes {
-			change(c)
-		}
-	}, nil
-}
-
-func parseChange(name, rest string) (func(*v1.Config), error) {
-	if rest == "" {
-		return nil, errors.New("want an instruction and its argument, like CMD [\"/bin/sh\"]")
-	}
-	switch name {
-	case "CMD":
-		return func(c *v1.Config) { c.Cmd = parseCommand(rest) }, nil
-	case "ENTRYPOINT":
-		return func(c *v1.Config) { c.Entrypoint = parseCommand(rest) }, nil
-	case "USER":
-		if strings.ContainsAny(rest, " \t") {
-			return nil, errors.New("want one user, or USER:GROUP")
-		}
-		return func(c *v1.Config) { c.User = rest }, nil
-	case "WORKDIR":
-		return func(c *v1.Config) { c.WorkingDir = joinDir(c.WorkingDir, rest) }, nil
-	case "EXPOSE":
-		ports := strings.Fields(rest)
-		for _, port := range ports {
-			if err := checkPort(port); err != nil {
-				return nil, err
-			}
-		}
-		return addTo(ports, func(c *v1.Config) *map[string]struct{} { return &c.ExposedPorts }), nil
-	case "VOLUME":
-		var list []string
-		if json.Unmarshal([]byte(rest), &list) != nil {
-			list = strings.Fields(rest)
-		}
-		return addTo(list, func(c *v1.Config) *map[string]struct{} { return &c.Volumes }), nil
-	case "ENV", "LABEL":
-		return parsePairs(name, rest)
-	}
-	return nil, fmt.Errorf("unknown instruction %q", name)
-}
-
-// checkPort accepts PORT or FROM-TO, with or without a protocol.
-func checkPort(text string) error {
-	ports, protocol, found := strings.Cut(text, "/")
-	from, to, isRange := strings.Cut(ports, "-")
-	if !isRange {
-		to = from
-	}
-	first, err := strconv.ParseUint(from, 10, 16)
-	last, errLast := strconv.ParseUint(to, 10, 16)
-	if err != nil || errLast != nil || first == 0 || last < first || found && !slices.Contains([]string{"tcp", "udp", "sctp"}, strings.ToLower(protocol)) {
-		return fmt.Errorf("%q is not a port: want one from 1 to 65535 like 80, 53/udp or 8000-8010", text)
 	}
 	return nil
 }
 
-// parseCommand reads the exec form, which is a JSON list, or otherwise the
-// shell form.
-func parseCommand(rest string) []string {
-	var list []string
-	if json.Unmarshal([]byte(rest), &list) == nil {
-		return list
+func apply(c *v1.Config, name, rest string) error {
+	if rest == "" {
+		return errors.New("want an instruction and its argument, like CMD [\"/bin/sh\"]")
 	}
-	return []string{"/bin/sh", "-c", rest}
-}
-
-func joinDir(old, dir string) string {
-	if path.IsAbs(dir) {
-		return path.Clean(dir)
-	}
-	return path.Join("/", old, dir)
-}
-
-func addTo(keys []string, set func(*v1.Config) *map[string]struct{}) func(*v1.Config) {
-	return func(c *v1.Config) {
-		m := set(c)
-		if *m == nil {
-			*m = map[string]struct{}{}
+	switch name {
+	case "CMD":
+		c.Cmd = listOr(rest, "/bin/sh", "-c", rest)
+	case "ENTRYPOINT":
+		c.Entrypoint = listOr(rest, "/bin/sh", "-c", rest)
+	case "USER":
+		if strings.ContainsAny(rest, " \t") {
+			return errors.New("want one user, or USER:GROUP")
 		}
-		for _, key := range keys {
-			(*m)[key] = struct{}{}
+		c.User = rest
+	case "WORKDIR":
+		if !path.IsAbs(rest) {
+			rest = path.Join("/", c.WorkingDir, rest)
 		}
-	}
-}
-
-// parsePairs reads A=1 B="two words", or the old form with a single pair: A two
-// words.
-func parsePairs(name, rest string) (func(*v1.Config), error) {
-	first, after, _ := strings.Cut(rest, " ")
-	pairs := [][2]string{{first, strings.TrimSpace(after)}}
-	if strings.Contains(first, "=") {
-		words, err := shellquote.Split(rest)
-		if err != nil {
-			return nil, err
+		c.WorkingDir = path.Clean(rest)
+	case "EXPOSE":
+		return expose(c, strings.Fields(rest))
+	case "VOLUME":
+		for _, dir := range listOr(rest, strings.Fields(rest)...) {
+			add(&c.Volumes, dir)
 		}
-		pairs = nil
-		for _, word := range words {
-			key, value, found := strings.Cut(word, "=")
-			if !found || key == "" {
-				return nil, fmt.Errorf("%q is not NAME=VALUE", word)
+	case "ENV":
+		return eachPair(rest, func(name, value string) {
+			i := slices.IndexFunc(c.Env, func(e string) bool { return strings.HasPrefix(e, name+"=") })
+			if i < 0 {
+				i, c.Env = len(c.Env), append(c.Env, "")
 			}
-			pairs = append(pairs, [2]string{key, value})
-		}
-	}
-	return func(c *v1.Config) {
-		for _, p := range pairs {
-			if name == "ENV" {
-				c.Env = setEnv(c.Env, p[0], p[1])
-				continue
-			}
+			c.Env[i] = name + "=" + value
+		})
+	case "LABEL":
+		return eachPair(rest, func(name, value string) {
 			if c.Labels == nil {
 				c.Labels = map[string]string{}
 			}
-			c.Labels[p[0]] = p[1]
-		}
-	}, nil
+			c.Labels[name] = value
+		})
+	default:
+		return fmt.Errorf("unknown instruction %q", name)
+	}
+	return nil
 }
 
-func setEnv(env []string, key, value string) []string {
-	i := slices.IndexFunc(env, func(e string) bool { return strings.HasPrefix(e, key+"=") })
-	if i < 0 {
-		return append(env, key+"="+value)
+// listOr reads a JSON list, the exec form of Dockerfiles. If it is none,
+// listOr returns otherwise.
+func listOr(text string, otherwise ...string) (list []string) {
+	if json.Unmarshal([]byte(text), &list) == nil {
+		return list
 	}
-	env[i] = key + "=" + value
-	return env
+	return otherwise
+}
+
+// expose accepts PORT and PORT/PROTOCOL.
+func expose(c *v1.Config, ports []string) error {
+	for _, text := range ports {
+		port, protocol, found := strings.Cut(text, "/")
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 || found && !slices.Contains([]string{"tcp", "udp", "sctp"}, protocol) {
+			return fmt.Errorf("%q is not a port: want one from 1 to 65535 like 80 or 53/udp", text)
+		}
+		add(&c.ExposedPorts, text)
+	}
+	return nil
+}
+
+func add(set *map[string]struct{}, key string) {
+	if *set == nil {
+		*set = map[string]struct{}{}
+	}
+	(*set)[key] = struct{}{}
+}
+
+// eachPair reads A=1 B="two words".
+func eachPair(text string, do func(name, value string)) error {
+	words, err := shellquote.Split(text)
+	if err != nil {
+		return err
+	}
+	for _, word := range words {
+		name, value, found := strings.Cut(word, "=")
+		if !found || name == "" {
+			return fmt.Errorf("%q is not NAME=VALUE", word)
+		}
+		do(name, value)
+	}
+	return nil
 }

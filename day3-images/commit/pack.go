@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,16 +27,17 @@ func packLayer(w io.Writer, upper string) error { return pack(w, upper, true) }
 func PackTree(w io.Writer, dir string) error { return pack(w, dir, false) }
 
 func pack(w io.Writer, dir string, overlay bool) error {
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	top, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: dir, Err: err}
+		return err
 	}
-	defer unix.Close(fd)
-	p := &packer{tar: tar.NewWriter(w), overlay: overlay, names: map[inode]string{}}
-	if err := p.children(fd, "."); err != nil {
-		return fmt.Errorf("pack %s: %w", dir, err)
+	defer top.Close()
+	p := &packer{tar.NewWriter(w), overlay, map[[2]uint64]string{}}
+	err = p.children(int(top.Fd()), ".")
+	if err == nil {
+		err = p.tar.Close()
 	}
-	return layer.Wrap("pack "+dir, p.tar.Close())
+	return layer.Wrap("pack "+dir, err)
 }
 
 // A packer may read the tree of a running container, which can replace a
@@ -47,27 +47,24 @@ func pack(w io.Writer, dir string, overlay bool) error {
 type packer struct {
 	tar     *tar.Writer
 	overlay bool
-	names   map[inode]string // first name of each file that has several
+	names   map[[2]uint64]string // first name of each device and inode that has several
 }
 
-type inode struct{ dev, number uint64 }
+var kinds = map[uint32]byte{
+	unix.S_IFREG: tar.TypeReg, unix.S_IFDIR: tar.TypeDir, unix.S_IFLNK: tar.TypeSymlink,
+	unix.S_IFIFO: tar.TypeFifo, unix.S_IFCHR: tar.TypeChar, unix.S_IFBLK: tar.TypeBlock,
+}
 
-// children packs what is in a directory.
+// children packs what is in a directory, sorted by name.
 func (p *packer) children(fd int, name string) error {
-	dir, err := os.Open(inroot.FdPath(fd))
+	children, err := os.ReadDir(inroot.FdPath(fd))
 	if err != nil {
-		return fmt.Errorf("%q: %w", name, err)
+		return err
 	}
-	defer dir.Close()
-	children, err := dir.Readdirnames(-1)
-	if err != nil {
-		return fmt.Errorf("%q: %w", name, err)
-	}
-	slices.Sort(children)
 	for _, child := range children {
-		child = path.Join(name, child)
-		if err := p.file(int(dir.Fd()), child); err != nil {
-			return fmt.Errorf("%q: %w", child, err)
+		name := path.Join(name, child.Name())
+		if err := p.file(fd, name); err != nil {
+			return fmt.Errorf("%q: %w", name, err)
 		}
 	}
 	return nil
@@ -96,25 +93,40 @@ func (p *packer) file(dirfd int, name string) error {
 		logrus.Warnf("%q is a socket, for which tar has no entry: left out", name)
 		return nil
 	}
-	hdr, err := metadata.Of(fd, &st)
+	return p.entry(fd, &st, name)
+}
+
+func (p *packer) entry(fd int, st *unix.Stat_t, name string) error {
+	hdr, err := metadata.Of(fd, st)
+	if err == nil && p.overlay {
+		err = checkComplete(fd)
+	}
 	if err != nil {
 		return err
 	}
-	hdr.Name = name
-	if first, again := p.names[inode{st.Dev, st.Ino}]; again {
+	hdr.Name, hdr.Typeflag = name, kinds[st.Mode&unix.S_IFMT]
+	hdr.Devmajor, hdr.Devminor = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev)) // 0 but for devices
+	inode := [2]uint64{st.Dev, st.Ino}
+	if first, again := p.names[inode]; again {
 		hdr.Typeflag, hdr.Linkname, hdr.PAXRecords = tar.TypeLink, first, nil
 		return p.tar.WriteHeader(hdr)
 	}
-	if err := p.checkComplete(fd); err != nil {
-		return err
+	if st.Nlink > 1 && hdr.Typeflag != tar.TypeDir {
+		p.names[inode] = name
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+	switch hdr.Typeflag {
+	case tar.TypeDir:
+		hdr.Name += "/"
 		return p.directory(hdr, fd)
+	case tar.TypeReg:
+		hdr.Size = st.Size
+		return p.content(hdr, fd)
+	case tar.TypeSymlink:
+		if hdr.Linkname, err = inroot.Readlink(fd, ""); err != nil {
+			return layer.Wrap("read the link", err)
+		}
 	}
-	if st.Nlink > 1 {
-		p.names[inode{st.Dev, st.Ino}] = name
-	}
-	return p.content(hdr, fd, &st)
+	return p.tar.WriteHeader(hdr)
 }
 
 // marker writes a whiteout. It gets no time, because the kernel makes a single
@@ -124,45 +136,20 @@ func (p *packer) marker(name string) error {
 }
 
 func (p *packer) directory(hdr *tar.Header, fd int) error {
-	name := hdr.Name
-	hdr.Typeflag, hdr.Name = tar.TypeDir, name+"/"
 	if err := p.tar.WriteHeader(hdr); err != nil {
 		return err
 	}
 	opaque, err := metadata.MarkOf(fd, ".", layer.OpaqueXattr)
 	if err == nil && p.overlay && opaque == layer.Yes {
-		err = p.marker(path.Join(name, layer.OpaqueMarker))
+		err = p.marker(path.Join(hdr.Name, layer.OpaqueMarker))
 	}
 	if err != nil {
 		return err
 	}
-	return p.children(fd, name)
+	return p.children(fd, hdr.Name)
 }
 
-// content writes the entry and the content of a file that is neither a
-// directory nor another name of one already written.
-func (p *packer) content(hdr *tar.Header, fd int, st *unix.Stat_t) error {
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		hdr.Typeflag, hdr.Size = tar.TypeReg, st.Size
-	case unix.S_IFLNK:
-		var err error
-		hdr.Typeflag = tar.TypeSymlink
-		if hdr.Linkname, err = inroot.Readlink(fd, ""); err != nil {
-			return layer.Wrap("read the link", err)
-		}
-	case unix.S_IFIFO:
-		hdr.Typeflag = tar.TypeFifo
-	case unix.S_IFCHR, unix.S_IFBLK:
-		hdr.Typeflag = tar.TypeChar
-		if st.Mode&unix.S_IFMT == unix.S_IFBLK {
-			hdr.Typeflag = tar.TypeBlock
-		}
-		hdr.Devmajor, hdr.Devminor = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev))
-	}
-	if hdr.Size == 0 {
-		return p.tar.WriteHeader(hdr)
-	}
+func (p *packer) content(hdr *tar.Header, fd int) error {
 	file, err := os.Open(inroot.FdPath(fd))
 	if err != nil {
 		return err
@@ -185,14 +172,10 @@ func AddEntry(w *tar.Writer, hdr *tar.Header, content io.Reader) error {
 
 // checkComplete refuses files of which overlayfs has left a part in a lower
 // layer.
-func (p *packer) checkComplete(fd int) error {
-	if !p.overlay {
-		return nil
-	}
+func checkComplete(fd int) error {
 	names, err := metadata.List(fd)
 	for _, name := range names {
-		switch strings.TrimPrefix(name, metadata.Overlay) {
-		case "redirect", "metacopy":
+		if name == metadata.Overlay+"redirect" || name == metadata.Overlay+"metacopy" {
 			return fmt.Errorf("it has %s, so a part of it is only in the layers below: the overlay must be mounted with redirect_dir=off,metacopy=off", name)
 		}
 	}

@@ -10,15 +10,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day3-images/container"
+	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/lock"
-	"example.com/go-docker/day3-images/namespace"
-	"example.com/go-docker/day3-images/rootfs"
 	"example.com/go-docker/day3-images/snapshot"
 	"example.com/go-docker/day3-images/store"
 )
@@ -26,16 +28,12 @@ import (
 // Memory is the container's limit, in bytes.
 const Memory = 64 << 20
 
-// A Runner runs a container from an image with that limit, and returns its
-// command's exit status.
-type Runner func(s *store.Store, c *container.Container, img *store.Image) (int, error)
-
 // Run builds an image of three layers, runs this very program in it, and looks
 // into the layers' directories to see what came from where. It needs no network
 // and leaves nothing behind, because its store is a temporary directory. The
 // format is text or json.
-func Run(ctx context.Context, format string, run Runner) (err error) {
-	id, dir, err := begin(os.TempDir())
+func Run(ctx context.Context, format string) (err error) {
+	dir, err := begin(os.TempDir())
 	if err != nil {
 		return err
 	}
@@ -51,38 +49,40 @@ func Run(ctx context.Context, format string, run Runner) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	c := &container.Container{
-		ID: id, Hostname: id, Init: true, Namespaces: namespace.All(),
-		Args: img.Config.Config.Entrypoint, Env: []string{"PATH=/bin"}, Dir: "/", Root: &rootfs.Root{Volumes: Libraries()},
-	}
-	status, err := run(s, c, img)
-	if err != nil {
+	args := slices.Concat([]string{"--root", s.Root, "run", "--name", "demo", "--memory", fmt.Sprint(Memory)}, Libraries(), []string{"demo"})
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var failed *exec.ExitError
+	if err := cmd.Run(); errors.As(err, &failed) {
+		return container.StatusError{Status: failed.ExitCode()}
+	} else if err != nil {
 		return err
 	}
-	if status != 0 {
-		return container.StatusError{Status: 1, Err: fmt.Errorf("the container exited with %d", status)}
+	c, err := containers.Find(s, "demo")
+	if err != nil {
+		return err
 	}
 	layers, err := snapshot.Dirs(ctx, s, img)
 	if err != nil {
 		return err
 	}
-	stack, err := lookAtLayers(append(layers, c.Root.Overlay.Upper))
+	stack, err := lookAtLayers(append(layers, filepath.Join(c.Dir, "upper")))
 	if err != nil {
 		return err
 	}
 	if format == "json" {
-		return json.NewEncoder(os.Stdout).Encode(map[string]any{"image": img.ID, "layers": stack, "exit_status": status, "limit_bytes": Memory})
+		return json.NewEncoder(os.Stdout).Encode(map[string]any{"image": img.ID, "layers": stack, "exit_status": cmd.ProcessState.ExitCode(), "limit_bytes": Memory})
 	}
 	return printStack(os.Stdout, stack)
 }
 
 // begin makes a demo's directory, which stays locked as long as the demo is
 // alive, and removes those of killed demos.
-func begin(tmp string) (id string, locked *os.File, err error) {
-	const prefix = "go-docker-"
-	dirs, err := filepath.Glob(filepath.Join(tmp, prefix+strings.Repeat("[0-9a-f]", 12)))
+func begin(tmp string) (*os.File, error) {
+	dirs, err := filepath.Glob(tmp + "/go-docker-" + strings.Repeat("[0-9a-f]", 12))
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	for _, dir := range dirs {
 		var st unix.Stat_t
@@ -90,19 +90,18 @@ func begin(tmp string) (id string, locked *os.File, err error) {
 			continue // in /tmp anybody may use this name
 		}
 		if err := lock.RemoveLeftover(dir); err != nil {
-			return "", nil, fmt.Errorf("remove what a killed demo left: %w", err)
+			return nil, fmt.Errorf("remove what a killed demo left: %w", err)
 		}
 	}
 	for {
-		id = container.NewID()
-		dir := filepath.Join(tmp, prefix+id)
+		dir := filepath.Join(tmp, "go-docker-"+container.NewID())
 		if err := os.Mkdir(dir, 0o700); err != nil {
-			return "", nil, err
+			return nil, err
 		}
 		locked, err := lock.Try(dir)
 		if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
 			continue // another demo took ours for a leftover and removed it
 		}
-		return id, locked, err
+		return locked, err
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"example.com/go-docker/day3-images/commit"
-	"example.com/go-docker/day3-images/rootfs"
 	"example.com/go-docker/day3-images/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -34,8 +33,9 @@ func buildImage(ctx context.Context, s *store.Store) (img *store.Image, err erro
 				}
 			}
 			return w.Close()
-		}, func(config *v1.ConfigFile) {
+		}, func(config *v1.ConfigFile) error {
 			config.Config.Entrypoint = []string{"/proc/self/exe", "payload"}
+			return nil
 		}, "demo")
 		if err != nil {
 			return nil, fmt.Errorf("build the demo's image: %w", err)
@@ -44,14 +44,15 @@ func buildImage(ctx context.Context, s *store.Store) (img *store.Image, err erro
 	return img, nil
 }
 
-// Libraries mounts the host's, in case cgo has linked this program dynamically.
-func Libraries() (all []rootfs.Volume) {
+// Libraries returns the flags of run that mount the host's, in case cgo has
+// linked this program dynamically.
+func Libraries() (flags []string) {
 	for _, dir := range []string{"/lib", "/lib64", "/usr/lib"} {
-		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-			all = append(all, rootfs.Volume{Source: dir, Target: dir, ReadOnly: true})
+		if _, err := os.Stat(dir); err == nil {
+			flags = append(flags, "-v", dir+":"+dir+":ro")
 		}
 	}
-	return all
+	return flags
 }
 
 // Payload runs in the demo's container: it adds, changes and deletes a file.

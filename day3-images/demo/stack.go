@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,13 +38,9 @@ func lookAtLayers(dirs []string) ([]layer, error) {
 				return err
 			}
 			name := strings.TrimPrefix(path, dir)
-			info, err := e.Info()
-			if err != nil {
-				return err
-			}
 			kind := "added"
 			switch {
-			case info.Mode()&os.ModeCharDevice != 0:
+			case e.Type()&fs.ModeCharDevice != 0:
 				kind = "deleted"
 			case seen[name]:
 				kind = "changed"
@@ -74,17 +69,10 @@ func printStack(w io.Writer, stack []layer) error {
 		}
 		fmt.Fprintf(w, "| %-14s%40s |\n", l.Name, note)
 		for _, c := range l.Changes {
-			fmt.Fprintf(w, "|   %s %-50s |\n", sign[c.Kind], shorten(c.Path, 50))
+			fmt.Fprintf(w, "|   %s %-50s |\n", sign[c.Kind], c.Path)
 		}
 		fmt.Fprintln(w, rule)
 	}
 	_, err := fmt.Fprintln(w, "+ added   ~ changed: the file above hides the one below   - deleted: a whiteout hides it")
 	return err
-}
-
-func shorten(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return "..." + s[len(s)-most+3:]
 }

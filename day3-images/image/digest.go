@@ -20,37 +20,28 @@ const AnySize = -1
 // Verify passes r on and fails at its end if the digest or the size does not
 // match. Content is not verified until it has been read to the end.
 func Verify(r io.Reader, what string, digest v1.Hash, size int64) io.Reader {
-	return &verifier{r: r, hash: sha256.New(), what: what, digest: digest, size: size}
+	return &verifier{r, NewDigester(io.Discard), what, digest, size}
 }
 
 type verifier struct {
 	r      io.Reader
-	hash   hash.Hash
-	read   int64
+	read   *Digester
 	what   string
 	digest v1.Hash
 	size   int64
-	err    error
 }
 
 func (v *verifier) Read(p []byte) (int, error) {
-	if v.err != nil {
-		return 0, v.err
-	}
 	n, err := v.r.Read(p)
-	v.hash.Write(p[:n])
-	v.read += int64(n)
+	v.read.Write(p[:n])
 	switch {
-	case v.size != AnySize && v.read > v.size:
+	case v.size != AnySize && v.read.Size > v.size:
 		err = fmt.Errorf("%s %s is longer than %d bytes", v.what, v.digest, v.size)
-	case err == io.EOF && v.size != AnySize && v.read < v.size:
-		err = fmt.Errorf("%s %s ends after %d of %d bytes", v.what, v.digest, v.read, v.size)
-	case err == io.EOF:
-		if sum := hex.EncodeToString(v.hash.Sum(nil)); sum != v.digest.Hex {
-			err = fmt.Errorf("%s %s is damaged: its digest is sha256:%s", v.what, v.digest, sum)
-		}
+	case err == io.EOF && v.size != AnySize && v.read.Size < v.size:
+		err = fmt.Errorf("%s %s ends after %d of %d bytes", v.what, v.digest, v.read.Size, v.size)
+	case err == io.EOF && v.read.Digest() != v.digest:
+		err = fmt.Errorf("%s %s is damaged: its digest is %s", v.what, v.digest, v.read.Digest())
 	}
-	v.err = err
 	return n, err
 }
 

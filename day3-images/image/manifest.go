@@ -25,7 +25,7 @@ const maxLayers = 500
 // ParseManifest reads an image manifest. All of it comes from outside, and
 // nothing else has checked it.
 func ParseManifest(text []byte) (*v1.Manifest, error) {
-	if err := checkKind(text, types.MediaType.IsImage); err != nil {
+	if _, err := isIndex(text, types.OCIManifestSchema1); err != nil {
 		return nil, err
 	}
 	m := new(v1.Manifest)
@@ -67,19 +67,10 @@ func ParseJSON(text []byte, into any) error {
 	return json.Unmarshal(text, into)
 }
 
-// MediaTypeOf returns the type of a manifest, which an OCI manifest may leave
-// out.
-func MediaTypeOf(m *v1.Manifest) types.MediaType {
-	if m.MediaType == "" {
-		return types.OCIManifestSchema1
-	}
-	return m.MediaType
-}
-
 // ParseIndex reads an image index, also known as a manifest list: the same
 // image for several platforms.
 func ParseIndex(text []byte) (*v1.IndexManifest, error) {
-	if err := checkKind(text, types.MediaType.IsIndex); err != nil {
+	if _, err := isIndex(text, types.OCIImageIndex); err != nil {
 		return nil, err
 	}
 	index := new(v1.IndexManifest)
@@ -94,46 +85,35 @@ func ParseIndex(text []byte) (*v1.IndexManifest, error) {
 	return index, nil
 }
 
-// checkKind refuses a document that can be read as more than one kind. A
-// manifest that is also an index may be one image to the program that verifies
-// it and another to the one that runs it (CVE-2021-41190).
-func checkKind(text []byte, isKind func(types.MediaType) bool) error {
+// isIndex decides from a document's content whether it is an index or a
+// manifest, and refuses one that can be read as both or is not of the stated
+// type. A manifest that is also an index may be one image to the program that
+// verifies it and another to the one that runs it (CVE-2021-41190).
+func isIndex(text []byte, stated types.MediaType) (bool, error) {
 	var d struct {
 		SchemaVersion                       int
 		MediaType                           types.MediaType
 		Manifests, Layers, Config, FSLayers json.RawMessage
 	}
 	if err := ParseJSON(text, &d); err != nil {
-		return fmt.Errorf("not a manifest: %w", err)
+		return false, fmt.Errorf("not a manifest: %w", err)
 	}
 	isImage, isIndex := d.Layers != nil || d.Config != nil, d.Manifests != nil
 	switch {
 	case d.SchemaVersion == 1 || d.FSLayers != nil:
-		return errors.New("the image is in Docker's old format, schema 1, which has no verified layers: push it again with a Docker from after 2017")
+		return false, errors.New("the image is in Docker's old format, schema 1, which has no verified layers: push it again with a Docker from after 2017")
 	case isImage && isIndex:
-		return errors.New("ambiguous: the document is an image manifest and an image index at once")
+		return false, errors.New("ambiguous: the document is an image manifest and an image index at once")
 	case d.SchemaVersion != 2:
-		return fmt.Errorf("unknown schema version %d", d.SchemaVersion)
-	case d.MediaType != "" && !isKind(d.MediaType):
-		return fmt.Errorf("unexpected media type %q", d.MediaType)
-	case isKind(types.OCIManifestSchema1) && !isImage, isKind(types.OCIImageIndex) && !isIndex:
-		return errors.New("the document is neither an image manifest nor an image index")
-	}
-	return nil
-}
-
-// isIndex decides from a document's content whether it is an index or a
-// manifest.
-func isIndex(text []byte, stated types.MediaType) (bool, error) {
-	errIndex := checkKind(text, types.MediaType.IsIndex)
-	errImage := checkKind(text, types.MediaType.IsImage)
-	switch {
-	case errIndex != nil && errImage != nil:
-		return false, errImage
-	case stated.IsIndex() && errIndex != nil, stated.IsImage() && errImage != nil:
+		return false, fmt.Errorf("unknown schema version %d", d.SchemaVersion)
+	case !isImage && !isIndex:
+		return false, errors.New("the document is neither an image manifest nor an image index")
+	case d.MediaType != "" && (isImage && !d.MediaType.IsImage() || isIndex && !d.MediaType.IsIndex()):
+		return false, fmt.Errorf("unexpected media type %q", d.MediaType)
+	case stated.IsIndex() && isImage, stated.IsImage() && isIndex:
 		return false, fmt.Errorf("the document is not the %q that it was announced to be", stated)
 	}
-	return errIndex == nil, nil
+	return isIndex, nil
 }
 
 func checkDescriptor(d v1.Descriptor) error {

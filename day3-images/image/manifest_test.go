@@ -36,7 +36,7 @@ func TestParseManifestRefuses(t *testing.T) {
 		"nothing":            {"", "not a manifest"},
 		"two documents":      {"{" + testkit.OCIManifest + "," + testkit.OCIConfig + ",\"layers\":[]}{}", "not a manifest"},
 		"neither":            {"{" + testkit.OCIManifest + "}", "neither"},
-		"an index":           {"{" + testkit.OCIIndex + `,"manifests":[]}`, "unexpected media type"},
+		"an index":           {"{" + testkit.OCIIndex + `,"manifests":[]}`, "announced"},
 		"both":               {"{" + testkit.OCIManifest + "," + testkit.OCIConfig + `,"layers":[],"manifests":[]}`, "ambiguous"},
 		"both, in capitals":  {"{" + testkit.OCIManifest + "," + testkit.OCIConfig + `,"layers":[],"Manifests":[]}`, "ambiguous"},
 		"both, by type":      {`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json",` + testkit.OCIConfig + `,"layers":[]}`, "unexpected media type"},

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -26,18 +27,18 @@ func ParsePlatform(s string) (v1.Platform, error) {
 // run.
 var baseVariants = map[string]string{"amd64": "v1", "arm64": "v8", "arm": "v7"}
 
-// PlatformOf returns the platform of an image, as far as its configuration
-// states it.
-func PlatformOf(c *v1.ConfigFile) *v1.Platform {
-	return &v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
-}
-
 // CheckPlatform refuses an image that is known to be for another platform.
 func CheckPlatform(c *v1.ConfigFile, want v1.Platform) error {
-	if is := PlatformOf(c); Fit(*is, want) == 0 {
-		return fmt.Errorf("no image for %s: there is %s", want, is)
+	if is := platformOf(c); Fit(*is, want) == 0 {
+		return fmt.Errorf("no image for %s: there is %s (--platform %s gets it all the same)", want, is, is)
 	}
 	return nil
+}
+
+// platformOf returns the platform of an image, as far as its configuration
+// states it.
+func platformOf(c *v1.ConfigFile) *v1.Platform {
+	return &v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
 }
 
 // Fit rates a match: higher is better, 0 is no match.
@@ -48,9 +49,7 @@ func Fit(p, want v1.Platform) int {
 		return 1
 	case p.OS != want.OS || p.Architecture != want.Architecture:
 		return 0
-	case p.Variant == want.Variant:
-		return 3
-	case want.Variant == "" && p.Variant == base, p.Variant == "" && want.Variant == base:
+	case cmp.Or(p.Variant, base) == cmp.Or(want.Variant, base):
 		return 2
 	case want.Variant == "":
 		return 1

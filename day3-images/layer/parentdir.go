@@ -8,7 +8,19 @@ import (
 	"time"
 
 	"example.com/go-docker/day3-images/inroot"
+	"example.com/go-docker/day3-images/metadata"
 	"golang.org/x/sys/unix"
+)
+
+// Our own marks have the prefix of overlayfs's attributes. Overlayfs hides all
+// of those, even ones it does not know, so no container sees them. The value is
+// Yes, or what is said here.
+const (
+	ImpliedMark = metadata.Overlay + "go-docker.implied"   // a directory without an entry; New: with a whiteout
+	LinkMark    = metadata.Overlay + "go-docker.hard-link" // a symbolic link that stands in for a hard link
+	LooseMark   = metadata.Overlay + "go-docker.loose"     // a layer that has one of these; Always: a hard link
+
+	Yes, New, Always = 'y', 'n', 'a'
 )
 
 // A parentDir is the directory of the last entry, which is usually also that of
@@ -80,10 +92,7 @@ func (u *Unpacker) makeParents(dir string) error {
 		}
 		return u.makeParent(name)
 	})
-	if errors.Is(err, unix.ELOOP) {
-		return Wrap("open its directory", err)
-	}
-	return err
+	return Wrap("make its directory", err)
 }
 
 // makeParent makes an implied directory. Its metadata depends on the layers
@@ -97,17 +106,41 @@ func (u *Unpacker) makeParent(name string) error {
 		}
 	}
 	base := path.Base(name)
-	existed, anew, err := u.makeDir(base, true)
-	if err != nil || existed {
+	made, err := u.makeDir(base, true)
+	if err != nil || made == 0 {
 		return err
 	}
 	if err := u.quota.takeEntry(); err != nil {
 		return err
 	}
 	if u.Inherit == nil {
-		if err := u.markImplied(base, anew); err != nil {
+		u.implied++
+		if err := metadata.Mark(u.parent.fd, base, ImpliedMark, made); err != nil {
 			return err
 		}
 	}
 	return u.set.Set(u.parent.fd, base, hdr, false)
+}
+
+// remark changes a directory's mark, if it has one; 0 removes it.
+func (u *Unpacker) remark(base string, value byte) error {
+	old, err := metadata.MarkOf(u.parent.fd, base, ImpliedMark)
+	if err != nil || old == 0 {
+		return err
+	}
+	if value == 0 {
+		u.implied--
+	}
+	return metadata.Mark(u.parent.fd, base, ImpliedMark, value)
+}
+
+// markLoose marks a finished layer if it has to be settled.
+func (u *Unpacker) markLoose() error {
+	switch {
+	case u.links:
+		return metadata.Mark(u.root, ".", LooseMark, Always)
+	case u.implied > 0:
+		return metadata.Mark(u.root, ".", LooseMark, Yes)
+	}
+	return nil
 }

@@ -35,11 +35,10 @@ func (q *Quota) takeEntry() error {
 	return nil
 }
 
-// Metered counts the bytes of the tar itself against a quota.
+// Metered counts the bytes of the tar itself against a quota, so that endless
+// extended headers, or zeros after its end, hit the quota, too.
 func Metered(r io.Reader, q *Quota) io.Reader { return meteredReader{r, q} }
 
-// A meteredReader counts the tar itself, so that endless extended headers, or
-// zeros after its end, hit the quota, too.
 type meteredReader struct {
 	r     io.Reader
 	quota *Quota

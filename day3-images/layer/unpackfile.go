@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"strings"
 	"sync/atomic"
 
@@ -20,24 +21,14 @@ import (
 // anywhere, and a file may have other names.
 func (u *Unpacker) create(base string, create func() error) error {
 	err := create()
-	if !errors.Is(err, unix.EEXIST) {
-		return Wrap("create", err)
+	if errors.Is(err, unix.EEXIST) {
+		u.parent.name = noParent // its path may have led through what is being removed
+		if err := os.RemoveAll(inroot.FdPath(u.parent.fd) + "/" + base); err != nil {
+			return err
+		}
+		err = create()
 	}
-	if err := u.remove(base); err != nil {
-		return err
-	}
-	return Wrap("create", create())
-}
-
-func (u *Unpacker) remove(base string) error {
-	// The parent's path may have led through what is being removed.
-	u.parent.name = noParent
-	dir, err := os.OpenRoot(inroot.FdPath(u.parent.fd))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.RemoveAll(base)
+	return Wrap("create", err)
 }
 
 func (u *Unpacker) stat(base string) (*unix.Stat_t, error) {
@@ -71,8 +62,6 @@ func (u *Unpacker) checkSize(hdr *tar.Header) error {
 		sparse = sparse || strings.HasPrefix(record, "GNU.sparse.")
 	}
 	switch {
-	case hdr.Size < 0:
-		return fmt.Errorf("a size of %d bytes", hdr.Size)
 	case sparse:
 		return u.quota.takeBytes(hdr.Size)
 	case hdr.Size > atomic.LoadInt64(&u.quota.Bytes):
@@ -88,9 +77,7 @@ func (u *Unpacker) write(file *os.File, content io.Reader, size int64) error {
 	hole := false
 	for at := int64(0); at < size; {
 		chunk := u.buffer[:min(size-at, int64(len(u.buffer)))]
-		if _, err := io.ReadFull(content, chunk); err == io.EOF {
-			return io.ErrUnexpectedEOF
-		} else if err != nil {
+		if _, err := io.ReadFull(content, chunk); err != nil {
 			return err
 		}
 		if len(chunk) == len(zeros) && bytes.Equal(chunk, zeros[:]) {
@@ -108,43 +95,39 @@ func (u *Unpacker) write(file *os.File, content io.Reader, size int64) error {
 
 // Directory makes a directory that has its own entry in the tar.
 func (u *Unpacker) Directory(hdr *tar.Header, base string) error {
-	existed, _, err := u.makeDir(base, false)
+	made, err := u.makeDir(base, false)
+	if err == nil && made == 0 {
+		err = u.remark(base, 0)
+	}
 	if err != nil {
 		return err
 	}
-	if existed {
-		if err := u.remark(base, 0); err != nil {
-			return err
-		}
-	}
-	return u.set.Set(u.parent.fd, base, hdr, existed)
+	return u.set.Set(u.parent.fd, base, hdr, made == 0)
 }
 
-// makeDir makes a directory, or keeps an existing one with its contents. If
-// something else has the name, a new directory replaces it. That one is opaque,
-// because what it replaces also hid the directory of that name in the layers
-// below.
-func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (existed, anew bool, err error) {
-	err = unix.Mkdirat(u.parent.fd, base, 0o755)
+// makeDir makes a directory and returns Yes, or keeps an existing one with its
+// contents and returns 0. If something else has the name, a new directory
+// replaces it, and makeDir returns New. That one is opaque, because what it
+// replaces also hid the directory of that name in the layers below.
+func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (made byte, err error) {
+	mkdir := func() error { return unix.Mkdirat(u.parent.fd, base, 0o755) }
+	err = mkdir()
 	if !errors.Is(err, unix.EEXIST) {
-		return false, false, Wrap("make a directory", err)
+		return Yes, Wrap("make a directory", err)
 	}
 	st, err := u.stat(base)
 	switch {
 	case err != nil:
-		return false, false, err
+		return 0, err
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-		return true, false, nil
+		return 0, nil
 	case onlyForWhiteout && !IsWhiteout(st):
-		return false, false, fmt.Errorf("%.200q is not a directory in this layer", base)
+		return 0, fmt.Errorf("%.200q is not a directory in this layer", base)
 	}
-	if err := u.remove(base); err != nil {
-		return false, false, err
+	if err := u.create(base, mkdir); err != nil {
+		return 0, err
 	}
-	if err := unix.Mkdirat(u.parent.fd, base, 0o755); err != nil {
-		return false, false, Wrap("make a directory", err)
-	}
-	return false, true, metadata.Mark(u.parent.fd, base, OpaqueXattr, Yes)
+	return New, metadata.Mark(u.parent.fd, base, OpaqueXattr, Yes)
 }
 
 // Top sets the metadata of the layer's top directory.
@@ -155,7 +138,7 @@ func (u *Unpacker) Top(hdr *tar.Header) error {
 	if err := u.leave(); err != nil { // the top may be the current parent
 		return err
 	}
-	if err := metadata.Mark(u.root, ".", TopMark, Yes); err != nil && !errors.Is(err, unix.ENOTSUP) {
+	if err := metadata.Mark(u.root, ".", ImpliedMark, 0); err != nil {
 		return err
 	}
 	return u.set.Set(u.root, ".", hdr, true)
@@ -174,4 +157,47 @@ func (u *Unpacker) node(hdr *tar.Header, base string, kind uint32) error {
 		return errors.New("the character device 0:0 is overlayfs's whiteout: an image cannot have it")
 	}
 	return u.create(base, func() error { return unix.Mknodat(u.parent.fd, base, kind|0o600, device) })
+}
+
+// HardLink gives another name to a file of this layer. A file of a layer below
+// is out of reach, and on overlayfs it would not be the same file anyway. But
+// the target's name may lead through a symbolic link in a layer below to a file
+// of this one; a marked symbolic link then stands in for the hard link until
+// that layer is known.
+func (u *Unpacker) HardLink(target, base string) error {
+	target, err := entryName(target)
+	if err != nil {
+		return err
+	}
+	var st, old unix.Stat_t
+	from, err := openInRoot(u.root, path.Dir(target))
+	loose := u.Inherit == nil && (u.implied > 0 || errors.Is(err, unix.ENOENT))
+	if err == nil {
+		defer unix.Close(from)
+		err = unix.Fstatat(from, path.Base(target), &st, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	switch {
+	case err != nil && loose:
+		u.links = true
+		err = u.create(base, func() error { return unix.Symlinkat("/"+target, u.parent.fd, base) })
+		if err == nil {
+			err = metadata.Mark(u.parent.fd, base, LinkMark, Yes)
+		}
+		return err
+	case err != nil:
+		return fmt.Errorf("not in this layer, or only after the link: %w", err)
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR || IsWhiteout(&st):
+		return errors.New("not a file")
+	}
+	err = unix.Fstatat(u.parent.fd, base, &old, unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil && old.Dev == st.Dev && old.Ino == st.Ino {
+		return nil // removing the old file would remove the target
+	}
+	return u.Link(from, path.Base(target), base)
+}
+
+// Link also gives the file called name in the directory from the name base,
+// replacing whatever has that name now.
+func (u *Unpacker) Link(from int, name, base string) error {
+	return u.create(base, func() error { return unix.Linkat(from, name, u.parent.fd, base, 0) })
 }

@@ -8,9 +8,16 @@ package metadata
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
+	"example.com/go-docker/day3-images/inroot"
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,7 +36,7 @@ func Of(fd int, st *unix.Stat_t) (*tar.Header, error) {
 // A Setter sets the metadata of the files in one tree.
 type Setter struct {
 	inheritACL bool // a directory has a default ACL, acl(5)
-	warned     bool
+	warn       sync.Once
 }
 
 // Set gives a file its owner, mode, extended attributes and times, in this
@@ -66,4 +73,151 @@ func (s *Setter) Set(dirfd int, base string, hdr *tar.Header, existed bool) erro
 		return fmt.Errorf("set the times: %w", err)
 	}
 	return nil
+}
+
+const (
+	// Overlay is the prefix of overlayfs's own attributes, which it hides.
+	Overlay = "trusted.overlay."
+
+	// record is the prefix of an attribute's extended header record in a tar.
+	// It comes from star(1), and all tars have adopted it.
+	record = "SCHILY.xattr."
+)
+
+// Open opens a file of any kind with O_PATH: a link is not followed, and a
+// device is not activated. The calls for extended attributes do not take such a
+// descriptor, but they take its path in /proc.
+func Open(dirfd int, base string) (int, error) {
+	fd, err := unix.Openat(dirfd, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		err = fmt.Errorf("open: %w", err)
+	}
+	return fd, err
+}
+
+// ofImage reports whether an extended attribute belongs to an image.
+// Overlayfs's own would let a layer point into other layers, or show parts of
+// another file (overlayfs.rst, "Metadata only copy up"); SELinux's label is the
+// host's.
+func ofImage(name string) bool {
+	return !strings.HasPrefix(name, Overlay) && !strings.HasPrefix(name, "user.overlay.") && name != "security.selinux"
+}
+
+// records returns a file's attributes as records of a tar entry.
+func records(fd int) (map[string]string, error) {
+	names, err := List(fd)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]string{}
+	for _, name := range names {
+		if !ofImage(name) {
+			continue
+		}
+		var value [64 << 10]byte // XATTR_SIZE_MAX
+		n, err := unix.Getxattr(inroot.FdPath(fd), name, value[:])
+		if err != nil {
+			return nil, fmt.Errorf("read the extended attribute %q: %w", name, err)
+		}
+		all[record+name] = string(value[:n])
+	}
+	return all, nil
+}
+
+func (s *Setter) setAttributes(dirfd int, base string, hdr *tar.Header) error {
+	for _, key := range slices.Sorted(maps.Keys(hdr.PAXRecords)) {
+		name, is := strings.CutPrefix(key, record)
+		if !is || !ofImage(name) {
+			continue
+		}
+		err := unix.Lsetxattr(at(dirfd, base), name, []byte(hdr.PAXRecords[key]), 0)
+		noFile := hdr.Typeflag != tar.TypeReg && hdr.Typeflag != tar.TypeDir && strings.HasPrefix(name, "user.") // xattr(7)
+		if errors.Is(err, unix.ENOTSUP) || noFile && errors.Is(err, unix.EPERM) {
+			s.warn.Do(func() {
+				logrus.Warnf("layer entry %.200q: this kind of file, or the file system of the store, cannot have the extended attribute %q: left out, as are others like it", hdr.Name, name)
+			})
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("set the extended attribute %.100q: %w", name, err)
+		}
+		s.inheritACL = s.inheritACL || name == "system.posix_acl_default"
+	}
+	return nil
+}
+
+// clearAttributes removes attributes that an earlier entry or the parent's
+// default ACL has set.
+func clearAttributes(dirfd int, base string) error {
+	fd, err := Open(dirfd, base)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	names, err := List(fd)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !ofImage(name) {
+			continue
+		}
+		if err := unix.Removexattr(inroot.FdPath(fd), name); err != nil && !errors.Is(err, unix.ENODATA) {
+			return fmt.Errorf("remove the extended attribute %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// List returns the names of all of a file's attributes.
+func List(fd int) ([]string, error) {
+	var buffer [64 << 10]byte // XATTR_LIST_MAX
+	n, err := unix.Listxattr(inroot.FdPath(fd), buffer[:])
+	if errors.Is(err, unix.ENOTSUP) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list extended attributes: %w", err)
+	}
+	return strings.FieldsFunc(string(buffer[:n]), func(r rune) bool { return r == 0 }), nil
+}
+
+// at returns a path for calls that take only paths, such as lsetxattr(2). They
+// must be those that do not follow a link.
+func at(dirfd int, base string) string {
+	if dirfd == unix.AT_FDCWD {
+		return base
+	}
+	return inroot.FdPath(dirfd) + "/" + base
+}
+
+// Mark sets an attribute of one letter, like overlayfs's own. Value 0 removes
+// it, if it is there.
+func Mark(dirfd int, base, name string, value byte) (err error) {
+	if value == 0 {
+		err = unix.Lremovexattr(at(dirfd, base), name)
+		if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
+			return nil
+		}
+	} else {
+		err = unix.Lsetxattr(at(dirfd, base), name, []byte{value}, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("set the extended attribute %q: %w", name, err)
+	}
+	return nil
+}
+
+// MarkOf returns the letter, or 0 if the file has no such attribute or a longer
+// one.
+func MarkOf(dirfd int, base, name string) (byte, error) {
+	var value [1]byte // stays 0 if the attribute is empty
+	_, err := unix.Lgetxattr(at(dirfd, base), name, value[:])
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ERANGE) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the extended attribute %q: %w", name, err)
+	}
+	return value[0], nil
 }

@@ -26,12 +26,19 @@ func retry(ctx context.Context, try func() error) error {
 			return err
 		}
 		logrus.Infof("trying again in %v: %v", pause, err)
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(pause):
+		if err := sleep(ctx, pause); err != nil {
+			return err
 		}
 		pause *= 2
+	}
+}
+
+func sleep(ctx context.Context, pause time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(pause):
+		return nil
 	}
 }
 
@@ -49,18 +56,14 @@ func temporary(err error) bool {
 		return false
 	}
 	var request *url.Error
-	var transfer transferError
-	return errors.As(err, &request) || errors.As(err, &transfer)
+	return errors.As(err, &request)
 }
 
 // explain adds what the user can do.
 func explain(ref image.Reference, err error) error {
 	var status *transport.Error
 	var unknown *net.DNSError
-	var plain plainError
 	switch {
-	case errors.As(err, &plain):
-		return plain
 	case errors.As(err, &status) && (status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden):
 		return fmt.Errorf("%s refuses access, or it does not exist: docker login or podman login, or check the name: %w", ref.Domain, err)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:

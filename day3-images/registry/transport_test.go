@@ -3,8 +3,11 @@ package registry
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,4 +65,29 @@ func answer(status int, after string) *http.Response {
 		header.Set("Retry-After", after)
 	}
 	return &http.Response{StatusCode: status, Header: header, Request: httptest.NewRequest(http.MethodGet, "http://registry.test/v2/", nil)}
+}
+
+// A connection on which nothing happens fails after a minute, and each request
+// starts the minute again.
+func TestImpatient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer there.Close()
+		go io.Copy(io.Discard, there)
+		c := impatient{here}
+		defer c.Close()
+		time.AfterFunc(40*time.Second, func() { c.Write([]byte("GET /v2/ HTTP/1.1\r\n\r\n")) })
+		start := time.Now()
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if waited := time.Since(start); waited != 100*time.Second {
+			t.Errorf("waited %v, want 1m40s", waited)
+		}
+		waited := time.Now()
+		time.AfterFunc(50*time.Second, func() { there.Write([]byte("x")) })
+		if _, err := c.Read(make([]byte, 1)); err != nil || time.Since(waited) != 50*time.Second {
+			t.Errorf("after %v: %v", time.Since(waited), err)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -61,6 +62,30 @@ func (o Overlay) Mount() error {
 		return fmt.Errorf("mount an overlay of %d layers on %s: %w", n, o.Merged, explainOverlay(err))
 	}
 	return nil
+}
+
+// MountApart mounts the overlay where nobody else sees it, for as long as a
+// descriptor in it is open. The mount namespace ends with its only thread.
+func (o Overlay) MountApart() (root *os.File, err error) {
+	o.Volatile = false // or the kernel would mark Work, and refuse the next mount
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked, so that the thread ends
+		if err = unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			err = fmt.Errorf("make a mount namespace: %w", err)
+			return
+		}
+		if err = MakeMountsPrivate(); err != nil {
+			return
+		}
+		if err = o.Mount(); err != nil {
+			return
+		}
+		root, err = os.OpenFile(o.Merged, unix.O_PATH|unix.O_DIRECTORY, 0)
+	}()
+	<-done
+	return root, err
 }
 
 // checkWritable makes sure that the overlay is writable. If the kernel cannot

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,10 +26,8 @@ import (
 type Terminal struct {
 	Slave    *os.File
 	master   *os.File
-	user     *os.File    // the user's terminal while it is raw
-	saved    *term.State // its earlier settings; nil while unchanged
-	resized  chan os.Signal
-	resizing sync.WaitGroup
+	user     *os.File      // the user's terminal while it is raw
+	saved    *term.State   // its earlier settings; nil while unchanged
 	copied   chan struct{} // closed when all output has been copied
 	ended    atomic.Bool   // whether the container has ended
 	leftWait time.Duration // how much longer we wait for output after that
@@ -63,14 +60,14 @@ func (t *Terminal) resize() {
 func (t *Terminal) Attach(input *os.File) {
 	// As long as we hold a slave, too, the master never reports its end.
 	_ = t.Slave.Close() // whatever was written through it has arrived
-	t.resized = make(chan os.Signal, 1)
-	signal.Notify(t.resized, syscall.SIGWINCH)
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, syscall.SIGWINCH)
 	t.resize() // again, in case the size changed before Notify
-	t.resizing.Go(func() {
-		for range t.resized {
+	go func() {
+		for range resized {
 			t.resize()
 		}
-	})
+	}()
 	// If the reader of our output went away, SIGPIPE would kill us and leave
 	// the user's terminal raw.
 	signal.Ignore(syscall.SIGPIPE)
@@ -133,11 +130,8 @@ func (o output) Read(p []byte) (int, error) {
 
 // Close restores the user's terminal once everything that the container wrote
 // to its own has been copied.
-func (t *Terminal) Close() (err error) {
+func (t *Terminal) Close() {
 	if t.copied != nil {
-		signal.Stop(t.resized)
-		close(t.resized)
-		t.resizing.Wait()
 		t.ended.Store(true)
 		<-t.copied
 	}
@@ -146,10 +140,6 @@ func (t *Terminal) Close() (err error) {
 			logrus.Warnf("restore the terminal: %v", err)
 		}
 	}
-	for _, end := range []*os.File{t.Slave, t.master} {
-		if errClose := end.Close(); !errors.Is(errClose, os.ErrClosed) {
-			err = errors.Join(err, errClose)
-		}
-	}
-	return err
+	_ = t.Slave.Close() // fails only if it is closed already
+	_ = t.master.Close()
 }

@@ -3,16 +3,27 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"example.com/go-docker/day4-lifecycle/commit"
+	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/image"
+	"example.com/go-docker/day4-lifecycle/inroot"
+	"example.com/go-docker/day4-lifecycle/rootfs"
+	"example.com/go-docker/day4-lifecycle/snapshot"
 	"example.com/go-docker/day4-lifecycle/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/moby/term"
 )
 
 // Save writes images to a tar: an OCI image layout with one more file,
@@ -22,21 +33,27 @@ import (
 func Save(s *store.Store, refs []string, w io.Writer) error {
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	docker := []*dockerImage{}
-	entries := map[string]*dockerImage{} // by image ID
-	var blobs []v1.Descriptor
+	blobs := map[string]v1.Descriptor{} // by name in the archive
+	add := func(blob v1.Descriptor) string {
+		name := "blobs/sha256/" + blob.Digest.Hex
+		blobs[name] = blob
+		return name
+	}
 	for _, ref := range refs {
 		img, err := s.Resolve(ref)
 		if err != nil {
 			return err
 		}
-		entry := entries[img.ID]
-		if entry == nil {
-			entry = &dockerImage{Config: blobName(img.Manifest.Config), Layers: []string{}}
-			for _, layer := range img.Manifest.Layers {
-				entry.Layers = append(entry.Layers, blobName(layer))
-			}
-			entries[img.ID], docker = entry, append(docker, entry)
-			blobs = append(append(blobs, img.Descriptor, img.Manifest.Config), img.Manifest.Layers...)
+		add(img.Descriptor)
+		entry := &dockerImage{Config: add(img.Manifest.Config), Layers: []string{}}
+		for _, layer := range img.Manifest.Layers {
+			entry.Layers = append(entry.Layers, add(layer))
+		}
+		// An image with several names is a single entry.
+		if i := slices.IndexFunc(docker, func(e *dockerImage) bool { return e.Config == entry.Config }); i >= 0 {
+			entry = docker[i]
+		} else {
+			docker = append(docker, entry)
 		}
 		manifest := img.Descriptor
 		if r, err := image.ParseReference(ref); err == nil && slices.Contains(img.Names, r.String()) {
@@ -47,8 +64,12 @@ func Save(s *store.Store, refs []string, w io.Writer) error {
 		}
 		index.Manifests = append(index.Manifests, manifest)
 	}
+	return writeImages(w, s, index, docker, blobs)
+}
+
+func writeImages(w io.Writer, s *store.Store, index v1.IndexManifest, docker []*dockerImage, blobs map[string]v1.Descriptor) error {
 	out := tar.NewWriter(w)
-	for _, d := range []struct {
+	for _, document := range []struct {
 		name    string
 		content any
 	}{
@@ -56,40 +77,26 @@ func Save(s *store.Store, refs []string, w io.Writer) error {
 		{"index.json", index},
 		{"manifest.json", docker},
 	} {
-		text, err := json.Marshal(d.content)
+		text, err := json.Marshal(document.content)
+		if err == nil {
+			err = addEntry(out, document.name, int64(len(text)), bytes.NewReader(text))
+		}
 		if err != nil {
 			return err
 		}
-		if err := addEntry(out, d.name, int64(len(text)), bytes.NewReader(text)); err != nil {
-			return err
-		}
 	}
-	if err := addBlobs(out, s, blobs); err != nil {
-		return err
-	}
-	return out.Close()
-}
-
-func blobName(blob v1.Descriptor) string { return "blobs/sha256/" + blob.Digest.Hex }
-
-func addBlobs(out *tar.Writer, s *store.Store, blobs []v1.Descriptor) error {
-	written := map[v1.Hash]bool{}
-	for _, blob := range blobs {
-		if written[blob.Digest] {
-			continue
-		}
-		written[blob.Digest] = true
-		content, err := s.OpenBlob(blob)
+	for _, name := range slices.Sorted(maps.Keys(blobs)) {
+		content, err := s.OpenBlob(blobs[name])
 		if err != nil {
 			return err
 		}
-		err = addEntry(out, blobName(blob), blob.Size, content)
+		err = addEntry(out, name, blobs[name].Size, content)
 		content.Close()
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return out.Close()
 }
 
 // addEntry adds a file without times or owners, so that the same image always
@@ -99,4 +106,63 @@ func addEntry(out *tar.Writer, name string, size int64, content io.Reader) error
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
+}
+
+// Export writes a container's whole file system as a tar. Only overlayfs knows
+// what it looks like, so we mount it once more and read that.
+func Export(ctx context.Context, s *store.Store, c *containers.Container, img *store.Image, w io.Writer) (err error) {
+	j, err := s.BeginAdding(ctx) // keeps the layers even if the container is removed
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.End()) }()
+	layers, err := snapshot.Dirs(ctx, s, img)
+	if err != nil {
+		return err
+	}
+	upper := filepath.Join(c.Dir, "upper")
+	if len(layers) == 0 { // overlayfs needs a second layer
+		return commit.PackTree(w, upper)
+	}
+	root, err := rootfs.Overlay{Layers: append(layers, upper), Merged: j.Dir}.MountApart()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return commit.PackTree(w, inroot.FdPath(int(root.Fd())))
+}
+
+// Write calls write to fill a file, or standard output for "" and "-". The file
+// gets its name only when it is complete, so an error leaves the old file
+// alone.
+func Write(name string, write func(io.Writer) error) error {
+	if name == "" || name == "-" {
+		if term.IsTerminal(os.Stdout.Fd()) {
+			return errors.New("a tar does not belong on a terminal: use -o FILE, or a pipe")
+		}
+		return write(os.Stdout)
+	}
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // a pipe, /dev/null
+		file, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(file), file.Close())
+	}
+	file, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".")
+	if err != nil {
+		return &fs.PathError{Op: "create", Path: name, Err: errors.Unwrap(err)}
+	}
+	err = errors.Join(write(file), file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), name)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(file.Name()))
+	}
+	var failed *fs.PathError
+	if errors.As(err, &failed) && failed.Path == file.Name() { // a name that the user does not know
+		err = &fs.PathError{Op: failed.Op, Path: name, Err: failed.Err}
+	}
+	return err
 }

@@ -2,19 +2,19 @@ package archive
 
 import (
 	"archive/tar"
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 
 	"example.com/go-docker/day4-lifecycle/compression"
 	"example.com/go-docker/day4-lifecycle/image"
 	"example.com/go-docker/day4-lifecycle/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // A spool holds an archive's files on disk, because a tar can be read in one
@@ -22,7 +22,7 @@ import (
 // named by the digests of their contents, whatever the archive calls them.
 type spool struct {
 	dir   string
-	files map[string]v1.Descriptor // by name in the archive
+	files map[string]v1.Descriptor // by name in the archive; the types are those of layers
 	links map[string]string        // from one name in the archive to another
 }
 
@@ -32,6 +32,9 @@ const (
 	maxEntries = 1 << 16
 	maxName    = 512 // of an entry and of what it links to, together
 )
+
+// layerTypes are the types of compressed layers.
+var layerTypes = map[string]types.MediaType{"gzip": types.OCILayer, "zstd": types.OCILayerZStd}
 
 // spoolArchive unpacks a tar, compressed or not, into dir.
 func spoolArchive(r io.Reader, dir string) (*spool, error) {
@@ -73,6 +76,7 @@ func spoolArchive(r io.Reader, dir string) (*spool, error) {
 
 func clean(name string) string { return path.Clean("/" + name)[1:] }
 
+// add adds a file, and finds out its type if it is a compressed layer.
 func (a *spool) add(name string, content io.Reader) error {
 	if _, twice := a.files[name]; twice {
 		return errors.New("it is there twice")
@@ -81,27 +85,29 @@ func (a *spool) add(name string, content io.Reader) error {
 	if err != nil {
 		return err
 	}
+	buffered := bufio.NewReaderSize(content, 64<<10)
+	start, _ := buffered.Peek(6) // less if the file is shorter; an error comes again
 	d := image.NewDigester(file)
-	_, err = io.Copy(d, content)
+	_, err = io.Copy(d, buffered)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	a.files[name] = v1.Descriptor{Digest: d.Digest(), Size: d.Size}
-	return os.Rename(file.Name(), a.path(d.Digest()))
+	a.files[name] = v1.Descriptor{MediaType: layerTypes[compression.Of(start)], Digest: d.Digest(), Size: d.Size}
+	return os.Rename(file.Name(), a.path(a.files[name]))
 }
 
-func (a *spool) path(digest v1.Hash) string { return filepath.Join(a.dir, digest.Hex) }
+func (a *spool) path(blob v1.Descriptor) string { return filepath.Join(a.dir, blob.Digest.Hex) }
 
 // find returns the path of the file that a descriptor describes.
 func (a *spool) find(blob v1.Descriptor) (string, error) {
-	info, err := os.Stat(a.path(blob.Digest))
-	if errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Stat(a.path(blob))
+	if err != nil {
 		return "", fmt.Errorf("blob %s is not in the archive, or what has its name is damaged", blob.Digest)
 	}
-	if err == nil && info.Size() != blob.Size {
+	if info.Size() != blob.Size {
 		return "", fmt.Errorf("blob %s has %d bytes, and is said to have %d", blob.Digest, info.Size(), blob.Size)
 	}
-	return a.path(blob.Digest), err
+	return a.path(blob), nil
 }
 
 func (a *spool) document(blob v1.Descriptor) ([]byte, error) {
@@ -122,7 +128,7 @@ func (a *spool) lookUp(name string) (v1.Descriptor, error) {
 		}
 		at = a.links[at]
 	}
-	return v1.Descriptor{}, fmt.Errorf("%.100q is not in the archive", strings.TrimPrefix(name, "/"))
+	return v1.Descriptor{}, fmt.Errorf("%.100q is not in the archive", name)
 }
 
 func (a *spool) named(name string) ([]byte, error) {

@@ -36,9 +36,9 @@ type Cgroup struct {
 	handed      []*os.File // what init gets to put the command inside
 }
 
-// counted lists the controllers whose counters we read and, in version 1, the
-// one that pauses. Version 2 counts CPU time in every cgroup, even without the
-// cpu controller.
+// counted lists the controllers whose files we, or programs in the container,
+// read and, in version 1, the one that pauses. Version 2 counts CPU time in every
+// cgroup, even without the cpu controller.
 var counted = map[int][]string{1: {"memory", "cpu", "cpuacct", "pids", "freezer"}, 2: {"memory", "pids"}}
 
 // Create makes the cgroup and sets its limits before anything runs in it. If it
@@ -85,15 +85,23 @@ func plan(config Config) (*Cgroup, settings, error) {
 		return nil, nil, err
 	}
 	settings := config.Limits.settings(version)
-	controllers, err := wanted(settings, version, hierarchies)
-	if err != nil {
-		return nil, nil, err
+	g := &Cgroup{init: config.Init, Record: Record{ID: config.ID, Version: version, Dirs: map[string]string{}}}
+	for _, name := range counted[version] {
+		if _, ok := hierarchies[name]; ok {
+			g.controllers = append(g.controllers, name)
+		}
 	}
-	g := &Cgroup{init: config.Init, controllers: controllers, Record: Record{
-		ID: config.ID, Version: version, Dirs: map[string]string{},
-	}}
-	for _, name := range controllers {
-		above, err := hierarchies[name].Chain(config.Parent)
+	for _, s := range settings {
+		if !slices.Contains(g.controllers, s.controller()) {
+			g.controllers = append(g.controllers, s.controller())
+		}
+	}
+	for _, name := range g.controllers {
+		h, ok := hierarchies[name]
+		if !ok {
+			return nil, nil, fmt.Errorf("no %s controller on this machine (cgroup v%d), and a limit needs it: see /proc/cgroups", name, version)
+		}
+		above, err := h.Chain(config.Parent)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -125,25 +133,6 @@ func checkPids(config Config, version int) error {
 		return fmt.Errorf("invalid --pids-limit %d: with cgroup v%d and --init=%v threads of this program count, too: at least %d", pids, version, config.Init, least)
 	}
 	return nil
-}
-
-// wanted lists the controllers that the limits need, and those whose counters
-// we read, if this machine has them.
-func wanted(settings settings, version int, have map[string]hierarchy.Hierarchy) ([]string, error) {
-	names := slices.DeleteFunc(slices.Clone(counted[version]), func(name string) bool {
-		_, ok := have[name]
-		return !ok
-	})
-	for _, s := range settings {
-		name := s.controller()
-		if _, ok := have[name]; !ok {
-			return nil, fmt.Errorf("no %s controller on this machine (cgroup v%d): %s cannot be set, see /proc/cgroups", name, version, s.file)
-		}
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
 }
 
 // makeDir makes one cgroup: mkdir(2) is all it takes.

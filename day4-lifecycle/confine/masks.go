@@ -22,43 +22,32 @@ var (
 )
 
 // MaskPaths hides what must not be read and makes read-only what must not be
-// written. It takes /dev/null from the host, not from the container
-// (CVE-2025-31133).
+// written.
 func MaskPaths(tree mountfd.Tree) error {
 	for _, name := range maskedPaths {
-		at, err := tree.Open(name, unix.RESOLVE_NO_SYMLINKS)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		err = mask(at)
-		at.Close()
-		if err != nil {
+		if err := cover(tree, name, nothing); err != nil {
 			return fmt.Errorf("mask %s: %w", name, err)
 		}
 	}
 	for _, name := range readOnlyPaths {
-		if err := makeReadOnly(tree, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := cover(tree, name, readOnly); err != nil {
 			return fmt.Errorf("make %s read-only: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// mask mounts an empty directory on a directory, and /dev/null on a file.
-func mask(at *os.File) error {
-	info, err := at.Stat()
+// cover mounts what makeMount returns on a path, if this kernel has that path.
+func cover(tree mountfd.Tree, name string, makeMount func(at *os.File) (*os.File, error)) error {
+	at, err := tree.Open(name, unix.RESOLVE_NO_SYMLINKS)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	var mount *os.File
-	if info.IsDir() {
-		mount, err = mountfd.New("tmpfs", mountfd.Harmless|unix.MOUNT_ATTR_RDONLY, "size=0", "nr_inodes=1")
-	} else {
-		mount, err = mountfd.Clone("/dev/null")
-	}
+	defer at.Close()
+	mount, err := makeMount(at)
 	if err != nil {
 		return err
 	}
@@ -66,20 +55,20 @@ func mask(at *os.File) error {
 	return mountfd.Attach(mount, at)
 }
 
-// makeReadOnly mounts a path on itself, because only a mount can be read-only.
-func makeReadOnly(tree mountfd.Tree, name string) error {
-	at, err := tree.Open(name, unix.RESOLVE_NO_SYMLINKS)
+// nothing makes an empty directory to cover a directory, and takes /dev/null for
+// a file: the host's, not the container's (CVE-2025-31133).
+func nothing(at *os.File) (*os.File, error) {
+	info, err := at.Stat()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer at.Close()
-	mount, err := mountfd.Clone(inroot.FdPath(int(at.Fd())))
-	if err != nil {
-		return err
+	if info.IsDir() {
+		return mountfd.New("tmpfs", mountfd.Harmless|unix.MOUNT_ATTR_RDONLY, "size=0", "nr_inodes=1")
 	}
-	defer mount.Close()
-	if err := mountfd.SetAttributes(mount, unix.MOUNT_ATTR_RDONLY|mountfd.Harmless); err != nil {
-		return err
-	}
-	return mountfd.Attach(mount, at)
+	return mountfd.Clone("/dev/null", 0)
+}
+
+// readOnly covers a path with itself, because only a mount can be read-only.
+func readOnly(at *os.File) (*os.File, error) {
+	return mountfd.Clone(inroot.FdPath(int(at.Fd())), unix.MOUNT_ATTR_RDONLY|mountfd.Harmless)
 }

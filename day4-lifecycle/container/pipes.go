@@ -22,10 +22,7 @@ const (
 // everything ready, then reads the container from it. On report init says why
 // it failed; end of file means that the command is running, because exec closes
 // the descriptor.
-type pipes struct {
-	config, report *os.File // the parent's ends
-	childEnds      []*os.File
-}
+type pipes struct{ config, report *os.File } // the parent's ends
 
 func openPipes(cmd *exec.Cmd) (*pipes, error) {
 	configRead, configWrite, err := os.Pipe()
@@ -37,24 +34,10 @@ func openPipes(cmd *exec.Cmd) (*pipes, error) {
 		return nil, errors.Join(fmt.Errorf("make a pipe from init: %w", err), configRead.Close(), configWrite.Close())
 	}
 	cmd.ExtraFiles = []*os.File{configRead, reportWrite}
-	return &pipes{configWrite, reportRead, cmd.ExtraFiles}, nil
+	return &pipes{configWrite, reportRead}, nil
 }
 
-// closeChildEnds must follow the start: while we hold the write end of report
-// ourselves, we never read end of file from it.
-func (p *pipes) closeChildEnds() error {
-	err := errors.Join(p.childEnds[0].Close(), p.childEnds[1].Close())
-	p.childEnds = nil
-	return err
-}
-
-func (p *pipes) close() error {
-	err := errors.Join(p.config.Close(), p.report.Close())
-	if p.childEnds != nil {
-		err = errors.Join(err, p.closeChildEnds())
-	}
-	return err
-}
+func (p *pipes) close() error { return errors.Join(p.config.Close(), p.report.Close()) }
 
 // A message is what init reads: the container and how to enter its cgroup. The
 // latter is separate because descriptor numbers are not a property of the
@@ -117,12 +100,9 @@ type report struct {
 }
 
 func sendReport(w io.Writer, err error) error {
-	r := report{RuntimeError, err.Error()}
-	var s StatusError
-	if errors.As(err, &s) {
-		r.Status = s.Status
-	}
-	return json.NewEncoder(w).Encode(r)
+	s := StatusError{Status: RuntimeError}
+	errors.As(err, &s)
+	return json.NewEncoder(w).Encode(report{s.Status, err.Error()})
 }
 
 func (p *pipes) readReport() error {

@@ -38,15 +38,18 @@ func Create(c *Container, parent Parent) (_ *Process, err error) {
 	if err := HideDescriptors(); err != nil {
 		return nil, err
 	}
-	if p.cmd, err = initCommand(c, parent); err != nil {
-		return nil, err
-	}
+	p.cmd = initCommand(c, parent)
 	if c.TTY {
 		p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = parent.Terminal, parent.Terminal, parent.Terminal
 		c.Root.Console = parent.Terminal.Name()
 	}
 	if p.pipes, err = openPipes(p.cmd); err != nil {
 		return nil, err
+	}
+	// As long as we held the write end of report ourselves, we would never read
+	// end of file from it.
+	for _, end := range p.cmd.ExtraFiles {
+		defer end.Close()
 	}
 	if p.entry, err = parent.Cgroup.Place(p.cmd); err != nil {
 		return nil, err
@@ -55,13 +58,13 @@ func Create(c *Container, parent Parent) (_ *Process, err error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start a process in new namespaces: %w", namespace.Explain(err))
 	}
-	return p, p.pipes.closeChildEnds()
+	return p, nil
 }
 
 // initCommand builds the child: this same program, told to be init, in new
 // namespaces. /proc/self/exe is this program even if its file has since been
 // renamed, replaced or, as go run does, deleted.
-func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
+func initCommand(c *Container, parent Parent) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", "init")
 	cmd.Env = []string{} // the container's environment comes over the pipe
 	cmd.Stdout, cmd.Stderr = cmp.Or(parent.Stdout, os.Stdout), cmp.Or(parent.Stderr, os.Stderr)
@@ -79,13 +82,7 @@ func initCommand(c *Container, parent Parent) (*exec.Cmd, error) {
 		// If we die, however we die, the container dies with us.
 		Pdeathsig: syscall.SIGKILL,
 	}
-	var err error
-	if c.has(unix.CLONE_NEWUSER) {
-		attr := cmd.SysProcAttr
-		attr.UidMappings, attr.GidMappings, err = namespace.IDMaps()
-		attr.GidMappingsEnableSetgroups = namespace.SetgroupsAllowed()
-	}
-	return cmd, err
+	return cmd
 }
 
 // Start lets init go on and returns once the container's command is running.
@@ -113,22 +110,21 @@ func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig)
 func (p *Process) untilRunning() error {
 	report := make(chan error, 1)
 	go func() { report <- p.pipes.readReport() }()
-	var early []os.Signal
-	var hangs <-chan time.Time
 	for {
 		select {
 		case err := <-report:
-			for _, sig := range early {
-				p.parent.Signals.forward(sig, p.cmd.Process)
-			}
 			return err
 		case sig := <-p.parent.Signals.caught:
-			early = append(early, sig)
-			if sig != syscall.SIGCONT { // which does not ask anything to end
-				hangs = time.After(time.Second)
+			if sig == syscall.SIGCONT { // which does not ask anything to end
+				continue
 			}
-		case <-hangs:
-			return StatusError{Status: 128 + int(early[len(early)-1].(syscall.Signal))}
+			select {
+			case err := <-report:
+				p.parent.Signals.forward(sig, p.cmd.Process)
+				return err
+			case <-time.After(time.Second):
+				return StatusError{Status: 128 + int(sig.(syscall.Signal))}
+			}
 		}
 	}
 }
@@ -143,8 +139,7 @@ func (p *Process) Wait() (status int, err error) {
 		case sig := <-p.parent.Signals.caught:
 			p.parent.Signals.forward(sig, p.cmd.Process)
 		case err := <-ended:
-			var exited *exec.ExitError
-			if err != nil && !errors.As(err, &exited) {
+			if p.cmd.ProcessState == nil {
 				return 0, fmt.Errorf("wait for the container's init: %w", err)
 			}
 			return StatusOf(p.cmd.ProcessState.Sys().(syscall.WaitStatus)), nil

@@ -30,9 +30,10 @@ func buildImage(ctx context.Context, s *store.Store) (*store.Image, error) {
 			}
 		}
 		return w.Close()
-	}, func(config *v1.ConfigFile) {
+	}, func(config *v1.ConfigFile) error {
 		config.Config.Entrypoint = []string{"/bin/day4-lifecycle", "payload"}
 		config.Config.Cmd = []string{"serve"}
+		return nil
 	}, "demo")
 	if err != nil {
 		return nil, fmt.Errorf("build the demo's image: %w", err)

@@ -15,13 +15,12 @@ import (
 	"example.com/go-docker/day4-lifecycle/store"
 )
 
-// begin makes a demo's directory, which is locked as long as the demo
-// lives: what a killed demo has left, the next one removes.
-func begin(tmp string) (id string, locked *os.File, err error) {
-	const prefix = "go-docker-"
-	dirs, err := filepath.Glob(filepath.Join(tmp, prefix+strings.Repeat("[0-9a-f]", 12)))
+// begin makes a demo's directory, which stays locked as long as the demo is
+// alive, and removes those of killed demos.
+func begin(tmp string) (*os.File, error) {
+	dirs, err := filepath.Glob(tmp + "/go-docker-" + strings.Repeat("[0-9a-f]", 12))
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	for _, dir := range dirs {
 		var st unix.Stat_t
@@ -29,20 +28,19 @@ func begin(tmp string) (id string, locked *os.File, err error) {
 			continue // in /tmp anybody may use this name
 		}
 		if err := removeLeftover(dir); err != nil {
-			return "", nil, fmt.Errorf("remove what a killed demo left: %w", err)
+			return nil, fmt.Errorf("remove what a killed demo left: %w", err)
 		}
 	}
 	for {
-		id = container.NewID()
-		dir := filepath.Join(tmp, prefix+id)
+		dir := filepath.Join(tmp, "go-docker-"+container.NewID())
 		if err := os.Mkdir(dir, 0o700); err != nil {
-			return "", nil, err
+			return nil, err
 		}
 		locked, err := lock.Try(dir)
 		if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
-			continue // another demo has locked, and so removed, what we have just made
+			continue // another demo took ours for a leftover and removed it
 		}
-		return id, locked, err
+		return locked, err
 	}
 }
 

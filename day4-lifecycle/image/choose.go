@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -26,19 +27,24 @@ func MayBeImage(d v1.Descriptor) bool {
 // and configurations that it needs. The document must be of the type that the
 // registry or archive stated.
 func ChooseManifest(text []byte, stated types.MediaType, want v1.Platform, fetch func(v1.Descriptor) ([]byte, error)) ([]byte, *v1.Manifest, error) {
-	isIndex, err := isIndex(text, stated)
-	if err != nil {
-		return nil, nil, err
-	}
-	if isIndex {
-		index, err := ParseIndex(text)
-		if err != nil {
-			return nil, nil, err
-		}
+	index, m, err := parse(text, stated)
+	if index != nil {
 		return Choose(index.Manifests, want, fetch)
 	}
-	m, err := ParseManifest(text)
 	return text, m, err
+}
+
+// parse reads a document that is either an index or a manifest.
+func parse(text []byte, stated types.MediaType) (index *v1.IndexManifest, m *v1.Manifest, err error) {
+	isIndex, err := isIndex(text, stated)
+	switch {
+	case err != nil:
+	case isIndex:
+		index, err = ParseIndex(text)
+	default:
+		m, err = ParseManifest(text)
+	}
+	return index, m, err
 }
 
 // Choose is ChooseManifest for some entries of an index.
@@ -48,10 +54,7 @@ func Choose(entries []v1.Descriptor, want v1.Platform, fetch func(v1.Descriptor)
 		return nil, nil, err
 	}
 	if c.fit == 0 {
-		if len(c.there) == 0 {
-			c.there = []string{"nothing"}
-		}
-		return nil, nil, fmt.Errorf("no image for %s: there is %s", want, strings.Join(c.there, ", "))
+		return nil, nil, fmt.Errorf("no image for %s: there is %s", want, cmp.Or(strings.Join(c.there, ", "), "nothing"))
 	}
 	if text, err = c.get(c.best); err == nil {
 		m, err = ParseManifest(text)
@@ -84,66 +87,60 @@ func (c *chooser) get(d v1.Descriptor) ([]byte, error) {
 	return c.fetch(d)
 }
 
+// consider looks at the entries of an index for one that is better than any
+// before.
 func (c *chooser) consider(entries []v1.Descriptor, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("more than %d indexes in one another", maxDepth)
 	}
 	for _, d := range entries {
+		if !MayBeImage(d) {
+			continue
+		}
+		if err := c.look(d, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look looks at an entry and, if that does not say enough, into it.
+func (c *chooser) look(d v1.Descriptor, depth int) error {
+	platform := d.Platform
+	if platform == nil || !d.MediaType.IsImage() && Fit(*platform, c.want) > 0 {
+		text, err := c.get(d)
+		if err != nil {
+			return err
+		}
+		index, m, err := parse(text, d.MediaType)
 		switch {
-		case !MayBeImage(d):
-		case d.Platform != nil && (d.MediaType.IsImage() || Fit(*d.Platform, c.want) == 0):
-			c.offer(d, *d.Platform)
-		default:
-			if err := c.look(d, depth); err != nil {
+		case errors.Is(err, ErrNotImage):
+			return nil
+		case err != nil:
+			return err
+		case index != nil:
+			return c.consider(index.Manifests, depth+1)
+		case platform == nil:
+			if platform, err = c.platform(m); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
-}
-
-// offer takes a manifest if it is better than any before.
-func (c *chooser) offer(d v1.Descriptor, p v1.Platform) {
-	c.there = append(c.there, p.String())
-	if fit := Fit(p, c.want); fit > c.fit {
+	c.there = append(c.there, platform.String())
+	if fit := Fit(*platform, c.want); fit > c.fit {
 		c.best, c.fit = d, fit
 	}
+	return nil
 }
 
-// look looks into a document.
-func (c *chooser) look(d v1.Descriptor, depth int) error {
-	text, err := c.get(d)
+func (c *chooser) platform(m *v1.Manifest) (*v1.Platform, error) {
+	text, err := c.get(m.Config)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	isIndex, err := isIndex(text, d.MediaType)
+	config, err := ParseConfig(text, m)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if isIndex {
-		index, err := ParseIndex(text)
-		if err != nil {
-			return err
-		}
-		return c.consider(index.Manifests, depth+1)
-	}
-	m, err := ParseManifest(text)
-	if errors.Is(err, ErrNotImage) {
-		return nil
-	}
-	if err == nil && d.Platform == nil {
-		text, err = c.get(m.Config)
-	}
-	if err != nil {
-		return err
-	}
-	if d.Platform == nil {
-		config, err := ParseConfig(text, m)
-		if err != nil {
-			return err
-		}
-		d.Platform = PlatformOf(config)
-	}
-	c.offer(d, *d.Platform)
-	return nil
+	return platformOf(config), nil
 }

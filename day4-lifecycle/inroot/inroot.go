@@ -55,7 +55,16 @@ func FdPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 // leads to.
 func Make(root int, name string, make func(parent int, path string, last bool) error) (string, error) {
 	return Walk(".", name, func(name string, last bool) (link string, err error) {
-		return step(root, path.Dir(name), path.Base(name), func(parent int) error { return make(parent, name, last) })
+		parent, err := Open(root, path.Dir(name), unix.O_PATH|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return "", err
+		}
+		defer unix.Close(parent)
+		link, err = Readlink(parent, path.Base(name))
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
+			return "", make(parent, name, last)
+		}
+		return link, err
 	})
 }
 
@@ -93,18 +102,4 @@ func Walk(way, name string, link func(path string, last bool) (string, error)) (
 		rest = target + "/" + rest
 	}
 	return way, nil
-}
-
-// step returns the target of part if it is a link; otherwise it calls make.
-func step(root int, way, part string, make func(parent int) error) (link string, err error) {
-	parent, err := Open(root, way, unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(parent)
-	link, err = Readlink(parent, part)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
-		return "", make(parent)
-	}
-	return link, err
 }

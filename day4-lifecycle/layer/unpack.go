@@ -30,7 +30,7 @@ func Unpack(r io.Reader, dir string, q *Quota) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, u.Close()) }()
-	layer := meteredReader{r, q}
+	layer := Metered(r, q)
 	archive := tar.NewReader(layer)
 	for {
 		hdr, err := archive.Next()
@@ -97,9 +97,13 @@ func NewUnpacker(dir string, q *Quota) (*Unpacker, error) {
 	}
 	// A tar may leave out its top directory. Without execute permission on the
 	// root directory, only root could do anything in the container.
-	if err := unix.Fchmod(root, 0o755); err != nil {
+	err = unix.Fchmod(root, 0o755)
+	if err == nil {
+		err = metadata.Mark(root, ".", ImpliedMark, Yes)
+	}
+	if err != nil && !errors.Is(err, unix.ENOTSUP) { // most layers need no attributes
 		unix.Close(root)
-		return nil, &os.PathError{Op: "chmod", Path: dir, Err: err}
+		return nil, &os.PathError{Op: "prepare", Path: dir, Err: err}
 	}
 	return &Unpacker{root: root, parent: parentDir{fd: -1}, quota: q, buffer: make([]byte, len(zeros))}, nil
 }
@@ -127,14 +131,13 @@ func (u *Unpacker) entry(hdr *tar.Header, content io.Reader) error {
 		return err
 	}
 	base := path.Base(name)
-	if base == OpaqueMarker {
-		return u.SetOpaque()
-	}
 	hidden, err := whiteoutOf(base)
-	if err != nil {
+	switch {
+	case base == OpaqueMarker:
+		return u.SetOpaque()
+	case err != nil:
 		return err
-	}
-	if hidden != "" {
+	case hidden != "":
 		return u.Whiteout(hidden)
 	}
 	return u.make(hdr, base, content)
@@ -145,24 +148,16 @@ func (u *Unpacker) entry(hdr *tar.Header, content io.Reader) error {
 // refused: no tool that builds images writes one, and what x/.. means depends
 // on what x is.
 func entryName(name string) (string, error) {
-	if name == "" {
+	clean := path.Join(".", name)
+	switch {
+	case name == "":
 		return "", errors.New("it has no name")
-	}
-	if strings.ContainsRune(name, 0) {
+	case strings.ContainsRune(name, 0):
 		return "", errors.New("a name with a NUL byte")
-	}
-	clean := path.Clean("/" + name)[1:]
-	parts := strings.Split(clean, "/")
-	for _, part := range parts[:len(parts)-1] {
-		if strings.HasPrefix(part, WhiteoutPrefix) {
-			return "", fmt.Errorf("a whiteout (%.100q) is not a directory", part)
-		}
-	}
-	if slices.Contains(strings.Split(name, "/"), "..") {
+	case slices.Contains(strings.Split(name, "/"), ".."):
 		return "", errors.New("a name with .. in it may lead out of the layer: refused")
-	}
-	if clean == "" {
-		clean = "."
+	case strings.Contains("/"+path.Dir(clean), "/"+WhiteoutPrefix):
+		return "", errors.New("a whiteout is not a directory")
 	}
 	return clean, nil
 }

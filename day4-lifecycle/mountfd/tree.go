@@ -99,19 +99,19 @@ func (t Tree) MountNew(target, fsType string, attributes int, options ...string)
 	return Attach(mount, at)
 }
 
-// Bind mounts the host's source on target in the container, and makes target if
-// it is missing. The attributes are unix.MOUNT_ATTR_*.
+// Bind mounts the host's source on target in the container.
 func (t Tree) Bind(source, target string, attributes uint64) error {
-	mount, err := Clone(source)
+	mount, err := Clone(source, attributes)
 	if err != nil {
 		return err
 	}
 	defer mount.Close()
-	if attributes != 0 {
-		if err := SetAttributes(mount, attributes); err != nil {
-			return err
-		}
-	}
+	return t.Attach(mount, target)
+}
+
+// Attach moves a mount to target in the container, and makes target if it is
+// missing.
+func (t Tree) Attach(mount *os.File, target string) error {
 	info, err := mount.Stat()
 	if err != nil {
 		return err

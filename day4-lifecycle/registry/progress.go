@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -15,19 +16,23 @@ import (
 // progress prints a line for each finished layer and, on a terminal, one more
 // that counts the bytes received.
 type progress struct {
-	out      *os.File // nil: print nothing
-	terminal bool
-
-	mu    sync.Mutex // protects all fields below
+	mu    sync.Mutex // protects everything here
+	out   io.Writer
+	erase string // on a terminal, erases the line that counts
 	bytes int64
 	drawn time.Time
 }
 
+// newProgress shows nothing if out is nil.
 func newProgress(out *os.File) *progress {
-	return &progress{out: out, terminal: out != nil && term.IsTerminal(out.Fd())}
+	switch {
+	case out == nil:
+		return &progress{out: io.Discard}
+	case term.IsTerminal(out.Fd()):
+		return &progress{out: out, erase: "\r\x1b[K"}
+	}
+	return &progress{out: out}
 }
-
-const eraseLine = "\r\x1b[K"
 
 // Write counts the bytes from an io.TeeReader.
 func (p *progress) Write(data []byte) (int, error) {
@@ -35,25 +40,20 @@ func (p *progress) Write(data []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.bytes += int64(len(data))
-	if p.terminal && time.Since(p.drawn) > redraw {
+	if p.erase != "" && time.Since(p.drawn) > redraw {
 		p.drawn = time.Now()
-		fmt.Fprintf(p.out, "%s%s", eraseLine, units.HumanSize(float64(p.bytes)))
+		fmt.Fprint(p.out, p.erase+units.HumanSize(float64(p.bytes)))
 	}
 	return len(data), nil
 }
 
 func (p *progress) done(blob v1.Descriptor, how string) {
-	p.erase()
-	if p.out != nil {
-		fmt.Fprintf(p.out, "%s: %s (%s)\n", image.ShortID(blob.Digest.String()), how, units.HumanSize(float64(blob.Size)))
-	}
+	p.print(fmt.Sprintf("%s: %s (%s)\n", image.ShortID(blob.Digest.String()), how, units.HumanSize(float64(blob.Size))))
 }
 
-// erase leaves only the lines of finished layers.
-func (p *progress) erase() {
+// print leaves only the lines of finished layers, and this one.
+func (p *progress) print(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.terminal {
-		fmt.Fprint(p.out, eraseLine)
-	}
+	fmt.Fprint(p.out, p.erase+line)
 }

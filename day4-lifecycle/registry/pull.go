@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"example.com/go-docker/day4-lifecycle/snapshot"
 	"example.com/go-docker/day4-lifecycle/store"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // Options say what to pull, and how.
@@ -21,17 +21,9 @@ type Options struct {
 	Progress *os.File    // where to show progress; nil: nowhere
 }
 
-// A Result is the result of a pull.
-type Result struct {
-	Digest v1.Hash // the registry's digest for the image
-	IsNew  bool    // the name stood for another image before, or for none
-}
-
 // A pull is one image on its way from a registry into the store.
 type pull struct {
 	store    *store.Store
-	ref      image.Reference
-	options  Options
 	client   *client
 	progress *progress
 	unpacker *snapshot.Unpacker
@@ -39,105 +31,63 @@ type pull struct {
 
 // Pull fetches an image and, last of all, gives it its name. If anything fails
 // before that, the store has the same images as before; but complete layers
-// stay until the next rmi, so a second try need not fetch them again.
-func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Options) (got Result, err error) {
+// stay until the next rmi, so a second try need not fetch them again. Pull
+// returns the registry's digest for the image, and whether the name stood for
+// another image before, or for none.
+func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Options) (digest v1.Hash, isNew bool, err error) {
 	j, err := s.BeginAdding(ctx)
 	if err != nil {
-		return got, err
+		return digest, false, err
 	}
-	defer func() { err = errors.Join(err, j.End()) }()
-	p := &pull{store: s, ref: ref, options: options, progress: newProgress(options.Progress)}
+	defer func() { err = errors.Join(explain(ref, err), j.End()) }()
+	p := &pull{store: s, progress: newProgress(options.Progress)}
 	if p.client, err = open(ctx, ref, options.Insecure); err != nil {
-		return got, explain(ref, err)
+		return digest, false, err
 	}
-	manifest, m, digest, err := p.manifest(ctx)
+	id := cmp.Or(ref.Tag, ref.Digest.String())
+	text, kind, err := p.client.document(ctx, "manifests/"+id, ref.Digest)
 	if err != nil {
-		return got, err
+		return digest, false, err
 	}
-	configText, err := p.config(ctx, m.Config)
+	digest = image.SHA256(text)
+	platform := options.Platform
+	if platform.OS == "" {
+		platform = image.HostPlatform()
+	}
+	manifest, m, err := image.ChooseManifest(text, kind, platform, func(d v1.Descriptor) ([]byte, error) { return p.document(ctx, d) })
 	if err != nil {
-		return got, err
+		return digest, false, err
+	}
+	configText, err := p.document(ctx, m.Config)
+	if err != nil {
+		return digest, false, err
 	}
 	config, err := image.ParseConfig(configText, m)
 	if err != nil {
-		return got, err
+		return digest, false, err
 	}
-	if err := p.checkPlatform(config); err != nil {
-		return got, err
+	// An image that does not come from an index was not chosen for our platform.
+	if err := image.CheckPlatform(config, platform); err != nil {
+		return digest, false, err
 	}
 	if err := p.layers(ctx, m, config); err != nil {
-		return got, err
+		return digest, false, err
 	}
-	isNew, err := s.Publish(j, manifest, configText, ref.String(), digest)
-	return Result{digest, isNew}, err
+	isNew, err = s.Publish(j, manifest, configText, ref.String(), digest)
+	return digest, isNew, err
 }
 
-func (p *pull) platform() v1.Platform {
-	if p.options.Platform.OS == "" {
-		return image.HostPlatform()
-	}
-	return p.options.Platform
-}
-
-// manifest returns the manifest for our platform, and the digest that the name
-// stands for: that of the manifest, or of the index it was chosen from.
-func (p *pull) manifest(ctx context.Context) (text []byte, m *v1.Manifest, digest v1.Hash, err error) {
-	id := p.ref.Tag
-	if id == "" {
-		id = p.ref.Digest.String()
-	}
-	text, kind, err := p.document(ctx, id, p.ref.Digest)
-	if err != nil {
-		return nil, nil, digest, err
-	}
-	digest = image.SHA256(text)
-	text, m, err = image.ChooseManifest(text, kind, p.platform(), func(d v1.Descriptor) ([]byte, error) {
-		if d.MediaType.IsConfig() {
-			return p.config(ctx, d)
-		}
-		text, _, err := p.document(ctx, d.Digest.String(), d.Digest)
+// document fetches what a descriptor describes.
+func (p *pull) document(ctx context.Context, d v1.Descriptor) ([]byte, error) {
+	if !d.MediaType.IsConfig() {
+		text, _, err := p.client.document(ctx, "manifests/"+d.Digest.String(), d.Digest)
 		return text, err
-	})
-	return text, m, digest, err
-}
-
-// document fetches a manifest or an index. If the name has no digest, any
-// content will do.
-func (p *pull) document(ctx context.Context, id string, want v1.Hash) ([]byte, types.MediaType, error) {
-	text, kind, err := p.client.manifest(ctx, id)
-	if err != nil {
-		return nil, "", explain(p.ref, err)
 	}
-	if sum := image.SHA256(text); want != (v1.Hash{}) && sum != want {
-		return nil, "", fmt.Errorf("%s was asked for manifest %s and sent something else, with the digest %s", p.client.host, want, sum)
+	text, _, err := p.client.document(ctx, "blobs/"+d.Digest.String(), d.Digest)
+	if err == nil && int64(len(text)) != d.Size {
+		err = fmt.Errorf("the image's configuration has %d bytes, and is said to have %d", len(text), d.Size)
 	}
-	return text, kind, nil
-}
-
-func (p *pull) config(ctx context.Context, blob v1.Descriptor) (text []byte, err error) {
-	if blob.Size > image.MaxDocument {
-		return nil, fmt.Errorf("the image's configuration is longer than %d bytes", image.MaxDocument)
-	}
-	err = retry(ctx, func() error {
-		body, err := p.client.blob(ctx, blob)
-		if err != nil {
-			return err
-		}
-		defer body.Close()
-		text, err = io.ReadAll(body)
-		return err
-	})
 	return text, err
-}
-
-// checkPlatform checks the image itself: one that did not come from an index
-// was not chosen for our platform.
-func (p *pull) checkPlatform(config *v1.ConfigFile) error {
-	err := image.CheckPlatform(config, p.platform())
-	if err != nil && p.options.Platform.OS == "" {
-		return fmt.Errorf("%w (--platform %s gets it all the same)", err, image.PlatformOf(config))
-	}
-	return err
 }
 
 // layers fetches the missing layers, several at a time.
@@ -145,7 +95,7 @@ func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile
 	if p.unpacker, err = snapshot.NewUnpacker(p.store); err != nil {
 		return err
 	}
-	defer p.progress.erase()
+	defer p.progress.print("")
 	return p.unpacker.Layers(ctx, config, func(ctx context.Context, i int, diffID v1.Hash) error {
 		return p.layer(ctx, m.Layers[i], diffID)
 	})
@@ -175,16 +125,17 @@ func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (e
 
 // fetch unpacks a layer while downloading it.
 func (p *pull) fetch(ctx context.Context, j *store.Job, blob v1.Descriptor, diffID v1.Hash) (err error) {
-	body, err := p.client.blob(ctx, blob)
+	response, err := p.client.get(context.WithValue(ctx, isLayer, true), "blobs/"+blob.Digest.String())
 	if err != nil {
 		return err
 	}
-	defer body.Close()
+	defer response.Body.Close()
 	file, err := os.Create(j.Path("blob"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	body := image.Verify(response.Body, "what "+p.client.host+" sent for", blob.Digest, blob.Size)
 	if err := p.unpacker.Stream(ctx, io.TeeReader(body, io.MultiWriter(file, p.progress)), diffID); err != nil {
 		return err
 	}

@@ -46,25 +46,17 @@ func (r *Root) mountDev(tree mountfd.Tree) error {
 			return &fs.PathError{Op: "symlink", Path: "/dev/" + name, Err: err}
 		}
 	}
-	if err := tree.MountNew("/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"); err != nil {
+	if err := tree.MountNew("/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "ptmxmode=0666", "mode=0620", "gid=5"); err != nil {
 		return err
 	}
 	size := fmt.Sprint("size=", cmp.Or(r.ShmSize, 64<<20))
 	if err := tree.MountNew("/dev/shm", "tmpfs", mountfd.Harmless, "mode=1777", size); err != nil {
 		return err
 	}
-	return tree.MountNew("/dev/mqueue", "mqueue", mountfd.Harmless)
-}
-
-// mountConsole shows the container's terminal as /dev/console. The terminal
-// comes from the host's devpts, so a container with a devpts of its own has no
-// other path to it.
-func (r *Root) mountConsole(tree mountfd.Tree) error {
-	if r.Console == "" {
-		return nil
+	if err := tree.MountNew("/dev/mqueue", "mqueue", mountfd.Harmless); err != nil || r.Console == "" {
+		return err
 	}
-	if err := tree.Bind(r.Console, "/dev/console", 0); err != nil {
-		return fmt.Errorf("give the container its terminal: %w", err)
-	}
-	return nil
+	// The container's terminal comes from the host's devpts, so in its own the
+	// container has no other path to it.
+	return tree.Bind(r.Console, "/dev/console", 0)
 }

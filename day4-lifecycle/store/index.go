@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (s *Store) Publish(j *Job, manifest, config []byte, name string, pulled v1.
 	if err != nil {
 		return false, err
 	}
-	entry.MediaType, entry.Platform = image.MediaTypeOf(m), c.Platform()
+	entry.MediaType, entry.Platform = cmp.Or(m.MediaType, types.OCIManifestSchema1), c.Platform()
 	if err := s.Sync(); err != nil {
 		return false, err
 	}

@@ -26,7 +26,6 @@ type Usage struct {
 	LimitHits   int64 // times an allocation met the limit
 	OOMKills    int64
 	CPU         int64 // microseconds
-	Throttled   int64 // microseconds it was ready to run but not allowed to
 	Pids        int64 // processes and threads now
 }
 
@@ -55,7 +54,6 @@ func readV1(c *counters, dirs map[string]string) Usage {
 		LimitHits: c.number(memory, "memory.failcnt") + c.number(memory, "memory.memsw.failcnt"),
 		OOMKills:  c.keyed(memory, "memory.oom_control", "oom_kill"),
 		CPU:       c.number(dirs["cpuacct"], "cpuacct.usage") / 1000,
-		Throttled: c.keyed(dirs["cpu"], "cpu.stat", "throttled_time") / 1000,
 		Pids:      c.number(dirs["pids"], "pids.current"),
 	}
 }
@@ -71,7 +69,6 @@ func readV2(c *counters, dir string) Usage {
 		LimitHits:   c.keyed(dir, "memory.events", "max"),
 		OOMKills:    c.keyed(dir, "memory.events", "oom_kill"),
 		CPU:         c.keyed(dir, "cpu.stat", "usage_usec"),
-		Throttled:   c.keyed(dir, "cpu.stat", "throttled_usec"),
 		Pids:        c.number(dir, "pids.current"),
 	}
 }

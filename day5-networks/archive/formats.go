@@ -1,18 +1,24 @@
 package archive
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
-	"example.com/go-docker/day5-networks/compression"
 	"example.com/go-docker/day5-networks/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/sirupsen/logrus"
 )
+
+// An archived image is an image in an archive, under one of its names.
+type archived struct {
+	manifest []byte
+	m        *v1.Manifest
+	name     string // full, or "" if it has none
+}
 
 // images lists the images in the archive. With index.json it is an OCI image
 // layout, with manifest.json the output of docker save; if it has both,
@@ -29,36 +35,41 @@ func (a *spool) images(platform v1.Platform) ([]archived, error) {
 	if err != nil {
 		return nil, errors.New("not an image archive: neither manifest.json nor index.json is in it (import takes the tar of a root file system)")
 	}
-	return a.dockerImages(text)
+	all, err := a.dockerImages(text)
+	if err == nil && len(all) == 0 {
+		err = errors.New("there is no image in it")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("manifest.json: %w", err)
+	}
+	return all, nil
 }
 
 // ociImages finds the image for the platform under each name. Of the images
 // without a name, it takes all that are not known to be for another platform.
 func (a *spool) ociImages(index *v1.IndexManifest, platform v1.Platform) (all []archived, err error) {
 	entries := slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return !image.MayBeImage(d) })
-	groups, order := map[string][]v1.Descriptor{}, []archived{}
+	var names []string
+	byName := map[string][]v1.Descriptor{}
 	missing := errors.New("there is no image in it")
 	for _, d := range entries {
 		name := archivedName(d)
-		key := name
-		if name == "" {
-			key = d.Digest.String()
-			if len(entries) > 1 && d.Platform != nil && image.Fit(*d.Platform, platform) == 0 {
-				missing = fmt.Errorf("no image for %s: there is %s", platform, d.Platform)
-				continue
-			}
+		if name == "" && len(entries) > 1 && d.Platform != nil && image.Fit(*d.Platform, platform) == 0 {
+			missing = fmt.Errorf("no image for %s: there is %s", platform, d.Platform)
+			continue
 		}
-		if groups[key] == nil {
-			order = append(order, archived{name: name, key: key})
+		if name == "" || byName[name] == nil {
+			names = append(names, name)
 		}
-		groups[key] = append(groups[key], d)
+		byName[name] = append(byName[name], d)
 	}
-	for _, img := range order {
-		if group := groups[img.key]; len(group) > 1 {
-			img.manifest, img.m, err = image.Choose(group, platform, a.document)
-		} else if img.manifest, err = a.document(group[0]); err == nil {
-			img.manifest, img.m, err = image.ChooseManifest(img.manifest, group[0].MediaType, platform, a.document)
+	for _, name := range names {
+		group := byName[name]
+		if name == "" { // each is an image of its own
+			group, byName[name] = group[:1], group[1:]
 		}
+		img := archived{name: name}
+		img.manifest, img.m, err = a.choose(group, platform)
 		if errors.Is(err, image.ErrNotImage) {
 			missing = err
 			continue
@@ -74,19 +85,32 @@ func (a *spool) ociImages(index *v1.IndexManifest, platform v1.Platform) (all []
 	return all, nil
 }
 
-// archivedName returns an image's name in an OCI archive. Programs do not agree
-// on where to put it, and some put only a tag there.
-func archivedName(d v1.Descriptor) string {
-	for _, key := range []string{image.AnnotationContainerd, image.AnnotationName} {
-		if text := d.Annotations[key]; text != "" {
-			ref, err := image.ParseReference(text)
-			if err == nil {
-				return ref.String()
-			}
-			logrus.Warnf("the archive's name for image %s cannot be used: %v", d.Digest, err)
-		}
+// choose returns the manifest of the image that entries with the same name are
+// about. A single one need not be for the platform.
+func (a *spool) choose(entries []v1.Descriptor, platform v1.Platform) ([]byte, *v1.Manifest, error) {
+	if len(entries) > 1 {
+		return image.Choose(entries, platform, a.document)
 	}
-	return ""
+	text, err := a.document(entries[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	return image.ChooseManifest(text, entries[0].MediaType, platform, a.document)
+}
+
+// archivedName returns an image's full name in an OCI archive, or "". Programs
+// do not agree on where to put it, and some put only a tag there.
+func archivedName(d v1.Descriptor) string {
+	name := cmp.Or(d.Annotations[image.AnnotationContainerd], d.Annotations[image.AnnotationName])
+	if name == "" {
+		return ""
+	}
+	ref, err := image.ParseReference(name)
+	if err != nil {
+		logrus.Warnf("the archive's name for image %s cannot be used: %v", d.Digest, err)
+		return ""
+	}
+	return ref.String()
 }
 
 // A dockerImage is an entry of manifest.json. Config and Layers are paths in
@@ -102,67 +126,42 @@ type dockerImage struct {
 func (a *spool) dockerImages(text []byte) (all []archived, err error) {
 	var entries []dockerImage
 	if err := image.ParseJSON(text, &entries); err != nil {
-		return nil, fmt.Errorf("manifest.json: %w", err)
-	}
-	if len(entries) == 0 {
-		return nil, errors.New("manifest.json: there is no image in it")
+		return nil, err
 	}
 	for _, e := range entries {
-		img := archived{}
-		if img.m, err = a.writeManifest(e); err != nil {
-			return nil, fmt.Errorf("manifest.json: %w", err)
+		var img archived
+		if img.m, err = a.manifestOf(e); err != nil {
+			return nil, err
 		}
 		if img.manifest, err = json.Marshal(img.m); err != nil {
 			return nil, err
 		}
 		if len(e.RepoTags) == 0 {
-			all = append(all, img)
+			e.RepoTags = []string{""}
 		}
 		for _, tag := range e.RepoTags {
-			ref, err := image.ParseReference(tag)
-			if err != nil {
-				return nil, fmt.Errorf("manifest.json: %w", err)
+			if img.name, err = image.FullTag(tag); err != nil {
+				return nil, err
 			}
-			img.name = ref.String()
 			all = append(all, img)
 		}
 	}
 	return all, nil
 }
 
-func (a *spool) writeManifest(e dockerImage) (m *v1.Manifest, err error) {
+func (a *spool) manifestOf(e dockerImage) (m *v1.Manifest, err error) {
 	m = &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1}
 	if m.Config, err = a.lookUp(e.Config); err != nil {
 		return nil, err
 	}
 	m.Config.MediaType = types.OCIConfigJSON
 	for _, path := range e.Layers {
-		blob, err := a.lookUp(path)
+		layer, err := a.lookUp(path)
 		if err != nil {
 			return nil, err
 		}
-		if blob.MediaType, err = layerType(a.path(blob.Digest)); err != nil {
-			return nil, err
-		}
-		m.Layers = append(m.Layers, blob)
+		layer.MediaType = cmp.Or(layer.MediaType, types.OCIUncompressedLayer)
+		m.Layers = append(m.Layers, layer)
 	}
 	return m, nil
-}
-
-// layerType finds out from a layer's first bytes how it is compressed.
-func layerType(path string) (types.MediaType, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	start := make([]byte, 6)
-	n, _ := file.Read(start) // n is 0 for an empty file, which is not compressed
-	switch compression.Of(start[:n]) {
-	case "gzip":
-		return types.OCILayer, nil
-	case "zstd":
-		return types.OCILayerZStd, nil
-	}
-	return types.OCIUncompressedLayer, nil
 }

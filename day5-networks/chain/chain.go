@@ -8,14 +8,12 @@
 package chain
 
 import (
-	"archive/tar"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"slices"
-	"strings"
 
 	"example.com/go-docker/day5-networks/inroot"
 	"example.com/go-docker/day5-networks/layer"
@@ -34,9 +32,9 @@ func Settle(from, to string, below []string) (err error) {
 	defer func() { err = errors.Join(err, u.Close()) }()
 	s := &settler{Unpacker: u}
 	for _, dir := range append(slices.Clone(below), to, from) {
-		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		fd, err := openLayer(dir)
 		if err != nil {
-			return &os.PathError{Op: "open", Path: dir, Err: err}
+			return err
 		}
 		defer unix.Close(fd)
 		s.stack = append(stack{fd}, s.stack...)
@@ -86,63 +84,36 @@ func (s *settler) directory(fd int, way, name string) error {
 	case s.now == whiteouts && implied == layer.New:
 		err = s.whiteout(path.Join(way, name))
 	case s.now == whiteouts:
-		err = s.opaque(fd, to, implied != 0)
+		var opaque byte
+		if opaque, err = metadata.MarkOf(fd, ".", layer.OpaqueXattr); opaque != 0 {
+			err = s.hide(to, to, s.SetOpaque)
+		}
 	case s.now == files && implied == 0:
 		err = s.own(fd, to)
 	}
 	if err != nil {
 		return err
 	}
-	dir, err := os.Open(inroot.FdPath(fd))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	children, err := dir.ReadDir(-1)
-	if err != nil {
-		return err
-	}
 	// Sorted, so that a layer is settled in the same way everywhere.
-	slices.SortFunc(children, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	children, err := os.ReadDir(inroot.FdPath(fd))
+	if err != nil {
+		return err
+	}
 	for _, child := range children {
-		if s.now.wants(child.Type()) {
-			if err := s.child(int(dir.Fd()), child.Name(), to); err != nil {
-				return err
-			}
+		if err := s.child(fd, child, to); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// opaque copies the mark of a directory that hides what is below it. An implied
-// directory need not be made if it hides nothing.
-func (s *settler) opaque(fd int, to string, implied bool) error {
-	opaque, err := metadata.MarkOf(fd, ".", layer.OpaqueXattr)
-	if err != nil || opaque == 0 {
-		return err
-	}
-	if implied {
-		if hides, err := s.stack.hides(to); err != nil || !hides {
-			return err
-		}
-	}
-	if err := s.Enter(to); err != nil {
-		return err
-	}
-	return s.SetOpaque()
-}
-
 // own makes a directory that has its own entry in the tar.
 func (s *settler) own(fd int, to string) error {
-	hdr := &tar.Header{}
-	if err := header(fd, hdr); err != nil {
+	hdr, err := header(fd)
+	if err != nil {
 		return err
 	}
 	if to == "." {
-		top, err := metadata.MarkOf(fd, ".", layer.TopMark)
-		if err != nil || top == 0 {
-			return err
-		}
 		return s.Top(hdr)
 	}
 	if err := s.Enter(path.Dir(to)); err != nil {
@@ -153,57 +124,63 @@ func (s *settler) own(fd int, to string) error {
 
 // whiteout makes a whiteout if there is something below to hide.
 func (s *settler) whiteout(to string) error {
-	hides, err := s.stack.hides(to)
+	return s.hide(to, path.Dir(to), func() error { return s.Whiteout(path.Base(to)) })
+}
+
+// hide calls mark in a directory, and makes that if it is missing, unless the
+// layers below have nothing to hide.
+func (s *settler) hide(name, dir string, mark func() error) error {
+	hides, err := s.stack.hides(name)
 	if err != nil || !hides {
 		return err
 	}
-	if err := s.Enter(path.Dir(to)); err != nil {
+	if err := s.Enter(dir); err != nil {
 		return err
 	}
-	return s.Whiteout(path.Base(to))
+	return mark()
 }
 
-func (p pass) wants(kind fs.FileMode) bool {
-	switch {
-	case kind.IsDir():
-		return true
-	case kind == fs.ModeSymlink:
-		return p == links || p == hardLinks
-	case p == whiteouts:
-		return kind&fs.ModeCharDevice != 0
+// child settles what is in a directory of the layer, if now is its pass.
+func (s *settler) child(dirfd int, entry fs.DirEntry, way string) error {
+	name := entry.Name()
+	when := files
+	switch entry.Type() {
+	case fs.ModeDir:
+		fd, err := metadata.Open(dirfd, name)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return s.directory(fd, way, name)
+	case fs.ModeSymlink:
+		hard, err := metadata.MarkOf(dirfd, name, layer.LinkMark)
+		if err != nil {
+			return err
+		}
+		if when = links; hard != 0 {
+			when = hardLinks
+		}
+	case fs.ModeDevice | fs.ModeCharDevice:
+		var st unix.Stat_t
+		if err := unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return layer.Wrap("stat", err)
+		}
+		if layer.IsWhiteout(&st) {
+			when = whiteouts
+		}
 	}
-	return p == files
-}
-
-func (s *settler) child(dirfd int, name, way string) error {
-	fd, err := metadata.Open(dirfd, name)
+	if when != s.now {
+		return nil
+	}
+	if when == whiteouts {
+		return s.whiteout(path.Join(way, name))
+	}
+	err := s.Enter(way)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return layer.Wrap("stat", err)
-	}
-	var hardLink byte
-	switch whiteout := layer.IsWhiteout(&st); {
-	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-		return s.directory(fd, way, name)
-	case whiteout && s.now == whiteouts:
-		return s.whiteout(path.Join(way, name))
-	case whiteout || s.now == whiteouts:
-		return nil
-	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
-		hardLink, err = metadata.MarkOf(dirfd, name, layer.LinkMark)
-	}
-	if err != nil || (hardLink != 0) != (s.now == hardLinks) {
-		return err
-	}
-	if err := s.Enter(way); err != nil {
-		return err
-	}
-	if hardLink != 0 {
-		err = s.hardLink(fd, name)
+	if when == hardLinks {
+		err = s.hardLink(dirfd, name)
 	} else {
 		err = s.Link(dirfd, name, name)
 	}
@@ -211,8 +188,8 @@ func (s *settler) child(dirfd int, name, way string) error {
 }
 
 // hardLink makes the hard link that a symbolic link stands for.
-func (s *settler) hardLink(fd int, name string) error {
-	target, err := inroot.Readlink(fd, "")
+func (s *settler) hardLink(dirfd int, name string) error {
+	target, err := inroot.Readlink(dirfd, name)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,8 @@ func Decompress(r io.Reader) (io.ReadCloser, error) {
 	switch kind := Of(start); kind {
 	case "gzip":
 		doing = "decompress gzip"
-		source, err = newMembers(buffered)
+		all := members{new(gzip.Reader), buffered}
+		source, err = all, all.next()
 	case "zstd":
 		doing = "decompress zstd"
 		var decoder *zstd.Decoder
@@ -101,30 +102,23 @@ type members struct {
 	source *bufio.Reader
 }
 
-func newMembers(source *bufio.Reader) (io.ReadCloser, error) {
-	first, err := gzip.NewReader(source)
-	if err != nil {
-		return nil, err
-	}
-	first.Multistream(false)
-	return members{first, source}, nil
+func (m members) next() error {
+	err := m.Reset(m.source)
+	m.Multistream(false)
+	return err
 }
 
 func (m members) Read(p []byte) (n int, err error) {
-	for n == 0 {
+	for n == 0 && err == nil {
 		if n, err = m.Reader.Read(p); err != io.EOF {
 			return n, err
 		}
-		next := byte(0)
-		for next == 0 {
+		for next := byte(0); next == 0; {
 			if next, err = m.source.ReadByte(); err != nil {
 				return n, err
 			}
 		}
-		if err := errors.Join(m.source.UnreadByte(), m.Reset(m.source)); err != nil {
-			return n, err
-		}
-		m.Multistream(false)
+		err = errors.Join(m.source.UnreadByte(), m.next())
 	}
-	return n, nil
+	return n, err
 }

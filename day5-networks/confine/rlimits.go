@@ -18,26 +18,20 @@ type Rlimit struct {
 // restore its own.
 func SetRlimits(limits []Rlimit) (restore func() error, err error) {
 	var before []Rlimit
-	restore = func() error {
-		for _, l := range before {
-			err := unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard})
-			// Without CAP_SYS_RESOURCE a hard limit cannot be raised again, and
-			// init has to live with the command's.
-			if err != nil && !errors.Is(err, unix.EPERM) {
-				return fmt.Errorf("restore limit %d of getrlimit(2): %w", l.Resource, err)
-			}
-		}
-		return nil
-	}
 	for _, l := range limits {
 		var old unix.Rlimit
-		if err := unix.Getrlimit(l.Resource, &old); err != nil {
-			return nil, fmt.Errorf("read limit %d of getrlimit(2): %w", l.Resource, err)
-		}
-		before = append([]Rlimit{{l.Resource, old.Cur, old.Max}}, before...)
-		if err := unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}); err != nil {
+		if err := unix.Prlimit(0, l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, &old); err != nil {
 			return nil, fmt.Errorf("set limit %d of getrlimit(2) to %d:%d: %w", l.Resource, int64(l.Soft), int64(l.Hard), err)
 		}
+		before = append([]Rlimit{{l.Resource, old.Cur, old.Max}}, before...)
 	}
-	return restore, nil
+	return func() error {
+		_, err := SetRlimits(before)
+		// Without CAP_SYS_RESOURCE a hard limit cannot be raised again, and
+		// init has to live with the command's.
+		if errors.Is(err, unix.EPERM) {
+			return nil
+		}
+		return err
+	}, nil
 }

@@ -79,14 +79,10 @@ func BecomeUser(u *syscall.Credential) error {
 	for i, gid := range u.Groups {
 		groups[i] = int(gid)
 	}
-	if err := syscall.Setgroups(groups); err != nil {
-		return fmt.Errorf("set groups %v: %w", groups, err)
-	}
-	if err := syscall.Setgid(int(u.Gid)); err != nil {
-		return fmt.Errorf("set gid %d: %w", u.Gid, err)
-	}
-	if err := syscall.Setuid(int(u.Uid)); err != nil {
-		return fmt.Errorf("set uid %d: %w", u.Uid, err)
+	// The user comes last: who is not root may change none of them.
+	err := cmp.Or(syscall.Setgroups(groups), syscall.Setgid(int(u.Gid)), syscall.Setuid(int(u.Uid)))
+	if err != nil {
+		return fmt.Errorf("become user %d in groups %v: %w", u.Uid, groups, err)
 	}
 	return nil
 }

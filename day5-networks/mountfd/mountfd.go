@@ -11,6 +11,7 @@
 package mountfd
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -23,7 +24,7 @@ import (
 const Harmless = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
 
 // New makes a file system that is not mounted anywhere yet. An option is
-// "key=value" or "key".
+// "key=value".
 func New(fsType string, attributes int, options ...string) (*os.File, error) {
 	config, err := unix.Fsopen(fsType, unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -31,13 +32,8 @@ func New(fsType string, attributes int, options ...string) (*os.File, error) {
 	}
 	defer unix.Close(config)
 	for _, option := range options {
-		key, value, hasValue := strings.Cut(option, "=")
-		if hasValue {
-			err = unix.FsconfigSetString(config, key, value)
-		} else {
-			err = unix.FsconfigSetFlag(config, key)
-		}
-		if err != nil {
+		key, value, _ := strings.Cut(option, "=")
+		if err := unix.FsconfigSetString(config, key, value); err != nil {
 			return nil, fmt.Errorf("set %s of a new %s: %w", option, fsType, err)
 		}
 	}
@@ -52,14 +48,19 @@ func New(fsType string, attributes int, options ...string) (*os.File, error) {
 }
 
 // Clone makes a second mount of path on the host and of everything mounted
-// below it: a bind mount that is not attached anywhere yet.
-func Clone(path string) (*os.File, error) {
+// below it: a bind mount that is not attached anywhere yet. The attributes are
+// added to theirs.
+func Clone(path string, attributes uint64) (*os.File, error) {
 	const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_RECURSIVE
-	mount, err := unix.OpenTree(unix.AT_FDCWD, path, flags)
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, flags)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open_tree", Path: path, Err: err}
 	}
-	return os.NewFile(uintptr(mount), path), nil
+	mount := os.NewFile(uintptr(fd), path)
+	if err := SetAttributes(mount, attributes); err != nil {
+		return nil, errors.Join(err, mount.Close())
+	}
+	return mount, nil
 }
 
 // SetAttributes changes a mount and all mounts below it. mount_setattr(2)

@@ -33,15 +33,6 @@ type client struct {
 	host string
 }
 
-// A repository is what credentials are looked up for. The library's own type of
-// that name refuses paths of one letter.
-type repository struct {
-	name.Registry
-	path string
-}
-
-func (r repository) String() string { return r.RegistryStr() + "/" + r.path }
-
 // accepted lists the types of manifests that we can read.
 var accepted = strings.Join([]string{
 	string(types.OCIImageIndex), string(types.DockerManifestList),
@@ -59,52 +50,43 @@ func open(ctx context.Context, ref image.Reference, insecure []string) (*client,
 	if err != nil {
 		return nil, err
 	}
-	credentials, err := authn.Resolve(ctx, authn.DefaultKeychain, repository{host, ref.Path})
+	credentials, err := authn.Resolve(ctx, authn.DefaultKeychain, host)
 	if err != nil {
 		return nil, fmt.Errorf("find credentials for %s: %w", ref.Domain, err)
 	}
-	var authenticated http.RoundTripper
+	c := &client{url: fmt.Sprintf("%s://%s/v2/%s/", host.Scheme(), host.RegistryStr(), ref.Path), host: host.RegistryStr()}
 	scope := "repository:" + ref.Path + ":" + transport.PullScope
-	err = retry(ctx, func() (err error) {
-		authenticated, err = transport.NewWithContext(ctx, host, credentials, newTransport(insecure), []string{scope})
+	return c, retry(ctx, func() error {
+		authenticated, err := transport.NewWithContext(ctx, host, credentials, newTransport(insecure), []string{scope})
+		c.http = &http.Client{Transport: authenticated}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	url := fmt.Sprintf("%s://%s/v2/%s/", host.Scheme(), host.RegistryStr(), ref.Path)
-	return &client{&http.Client{Transport: authenticated}, url, host.RegistryStr()}, nil
 }
 
-// manifest fetches a manifest or an index by tag or digest.
-func (c *client) manifest(ctx context.Context, id string) (text []byte, mediaType types.MediaType, err error) {
+// document fetches a manifest, an index or a configuration. With a zero digest,
+// any content will do.
+func (c *client) document(ctx context.Context, path string, digest v1.Hash) (text []byte, kind types.MediaType, err error) {
 	err = retry(ctx, func() error {
-		response, err := c.get(ctx, "manifests/"+id)
+		response, err := c.get(ctx, path)
 		if err != nil {
 			return err
 		}
 		defer response.Body.Close()
-		kind, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
-		mediaType = types.MediaType(kind)
-		text, err = io.ReadAll(io.LimitReader(response.Body, image.MaxDocument+1))
-		if len(text) > image.MaxDocument {
-			return fmt.Errorf("the manifest is longer than %d bytes", image.MaxDocument)
-		}
+		mediaType, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
+		kind = types.MediaType(mediaType)
+		text, err = io.ReadAll(response.Body)
 		return err
 	})
-	return text, mediaType, err
-}
-
-// blob returns a reader of a blob's content, which verifies it at its end.
-func (c *client) blob(ctx context.Context, blob v1.Descriptor) (io.ReadCloser, error) {
-	response, err := c.get(context.WithValue(ctx, isBlob, true), "blobs/"+blob.Digest.String())
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{image.Verify(response.Body, "what "+c.host+" sent for", blob.Digest, blob.Size), response.Body}, nil
+	if len(text) > image.MaxDocument {
+		return nil, "", fmt.Errorf("%s is longer than %d bytes", path, image.MaxDocument)
+	}
+	if sum := image.SHA256(text); digest != (v1.Hash{}) && sum != digest {
+		return nil, "", fmt.Errorf("what %s sent for %s is damaged: its digest is %s", c.host, path, sum)
+	}
+	return text, kind, nil
 }
 
 // get sends one request. A status other than 200 is an error.

@@ -34,38 +34,35 @@ func (r *Root) mountCgroups(tree mountfd.Tree) error {
 	sharing := map[string][]string{} // controllers of each directory
 	for _, controller := range slices.Sorted(maps.Keys(r.Cgroups.Dirs)) {
 		own := r.Cgroups.Dirs[controller]
-		sharing[own] = append(sharing[own], controller)
-	}
-	if r.Cgroups.Version == 1 {
-		if err := mountCgroupTop(tree, sharing); err != nil {
-			return err
-		}
-	}
-	for own, controllers := range sharing {
 		if err := os.Chmod(own, 0o755); err != nil { // regardless of our umask
 			return err
 		}
-		target := cgroupTop
-		if r.Cgroups.Version == 1 {
-			target += "/" + strings.Join(controllers, ",")
-		}
-		if err := tree.Bind(own, target, mountfd.Harmless|unix.MOUNT_ATTR_RDONLY); err != nil {
+		sharing[own] = append(sharing[own], controller)
+	}
+	if r.Cgroups.Version == 1 {
+		return mountHierarchies(tree, sharing)
+	}
+	for own := range sharing {
+		if err := tree.Bind(own, cgroupTop, mountfd.Harmless|unix.MOUNT_ATTR_RDONLY); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// mountCgroupTop mounts the tmpfs that holds version 1's hierarchies: a
-// directory for each and, if controllers share one, links to it, such as cpu to
-// cpu,cpuacct.
-func mountCgroupTop(tree mountfd.Tree, sharing map[string][]string) error {
-	top, err := mountfd.New("tmpfs", mountfd.Harmless, "mode=755", "size=64k")
+// mountHierarchies mounts those of version 1 in a tmpfs: each in a directory
+// named after its controllers and, if these are several, with a link from each,
+// such as cpu to cpu,cpuacct.
+func mountHierarchies(tree mountfd.Tree, sharing map[string][]string) error {
+	if err := tree.MountNew(cgroupTop, "tmpfs", mountfd.Harmless, "mode=755", "size=64k"); err != nil {
+		return err
+	}
+	top, err := tree.Open(cgroupTop, 0)
 	if err != nil {
 		return err
 	}
 	defer top.Close()
-	for _, controllers := range sharing {
+	for own, controllers := range sharing {
 		name := strings.Join(controllers, ",")
 		err := unix.Mkdirat(int(top.Fd()), name, 0o755)
 		for _, controller := range controllers {
@@ -76,14 +73,9 @@ func mountCgroupTop(tree mountfd.Tree, sharing map[string][]string) error {
 		if err != nil {
 			return &fs.PathError{Op: "make in the container", Path: cgroupTop + "/" + name, Err: err}
 		}
+		if err := tree.Bind(own, cgroupTop+"/"+name, mountfd.Harmless); err != nil {
+			return err
+		}
 	}
-	if err := mountfd.SetAttributes(top, unix.MOUNT_ATTR_RDONLY); err != nil {
-		return err
-	}
-	at, err := tree.MountPoint(cgroupTop, true)
-	if err != nil {
-		return err
-	}
-	defer at.Close()
-	return mountfd.Attach(top, at)
+	return mountfd.SetAttributes(top, unix.MOUNT_ATTR_RDONLY)
 }

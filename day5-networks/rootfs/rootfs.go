@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"example.com/go-docker/day5-networks/confine"
 	"example.com/go-docker/day5-networks/mountfd"
@@ -30,15 +31,26 @@ type Root struct {
 	ImageVolumes []ImageVolume     // in the same order
 	Cgroups      Cgroups
 	ShmSize      int64  // of /dev/shm, in bytes; 0: 64 MiB
-	Workdir      string // made if it is missing, as in Docker
+	Workdir      string // entered last; made if it is missing, as in Docker
 	ReadOnly     bool   // only the overlay: volumes and /dev stay writable
 	Console      string // the container's terminal on the host, like /dev/pts/7; "": none
 }
 
-// Enter makes the root and moves this process into it, step by step. None of it
-// shows on the host, because the mount tree is already private (see
-// MakeMountsPrivate). If it returns an error, the command must not run, because
-// this process may still be in the host's root.
+// MakeMountsPrivate cuts our copy of the mount tree off from the host's. A new
+// mount namespace starts as a copy in which shared mounts stay shared, and
+// systemd makes every mount shared; without this, our /proc would also appear
+// on the host, on top of its own. mount_namespaces(7)
+func MakeMountsPrivate() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make the mount tree private: %w", err)
+	}
+	return nil
+}
+
+// Enter makes the root and moves this process into its working directory, step
+// by step. None of it shows on the host, because the mount tree is already
+// private (see MakeMountsPrivate). If it returns an error, the command must not
+// run, because this process may still be in the host's root.
 func (r *Root) Enter() error {
 	if err := r.Overlay.Mount(); err != nil {
 		return err
@@ -52,7 +64,7 @@ func (r *Root) Enter() error {
 		return err
 	}
 	steps := []func(mountfd.Tree) error{
-		r.openImageVolumes, mountKernel, confine.MaskPaths, r.mountCgroups, r.mountDev, r.mountConsole,
+		r.openImageVolumes, mountKernel, confine.MaskPaths, r.mountCgroups, r.mountDev,
 		r.mountFiles, r.mountImageVolumes, r.mountVolumes, r.ensureWorkdir, pivot,
 	}
 	for _, step := range steps {
@@ -65,7 +77,7 @@ func (r *Root) Enter() error {
 			return fmt.Errorf("make the root read-only: %w", err)
 		}
 	}
-	return nil
+	return EnterWorkdir(r.Workdir)
 }
 
 // mountKernel mounts /proc and /sys, the file systems through which the kernel
@@ -103,6 +115,28 @@ func (r *Root) mountFiles(tree mountfd.Tree) error {
 		if err := tree.Bind(source, target, 0); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// ensureWorkdir makes the working directory, as Docker does.
+func (r *Root) ensureWorkdir(tree mountfd.Tree) error {
+	workdir, err := tree.Ensure(r.Workdir, true)
+	if err != nil {
+		return fmt.Errorf("make the working directory: %w", err)
+	}
+	return workdir.Close()
+}
+
+// EnterWorkdir changes to a directory of the container from inside it. Getwd
+// proves that it is in the container: a directory of the host, reached through
+// a descriptor in /proc, would have no path here (CVE-2024-21626).
+func EnterWorkdir(dir string) error {
+	if err := os.Chdir(dir); err != nil {
+		return fmt.Errorf("change to the working directory: %w", err)
+	}
+	if _, err := syscall.Getwd(); err != nil {
+		return fmt.Errorf("the working directory %s is outside the container: %w", dir, err)
 	}
 	return nil
 }

@@ -12,8 +12,10 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	urfave "github.com/urfave/cli/v2"
 
+	"example.com/go-docker/day3-images/cli"
 	"example.com/go-docker/day3-images/commands/action"
 	"example.com/go-docker/day3-images/commands/output"
 	"example.com/go-docker/day3-images/image"
@@ -40,28 +42,20 @@ func noTruncFlag() urfave.Flag {
 }
 
 // listImages prints a line for each name of each image, or only the images'
-// IDs. filter is a repository, or "" for all.
+// IDs. filter is a repository or a name, or "" for all.
 func listImages(s *store.Store, filter string, quiet, full bool) error {
-	var want image.Reference
-	if filter != "" {
-		var err error
-		if want, err = image.ParseReference(filter); err != nil {
-			return err
-		}
-	}
 	all, err := s.Images()
 	if err != nil {
 		return err
 	}
 	table := output.NewTable("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
 	for _, img := range all {
-		names := img.Names
-		if len(names) == 0 {
-			names = []string{""}
+		if len(img.Names) == 0 {
+			img.Names = []string{""}
 		}
-		names = slices.DeleteFunc(names, func(name string) bool {
-			repository, tag := image.SplitName(name)
-			return filter != "" && (repository != want.Repository() || strings.HasSuffix(filter, ":"+want.Tag) && tag != want.Tag)
+		names := slices.DeleteFunc(img.Names, func(name string) bool {
+			repository, _ := image.SplitName(name)
+			return filter != "" && !slices.Contains([]string{name, repository, image.Familiar(name), image.Familiar(repository)}, filter)
 		})
 		if quiet {
 			if len(names) > 0 {
@@ -83,3 +77,55 @@ func listImages(s *store.Store, filter string, quiet, full bool) error {
 	}
 	return table.Flush()
 }
+
+// History is the command history.
+var History = &urfave.Command{
+	Name:      "history",
+	Usage:     "show how an image was made",
+	ArgsUsage: "IMAGE",
+	Flags:     []urfave.Flag{noTruncFlag()},
+	Action: action.WithStore(1, 1, "an image", func(_ context.Context, ctx *urfave.Context, s *store.Store) error {
+		img, err := s.Resolve(ctx.Args().First())
+		if err != nil {
+			return err
+		}
+		return printHistory(s, img, ctx.Bool("no-trunc"))
+	}),
+}
+
+// printHistory prints the last step first. Only the image itself has an ID: the
+// earlier steps may never have been images on this machine. Steps that only
+// changed the configuration have no layer.
+func printHistory(s *store.Store, img *store.Image, full bool) error {
+	layers, steps := img.Config.RootFS.DiffIDs, slices.Clone(img.Config.History)
+	undescribed := len(layers)
+	for _, step := range steps {
+		if !step.EmptyLayer {
+			undescribed--
+		}
+	}
+	for range undescribed { // some tools write no history for layers
+		steps = append(steps, v1.History{})
+	}
+	id := output.ID(img.ID, full)
+	table := output.NewTable("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT")
+	for _, step := range slices.Backward(steps) {
+		size := int64(0)
+		if last := len(layers) - 1; !step.EmptyLayer && last >= 0 {
+			var err error
+			if size, err = snapshot.LayerSize(s, layers[last]); err != nil {
+				return err
+			}
+			layers = layers[:last]
+		}
+		by := []rune(oneLine(step.CreatedBy))
+		if !full && len(by) > 45 {
+			by = append(by[:44], '…')
+		}
+		table.Row(id, output.Ago(step.Created.Time), string(by), output.Size(size), oneLine(step.Comment))
+		id = "<missing>"
+	}
+	return table.Flush()
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(cli.Printable(s)), " ") }

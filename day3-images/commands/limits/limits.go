@@ -1,5 +1,5 @@
-// Package limits turns the flags for memory, CPUs and processes into the limits
-// of a cgroup.
+// Package limits turns the flags for memory, CPUs and processes into the
+// description of a cgroup.
 //
 // It grew from day 2's rung 09-more-limits, adds Docker's units, and refuses
 // values that the kernel would misread.
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,11 +21,8 @@ import (
 )
 
 const (
-	minMemory  = 6 << 20 // Docker's minimum: with less, not even a process starts
-	maxMemory  = math.MaxInt64 &^ 4095
-	minShares  = 2
-	maxShares  = 262144
-	maxPidsMax = 4194304 // PID_MAX_LIMIT, proc(5)
+	minMemory = 6 << 20 // Docker's minimum: with less, not even a process starts
+	maxMemory = math.MaxInt64 &^ 4095
 )
 
 // Flags returns the flags that FromFlags reads, and the one that says where the
@@ -42,46 +40,44 @@ func Flags() []urfave.Flag {
 	}
 }
 
-// FromFlags checks everything that can be checked before anything is made. The
-// kernel does not check for us: memory.limit_in_bytes takes 2^64 as 0.
-func FromFlags(ctx *urfave.Context) (cgroup.Limits, error) {
-	var l cgroup.Limits
-	parse := []struct {
-		flag  string
+// FromFlags returns what the flags say about a container's cgroup. It checks
+// everything that can be checked before anything is made. The kernel does not
+// check for us: memory.limit_in_bytes takes 2^64 as 0.
+func FromFlags(ctx *urfave.Context) (config cgroup.Config, err error) {
+	config.Parent = ctx.String("cgroup-parent")
+	if slices.Contains(strings.Split(config.Parent, "/"), "..") {
+		return config, fmt.Errorf("invalid --cgroup-parent %q: .. leads out of it", config.Parent)
+	}
+	l := &config.Limits
+	for _, f := range []struct {
+		name  string
 		value *int64
 		parse func(string) (int64, error)
 	}{
 		{"memory", &l.Memory, parseMemory},
+		{"memory-swap", &l.Swap, func(s string) (int64, error) { return parseSwap(s, l.Memory) }},
 		{"memory-reservation", &l.Reservation, parseMemory},
 		{"cpus", &l.CPUQuota, parseCPUs},
 		{"cpu-shares", &l.CPUShares, parseShares},
 		{"pids-limit", &l.Pids, parsePids},
-	}
-	for _, p := range parse {
-		if !ctx.IsSet(p.flag) {
+	} {
+		if !ctx.IsSet(f.name) {
 			continue
 		}
-		var err error
-		if *p.value, err = p.parse(ctx.String(p.flag)); err != nil {
-			return l, fmt.Errorf("invalid --%s %q: %w", p.flag, ctx.String(p.flag), err)
+		if *f.value, err = f.parse(ctx.String(f.name)); err != nil {
+			return config, fmt.Errorf("invalid --%s %q: %w", f.name, ctx.String(f.name), err)
 		}
 	}
 	if l.Reservation > 0 && l.Memory > 0 && l.Reservation > l.Memory {
-		return l, errors.New("invalid --memory-reservation: greater than --memory")
-	}
-	if ctx.IsSet("memory-swap") {
-		var err error
-		if l.Swap, err = parseSwap(ctx.String("memory-swap"), l.Memory); err != nil {
-			return l, fmt.Errorf("invalid --memory-swap %q: %w", ctx.String("memory-swap"), err)
-		}
+		return config, errors.New("invalid --memory-reservation: greater than --memory")
 	}
 	if ctx.IsSet("cpuset-cpus") {
 		l.CPUs = ctx.String("cpuset-cpus")
 		if _, err := cgroup.ParseCPUs(l.CPUs); err != nil {
-			return l, fmt.Errorf("invalid --cpuset-cpus %q: %w", l.CPUs, err)
+			return config, fmt.Errorf("invalid --cpuset-cpus %q: %w", l.CPUs, err)
 		}
 	}
-	return l, nil
+	return config, nil
 }
 
 func parseMemory(s string) (int64, error) {
@@ -137,20 +133,22 @@ func parseCPUs(s string) (int64, error) {
 	return int64(math.Round(cpus * cgroup.CPUPeriod)), nil
 }
 
-func parseShares(s string) (int64, error) {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n != 0 && (n < minShares || n > maxShares) {
-		return 0, fmt.Errorf("want a number from %d to %d", minShares, maxShares)
+func parseShares(s string) (int64, error) { return parseNumber(s, 2, 262144) }
+
+// parsePids treats -1 as unlimited, as Docker does.
+func parsePids(s string) (int64, error) {
+	if s == "-1" {
+		return 0, nil
 	}
-	return n, nil
+	return parseNumber(s, 1, 4194304) // PID_MAX_LIMIT, proc(5)
 }
 
-// parsePids treats 0 and -1 as unlimited, as Docker does. To the kernel, 0
-// means no process at all.
-func parsePids(s string) (int64, error) {
+// parseNumber reads a whole number, or 0, which to Docker is no limit, and to
+// the kernel no process at all.
+func parseNumber(s string, least, most int64) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < -1 || n > maxPidsMax {
-		return 0, fmt.Errorf("want a number from 1 to %d, or -1", maxPidsMax)
+	if err != nil || n != 0 && (n < least || n > most) {
+		return 0, fmt.Errorf("want a number from %d to %d", least, most)
 	}
-	return max(n, 0), nil
+	return n, nil
 }

@@ -17,7 +17,8 @@ func limitsOf(args ...string) (l cgroup.Limits, err error) {
 		Name:  "run",
 		Flags: Flags(),
 		Action: func(ctx *urfave.Context) error {
-			l, err = FromFlags(ctx)
+			config, err := FromFlags(ctx)
+			l = config.Limits
 			return err
 		},
 	}}}

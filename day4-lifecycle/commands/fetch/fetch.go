@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
@@ -18,6 +19,28 @@ import (
 	"example.com/go-docker/day4-lifecycle/registry"
 	"example.com/go-docker/day4-lifecycle/store"
 )
+
+// PlatformFlag is --platform; usage completes its line in the help.
+func PlatformFlag(usage string) urfave.Flag {
+	return &urfave.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` " + usage + " (default: this machine's)"}
+}
+
+// Platform returns a zero platform when none was asked for.
+func Platform(ctx *urfave.Context) (v1.Platform, error) {
+	if !ctx.IsSet("platform") {
+		return v1.Platform{}, nil
+	}
+	p, err := image.ParsePlatform(ctx.String("platform"))
+	if err != nil {
+		return p, fmt.Errorf("invalid --platform %q: %w", ctx.String("platform"), err)
+	}
+	return p, nil
+}
+
+// InsecureFlag is --insecure-registry.
+func InsecureFlag() urfave.Flag {
+	return &urfave.StringSliceFlag{Name: "insecure-registry", EnvVars: []string{"GO_DOCKER_INSECURE_REGISTRY"}, Usage: "`HOST[:PORT]` may use http"}
+}
 
 // Pull pulls an image and shows the progress on standard error.
 func Pull(until context.Context, ctx *urfave.Context, s *store.Store, ref image.Reference) error {
@@ -33,16 +56,16 @@ func Pull(until context.Context, ctx *urfave.Context, s *store.Store, ref image.
 		options.Progress = os.Stderr
 	}
 	name := image.Familiar(ref.String())
-	got, err := registry.Pull(until, s, ref, options)
+	digest, isNew, err := registry.Pull(until, s, ref, options)
 	if err != nil {
 		return fmt.Errorf("pull %s: %w", name, err)
 	}
 	status := "Image is up to date for"
-	if got.IsNew {
+	if isNew {
 		status = "Downloaded newer image for"
 	}
 	if !ctx.Bool("quiet") {
-		fmt.Fprintf(os.Stderr, "Digest: %s\nStatus: %s %s\n", got.Digest, status, name)
+		fmt.Fprintf(os.Stderr, "Digest: %s\nStatus: %s %s\n", digest, status, name)
 	}
 	return nil
 }

@@ -5,8 +5,10 @@
 package options
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path"
 	"slices"
@@ -14,25 +16,17 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/docker/go-units"
 	"github.com/moby/term"
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
-	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/commands/limits"
+	"example.com/go-docker/day4-lifecycle/confine"
 	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/namespace"
+	"example.com/go-docker/day4-lifecycle/rootfs"
 )
-
-// NamespaceFlags say which namespaces are to be new.
-func NamespaceFlags() []urfave.Flag {
-	var flags []urfave.Flag
-	for _, k := range namespace.Kinds {
-		flags = append(flags, &urfave.BoolFlag{Name: k.Name, Usage: "new " + k.Name + " namespace: " + k.Holds, DisableDefaultText: true})
-	}
-	return flags
-}
 
 // ContainerFlags are about the container's process and its root.
 func ContainerFlags() []urfave.Flag {
@@ -49,6 +43,11 @@ func ContainerFlags() []urfave.Flag {
 		&urfave.BoolFlag{Name: "read-only", Usage: "mount the root read-only", DisableDefaultText: true},
 		&urfave.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "mount `SOURCE:TARGET[:ro]`"},
 		&urfave.BoolFlag{Name: "init", Value: true, Usage: "PID 1 is an init; --init=false: the command"},
+		&urfave.StringSliceFlag{Name: "env-file", Usage: "read NAME=VALUE, or NAME, from the lines of `FILE`"},
+		&urfave.StringSliceFlag{Name: "add-host", Usage: "add `NAME:ADDRESS` to /etc/hosts"},
+		&urfave.StringSliceFlag{Name: "tmpfs", Usage: "mount an empty directory in memory on `PATH[:OPTIONS]`"},
+		&urfave.StringFlag{Name: "shm-size", Usage: "`SIZE` of /dev/shm (default: 64m)"},
+		&urfave.StringSliceFlag{Name: "ulimit", Usage: "set `NAME=SOFT[:HARD]`, like nofile=1024; -1: unlimited"},
 	}
 }
 
@@ -59,23 +58,19 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 		return nil, fmt.Errorf("%[1]s requires an image: see %[1]s --help", ctx.Command.Name)
 	}
 	c := &container.Container{
-		ID:       container.NewID(),
-		Args:     ctx.Args().Tail(),
-		Hostname: ctx.String("hostname"),
-		Dir:      ctx.String("workdir"),
-		TTY:      ctx.Bool("tty"),
-		Init:     ctx.Bool("init"),
-		User:     ctx.String("user"),
+		ID:         container.NewID(),
+		Args:       ctx.Args().Tail(),
+		Hostname:   ctx.String("hostname"),
+		Namespaces: namespace.All(),
+		Dir:        ctx.String("workdir"),
+		TTY:        ctx.Bool("tty"),
+		Init:       ctx.Bool("init"),
+		User:       ctx.String("user"),
 	}
-	var err error
-	if c.Namespaces, err = namespacesFromFlags(ctx); err != nil {
-		return nil, err
-	}
-	c.Namespaces |= unix.CLONE_NEWNS // always, because the root is made of mounts
 	if c.Hostname == "" {
 		c.Hostname = c.ID
-	} else if err := checkHostname(c); err != nil {
-		return nil, fmt.Errorf("invalid --hostname %q: %w", c.Hostname, err)
+	} else if len(c.Hostname) > 64 || !isWord(c.Hostname) { // HOST_NAME_MAX, sethostname(2)
+		return nil, fmt.Errorf("invalid --hostname %q: want at most 64 bytes of UTF-8 without white space", c.Hostname)
 	}
 	if c.Dir != "" && !path.IsAbs(c.Dir) {
 		return nil, fmt.Errorf("invalid --workdir %q: not an absolute path", c.Dir)
@@ -87,6 +82,7 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 		logrus.Warn("-t ignored: standard input is not a terminal")
 		c.TTY = false
 	}
+	var err error
 	if c.Rlimits, err = rlimitsFromFlags(ctx); err != nil {
 		return nil, err
 	}
@@ -100,53 +96,67 @@ func attached(ctx *urfave.Context) bool {
 	return ctx.Command.Name == "run" && !ctx.Bool("detach")
 }
 
-// namespacesFromFlags returns the clone(2) flags of the namespaces named on the
-// command line or, if none was, of all that this kernel has.
-func namespacesFromFlags(ctx *urfave.Context) (uintptr, error) {
-	var named uintptr
-	for _, k := range namespace.Kinds {
-		if !ctx.Bool(k.Name) {
-			continue
-		}
-		if !k.Supported() {
-			return 0, fmt.Errorf("--%s: this kernel has no %s namespaces (no /proc/self/ns/%s)", k.Name, k.Name, k.File)
-		}
-		named |= k.Flag
-	}
-	if named == 0 {
-		named = namespace.All()
-	}
-	// Only root may make the other kinds, but root in a new user namespace is
-	// root enough, and anybody may make a user namespace. user_namespaces(7)
-	if os.Geteuid() != 0 {
-		named |= unix.CLONE_NEWUSER
-	}
-	return named, nil
+// isWord reports whether s can stand in /etc/hosts or resolv.conf, where white
+// space would end it.
+func isWord(s string) bool {
+	return s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
-// Cgroup returns the description of the container's cgroup.
-func Cgroup(ctx *urfave.Context, c *container.Container) (cgroup.Config, error) {
-	l, err := limits.FromFlags(ctx)
-	if err != nil {
-		return cgroup.Config{}, err
+// rootFromFlags returns what the command line says about the container's root.
+func rootFromFlags(ctx *urfave.Context) (*rootfs.Root, error) {
+	r := &rootfs.Root{ReadOnly: ctx.Bool("read-only")}
+	for _, s := range ctx.StringSlice("volume") {
+		v, err := rootfs.ParseVolume(s)
+		if err != nil {
+			return nil, fmt.Errorf("invalid --volume %q: %w", s, err)
+		}
+		r.Volumes = append(r.Volumes, v)
 	}
-	parent := ctx.String("cgroup-parent")
-	if slices.Contains(strings.Split(parent, "/"), "..") {
-		return cgroup.Config{}, fmt.Errorf("invalid --cgroup-parent %q: .. leads out of it", parent)
+	for _, s := range ctx.StringSlice("tmpfs") {
+		v, err := rootfs.ParseTmpfs(s)
+		if err != nil {
+			return nil, fmt.Errorf("invalid --tmpfs %q: %w", s, err)
+		}
+		r.Volumes = append(r.Volumes, v)
 	}
-	return cgroup.Config{ID: c.ID, Parent: parent, Limits: l, Init: c.Init}, nil
+	slices.SortStableFunc(r.Volumes, func(a, b rootfs.Volume) int { return strings.Compare(a.Target, b.Target) }) // /a before /a/b
+	if size := ctx.String("shm-size"); size != "" {
+		var err error
+		if r.ShmSize, err = limits.ParseBytes(size); err != nil || r.ShmSize == 0 {
+			return nil, fmt.Errorf("invalid --shm-size %q: %w", size, cmp.Or(err, errors.New("want more than 0")))
+		}
+	}
+	return r, nil
 }
 
-func checkHostname(c *container.Container) error {
-	switch {
-	case c.Namespaces&unix.CLONE_NEWUTS == 0:
-		return errors.New("it would be the host's: add --uts")
-	case len(c.Hostname) > 64: // HOST_NAME_MAX, sethostname(2)
-		return errors.New("longer than 64 bytes")
-	case !utf8.ValidString(c.Hostname):
-		return errors.New("not UTF-8")
-	case strings.ContainsFunc(c.Hostname, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
-		return errors.New("it has white space or a control character, which would end it in /etc/hosts")
+func rlimitsFromFlags(ctx *urfave.Context) ([]confine.Rlimit, error) {
+	var all []confine.Rlimit
+	for _, s := range ctx.StringSlice("ulimit") {
+		u, err := units.ParseUlimit(s)
+		if err != nil || u.Soft < -1 || u.Hard < -1 {
+			return nil, fmt.Errorf("invalid --ulimit %q: %w", s, cmp.Or(err, errors.New("less than -1")))
+		}
+		l, err := u.GetRlimit()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, confine.Rlimit{Resource: l.Type, Soft: l.Soft, Hard: l.Hard})
 	}
-	return nil
+	return all, nil
+}
+
+// Hosts returns the lines that --add-host adds to /etc/hosts.
+func Hosts(ctx *urfave.Context) (lines string, err error) {
+	for _, s := range ctx.StringSlice("add-host") {
+		at := strings.IndexAny(s, ":=") // an address may contain colons, too
+		if at <= 0 || !isWord(s) {
+			return "", fmt.Errorf("invalid --add-host %q: want NAME:ADDRESS", s)
+		}
+		address, err := netip.ParseAddr(strings.Trim(s[at+1:], "[]"))
+		if err != nil {
+			return "", fmt.Errorf("invalid --add-host %q: %w", s, err)
+		}
+		lines += address.String() + "\t" + s[:at] + "\n"
+	}
+	return lines, nil
 }

@@ -22,10 +22,9 @@ import (
 // Run is the command run.
 func Run() *urfave.Command {
 	return &urfave.Command{
-		Name:        "run",
-		Usage:       "run a command in a new container of an image",
-		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
-		Description: "All namespaces except the user namespace are new, unless some are named.",
+		Name:      "run",
+		Usage:     "run a command in a new container of an image",
+		ArgsUsage: "IMAGE [COMMAND] [ARG...]",
 		Flags: slices.Concat([]urfave.Flag{
 			&urfave.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "print the container's id once its command runs, and exit", DisableDefaultText: true},
 			detachKeysFlag(),

@@ -10,6 +10,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"example.com/go-docker/day5-networks/commands/limits"
 	"example.com/go-docker/day5-networks/container"
 	"example.com/go-docker/day5-networks/logfile"
 	"example.com/go-docker/day5-networks/state"
@@ -29,9 +30,10 @@ func LifecycleFlags() []urfave.Flag {
 func Config(ctx *urfave.Context, c *container.Container) (*state.Config, error) {
 	config := &state.Config{OpenStdin: ctx.Bool("interactive"), AutoRemove: ctx.Bool("rm")}
 	var err error
-	if config.Cgroup, err = Cgroup(ctx, c); err != nil {
+	if config.Cgroup, err = limits.FromFlags(ctx); err != nil {
 		return nil, err
 	}
+	config.Cgroup.ID, config.Cgroup.Init = c.ID, c.Init
 	if config.Restart, err = state.ParsePolicy(ctx.String("restart")); err != nil {
 		return nil, err
 	}

@@ -6,12 +6,10 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"unicode"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day5-networks/address"
-	"example.com/go-docker/day5-networks/namespace"
 	"example.com/go-docker/day5-networks/network"
 	"example.com/go-docker/day5-networks/ports"
 	"example.com/go-docker/day5-networks/state"
@@ -60,16 +58,13 @@ func Network(ctx *urfave.Context) (*state.Network, error) {
 	}
 	n.Search, n.Options = ctx.StringSlice("dns-search"), ctx.StringSlice("dns-option")
 	for _, word := range slices.Concat(n.Search, n.Options) {
-		if word == "" || strings.ContainsFunc(word, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		if !isWord(word) {
 			return nil, fmt.Errorf("invalid --dns-search or --dns-option %q: want one word", word)
 		}
 	}
 	wanted := ctx.StringSlice("network")
 	if len(wanted) == 0 {
 		wanted = []string{network.DefaultName}
-		if namesOthers(ctx) { // as on day 1, the namespaces not named are the host's
-			wanted = []string{state.HostMode}
-		}
 	}
 	if mode := wanted[0]; mode == state.HostMode || mode == state.NoneMode || strings.HasPrefix(mode, "container:") {
 		n.Mode = mode
@@ -155,10 +150,4 @@ func Aliases(list []string) ([]string, error) {
 		}
 	}
 	return list, nil
-}
-
-// namesOthers reports whether any namespaces were named, in which case not all
-// are new.
-func namesOthers(ctx *urfave.Context) bool {
-	return slices.ContainsFunc(flagKinds(), func(k namespace.Kind) bool { return ctx.Bool(k.Name) })
 }

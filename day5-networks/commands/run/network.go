@@ -3,6 +3,7 @@ package run
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ import (
 // resolveNetwork adds what is in the store: the networks, the other container,
 // the image's ports.
 func (p *plan) resolveNetwork(ctx *urfave.Context, s *store.Store) error {
-	for _, text := range exposedBy(p.image) {
+	for _, text := range slices.Sorted(maps.Keys(p.image.Config.Config.ExposedPorts)) {
 		list, err := ports.Exposed(text)
 		if err != nil {
 			return fmt.Errorf("the image: %w", err)

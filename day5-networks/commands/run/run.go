@@ -25,8 +25,6 @@ func Run() *urfave.Command {
 		Name:      "run",
 		Usage:     "run a command in a new container of an image",
 		ArgsUsage: "IMAGE [COMMAND] [ARG...]",
-		Description: "All namespaces except the user namespace are new unless some are named; so is the network unless\n" +
-			"--network says otherwise.",
 		Flags: slices.Concat([]urfave.Flag{
 			&urfave.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "print the container's id once its command runs, and exit", DisableDefaultText: true},
 			detachKeysFlag(),
