@@ -96,12 +96,12 @@ func List(s *store.Store) ([]*Container, error) {
 func (c *Container) isPart() bool { return c.Image == "" }
 
 func readAll(s *store.Store) (all []*Container, err error) {
-	dirs, err := filepath.Glob(s.Path("containers", "*"))
+	dirs, err := fs.Glob(os.DirFS(s.Root), "containers/*")
 	if err != nil {
 		return nil, err
 	}
 	for _, dir := range dirs {
-		c, err := read(dir)
+		c, err := read(s.Path(dir))
 		if err != nil {
 			return nil, err
 		}

@@ -4,8 +4,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,19 +19,18 @@ import (
 // in Docker's words. An image that containers need stays; users returns their
 // IDs, and is called while no container can be made.
 func (s *Store) Remove(ref string, force bool, users func(imageID string) ([]string, error)) (done []string, err error) {
-	unlock, err := s.Lock()
-	if err != nil {
-		return nil, err
-	}
 	err = s.changeIndex(func(index *v1.IndexManifest) error {
 		done, err = s.unlist(index, ref, force, users)
 		return err
 	})
 	if err != nil {
-		done = nil
-	} else {
-		err = s.collect()
+		return nil, err
 	}
+	unlock, err := s.Lock()
+	if err != nil {
+		return done, err
+	}
+	err = s.collect()
 	unlock()
 	return done, errors.Join(err, s.sweep()) // not under the lock, because large layers take a while
 }
@@ -85,7 +84,8 @@ func (s *Store) collect() error {
 	if err := s.sweep(); err != nil {
 		return err
 	}
-	if jobs, err := filepath.Glob(s.Path("tmp", adding+"*")); err != nil || len(jobs) > 0 {
+	in := os.DirFS(s.Root)
+	if jobs, err := fs.Glob(in, "tmp/"+adding+"*"); err != nil || len(jobs) > 0 {
 		logrus.Info("another command is adding an image: the next rmi removes what is not needed any more")
 		return err
 	}
@@ -93,19 +93,17 @@ func (s *Store) collect() error {
 	if err != nil {
 		return fmt.Errorf("find out which layers are needed: %w: remove that image (rmi)", err)
 	}
-	place := s.Path("tmp", "rubbish-"+rand.Text())
-	for _, kind := range []string{"blobs", "layers"} {
-		all, err := filepath.Glob(s.Path(kind, "sha256", "*"))
-		if err != nil {
-			return err
+	all, err := fs.Glob(in, "*/sha256/*")
+	if err != nil {
+		return err
+	}
+	for _, name := range all {
+		path := s.Path(name)
+		if needed[path] {
+			continue
 		}
-		for _, path := range all {
-			if needed[path] {
-				continue
-			}
-			if err := os.Rename(path, place+"-"+kind+"-"+filepath.Base(path)); err != nil {
-				return err
-			}
+		if err := os.Rename(path, s.Path("tmp", rand.Text())); err != nil {
+			return err
 		}
 	}
 	return nil
