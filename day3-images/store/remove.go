@@ -18,7 +18,7 @@ import (
 // along with blobs and layers that no other image needs. It returns what it did
 // in Docker's words. An image that containers need stays; users returns their
 // IDs, and is called while no container can be made.
-func (s *Store) Remove(ref string, force bool, users func(imageID string) ([]string, error)) (done []string, err error) {
+func (s *Store) Remove(ref string, force bool, users func(s *Store, imageID string) ([]string, error)) (done []string, err error) {
 	err = s.changeIndex(func(index *v1.IndexManifest) error {
 		done, err = s.unlist(index, ref, force, users)
 		return err
@@ -26,17 +26,16 @@ func (s *Store) Remove(ref string, force bool, users func(imageID string) ([]str
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := s.Lock()
+	held, err := s.Lock()
 	if err != nil {
 		return done, err
 	}
-	err = s.collect()
-	unlock()
+	err = errors.Join(s.collect(), held.Close())
 	return done, errors.Join(err, s.sweep()) // not under the lock, because large layers take a while
 }
 
 // unlist removes from the index what rmi ref asks for.
-func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users func(string) ([]string, error)) (done []string, err error) {
+func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users func(*Store, string) ([]string, error)) (done []string, err error) {
 	entry, err := s.find(index, ref)
 	if err != nil {
 		return nil, err
@@ -60,7 +59,7 @@ func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users fu
 	} else { // it must still be removable
 		logrus.Warn(describe(entry, err))
 	}
-	holders, err := users(id)
+	holders, err := users(s, id)
 	if err != nil {
 		return nil, err
 	}

@@ -99,14 +99,9 @@ func (s *Store) create() error {
 }
 
 // Lock keeps other commands from changing index.json, removing anything,
-// starting to add an image, or making containers. Hold it only briefly.
-func (s *Store) Lock() (unlock func(), err error) {
-	file, err := lock.Wait(s.Path("lock"))
-	if err != nil {
-		return nil, err
-	}
-	return func() { _ = file.Close() }, nil // closing the file unlocks it, even on an error
-}
+// starting to add an image, or making containers, until the file is closed. Hold
+// it only briefly.
+func (s *Store) Lock() (*os.File, error) { return lock.Wait(s.Path("lock")) }
 
 // LayerPath is the path of an unpacked layer.
 func (s *Store) LayerPath(diffID v1.Hash) string { return s.Path("layers", "sha256", diffID.Hex) }

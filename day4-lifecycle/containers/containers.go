@@ -54,11 +54,11 @@ func CheckName(name string) error {
 // Containers are made and images removed under the same lock, so two containers
 // cannot get the same name and the image cannot go away meanwhile.
 func Create(s *store.Store, c *Container) (err error) {
-	unlock, err := s.Lock()
+	held, err := s.Lock()
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer held.Close()
 	if _, err := s.Resolve(c.Image); err != nil { // rmi was faster
 		return err
 	}

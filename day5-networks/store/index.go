@@ -31,11 +31,11 @@ func (s *Store) readIndex() (*v1.IndexManifest, error) {
 
 // changeIndex applies change, which may do more under the lock, to index.json.
 func (s *Store) changeIndex(change func(*v1.IndexManifest) error) error {
-	unlock, err := s.Lock()
+	held, err := s.Lock()
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer held.Close()
 	index, err := s.readIndex()
 	if err != nil {
 		return err

@@ -87,9 +87,8 @@ func Interruptible(do func(context.Context) error) error {
 		}
 	}()
 	err := do(ctx)
-	var stopped container.StatusError
-	if err != nil && errors.As(context.Cause(ctx), &stopped) {
-		return stopped
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return err
 }

@@ -65,8 +65,7 @@ var Remove = &urfave.Command{
 		&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "remove all names; do not complain about missing images", DisableDefaultText: true},
 	},
 	Action: action.EachArgument("an image", func(ctx *urfave.Context, s *store.Store, ref string) ([]string, error) {
-		users := func(id string) ([]string, error) { return containers.Users(s, id) }
-		done, err := s.Remove(ref, ctx.Bool("force"), users)
+		done, err := s.Remove(ref, ctx.Bool("force"), containers.Users)
 		if ctx.Bool("force") && errors.Is(err, store.ErrNoImage) {
 			return nil, nil
 		}
