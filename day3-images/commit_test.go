@@ -333,7 +333,8 @@ func TestCommitToTar(t *testing.T) {
 
 	refused(t, s, "commit requires a container", "commit")
 	refused(t, s, "no such container", "commit", "none", "x")
-	refused(t, s, "leave out the name, or -o", "commit", "-o", "x.tar", "box", "name")
+	refused(t, s, "leave out the name and -c, or -o", "commit", "-o", "x.tar", "box", "name")
+	refused(t, s, "leave out the name and -c, or -o", "commit", "-o", "x.tar", "-c", "USER x", "box")
 	refused(t, s, "commit -o /root/box/NAME.tar", "commit", "-c", "/root/box", "box")
 	refused(t, s, "lowercase", "commit", "box", "Name")
 	// The container's image is gone, by accident.

@@ -167,10 +167,14 @@ func Running(ids []string) ([]*Record, error) {
 	for _, id := range ids {
 		others := func(r *Record) bool { return !strings.HasPrefix(r.ID, id) }
 		found := slices.DeleteFunc(slices.Clone(all), others)
-		if len(found) != 1 {
-			return nil, fmt.Errorf("no such container: %q begins the ids of %d running ones", id, len(found))
+		switch len(found) {
+		case 0:
+			return nil, fmt.Errorf("no such container: %q", id)
+		case 1:
+			chosen = append(chosen, found[0])
+		default:
+			return nil, fmt.Errorf("more than one running container has an id that starts with %q", id)
 		}
-		chosen = append(chosen, found[0])
 	}
 	if len(ids) == 0 {
 		return all, nil

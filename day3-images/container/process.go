@@ -30,7 +30,7 @@ type Process struct {
 // returns an error, nothing of the container is left. Call it on the main
 // goroutine: the container dies with the thread that made it.
 func Create(c *Container, parent Parent) (_ *Process, err error) {
-	p := &Process{container: c, parent: parent}
+	p := &Process{container: c, parent: parent, cmd: initCommand(c, parent)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
@@ -39,7 +39,6 @@ func Create(c *Container, parent Parent) (_ *Process, err error) {
 	if err := hideDescriptors(); err != nil {
 		return nil, err
 	}
-	p.cmd = initCommand(c, parent)
 	if c.TTY {
 		if p.terminal, err = terminal.Open(p.cmd); err != nil {
 			return nil, err
@@ -148,7 +147,7 @@ func (p *Process) Wait() (status int, err error) {
 // resources for it. Killing PID 1 of a PID namespace kills everything in it.
 // pid_namespaces(7)
 func (p *Process) Close() (err error) {
-	if p.cmd != nil && p.cmd.Process != nil && p.cmd.ProcessState == nil {
+	if p.cmd.Process != nil && p.cmd.ProcessState == nil {
 		_ = p.cmd.Process.Kill() // fails only if it has already ended
 		_ = p.cmd.Wait()         // its status adds nothing to the earlier error
 	}

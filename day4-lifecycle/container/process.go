@@ -29,7 +29,7 @@ type Process struct {
 // returns an error, nothing of the container is left. Call it on the main
 // goroutine: the container dies with the thread that made it.
 func Create(c *Container, parent Parent) (_ *Process, err error) {
-	p := &Process{container: c, parent: parent, pidfd: -1}
+	p := &Process{container: c, parent: parent, cmd: initCommand(c, parent), pidfd: -1}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
@@ -38,7 +38,6 @@ func Create(c *Container, parent Parent) (_ *Process, err error) {
 	if err := HideDescriptors(); err != nil {
 		return nil, err
 	}
-	p.cmd = initCommand(c, parent)
 	if c.TTY {
 		p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = parent.Terminal, parent.Terminal, parent.Terminal
 		c.Root.Console = parent.Terminal.Name()
@@ -151,7 +150,7 @@ func (p *Process) Wait() (status int, err error) {
 // resources for it. Killing PID 1 of a PID namespace kills everything in it.
 // pid_namespaces(7)
 func (p *Process) Close() (err error) {
-	if p.cmd != nil && p.cmd.Process != nil && p.cmd.ProcessState == nil {
+	if p.cmd.Process != nil && p.cmd.ProcessState == nil {
 		_ = p.cmd.Process.Kill() // fails only if it has already ended
 		_ = p.cmd.Wait()         // its status adds nothing to the earlier error
 	}

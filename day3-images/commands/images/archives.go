@@ -119,8 +119,8 @@ var Commit = &urfave.Command{
 }
 
 func commitContainer(until context.Context, ctx *urfave.Context, s *store.Store) error {
-	if ctx.IsSet("output") && ctx.NArg() > 1 {
-		return errors.New("commit -o writes a tar and makes no image: leave out the name, or -o")
+	if ctx.IsSet("output") && (ctx.NArg() > 1 || ctx.IsSet("change")) {
+		return errors.New("commit -o writes a tar and makes no image: leave out the name and -c, or -o")
 	}
 	if err := action.RequireRoot(); err != nil {
 		return err
