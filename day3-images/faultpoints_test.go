@@ -43,7 +43,7 @@ func points() []point {
 		{"the directory is full, and not locked", "flock", []int{2}, false},
 		{"its lock is held, and has no name", "linkat", []int{1}, false},
 		{"the directory is locked, without a description", "renameat", []int{1}, false},
-		{"the container is described", "fchmod", []int{1}, false},
+		{"the container is described", "umask", []int{1}, false},
 		{"all that is on disk is made", "close_range", []int{1}, false},
 		{"the record is there, but has no name", "linkat", []int{2}, false},
 		{"the record has its name, there is no cgroup", "mkdirat", []int{6}, false},

@@ -5,12 +5,14 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"example.com/go-docker/day3-images/commit"
+	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/image"
 	"example.com/go-docker/day3-images/internal/testkit"
 	"example.com/go-docker/day3-images/snapshot"
@@ -64,6 +66,27 @@ func TestStoreIsClosed(t *testing.T) {
 
 // After a reboot, blobs and layers that no image refers to are removed, and the
 // others are kept.
+// A store's path is no pattern.
+func TestStoreWithBrackets(t *testing.T) {
+	needRoot(t)
+	s := openTestStore(t, filepath.Join(t.TempDir(), "a[b]*"))
+	img := madeImage(t, s, nil, "app:1", "app", "x")
+	if err := containers.Create(s.Store, &containers.Container{ID: "box", Image: img.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := containers.List(s.Store); err != nil || len(all) != 1 {
+		t.Errorf("containers: %v, %v", all, err)
+	}
+	refused(t, s, "in use by container box", "rmi", "app:1")
+	if err := os.RemoveAll(s.Path("containers", "box")); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, s, "rmi", "app:1")
+	if left := contents(t, s); len(left) > 0 {
+		t.Errorf("left %q", left)
+	}
+}
+
 func TestForgetUnfinished(t *testing.T) {
 	needRoot(t)
 	s := emptyStore(t)

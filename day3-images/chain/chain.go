@@ -8,6 +8,7 @@
 package chain
 
 import (
+	"archive/tar"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,25 +72,25 @@ type settler struct {
 // directory settles the directory called name in the settled layer's directory
 // way. No path in the settled layer leads through links.
 func (s *settler) directory(fd int, way, name string) error {
-	implied, err := metadata.MarkOf(fd, ".", layer.ImpliedMark)
+	here, anew, err := look(fd)
 	if err != nil {
 		return err
 	}
 	to := path.Join(way, name)
-	if implied != 0 {
+	if here.implied {
 		to, err = s.stack.resolve(way, name)
 	}
 	switch {
 	case err != nil:
-	case s.now == whiteouts && implied == layer.New:
+	case s.now == whiteouts && anew:
 		err = s.whiteout(path.Join(way, name))
 	case s.now == whiteouts:
 		var opaque byte
 		if opaque, err = metadata.MarkOf(fd, ".", layer.OpaqueXattr); opaque != 0 {
 			err = s.hide(to, to, s.SetOpaque)
 		}
-	case s.now == files && implied == 0:
-		err = s.own(fd, to)
+	case s.now == files && !here.implied:
+		err = s.own(here.dir, to)
 	}
 	if err != nil {
 		return err
@@ -108,11 +109,7 @@ func (s *settler) directory(fd int, way, name string) error {
 }
 
 // own makes a directory that has its own entry in the tar.
-func (s *settler) own(fd int, to string) error {
-	hdr, err := header(fd)
-	if err != nil {
-		return err
-	}
+func (s *settler) own(hdr *tar.Header, to string) error {
 	if to == "." {
 		return s.Top(hdr)
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,7 +32,7 @@ const Memory = 64 << 20
 // and leaves nothing behind, because its store is a temporary directory. The
 // format is text or json.
 func Run(ctx context.Context, format string) (err error) {
-	dir, err := begin(os.TempDir())
+	dir, err := begin(ctx, os.TempDir())
 	if err != nil {
 		return err
 	}
@@ -79,7 +78,7 @@ func Run(ctx context.Context, format string) (err error) {
 
 // begin makes a demo's directory, which stays locked as long as the demo is
 // alive, and removes those of killed demos.
-func begin(tmp string) (*os.File, error) {
+func begin(ctx context.Context, tmp string) (*os.File, error) {
 	dirs, err := filepath.Glob(tmp + "/go-docker-" + strings.Repeat("[0-9a-f]", 12))
 	if err != nil {
 		return nil, err
@@ -93,15 +92,5 @@ func begin(tmp string) (*os.File, error) {
 			return nil, fmt.Errorf("remove what a killed demo left: %w", err)
 		}
 	}
-	for {
-		dir := filepath.Join(tmp, "go-docker-"+container.NewID())
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return nil, err
-		}
-		locked, err := lock.Try(dir)
-		if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
-			continue // another demo took ours for a leftover and removed it
-		}
-		return locked, err
-	}
+	return lock.Dir(ctx, filepath.Join(tmp, "go-docker-"+container.NewID()))
 }

@@ -13,7 +13,7 @@ import (
 // What another demo is using stays, and so does anything that is not ours.
 func TestSweepsNothingElse(t *testing.T) {
 	tmp := t.TempDir()
-	running, err := begin(tmp)
+	running, err := begin(t.Context(), tmp)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestSweepsNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := namesIn(t, tmp)
-	second, err := begin(tmp)
+	second, err := begin(t.Context(), tmp)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -18,26 +18,24 @@ import (
 // along with blobs and layers that no other image needs. It returns what it did
 // in Docker's words. An image that containers need stays; users returns their
 // IDs, and is called while no container can be made.
-func (s *Store) Remove(ref string, force bool, users func(imageID string) ([]string, error)) (done []string, err error) {
-	unlock, err := s.Lock()
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) Remove(ref string, force bool, users func(s *Store, imageID string) ([]string, error)) (done []string, err error) {
 	err = s.changeIndex(func(index *v1.IndexManifest) error {
 		done, err = s.unlist(index, ref, force, users)
 		return err
 	})
 	if err != nil {
-		done = nil
-	} else {
-		err = s.collect()
+		return nil, err
 	}
-	unlock()
+	held, err := s.Lock()
+	if err != nil {
+		return done, err
+	}
+	err = errors.Join(s.collect(), held.Close())
 	return done, errors.Join(err, s.sweep()) // not under the lock, because large layers take a while
 }
 
 // unlist removes from the index what rmi ref asks for.
-func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users func(string) ([]string, error)) (done []string, err error) {
+func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users func(*Store, string) ([]string, error)) (done []string, err error) {
 	entry, err := s.find(index, ref)
 	if err != nil {
 		return nil, err
@@ -61,7 +59,7 @@ func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users fu
 	} else { // it must still be removable
 		logrus.Warn(describe(entry, err))
 	}
-	holders, err := users(id)
+	holders, err := users(s, id)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +83,8 @@ func (s *Store) collect() error {
 	if err := s.sweep(); err != nil {
 		return err
 	}
-	if jobs, err := filepath.Glob(s.Path("tmp", adding+"*")); err != nil || len(jobs) > 0 {
+	in := os.DirFS(s.Root)
+	if jobs, err := fs.Glob(in, "tmp/"+adding+"*"); err != nil || len(jobs) > 0 {
 		logrus.Info("another command is adding an image: the next rmi removes what is not needed any more")
 		return err
 	}
@@ -93,19 +92,17 @@ func (s *Store) collect() error {
 	if err != nil {
 		return fmt.Errorf("find out which layers are needed: %w: remove that image (rmi)", err)
 	}
-	place := s.Path("tmp", "rubbish-"+rand.Text())
-	for _, kind := range []string{"blobs", "layers"} {
-		all, err := filepath.Glob(s.Path(kind, "sha256", "*"))
-		if err != nil {
-			return err
+	all, err := fs.Glob(in, "*/sha256/*")
+	if err != nil {
+		return err
+	}
+	for _, name := range all {
+		path := s.Path(name)
+		if needed[path] {
+			continue
 		}
-		for _, path := range all {
-			if needed[path] {
-				continue
-			}
-			if err := os.Rename(path, place+"-"+kind+"-"+filepath.Base(path)); err != nil {
-				return err
-			}
+		if err := os.Rename(path, s.Path("tmp", rand.Text())); err != nil {
+			return err
 		}
 	}
 	return nil

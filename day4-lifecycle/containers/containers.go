@@ -55,11 +55,11 @@ func CheckName(name string) error {
 // Containers are made and images removed under the same lock, so two containers
 // cannot get the same name and the image cannot go away meanwhile.
 func Create(s *store.Store, c *Container) (err error) {
-	unlock, err := s.Lock()
+	held, err := s.Lock()
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer held.Close()
 	if _, err := s.Resolve(c.Image); err != nil { // rmi was faster
 		return err
 	}
@@ -97,12 +97,12 @@ func List(s *store.Store) ([]*Container, error) {
 func (c *Container) isPart() bool { return c.Image == "" }
 
 func readAll(s *store.Store) (all []*Container, err error) {
-	dirs, err := filepath.Glob(s.Path("containers", "*"))
+	dirs, err := fs.Glob(os.DirFS(s.Root), "containers/*")
 	if err != nil {
 		return nil, err
 	}
 	for _, dir := range dirs {
-		c, err := read(dir)
+		c, err := read(s.Path(dir))
 		if err != nil {
 			return nil, err
 		}

@@ -50,7 +50,7 @@ func Run(ctx context.Context, format string) error {
 }
 
 func lead(ctx context.Context, show func(step)) (err error) {
-	dir, err := begin(os.TempDir())
+	dir, err := begin(ctx, os.TempDir())
 	if err != nil {
 		return err
 	}

@@ -29,8 +29,13 @@ func (s *Store) readIndex() (*v1.IndexManifest, error) {
 	return index, nil
 }
 
-// changeIndex applies change to index.json. The caller holds the lock.
+// changeIndex applies change, which may do more under the lock, to index.json.
 func (s *Store) changeIndex(change func(*v1.IndexManifest) error) error {
+	held, err := s.Lock()
+	if err != nil {
+		return err
+	}
+	defer held.Close()
 	index, err := s.readIndex()
 	if err != nil {
 		return err
@@ -69,11 +74,6 @@ func (s *Store) Publish(j *Job, manifest, config []byte, name string, pulled v1.
 	if err := s.Sync(); err != nil {
 		return false, err
 	}
-	unlock, err := s.Lock()
-	if err != nil {
-		return false, err
-	}
-	defer unlock()
 	err = s.changeIndex(func(index *v1.IndexManifest) error {
 		isNew = !slices.ContainsFunc(index.Manifests, func(d v1.Descriptor) bool {
 			return d.Digest == entry.Digest && image.NameOf(d) == name
@@ -86,11 +86,6 @@ func (s *Store) Publish(j *Job, manifest, config []byte, name string, pulled v1.
 
 // Tag gives an image another full name.
 func (s *Store) Tag(ref, name string) error {
-	unlock, err := s.Lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	return s.changeIndex(func(index *v1.IndexManifest) error {
 		entry, err := s.find(index, ref)
 		if err != nil {

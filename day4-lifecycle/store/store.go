@@ -38,6 +38,10 @@ type Store struct {
 	Root string // absolute
 }
 
+// parts are what may be in a store that is not complete, because another command
+// is just making it.
+var parts = []string{"oci-layout", "oci-layout.new", "index.json", "index.json.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock"}
+
 // storeDirs are closed to all other users, because image layers have setuid
 // programs that the host's users must not be able to run (CVE-2021-41091).
 var storeDirs = []string{"blobs/sha256", "layers/sha256", "containers", "tmp"}
@@ -66,20 +70,21 @@ func (s *Store) Path(name ...string) string {
 	return filepath.Join(append([]string{s.Root}, name...)...)
 }
 
-// create makes everything in a store. The file oci-layout comes last: until it
-// exists, the next command does all of this again.
+// create makes everything in a store. The file oci-layout comes after all that
+// a command needs: until it exists, the next one does all of this again.
 func (s *Store) create() error {
 	if err := os.MkdirAll(s.Root, 0o700); err != nil {
 		return err
 	}
-	if err := s.checkRoot(); err != nil {
-		return err
-	}
-	unlock, err := s.Lock()
+	entries, err := os.ReadDir(s.Root)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	for _, e := range entries { // nobody's home directory becomes a store
+		if !slices.Contains(parts, e.Name()) {
+			return fmt.Errorf("%s is not empty and not a store (it has %q): name another directory with --root", s.Root, e.Name())
+		}
+	}
 	if err := os.Chmod(s.Root, 0o700); err != nil {
 		return err
 	}
@@ -88,37 +93,15 @@ func (s *Store) create() error {
 			return err
 		}
 	}
-	if err := s.changeIndex(func(*v1.IndexManifest) error { return nil }); err != nil {
-		return err
-	}
-	return s.replace("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`+"\n"))
-}
-
-// checkRoot keeps us from turning somebody's home directory into a store.
-func (s *Store) checkRoot() error {
-	entries, err := os.ReadDir(s.Root)
-	if err != nil {
-		return err
-	}
-	// oci-layout, because another command may just have made the store.
-	ours := []string{"oci-layout", "oci-layout.new", "index.json", "index.json.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock"}
-	for _, e := range entries {
-		if !slices.Contains(ours, e.Name()) {
-			return fmt.Errorf("%s is not empty and not a store (it has %q): name another directory with --root", s.Root, e.Name())
-		}
-	}
-	return nil
+	return s.changeIndex(func(*v1.IndexManifest) error {
+		return s.replace("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`+"\n"))
+	})
 }
 
 // Lock keeps other commands from changing index.json, removing anything,
-// starting to add an image, or making containers. Hold it only briefly.
-func (s *Store) Lock() (unlock func(), err error) {
-	file, err := lock.Wait(s.Path("lock"))
-	if err != nil {
-		return nil, err
-	}
-	return func() { _ = file.Close() }, nil // closing the file unlocks it, even on an error
-}
+// starting to add an image, or making containers, until the file is closed. Hold
+// it only briefly.
+func (s *Store) Lock() (*os.File, error) { return lock.Wait(s.Path("lock")) }
 
 // LayerPath is the path of an unpacked layer.
 func (s *Store) LayerPath(diffID v1.Hash) string { return s.Path("layers", "sha256", diffID.Hex) }

@@ -99,7 +99,8 @@ func look(fd int) (f *file, hides bool, err error) {
 	case unix.S_IFDIR:
 		var mark byte
 		if mark, err = metadata.MarkOf(fd, ".", layer.ImpliedMark); err == nil {
-			f.dir, err = header(fd)
+			f.dir, err = metadata.Of(fd, &st)
+			f.dir.Typeflag = tar.TypeDir
 		}
 		f.implied, hides = mark != 0, mark == layer.New
 	}
@@ -142,17 +143,6 @@ func (s stack) inherit(name string, hdr *tar.Header) error {
 	return err
 }
 
-// header returns a directory's own metadata.
-func header(fd int) (*tar.Header, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, layer.Wrap("stat", err)
-	}
-	hdr, err := metadata.Of(fd, &st)
-	hdr.Typeflag = tar.TypeDir
-	return hdr, err
-}
-
 // IsLoose reports whether an unpacked layer has to be settled. In the lowest
 // layer, implied directories are right as they are, because nothing is below.
 func IsLoose(dir string, lowest bool) (bool, error) {
@@ -164,23 +154,20 @@ func IsLoose(dir string, lowest bool) (bool, error) {
 // taken from the uppermost layer that has an entry for it. layers are listed
 // lowest first.
 func CopyTop(layers []string, to string) error {
-	hdr := &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Now()}
+	var s stack
 	for _, dir := range slices.Backward(layers) {
 		fd, err := openLayer(dir)
 		if err != nil {
 			return err
 		}
 		defer unix.Close(fd)
-		top, _, err := look(fd)
-		if err != nil {
-			return fmt.Errorf("layer %s: %w", dir, err)
-		}
-		if !top.implied {
-			hdr = top.dir
-			break
-		}
+		s = append(s, fd)
 	}
-	return new(metadata.Setter).Set(unix.AT_FDCWD, to, hdr, false)
+	hdr := &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Now()}
+	if err := s.inherit(".", hdr); err != nil {
+		return err
+	}
+	return new(metadata.Setter).Set(unix.AT_FDCWD, to, hdr, true)
 }
 
 // VisibleLayers returns which of an image's layers, lowest first, to stack. The

@@ -52,21 +52,21 @@ func (c *Container) TakeOver(lock *os.File) { c.lock = lock }
 // Sweep removes what killed commands and shims have left, and returns all the
 // remaining containers.
 func Sweep(s *store.Store) ([]*Container, error) {
-	unlock, err := s.Lock()
+	held, err := s.Lock()
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer held.Close()
 	return sweep(s)
 }
 
 // Rename gives a container another name.
 func Rename(s *store.Store, c *Container, name string) error {
-	unlock, err := s.Lock()
+	held, err := s.Lock()
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer held.Close()
 	all, err := sweep(s)
 	if err != nil {
 		return err

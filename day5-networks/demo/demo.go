@@ -85,7 +85,7 @@ func (d *demonstration) until(ctx context.Context) (err error) {
 	if err := aloneInNetns(); err != nil {
 		return err
 	}
-	dir, err := begin(os.TempDir())
+	dir, err := begin(ctx, os.TempDir())
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +18,7 @@ import (
 
 // begin makes a demo's directory, which stays locked as long as the demo is
 // alive, and removes those of killed demos.
-func begin(tmp string) (*os.File, error) {
+func begin(ctx context.Context, tmp string) (*os.File, error) {
 	dirs, err := filepath.Glob(tmp + "/go-docker-" + strings.Repeat("[0-9a-f]", 12))
 	if err != nil {
 		return nil, err
@@ -31,17 +32,7 @@ func begin(tmp string) (*os.File, error) {
 			return nil, fmt.Errorf("remove what a killed demo left: %w", err)
 		}
 	}
-	for {
-		dir := filepath.Join(tmp, "go-docker-"+container.NewID())
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return nil, err
-		}
-		locked, err := lock.Try(dir)
-		if errors.Is(err, lock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
-			continue // another demo took ours for a leftover and removed it
-		}
-		return locked, err
-	}
+	return lock.Dir(ctx, filepath.Join(tmp, "go-docker-"+container.NewID()))
 }
 
 // removeLeftover removes a dead demo's directory, and the containers in it,

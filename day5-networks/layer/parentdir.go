@@ -26,12 +26,10 @@ const (
 // A parentDir is the directory of the last entry, which is usually also that of
 // the next.
 type parentDir struct {
-	name  string
+	name  string           // "": none; the top is "."
 	fd    int              // -1: none
 	times [2]unix.Timespec // to be restored, because making something in it changes them
 }
-
-const noParent = "" // not the name of a directory: the top is "."
 
 // Enter opens the directory for the next file, and makes it if it is missing.
 func (u *Unpacker) Enter(dir string) error {
@@ -68,7 +66,7 @@ func (u *Unpacker) Enter(dir string) error {
 // to be remembered until the end.
 func (u *Unpacker) leave() error {
 	p := u.parent
-	u.parent = parentDir{noParent, -1, p.times}
+	u.parent = parentDir{fd: -1}
 	if p.fd < 0 {
 		return nil
 	}

@@ -35,11 +35,11 @@ func (s *Store) Begin(ctx context.Context, name string) (*Job, error) {
 // needs all blobs and layers to stay: while there is such a job, collect does
 // nothing.
 func (s *Store) BeginAdding(ctx context.Context) (*Job, error) {
-	unlock, err := s.Lock()
+	held, err := s.Lock()
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer held.Close()
 	if err := s.forgetUnfinished(); err != nil {
 		return nil, err
 	}

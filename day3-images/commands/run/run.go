@@ -169,20 +169,14 @@ var Remove = &urfave.Command{
 	Name:      "rm",
 	Usage:     "remove containers that have ended",
 	ArgsUsage: "CONTAINER...",
-	Action: func(ctx *urfave.Context) error {
-		s, err := action.OpenStore(ctx)
+	Action: action.EachArgument("a container", func(_ *urfave.Context, s *store.Store, ref string) ([]string, error) {
+		c, err := containers.Find(s, ref)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		return action.EachArgument(ctx, func(ref string) ([]string, error) {
-			c, err := containers.Find(s, ref)
-			if err != nil {
-				return nil, err
-			}
-			if err := c.Remove(); err != nil {
-				return nil, err
-			}
-			return []string{strings.TrimSpace(ref)}, nil
-		})
-	},
+		if err := c.Remove(); err != nil {
+			return nil, err
+		}
+		return []string{strings.TrimSpace(ref)}, nil
+	}),
 }

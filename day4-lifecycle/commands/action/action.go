@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	urfave "github.com/urfave/cli/v2"
@@ -47,19 +46,16 @@ func WithStore(min, max int, what string, do func(until context.Context, ctx *ur
 	}
 }
 
-// EachArgument calls do for every argument until the user interrupts, and never
-// stops in the middle of one. It prints what was done, and goes on after an
-// error.
-func EachArgument(ctx *urfave.Context, do func(arg string) (done []string, err error)) error {
-	if !ctx.Args().Present() {
-		return fmt.Errorf("%s requires %s: see %[1]s --help", ctx.Command.Name, strings.TrimSuffix(ctx.Command.ArgsUsage, "..."))
-	}
-	return Interruptible(func(until context.Context) (failed error) {
+// EachArgument is WithStore for a command that does the same with each of its
+// arguments, and never stops in the middle of one. It prints what was done, and
+// goes on after an error.
+func EachArgument(what string, do func(ctx *urfave.Context, s *store.Store, arg string) (done []string, err error)) urfave.ActionFunc {
+	return WithStore(1, -1, what, func(until context.Context, ctx *urfave.Context, s *store.Store) (failed error) {
 		for _, arg := range ctx.Args().Slice() {
 			if until.Err() != nil {
 				return context.Cause(until)
 			}
-			done, err := do(arg)
+			done, err := do(ctx, s, arg)
 			for _, line := range done {
 				fmt.Println(line)
 			}
@@ -91,9 +87,8 @@ func Interruptible(do func(context.Context) error) error {
 		}
 	}()
 	err := do(ctx)
-	var stopped container.StatusError
-	if err != nil && errors.As(context.Cause(ctx), &stopped) {
-		return stopped
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return err
 }

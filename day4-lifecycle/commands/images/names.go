@@ -64,18 +64,11 @@ var Remove = &urfave.Command{
 	Flags: []urfave.Flag{
 		&urfave.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "remove all names; do not complain about missing images", DisableDefaultText: true},
 	},
-	Action: func(ctx *urfave.Context) error {
-		s, err := action.OpenStore(ctx)
-		if err != nil {
-			return err
+	Action: action.EachArgument("an image", func(ctx *urfave.Context, s *store.Store, ref string) ([]string, error) {
+		done, err := s.Remove(ref, ctx.Bool("force"), containers.Users)
+		if ctx.Bool("force") && errors.Is(err, store.ErrNoImage) {
+			return nil, nil
 		}
-		users := func(id string) ([]string, error) { return containers.Users(s, id) }
-		return action.EachArgument(ctx, func(ref string) ([]string, error) {
-			done, err := s.Remove(ref, ctx.Bool("force"), users)
-			if ctx.Bool("force") && errors.Is(err, store.ErrNoImage) {
-				return nil, nil
-			}
-			return done, err
-		})
-	},
+		return done, err
+	}),
 }
