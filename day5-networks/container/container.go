@@ -45,5 +45,3 @@ type Parent struct {
 
 // NewID makes up an id. It must be unique but need not be secret.
 func NewID() string { return fmt.Sprintf("%012x", rand.Uint64()>>16) }
-
-func (c *Container) has(namespace uintptr) bool { return c.Namespaces&namespace != 0 }

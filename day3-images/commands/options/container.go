@@ -24,7 +24,6 @@ import (
 	"example.com/go-docker/day3-images/commands/limits"
 	"example.com/go-docker/day3-images/confine"
 	"example.com/go-docker/day3-images/container"
-	"example.com/go-docker/day3-images/namespace"
 	"example.com/go-docker/day3-images/rootfs"
 )
 
@@ -58,14 +57,13 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 		return nil, errors.New("run requires an image: see run --help")
 	}
 	c := &container.Container{
-		ID:         container.NewID(),
-		Args:       ctx.Args().Tail(),
-		Hostname:   ctx.String("hostname"),
-		Namespaces: namespace.All(),
-		Dir:        ctx.String("workdir"),
-		TTY:        ctx.Bool("tty"),
-		Init:       ctx.Bool("init"),
-		User:       ctx.String("user"),
+		ID:       container.NewID(),
+		Args:     ctx.Args().Tail(),
+		Hostname: ctx.String("hostname"),
+		Dir:      ctx.String("workdir"),
+		TTY:      ctx.Bool("tty"),
+		Init:     ctx.Bool("init"),
+		User:     ctx.String("user"),
 	}
 	if c.Hostname == "" {
 		c.Hostname = c.ID

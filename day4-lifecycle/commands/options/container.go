@@ -24,7 +24,6 @@ import (
 	"example.com/go-docker/day4-lifecycle/commands/limits"
 	"example.com/go-docker/day4-lifecycle/confine"
 	"example.com/go-docker/day4-lifecycle/container"
-	"example.com/go-docker/day4-lifecycle/namespace"
 	"example.com/go-docker/day4-lifecycle/rootfs"
 )
 
@@ -58,14 +57,13 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 		return nil, fmt.Errorf("%[1]s requires an image: see %[1]s --help", ctx.Command.Name)
 	}
 	c := &container.Container{
-		ID:         container.NewID(),
-		Args:       ctx.Args().Tail(),
-		Hostname:   ctx.String("hostname"),
-		Namespaces: namespace.All(),
-		Dir:        ctx.String("workdir"),
-		TTY:        ctx.Bool("tty"),
-		Init:       ctx.Bool("init"),
-		User:       ctx.String("user"),
+		ID:       container.NewID(),
+		Args:     ctx.Args().Tail(),
+		Hostname: ctx.String("hostname"),
+		Dir:      ctx.String("workdir"),
+		TTY:      ctx.Bool("tty"),
+		Init:     ctx.Bool("init"),
+		User:     ctx.String("user"),
 	}
 	if c.Hostname == "" {
 		c.Hostname = c.ID

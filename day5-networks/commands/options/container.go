@@ -61,7 +61,7 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 		ID:         container.NewID(),
 		Args:       ctx.Args().Tail(),
 		Hostname:   ctx.String("hostname"),
-		Namespaces: namespace.All(),
+		Namespaces: namespace.All,
 		Dir:        ctx.String("workdir"),
 		TTY:        ctx.Bool("tty"),
 		Init:       ctx.Bool("init"),
