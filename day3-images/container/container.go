@@ -26,7 +26,6 @@ type Container struct {
 	TTY      bool   // -t: a terminal of its own
 	Init     bool   // true: our init is PID 1; false: the command is
 	User     string // as in the container's passwd
-	Dir      string // working directory, absolute
 	Root     *rootfs.Root
 	Rlimits  []confine.Rlimit
 }

@@ -111,7 +111,7 @@ func (t *Target) enter() error {
 
 // startThere starts the command from a thread that is inside.
 func (t *Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
-	dir, user := t.Dir, t.User
+	dir, user := t.Root.Workdir, t.User
 	if c.Dir != "" {
 		dir = c.Dir
 	}
