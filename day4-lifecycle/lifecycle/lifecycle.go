@@ -161,11 +161,8 @@ func (c *Container) lock() (held *os.File, err error) {
 		if !errors.Is(err, lock.ErrHeld) {
 			return true, err
 		}
-		if err := c.look(); err != nil {
-			return true, err
-		}
-		if c.State.Live() {
-			return true, err
+		if errLook := c.look(); errLook != nil || c.State.Live() {
+			return true, cmp.Or(errLook, err)
 		}
 		if time.Since(began) > time.Second {
 			c.hurry()
