@@ -2,8 +2,6 @@ package demo
 
 import (
 	"archive/tar"
-	"bufio"
-	"bytes"
 	"context"
 	"debug/elf"
 	"fmt"
@@ -54,8 +52,8 @@ func ownFiles() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for scanner := bufio.NewScanner(bytes.NewReader(text)); scanner.Scan(); {
-		f := strings.Fields(scanner.Text())
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
 		if len(f) == 6 && strings.Contains(f[5], ".so") && f[5] != exe {
 			files[f[5][1:]] = f[5]
 		}
@@ -80,11 +78,7 @@ func addFile(w *tar.Writer, target, source string) error {
 	if err != nil {
 		return err
 	}
-	if err := w.WriteHeader(&tar.Header{Name: target, Mode: 0o755, Size: info.Size(), ModTime: info.ModTime()}); err != nil {
-		return err
-	}
-	_, err = io.Copy(w, file)
-	return err
+	return commit.AddEntry(w, &tar.Header{Name: target, Mode: 0o755, Size: info.Size(), ModTime: info.ModTime()}, file)
 }
 
 // interpreter returns the loader that a program asks for, or "" when it is
