@@ -30,7 +30,7 @@ func buildImage(ctx context.Context, s *store.Store) (*store.Image, error) {
 		return w.Close()
 	}, func(config *v1.ConfigFile) error {
 		config.Config.Entrypoint = []string{"/bin/day5-networks", "payload"}
-		config.Config.Cmd = []string{"serve"}
+		config.Config.Cmd = []string{"serve", "nobody"}
 		return nil
 	}, "demo")
 	if err != nil {
