@@ -88,15 +88,11 @@ func setUp(c *Container) error {
 	if err := c.Root.Enter(); err != nil {
 		return err
 	}
-	if c.has(unix.CLONE_NEWUTS) {
-		if err := unix.Sethostname([]byte(c.Hostname)); err != nil {
-			return fmt.Errorf("set host name %q: %w", c.Hostname, err)
-		}
+	if err := unix.Sethostname([]byte(c.Hostname)); err != nil {
+		return fmt.Errorf("set host name %q: %w", c.Hostname, err)
 	}
-	if c.has(unix.CLONE_NEWNET) {
-		if err := namespace.LoopbackUp(); err != nil {
-			return err
-		}
+	if err := namespace.LoopbackUp(); err != nil {
+		return err
 	}
 	return hideDescriptors()
 }
@@ -119,8 +115,8 @@ func startCommand(c *Container, entry cgroup.Entry) (int, error) {
 		return 0, cannotRun(c.Args[0], err)
 	}
 	attr := &syscall.SysProcAttr{
-		Cloneflags: c.Namespaces & unix.CLONE_NEWCGROUP,
-		Pdeathsig:  syscall.SIGKILL, // for a container without a PID namespace
+		Cloneflags: unix.CLONE_NEWCGROUP,
+		Pdeathsig:  syscall.SIGKILL, // days 1 and 2 have containers without a PID namespace
 		// A session of its own makes the terminal the command's, as after a
 		// login: ^C does not reach us, and ^Z cannot stop a process that nobody
 		// could continue.
@@ -178,7 +174,7 @@ func forkExec(entry cgroup.Entry, path string, args []string, attr *syscall.Proc
 // becomeCommand is --init=false, Docker's own default: the command replaces us
 // as PID 1. It returns only if exec fails.
 func becomeCommand(c *Container, path string, user *syscall.Credential) error {
-	if err := unix.Unshare(int(c.Namespaces & unix.CLONE_NEWCGROUP)); err != nil {
+	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return fmt.Errorf("make a cgroup namespace: %w", err)
 	}
 	if err := confine.BecomeUser(user); err != nil {

@@ -19,17 +19,15 @@ import (
 // JSON over a pipe, so that arguments survive byte for byte and none of it
 // shows up in the environment or in ps.
 type Container struct {
-	ID         string // 12 hexadecimal digits, as Docker shows them
-	Args       Strings
-	Env        Strings
-	Hostname   string
-	Namespaces uintptr // clone(2) flags
-	TTY        bool    // -t: standard input, output and error are its terminal
-	Init       bool    // true: our init is PID 1; false: the command is
-	User       string  // as in the container's passwd
-	Dir        string  // working directory, absolute
-	Root       *rootfs.Root
-	Rlimits    []confine.Rlimit
+	ID       string // 12 hexadecimal digits, as Docker shows them
+	Args     Strings
+	Env      Strings
+	Hostname string
+	TTY      bool   // -t: standard input, output and error are its terminal
+	Init     bool   // true: our init is PID 1; false: the command is
+	User     string // as in the container's passwd
+	Root     *rootfs.Root
+	Rlimits  []confine.Rlimit
 }
 
 // A Parent holds what only the parent needs and init does not.
@@ -43,5 +41,3 @@ type Parent struct {
 
 // NewID makes up an id. It must be unique but need not be secret.
 func NewID() string { return fmt.Sprintf("%012x", rand.Uint64()>>16) }
-
-func (c *Container) has(namespace uintptr) bool { return c.Namespaces&namespace != 0 }

@@ -73,7 +73,7 @@ func initCommand(c *Container, parent Parent) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		// Init makes the cgroup namespace last, because its root is the cgroup
 		// that the caller is in at that moment. cgroup_namespaces(7)
-		Cloneflags: c.Namespaces &^ unix.CLONE_NEWCGROUP,
+		Cloneflags: namespace.All &^ unix.CLONE_NEWCGROUP,
 		// In a session of its own, so that ^C in our terminal reaches only us
 		// and we forward it once.
 		Setsid:  true,

@@ -19,6 +19,7 @@ import (
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/confine"
 	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/namespace"
 	"example.com/go-docker/day4-lifecycle/rootfs"
 )
 
@@ -99,7 +100,7 @@ func (t *Target) enter() error {
 	}
 	// All namespaces at once, or none. Init is in the host's cgroup namespace,
 	// because the command makes its own.
-	if err := unix.Setns(t.Init, int(t.Namespaces&^unix.CLONE_NEWCGROUP)); err != nil {
+	if err := unix.Setns(t.Init, namespace.All&^unix.CLONE_NEWCGROUP); err != nil {
 		if errors.Is(err, unix.ESRCH) {
 			err = errEnded
 		}
@@ -110,7 +111,7 @@ func (t *Target) enter() error {
 
 // startThere starts the command from a thread that is inside.
 func (t *Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
-	dir, user := t.Dir, t.User
+	dir, user := t.Root.Workdir, t.User
 	if c.Dir != "" {
 		dir = c.Dir
 	}
@@ -124,7 +125,7 @@ func (t *Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
 		Setsid: true, Setctty: c.TTY,
 		// After the fork, so that the root of the namespace is the container's
 		// cgroup.
-		Unshareflags: t.Namespaces & unix.CLONE_NEWCGROUP,
+		Unshareflags: unix.CLONE_NEWCGROUP,
 		Ptrace:       len(t.Rlimits) > 0,
 	}
 	inside := &container.Container{Args: c.Args, Env: merge(t.Env, c.Env), TTY: c.TTY}

@@ -27,7 +27,6 @@ type Container struct {
 	TTY        bool    // -t: standard input, output and error are its terminal
 	Init       bool    // true: our init is PID 1; false: the command is
 	User       string  // as in the container's passwd
-	Dir        string  // working directory, absolute
 	Root       *rootfs.Root
 	Rlimits    []confine.Rlimit
 	JoinsNet   bool // its network namespace is another container's
@@ -45,5 +44,3 @@ type Parent struct {
 
 // NewID makes up an id. It must be unique but need not be secret.
 func NewID() string { return fmt.Sprintf("%012x", rand.Uint64()>>16) }
-
-func (c *Container) has(namespace uintptr) bool { return c.Namespaces&namespace != 0 }

@@ -114,7 +114,7 @@ func (t *Target) enter() error {
 
 // startThere starts the command from a thread that is inside.
 func (t *Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
-	dir, user := t.Dir, t.User
+	dir, user := t.Root.Workdir, t.User
 	if c.Dir != "" {
 		dir = c.Dir
 	}
@@ -128,7 +128,7 @@ func (t *Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
 		Setsid: true, Setctty: c.TTY,
 		// After the fork, so that the root of the namespace is the container's
 		// cgroup.
-		Unshareflags: t.Namespaces & unix.CLONE_NEWCGROUP,
+		Unshareflags: unix.CLONE_NEWCGROUP,
 		Ptrace:       len(t.Rlimits) > 0,
 	}
 	inside := &container.Container{Args: c.Args, Env: merge(t.Env, c.Env), TTY: c.TTY}

@@ -1,44 +1,26 @@
 // Package namespace knows the kinds of namespaces, namespaces(7), and what a
 // new one needs before it is useful. It grew from rung 08-new-names, adds a
-// loopback device that is up, and copes with kernels that lack a kind or refuse
-// it.
+// loopback device that is up, and says why a kernel refuses one.
 package namespace
 
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// kinds has the clone(2) flag of every kind that a container gets, by its file
-// in /proc/self/ns. Time is left out because it does not make a process see
-// another machine, and from this chapter on user, because only root in the
-// initial user namespace may make device nodes and set overlayfs's trusted
-// attributes.
-var kinds = map[string]uintptr{
-	"uts":    unix.CLONE_NEWUTS,
-	"ipc":    unix.CLONE_NEWIPC,
-	"pid":    unix.CLONE_NEWPID,
-	"mnt":    unix.CLONE_NEWNS,
-	"net":    unix.CLONE_NEWNET,
-	"cgroup": unix.CLONE_NEWCGROUP,
-}
-
-// All returns the clone(2) flags of all kinds that this kernel has.
-func All() (flags uintptr) {
-	for file, flag := range kinds {
-		if _, err := os.Stat("/proc/self/ns/" + file); err == nil {
-			flags |= flag
-		}
-	}
-	return flags
-}
+// All has the clone(2) flags of every kind that a container gets. Time is left
+// out because it does not make a process see another machine, and from day 3 on
+// user, because only root in the initial user namespace may make device nodes
+// and set overlayfs's trusted attributes.
+const All = unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP
 
 // Explain adds to a clone(2) error what its number does not say.
 func Explain(err error) error {
 	switch {
+	case errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("%w: this kernel lacks a kind of namespace: ls /proc/self/ns", err)
 	case errors.Is(err, unix.ENOSPC):
 		return fmt.Errorf("%w: namespaces are nested too deep, or a limit in /proc/sys/user is reached (0: switched off): sysctl user", err)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):

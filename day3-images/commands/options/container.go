@@ -24,7 +24,6 @@ import (
 	"example.com/go-docker/day3-images/commands/limits"
 	"example.com/go-docker/day3-images/confine"
 	"example.com/go-docker/day3-images/container"
-	"example.com/go-docker/day3-images/namespace"
 	"example.com/go-docker/day3-images/rootfs"
 )
 
@@ -58,22 +57,17 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 		return nil, errors.New("run requires an image: see run --help")
 	}
 	c := &container.Container{
-		ID:         container.NewID(),
-		Args:       ctx.Args().Tail(),
-		Hostname:   ctx.String("hostname"),
-		Namespaces: namespace.All(),
-		Dir:        ctx.String("workdir"),
-		TTY:        ctx.Bool("tty"),
-		Init:       ctx.Bool("init"),
-		User:       ctx.String("user"),
+		ID:       container.NewID(),
+		Args:     ctx.Args().Tail(),
+		Hostname: ctx.String("hostname"),
+		TTY:      ctx.Bool("tty"),
+		Init:     ctx.Bool("init"),
+		User:     ctx.String("user"),
 	}
 	if c.Hostname == "" {
 		c.Hostname = c.ID
 	} else if len(c.Hostname) > 64 || !isWord(c.Hostname) { // HOST_NAME_MAX, sethostname(2)
 		return nil, fmt.Errorf("invalid --hostname %q: want at most 64 bytes of UTF-8 without white space", c.Hostname)
-	}
-	if c.Dir != "" && !path.IsAbs(c.Dir) {
-		return nil, fmt.Errorf("invalid --workdir %q: not an absolute path", c.Dir)
 	}
 	// If standard input is not a terminal, there is no size, no job control and
 	// no ^C to pass on, and a pty would turn every newline into CR LF. ssh
@@ -98,7 +92,10 @@ func isWord(s string) bool {
 
 // rootFromFlags returns what the command line says about the container's root.
 func rootFromFlags(ctx *urfave.Context) (*rootfs.Root, error) {
-	r := &rootfs.Root{ReadOnly: ctx.Bool("read-only")}
+	r := &rootfs.Root{ReadOnly: ctx.Bool("read-only"), Workdir: ctx.String("workdir")}
+	if r.Workdir != "" && !path.IsAbs(r.Workdir) {
+		return nil, fmt.Errorf("invalid --workdir %q: not an absolute path", r.Workdir)
+	}
 	for _, s := range ctx.StringSlice("volume") {
 		v, err := rootfs.ParseVolume(s)
 		if err != nil {

@@ -107,7 +107,7 @@ func inspectContainer(c *lifecycle.Container) (*inspectedContainer, error) {
 		Config: inspectedConfig{
 			Hostname: config.Container.Hostname, User: config.Container.User, Tty: config.Container.TTY,
 			OpenStdin: config.OpenStdin, StdinOnce: config.StdinOnce, Env: config.Container.Env, Cmd: c.Args,
-			Image: c.ImageName, WorkingDir: config.Container.Dir, StopSignal: signalName(config.StopSignal),
+			Image: c.ImageName, WorkingDir: config.Container.Root.Workdir, StopSignal: signalName(config.StopSignal),
 		},
 		GraphDriver: graphDriver{"overlay", map[string]string{"UpperDir": root.Overlay.Upper, "WorkDir": root.Overlay.Work, "MergedDir": root.Overlay.Merged}},
 	}

@@ -120,7 +120,7 @@ func inspectContainer(s *store.Store, c *lifecycle.Container) (*inspectedContain
 		Config: inspectedConfig{
 			Hostname: config.Container.Hostname, User: config.Container.User, Tty: config.Container.TTY,
 			OpenStdin: config.OpenStdin, StdinOnce: config.StdinOnce, Env: config.Container.Env, Cmd: c.Args,
-			Image: c.ImageName, WorkingDir: config.Container.Dir, StopSignal: signalName(config.StopSignal),
+			Image: c.ImageName, WorkingDir: config.Container.Root.Workdir, StopSignal: signalName(config.StopSignal),
 		},
 		GraphDriver: graphDriver{"overlay", map[string]string{"UpperDir": root.Overlay.Upper, "WorkDir": root.Overlay.Work, "MergedDir": root.Overlay.Merged}},
 	}

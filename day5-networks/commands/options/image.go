@@ -31,10 +31,10 @@ func ApplyConfig(ctx *urfave.Context, c *container.Container, config v1.Config) 
 	if c.Args = slices.Concat(entrypoint, command); len(c.Args) == 0 {
 		return errors.New("no command: the image names none, so name one after the image")
 	}
-	if c.Dir == "" {
-		c.Dir = config.WorkingDir
+	if c.Root.Workdir == "" {
+		c.Root.Workdir = config.WorkingDir
 	}
-	c.Dir = path.Clean("/" + c.Dir) // like Docker: /a/.. is / even if a is a link or missing
+	c.Root.Workdir = path.Clean("/" + c.Root.Workdir) // like Docker: /a/.. is / even if a is a link or missing
 	if c.User == "" {
 		c.User = config.User
 	}

@@ -157,7 +157,6 @@ func (p *plan) completeRoot(s *store.Store) error {
 		return errors.New("the image has no layers, and so no program to run")
 	}
 	c := p.container
-	c.Root.Workdir = c.Dir
 	if err := p.dir.FillRoot(s, c.Root, layers, p.peerDir); err != nil {
 		return err
 	}

@@ -56,7 +56,6 @@ func (p *plan) resolveNetwork(ctx *urfave.Context, s *store.Store) error {
 // name the container gets.
 func (p *plan) joinNetwork(s *store.Store) error {
 	c := p.container
-	c.Namespaces |= unix.CLONE_NEWNET
 	switch {
 	case p.network.Mode == state.HostMode:
 		c.Namespaces &^= unix.CLONE_NEWNET
