@@ -72,7 +72,7 @@ type settler struct {
 // directory settles the directory called name in the settled layer's directory
 // way. No path in the settled layer leads through links.
 func (s *settler) directory(fd int, way, name string) error {
-	here, anew, err := look(fd)
+	here, anew, err := look(fd, name)
 	if err != nil {
 		return err
 	}

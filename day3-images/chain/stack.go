@@ -77,13 +77,13 @@ func findIn(dirfd int, name string) (f *file, hides bool, err error) {
 	if more {
 		f, hides, err = findIn(fd, rest)
 	} else {
-		f, hides, err = look(fd)
+		f, hides, err = look(fd, name)
 	}
 	return f, hides || opaque != 0, err
 }
 
 // look is findIn for a file that is open.
-func look(fd int) (f *file, hides bool, err error) {
+func look(fd int, name string) (f *file, hides bool, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, false, layer.Wrap("stat", err)
@@ -97,12 +97,18 @@ func look(fd int) (f *file, hides bool, err error) {
 	case unix.S_IFLNK:
 		f.link, err = inroot.Readlink(fd, "")
 	case unix.S_IFDIR:
-		var mark byte
-		if mark, err = metadata.MarkOf(fd, ".", layer.ImpliedMark); err == nil {
-			f.dir, err = metadata.Of(fd, &st)
-			f.dir.Typeflag = tar.TypeDir
-		}
+		mark, err := metadata.MarkOf(fd, ".", layer.ImpliedMark)
 		f.implied, hides = mark != 0, mark == layer.New
+		if err == nil && name == "." { // marked if it is not implied
+			mark, err = metadata.MarkOf(fd, ".", layer.TopMark)
+			f.implied = mark == 0
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		f.dir, err = metadata.Of(fd, &st)
+		f.dir.Typeflag = tar.TypeDir
+		return f, hides, err
 	}
 	return f, hides, err
 }
@@ -146,8 +152,11 @@ func (s stack) inherit(name string, hdr *tar.Header) error {
 // IsLoose reports whether an unpacked layer has to be settled. In the lowest
 // layer, implied directories are right as they are, because nothing is below.
 func IsLoose(dir string, lowest bool) (bool, error) {
-	loose, err := metadata.MarkOf(unix.AT_FDCWD, dir, layer.LooseMark)
-	return loose == layer.Always || loose == layer.Yes && !lowest, err
+	loose, err := metadata.MarkOf(unix.AT_FDCWD, dir, layer.LinkMark)
+	if err == nil && loose == 0 && !lowest {
+		loose, err = metadata.MarkOf(unix.AT_FDCWD, dir, layer.LooseMark)
+	}
+	return loose != 0, err
 }
 
 // CopyTop gives the directory to the metadata of an image's top directory,

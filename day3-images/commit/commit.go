@@ -10,7 +10,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -51,11 +50,6 @@ func Image(ctx context.Context, s *store.Store, base *store.Image, write func(io
 	}
 	defer func() { err = errors.Join(err, j.End()) }()
 	m, c := startFrom(base)
-	for _, blob := range m.Layers {
-		if !s.HasBlob(blob) {
-			return nil, fmt.Errorf("layer %s of the base image is gone", blob.Digest)
-		}
-	}
 	c.Created = v1.Time{Time: time.Now().UTC()}
 	c.History = append(c.History, v1.History{Created: c.Created})
 	if err := config(c); err != nil {

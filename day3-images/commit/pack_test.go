@@ -223,8 +223,6 @@ func TestPackRefuses(t *testing.T) {
 		name, script, words string
 	}{
 		{"a whiteout's name", "mkdir d; : >d/.wh.x", `"d/.wh.x": a layer cannot hold a file with this name`},
-		{"redirect", "mkdir d; setfattr -n trusted.overlay.redirect -v /x d", `"d": it has trusted.overlay.redirect`},
-		{"metacopy", ": >f; setfattr -n trusted.overlay.metacopy -v '' f", `"f": it has trusted.overlay.metacopy`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -240,26 +238,6 @@ func TestPackRefuses(t *testing.T) {
 		})
 	}
 	if err := packLayer(io.Discard, "/nowhere/at all"); !errors.Is(err, unix.ENOENT) {
-		t.Errorf("the error is %v", err)
-	}
-}
-
-// A real overlay with the options that spread a file over layers.
-func TestPackRenamedDirectory(t *testing.T) {
-	testkit.NeedRoot(t)
-	lower, upper, merged := t.TempDir(), t.TempDir(), t.TempDir()
-	if err := os.MkdirAll(lower+"/dir/sub", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	options := "redirect_dir=on,lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + t.TempDir()
-	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Unmount(merged, 0)
-	if err := os.Rename(merged+"/dir", merged+"/renamed"); err != nil {
-		t.Fatal(err)
-	}
-	if err := packLayer(io.Discard, upper); err == nil || !strings.Contains(err.Error(), "redirect_dir=off") {
 		t.Errorf("the error is %v", err)
 	}
 }

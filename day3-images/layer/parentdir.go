@@ -17,10 +17,11 @@ import (
 // Yes, or what is said here.
 const (
 	ImpliedMark = metadata.Overlay + "go-docker.implied"   // a directory without an entry; New: with a whiteout
-	LinkMark    = metadata.Overlay + "go-docker.hard-link" // a symbolic link that stands in for a hard link
-	LooseMark   = metadata.Overlay + "go-docker.loose"     // a layer that has one of these; Always: a hard link
+	LinkMark    = metadata.Overlay + "go-docker.hard-link" // a symbolic link for a hard link; a layer that has one
+	LooseMark   = metadata.Overlay + "go-docker.loose"     // a layer that has an implied directory besides its top
+	TopMark     = metadata.Overlay + "go-docker.top"       // a layer that has an entry for its top
 
-	Yes, New, Always = 'y', 'n', 'a'
+	Yes, New = 'y', 'n'
 )
 
 // A parentDir is the directory of the last entry, which is usually also that of
@@ -136,7 +137,7 @@ func (u *Unpacker) remark(base string, value byte) error {
 func (u *Unpacker) markLoose() error {
 	switch {
 	case u.links:
-		return metadata.Mark(u.root, ".", LooseMark, Always)
+		return metadata.Mark(u.root, ".", LinkMark, Yes)
 	case u.implied > 0:
 		return metadata.Mark(u.root, ".", LooseMark, Yes)
 	}

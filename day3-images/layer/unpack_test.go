@@ -301,7 +301,7 @@ func TestUnpackDiskFull(t *testing.T) {
 		words   string
 	}{
 		{"mode=700", []testkit.Entry{testkit.File("a", "x"), testkit.File("dir/big", strings.Repeat("x", 2<<20))}, `layer entry "dir/big"`},
-		{"nr_inodes=5", []testkit.Entry{testkit.File("a", "x"), testkit.File("b", "x"), testkit.File("c", "x"), testkit.File("d", "x")}, `layer entry "d"`},
+		{"nr_inodes=4", []testkit.Entry{testkit.File("a", "x"), testkit.File("b", "x"), testkit.File("c", "x"), testkit.File("d", "x")}, `layer entry "d"`},
 	} {
 		q := plenty
 		err := Unpack(bytes.NewReader(testkit.Tar(t, c.layer...)), small(t, c.options), &q)

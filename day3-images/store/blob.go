@@ -41,9 +41,6 @@ func (s *Store) OpenBlob(blob v1.Descriptor) (io.ReadCloser, error) {
 
 // readBlob returns a document, which is a manifest or a configuration.
 func (s *Store) readBlob(blob v1.Descriptor) ([]byte, error) {
-	if blob.Size > image.MaxDocument {
-		return nil, fmt.Errorf("blob %s is no document: it has %d bytes", blob.Digest, blob.Size)
-	}
 	file, err := s.OpenBlob(blob)
 	if err != nil {
 		return nil, err

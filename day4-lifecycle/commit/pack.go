@@ -98,9 +98,6 @@ func (p *packer) file(dirfd int, name string) error {
 
 func (p *packer) entry(fd int, st *unix.Stat_t, name string) error {
 	hdr, err := metadata.Of(fd, st)
-	if err == nil && p.overlay {
-		err = checkComplete(fd)
-	}
 	if err != nil {
 		return err
 	}
@@ -166,18 +163,6 @@ func AddEntry(w *tar.Writer, hdr *tar.Header, content io.Reader) error {
 	n, err := io.Copy(w, content)
 	if err == nil && n < hdr.Size {
 		err = errors.New("it became shorter while it was read: stop the container first")
-	}
-	return err
-}
-
-// checkComplete refuses files of which overlayfs has left a part in a lower
-// layer.
-func checkComplete(fd int) error {
-	names, err := metadata.List(fd)
-	for _, name := range names {
-		if name == metadata.Overlay+"redirect" || name == metadata.Overlay+"metacopy" {
-			return fmt.Errorf("it has %s, so a part of it is only in the layers below: the overlay must be mounted with redirect_dir=off,metacopy=off", name)
-		}
 	}
 	return err
 }

@@ -97,13 +97,9 @@ func NewUnpacker(dir string, q *Quota) (*Unpacker, error) {
 	}
 	// A tar may leave out its top directory. Without execute permission on the
 	// root directory, only root could do anything in the container.
-	err = unix.Fchmod(root, 0o755)
-	if err == nil {
-		err = metadata.Mark(root, ".", ImpliedMark, Yes)
-	}
-	if err != nil && !errors.Is(err, unix.ENOTSUP) { // most layers need no attributes
+	if err := unix.Fchmod(root, 0o755); err != nil {
 		unix.Close(root)
-		return nil, &os.PathError{Op: "prepare", Path: dir, Err: err}
+		return nil, &os.PathError{Op: "chmod", Path: dir, Err: err}
 	}
 	return &Unpacker{root: root, parent: parentDir{fd: -1}, quota: q, buffer: make([]byte, len(zeros))}, nil
 }

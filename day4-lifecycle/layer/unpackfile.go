@@ -138,7 +138,7 @@ func (u *Unpacker) Top(hdr *tar.Header) error {
 	if err := u.leave(); err != nil { // the top may be the current parent
 		return err
 	}
-	if err := metadata.Mark(u.root, ".", ImpliedMark, 0); err != nil {
+	if err := metadata.Mark(u.root, ".", TopMark, Yes); err != nil && !errors.Is(err, unix.ENOTSUP) { // most layers need no attributes
 		return err
 	}
 	return u.set.Set(u.root, ".", hdr, true)

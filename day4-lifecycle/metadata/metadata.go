@@ -105,7 +105,7 @@ func ofImage(name string) bool {
 
 // records returns a file's attributes as records of a tar entry.
 func records(fd int) (map[string]string, error) {
-	names, err := List(fd)
+	names, err := list(fd)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func clearAttributes(dirfd int, base string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	names, err := List(fd)
+	names, err := list(fd)
 	if err != nil {
 		return err
 	}
@@ -169,8 +169,8 @@ func clearAttributes(dirfd int, base string) error {
 	return nil
 }
 
-// List returns the names of all of a file's attributes.
-func List(fd int) ([]string, error) {
+// list returns the names of all of a file's attributes.
+func list(fd int) ([]string, error) {
 	var buffer [64 << 10]byte // XATTR_LIST_MAX
 	n, err := unix.Listxattr(inroot.FdPath(fd), buffer[:])
 	if errors.Is(err, unix.ENOTSUP) {
@@ -192,13 +192,10 @@ func at(dirfd int, base string) string {
 }
 
 // Mark sets an attribute of one letter, like overlayfs's own. Value 0 removes
-// it, if it is there.
+// it.
 func Mark(dirfd int, base, name string, value byte) (err error) {
 	if value == 0 {
 		err = unix.Lremovexattr(at(dirfd, base), name)
-		if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
-			return nil
-		}
 	} else {
 		err = unix.Lsetxattr(at(dirfd, base), name, []byte{value}, 0)
 	}

@@ -2,8 +2,6 @@ package demo
 
 import (
 	"archive/tar"
-	"bufio"
-	"bytes"
 	"context"
 	"debug/elf"
 	"fmt"
@@ -32,7 +30,7 @@ func buildImage(ctx context.Context, s *store.Store) (*store.Image, error) {
 		return w.Close()
 	}, func(config *v1.ConfigFile) error {
 		config.Config.Entrypoint = []string{"/bin/day5-networks", "payload"}
-		config.Config.Cmd = []string{"serve"}
+		config.Config.Cmd = []string{"serve", "nobody"}
 		return nil
 	}, "demo")
 	if err != nil {
@@ -45,18 +43,14 @@ func buildImage(ctx context.Context, s *store.Store) (*store.Image, error) {
 // it dynamically, the loader and the libraries, which are all mapped in our own
 // memory right now. proc_pid_maps(5)
 func ownFiles() (map[string]string, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	files := map[string]string{"bin/day5-networks": "/proc/self/exe"}
 	text, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return nil, err
 	}
-	for scanner := bufio.NewScanner(bytes.NewReader(text)); scanner.Scan(); {
-		f := strings.Fields(scanner.Text())
-		if len(f) == 6 && strings.Contains(f[5], ".so") && f[5] != exe {
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) == 6 && strings.Contains(f[5], ".so") {
 			files[f[5][1:]] = f[5]
 		}
 	}
@@ -80,11 +74,7 @@ func addFile(w *tar.Writer, target, source string) error {
 	if err != nil {
 		return err
 	}
-	if err := w.WriteHeader(&tar.Header{Name: target, Mode: 0o755, Size: info.Size(), ModTime: info.ModTime()}); err != nil {
-		return err
-	}
-	_, err = io.Copy(w, file)
-	return err
+	return commit.AddEntry(w, &tar.Header{Name: target, Mode: 0o755, Size: info.Size(), ModTime: info.ModTime()}, file)
 }
 
 // interpreter returns the loader that a program asks for, or "" when it is

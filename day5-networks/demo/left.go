@@ -45,14 +45,12 @@ func removeLeftover(dir string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(dir, "store", "oci-layout")); err == nil {
-		s, err := store.Open(filepath.Join(dir, "store"))
-		if err == nil {
-			err = removeAll(s)
-		}
-		if err != nil {
-			return errors.Join(err, locked.Close())
-		}
+	s, err := store.Open(filepath.Join(dir, "store"))
+	if err == nil {
+		err = removeAll(s)
 	}
-	return errors.Join(os.RemoveAll(dir), locked.Close())
+	if err == nil {
+		err = os.RemoveAll(dir)
+	}
+	return errors.Join(err, locked.Close())
 }

@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -11,17 +10,16 @@ import (
 	"example.com/go-docker/day5-networks/talk"
 )
 
-// Payload is what the demo's containers run: serve NAME, or ask, see askAs.
+// Payload is what the demo's containers run.
 func Payload(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == "ask" {
+	switch {
+	case len(args) == 4 && args[0] == "ask":
 		return askAs(ctx, args[1:])
-	}
-	name := ""
-	if len(args) > 1 {
-		name = args[1]
+	case len(args) != 2:
+		return errors.New("want serve NAME, or ask PROTOCOL ADDRESS PATIENCE")
 	}
 	signals := container.CatchSignals()
-	server, err := talk.Listen(80, cmp.Or(name, "nobody"))
+	server, err := talk.Listen(80, args[1])
 	if err != nil {
 		return err
 	}
@@ -29,11 +27,8 @@ func Payload(ctx context.Context, args []string) error {
 	return server.Close()
 }
 
-// askAs sends a request from within a container: PROTOCOL ADDRESS PATIENCE.
+// askAs sends a request from within a container.
 func askAs(ctx context.Context, args []string) error {
-	if len(args) != 3 {
-		return errors.New("want a protocol, an address and a time")
-	}
 	patience, err := time.ParseDuration(args[2])
 	if err != nil {
 		return err

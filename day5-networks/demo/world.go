@@ -68,9 +68,6 @@ func furnish(own, gateway netip.Addr, to *net.IPNet) error {
 	if err != nil {
 		return err
 	}
-	if to == nil {
-		to = &net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)}
-	}
 	address := &netlink.Addr{IPNet: &net.IPNet{IP: own.AsSlice(), Mask: net.CIDRMask(24, 32)}}
 	if err := netlink.AddrAdd(eth0, address); err != nil {
 		return err
@@ -83,12 +80,7 @@ func furnish(own, gateway netip.Addr, to *net.IPNet) error {
 
 // InLAN calls f on the LAN's machine.
 func (w *World) InLAN(f func() error) error {
-	return apart(func() error {
-		if err := unix.Setns(int(w.lan.Fd()), unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("enter the LAN's network namespace: %w", err)
-		}
-		return f()
-	})
+	return apart(func() error { return namespace.InNet(w.lan, f) })
 }
 
 // apart calls f on a thread that nobody uses afterwards: it is in another
