@@ -4,12 +4,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -121,6 +123,25 @@ func TestLoad(t *testing.T) {
 			}
 			sound(t, s)
 		})
+	}
+}
+
+// A docker archive does not say how its layers are compressed.
+func TestLoadLayerTypes(t *testing.T) {
+	needRoot(t)
+	noise := make([]byte, 200_000) // large, however compressed
+	_, _ = rand.Read(noise)
+	layer := func(name string) []byte { return testkit.Tar(t, testkit.File(name, string(noise))) }
+	s, p := emptyStore(t), makeImage(t, testkit.Gzipped(t, layer("gzip")), testkit.Zstded(t, layer("zstd")), layer("tar"), testkit.Gzipped(t, testkit.Tar(t)))
+	if _, err := s.loadBytes(t, tarOf(t, p.dockerFiles(t, "app:1"))); err != nil {
+		t.Fatal(err)
+	}
+	img, err := s.Resolve("app:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(img.Manifest.Layers, p.manifest.Layers) {
+		t.Errorf("layers %+v, want %+v", img.Manifest.Layers, p.manifest.Layers)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestChange(t *testing.T) {
 		{[]string{`WORKDIR /a/../b`}, func(c *v1.Config) { c.WorkingDir = "/b" }},
 		{[]string{`WORKDIR a`, `WORKDIR b`}, func(c *v1.Config) { c.WorkingDir = "/srv/a/b" }},
 		{[]string{`USER me:us`}, func(c *v1.Config) { c.User = "me:us" }},
-		{[]string{`EXPOSE 80 53/udp`}, func(c *v1.Config) { c.ExposedPorts = set("80", "53/udp") }},
+		{[]string{`EXPOSE 80 53/udp 443/TCP`}, func(c *v1.Config) { c.ExposedPorts = set("80", "53/udp", "443/TCP") }},
 		{[]string{`VOLUME ["/a b"]`, `VOLUME /c /d`}, func(c *v1.Config) { c.Volumes = set("/a b", "/c", "/d") }},
 	} {
 		got, want := base(), base()

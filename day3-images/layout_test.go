@@ -82,6 +82,9 @@ func TestLayouts(t *testing.T) {
 		"two platforms without a name": {func(l layout) []D {
 			return []D{forPlatform(l.image(ours), ours), forPlatform(absent, "mips")}
 		}, "Loaded image ID: ", "no image for linux/s390x"},
+		"an image twice, without a name": {func(l layout) []D {
+			return []D{l.image(ours), l.image(ours)}
+		}, "Loaded image ID: ", "no image for linux/s390x"},
 		"a missing platform": {func(l layout) []D {
 			return []D{called(l.index(forPlatform(absent, "s390x"), forPlatform(l.image(ours), ours)), app)}
 		}, "Loaded image: app:1\n", "is not in the archive"},
@@ -118,8 +121,8 @@ func TestLayouts(t *testing.T) {
 					refused(t, s, run.want, args...)
 					continue
 				}
-				if got := ok(t, s, args...); !strings.HasPrefix(got, run.want) {
-					t.Errorf("%q printed %q, want %q", args, got, run.want)
+				if got := ok(t, s, args...); !strings.HasPrefix(got, run.want) || strings.Count(got, "\n") != 1 {
+					t.Errorf("%q printed %q, want one line with %q", args, got, run.want)
 				}
 				images, err := s.Images()
 				if err != nil || len(images) != 1 || images[0].Config.Architecture != run.arch && name != "an image for another platform" {

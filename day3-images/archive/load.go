@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 
 	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/compression"
@@ -58,7 +59,9 @@ func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform
 		if img.name != "" {
 			name = "Loaded image: " + image.Familiar(img.name)
 		}
-		done = append(done, name)
+		if !slices.Contains(done, name) { // one without a name may be listed several times
+			done = append(done, name)
+		}
 	}
 	return done, nil
 }

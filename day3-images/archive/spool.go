@@ -86,13 +86,14 @@ func (a *spool) add(name string, content io.Reader) error {
 		return err
 	}
 	buffered := bufio.NewReaderSize(content, 64<<10)
-	start, _ := buffered.Peek(6) // less if the file is shorter; an error comes again
+	start, _ := buffered.Peek(6)              // less if the file is shorter; an error comes again
+	kind := layerTypes[compression.Of(start)] // now: start is the buffer, and reading on overwrites it
 	d := image.NewDigester(file)
 	_, err = io.Copy(d, buffered)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	a.files[name] = v1.Descriptor{MediaType: layerTypes[compression.Of(start)], Digest: d.Digest(), Size: d.Size}
+	a.files[name] = v1.Descriptor{MediaType: kind, Digest: d.Digest(), Size: d.Size}
 	return os.Rename(file.Name(), a.path(a.files[name]))
 }
 

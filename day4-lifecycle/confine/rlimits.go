@@ -25,12 +25,14 @@ func SetRlimits(limits []Rlimit) (restore func() error, err error) {
 		}
 		before = append([]Rlimit{{l.Resource, old.Cur, old.Max}}, before...)
 	}
-	return func() error {
-		_, err := SetRlimits(before)
-		// Without CAP_SYS_RESOURCE a hard limit cannot be raised again, and
-		// init has to live with the command's.
-		if errors.Is(err, unix.EPERM) {
-			return nil
+	return func() (err error) {
+		for _, l := range before {
+			_, failed := SetRlimits([]Rlimit{l})
+			// Without CAP_SYS_RESOURCE a hard limit cannot be raised again, and
+			// init has to live with the command's.
+			if !errors.Is(failed, unix.EPERM) {
+				err = errors.Join(err, failed)
+			}
 		}
 		return err
 	}, nil

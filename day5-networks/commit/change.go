@@ -91,7 +91,7 @@ func listOr(text string, otherwise ...string) (list []string) {
 // expose accepts PORT and PORT/PROTOCOL.
 func expose(c *v1.Config, ports []string) error {
 	for _, text := range ports {
-		port, protocol, found := strings.Cut(text, "/")
+		port, protocol, found := strings.Cut(strings.ToLower(text), "/")
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || n == 0 || found && !slices.Contains([]string{"tcp", "udp", "sctp"}, protocol) {
 			return fmt.Errorf("%q is not a port: want one from 1 to 65535 like 80 or 53/udp", text)
