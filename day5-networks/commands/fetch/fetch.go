@@ -44,9 +44,6 @@ func InsecureFlag() urfave.Flag {
 
 // Pull pulls an image and shows the progress on standard error.
 func Pull(until context.Context, ctx *urfave.Context, s *store.Store, ref image.Reference) error {
-	if err := action.RequireRoot(); err != nil {
-		return err
-	}
 	platform, err := Platform(ctx)
 	if err != nil {
 		return err

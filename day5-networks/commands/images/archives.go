@@ -32,9 +32,6 @@ var Load = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		if err := action.RequireRoot(); err != nil {
-			return err
-		}
 		file, err := archive.Open(ctx.String("input"))
 		if err != nil {
 			return err
@@ -87,9 +84,6 @@ var Import = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		if err := action.RequireRoot(); err != nil {
-			return err
-		}
 		img, err := archive.Import(until, s, source, ctx.Args().Get(1), func(c *v1.ConfigFile) error {
 			if platform.OS != "" {
 				c.OS, c.Architecture, c.Variant = platform.OS, platform.Architecture, platform.Variant
@@ -121,9 +115,6 @@ var Commit = &urfave.Command{
 func commitContainer(until context.Context, ctx *urfave.Context, s *store.Store) error {
 	if ctx.IsSet("output") && (ctx.NArg() > 1 || ctx.IsSet("change")) {
 		return errors.New("commit -o writes a tar and makes no image: leave out the name and -c, or -o")
-	}
-	if err := action.RequireRoot(); err != nil {
-		return err
 	}
 	c, err := containers.Find(s, ctx.Args().First())
 	if err != nil {

@@ -56,9 +56,6 @@ func withNetworks(min, max int, do func(ctx *urfave.Context, s *store.Store, n *
 			}
 			return fmt.Errorf("network %[1]s requires %[2]s: see network %[1]s --help", ctx.Command.Name, ctx.Command.ArgsUsage)
 		}
-		if err := action.RequireRoot(); err != nil {
-			return err
-		}
 		s, err := action.OpenStore(ctx)
 		if err != nil {
 			return err
