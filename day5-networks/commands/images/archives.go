@@ -37,7 +37,7 @@ var Load = &urfave.Command{
 			return err
 		}
 		defer file.Close()
-		done, err := archive.Load(until, s, file, platform)
+		done, err := archive.Load(until, s, file, platform, ctx.IsSet("platform"))
 		for _, line := range done {
 			if !ctx.Bool("quiet") {
 				fmt.Println(line)
@@ -85,9 +85,7 @@ var Import = &urfave.Command{
 			return err
 		}
 		img, err := archive.Import(until, s, source, ctx.Args().Get(1), func(c *v1.ConfigFile) error {
-			if platform.OS != "" {
-				c.OS, c.Architecture, c.Variant = platform.OS, platform.Architecture, platform.Variant
-			}
+			c.OS, c.Architecture, c.Variant = platform.OS, platform.Architecture, platform.Variant
 			c.History[0].CreatedBy, c.History[0].Comment = "import "+source, ctx.String("message")
 			return commit.Change(&c.Config, ctx.StringSlice("change"))
 		})
