@@ -28,7 +28,6 @@ func Command() *urfave.Command {
 		Subcommands: []*urfave.Command{
 			create, list, remove, inspect, connect, disconnect, prune,
 		},
-		HideHelpCommand: true,
 		Action: func(ctx *urfave.Context) error {
 			if ctx.Args().Present() {
 				return fmt.Errorf("unknown command %q: see network --help", "network "+ctx.Args().First())
@@ -37,7 +36,6 @@ func Command() *urfave.Command {
 		},
 	}
 	for _, sub := range c.Subcommands {
-		sub.UseShortOptionHandling = true
 		sub.HideHelpCommand = true
 		sub.OnUsageError = func(_ *urfave.Context, err error, _ bool) error {
 			return errors.New(strings.TrimPrefix(err.Error(), "Incorrect Usage: "))
