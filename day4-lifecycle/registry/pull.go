@@ -121,7 +121,7 @@ func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (e
 
 // fetch unpacks a layer while downloading it.
 func (p *pull) fetch(ctx context.Context, j *store.Job, blob v1.Descriptor, diffID v1.Hash) (err error) {
-	response, err := p.client.get(context.WithValue(ctx, isLayer, true), "blobs/"+blob.Digest.String())
+	response, err := p.client.get(context.WithValue(ctx, isLayer{}, true), "blobs/"+blob.Digest.String())
 	if err != nil {
 		return err
 	}
