@@ -48,8 +48,10 @@ func dockerLike(app *urfave.App) *urfave.App {
 	app.ExitErrHandler = func(*urfave.Context, error) {}
 	app.OnUsageError = usageError
 	for _, c := range app.Commands {
-		c.HideHelpCommand = true
-		c.OnUsageError = usageError
+		for _, c := range append(c.Subcommands, c) {
+			c.HideHelpCommand = true
+			c.OnUsageError = usageError
+		}
 	}
 	action := app.Action
 	app.Action = func(ctx *urfave.Context) error {
