@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/state"
 )
@@ -321,4 +322,34 @@ func TestExecTerminal(t *testing.T) {
 	w.until("it has a terminal, too", func() bool { return strings.HasPrefix(w.do("exec", "web", "cat", "/tmp/tty").stdout, "/dev/pts/") })
 	s = w.sit("exec", "-t", "web", "no-such")
 	s.leaves(127)
+}
+
+// A stopped shim passes on no signals, so they act on the client.
+func TestDeafShim(t *testing.T) {
+	w := newWorld(t)
+	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
+	shim := w.state("web").ShimPID
+	running := w.command("exec", "web", "sleep", "1001")
+	if err := running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.until("it runs", func() bool { return strings.Contains(w.do("top", "web").stdout, "sleep 1001") })
+	w.stop(shim)
+	waiting := w.command("exec", "web", "true")
+	if err := waiting.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond) // it asks and gets no answer
+	for _, cmd := range []*exec.Cmd{running, waiting} {
+		_ = cmd.Process.Signal(unix.SIGTERM)
+		timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+		if !timer.Stop() || statusOf(cmd) != 143 {
+			t.Errorf("%q: status %d", cmd.Args, statusOf(cmd))
+		}
+	}
+	if err := unix.Kill(shim, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	w.ok("exec", "web", "true")
 }

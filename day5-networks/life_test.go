@@ -709,7 +709,51 @@ func TestShimStopped(t *testing.T) {
 	}
 }
 
-// A container that runs is not hidden by a damaged state: its lock is held.
+// Who asks a stopped shim is told so, and what to do. Only wait waits.
+func TestShimStoppedIsTold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a command gives a shim ten seconds; test.sh --all has them")
+	}
+	w := newWorld(t)
+	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
+	shim := w.state("web").ShimPID
+	wait := w.command("wait", "web")
+	waited := t.TempDir() + "/waited"
+	out, err := os.Create(waited)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	wait.Stdout = out
+	if err := wait.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.stop(shim)
+	told := fmt.Sprintf("(process %[1]d): it is stopped, and does not answer: kill -CONT %[1]d", shim)
+	var all sync.WaitGroup
+	for _, args := range []string{"exec web true", "stop web", "stop -t 60 web", "kill web", "pause web", "attach web", "restart web", "cp web:/etc/passwd -"} {
+		all.Go(func() {
+			before := time.Now()
+			got := w.do(strings.Fields(args)...)
+			if got.status == 0 || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, told) {
+				t.Errorf("%s, after %v: %+q; want %q", args, time.Since(before), got, told)
+			}
+		})
+	}
+	all.Wait()
+	if text := w.read(waited); text != "" {
+		t.Errorf("wait has not waited: %s", text)
+	}
+	if err := unix.Kill(shim, unix.SIGCONT); err != nil { // it hears it all now
+		t.Fatal(err)
+	}
+	err = wait.Wait()
+	if text := w.read(waited); err != nil || text != "137\n" && text != "143\n" {
+		t.Errorf("wait: %v, %q", err, text)
+	}
+}
+
+// A container that runs is not hidden by a damaged state: its shim knows better.
 func TestDamagedState(t *testing.T) {
 	w := newWorld(t)
 	for _, text := range []string{"", "{", "null", `{"Version":99}`, `{"PID":1}`} {
@@ -720,15 +764,21 @@ func TestDamagedState(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		w.until("ps asks its shim, which a busy machine can keep from answering in time", func() bool {
+			damage()
+			return strings.HasPrefix(w.status("web"), "Up ")
+		})
 		damage()
-		if got := w.status("web"); got != "Up" {
-			t.Errorf("%q: ps says %q", text, got)
-		}
 		w.ok("exec", "web", "true")
 		damage()
 		w.fails(1, "is running", "rm", "web")
 		damage()
 		w.ok("kill", "-s", "CONT", "web")
+		w.until("inspect asks it, too", func() bool {
+			damage()
+			return w.ok("inspect", "-f", "{{.State.Pid}} {{.State.ShimPid}}", "web") == fmt.Sprint(s.PID, s.ShimPID)
+		})
+		damage()
 		w.ok("stop", "-t", "0", "web")
 		if alive(s.PID) {
 			t.Errorf("%q: stop has not stopped it", text)
@@ -740,6 +790,28 @@ func TestDamagedState(t *testing.T) {
 		if alive(s.PID) {
 			t.Errorf("%q: rm -f has left it alive", text)
 		}
+	}
+}
+
+// Nor is it hidden if the shim is stopped, too.
+func TestDamagedStateAndShimStopped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a command gives a shim ten seconds; test.sh --all has them")
+	}
+	w := newWorld(t)
+	id := w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")
+	s := w.state("web")
+	w.stop(s.ShimPID)
+	if err := os.WriteFile(filepath.Join(w.root, "containers", id, "state.json"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.status("web"); got != "Up" {
+		t.Errorf("ps says %q", got)
+	}
+	w.fails(1, fmt.Sprintf("kill -CONT %d", s.ShimPID), "stop", "web")
+	w.ok("rm", "-f", "web")
+	if alive(s.PID) {
+		t.Error("rm -f has left it alive")
 	}
 }
 

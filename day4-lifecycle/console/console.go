@@ -29,7 +29,8 @@ type Console struct {
 	TTY     bool     // the container has a terminal
 	Detach  []byte   // keys that detach; only with TTY
 	Signals *container.Signals
-	Own     bool // the container was started for us, so if nobody reads our output, nobody reads the container's
+	Own     bool        // the container was started for us, so if nobody reads our output, nobody reads the container's
+	Deaf    func() bool // whether the shim cannot get our signals; nil: it can
 	// Kill sends a signal outside the connection, where it would be stuck
 	// behind input that the container does not read. nil: nothing can be in its
 	// way there.
@@ -54,8 +55,14 @@ func (t Console) Follow(conn *wire.Conn) (status int, err error) {
 	if t.Stdin != nil {
 		go t.send(conn, detached)
 	}
+	deaf := make(chan int, 1)
 	go func() {
 		for sig := range t.Signals.Caught() {
+			if t.Deaf != nil && t.Deaf() {
+				deaf <- 128 + int(sig.(syscall.Signal))
+				_ = conn.Close()
+				return
+			}
 			sig := t.Signals.Escalate(sig).(syscall.Signal)
 			if t.Kill != nil && t.Stdin != nil {
 				go t.Kill(sig) // Kill may wait for the shim
@@ -69,6 +76,8 @@ func (t Console) Follow(conn *wire.Conn) (status int, err error) {
 	select {
 	case <-detached:
 		return 0, ErrDetached
+	case status := <-deaf:
+		return status, errors.New("the container's shim is stopped, and passes on no signals")
 	default:
 	}
 	return status, err

@@ -10,7 +10,6 @@ import (
 
 	"example.com/go-docker/day4-lifecycle/containers"
 	"example.com/go-docker/day4-lifecycle/lock"
-	"example.com/go-docker/day4-lifecycle/state"
 )
 
 // Remove removes a container; one that runs, or that somebody else removes
@@ -45,7 +44,7 @@ func (c *Container) end() error {
 	answered := make(chan error, 1)
 	asked := *c // which the answer brings up to date
 	go func() { answered <- asked.Stop(syscall.SIGKILL, 0) }()
-	for end := time.Now().Add(patience); time.Now().Before(end) && !state.Stopped(c.State.ShimPID); {
+	for end := time.Now().Add(patience); time.Now().Before(end) && !c.Deaf(); {
 		select {
 		case err := <-answered:
 			return err

@@ -49,7 +49,14 @@ func Launch(dir *containers.Container, autoRemove bool, held *os.File, attach bo
 		defer close(answered)
 		reply, err = conn.ReceiveReply()
 	}()
-	signalsUntil(answered, signals, func(sig os.Signal) { _ = process.Signal(sig) }) // it may just have ended
+	for waiting := true; waiting; {
+		select {
+		case sig := <-signals.Caught():
+			_ = process.Signal(sig) // it may just have ended
+		case <-answered:
+			waiting = false
+		}
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		err = container.StatusError{Status: container.RuntimeError, Err: errors.New("the container's shim was killed while it started")}

@@ -130,7 +130,7 @@ func TestExecHangs(t *testing.T) {
 				kind, err := unix.FcntlInt(lease.Fd(), unix.F_GETLEASE, 0)
 				return err == nil && kind != unix.F_WRLCK // somebody waits for it
 			})
-			for _, do := range []string{wire.DoPause, wire.DoUnpause, wire.DoRoot} {
+			for _, do := range []string{wire.DoPause, wire.DoUnpause, wire.DoRoot, wire.DoRecord} {
 				succeeds(t, do, ask(s, wire.Request{Do: do}))
 			}
 			succeeds(t, "another exec", askExec(t, s, "/bin/busybox"))

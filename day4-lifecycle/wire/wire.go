@@ -43,9 +43,10 @@ type Request struct {
 // What a client can ask for.
 const (
 	DoKill    = "kill"
-	DoStop    = "stop"  // answered when the container has ended
-	DoWait    = "wait"  // the same
-	DoHurry   = "hurry" // drop clients that do not read the last output
+	DoStop    = "stop"   // answered when the container has ended
+	DoWait    = "wait"   // the same
+	DoHurry   = "hurry"  // drop clients that do not read the last output
+	DoRecord  = "record" // write the container's state anew: its file is damaged
 	DoPause   = "pause"
 	DoUnpause = "unpause"
 	DoAttach  = "attach" // answered, then streams, then a second Reply at the end
@@ -165,14 +166,6 @@ func (c *Conn) Listen(do func(kind Kind, content []byte)) (gone <-chan struct{})
 		}
 	}()
 	return ended
-}
-
-// Ask has the shim at the other end do something, and returns its first reply.
-func (c *Conn) Ask(request Request, files ...*os.File) (Reply, error) {
-	if err := c.SendJSON(Ask, request, files...); err != nil {
-		return Reply{}, err
-	}
-	return c.ReceiveReply()
 }
 
 // ReceiveReply returns the next message, which must be a Reply.

@@ -80,7 +80,7 @@ func (c *Container) open(request wire.Request, files ...*os.File) (*wire.Conn, w
 	if err != nil {
 		return nil, wire.Reply{}, err
 	}
-	reply, err := conn.Ask(request, files...)
+	reply, err := conn.AskWhile(func() error { return c.hears(request.Do) }, patience, request, files...)
 	switch {
 	case err != nil:
 		err = c.ended(err)
@@ -93,6 +93,26 @@ func (c *Container) open(request wire.Request, files ...*os.File) (*wire.Conn, w
 		return nil, reply, errors.Join(err, conn.Close())
 	}
 	return conn, reply, nil
+}
+
+// hears is nil for a shim that can still answer. One that somebody has stopped,
+// with SIGSTOP, cannot; only wait goes on, which may take any time.
+func (c *Container) hears(request string) error {
+	if request == wire.DoWait || !c.Deaf() {
+		return nil
+	}
+	return fmt.Errorf("it is stopped, and does not answer: kill -CONT %[1]d lets it go on, kill -9 %[1]d ends the container", c.State.ShimPID)
+}
+
+// read finds out how a container is. Of one whose state is damaged, its shim
+// still knows, and writes it anew; of a shim that does not, we learn at least
+// which process it is.
+func read(dir string) (*state.State, error) {
+	now, err := state.Read(dir)
+	if err == nil && now.Lost && now.Live() && wire.Record(filepath.Join(dir, state.SocketFile), now.Claim) {
+		return state.Read(dir)
+	}
+	return now, err
 }
 
 // Attach connects to the container's streams.
@@ -115,23 +135,23 @@ func (c *Container) Exec(command join.Command, stdio [3]*os.File, signals *conta
 		conn, _, err = c.open(wire.Request{Do: wire.DoExec, Command: text}, stdio[:]...)
 	}()
 	var early []byte // signals for the command
-	signalsUntil(answered, signals, func(sig os.Signal) { early = append(early, byte(sig.(syscall.Signal))) })
-	for _, sig := range early {
-		if err == nil {
-			_ = conn.Send(wire.Signal, []byte{sig})
-		}
-	}
-	return conn, err
-}
-
-// signalsUntil handles the signals that come while an answer is awaited.
-func signalsUntil(answered <-chan struct{}, signals *container.Signals, handle func(os.Signal)) {
 	for {
 		select {
 		case sig := <-signals.Caught():
-			handle(sig)
+			if c.Deaf() {
+				return nil, container.StatusError{Status: 128 + int(sig.(syscall.Signal)), Err: fmt.Errorf("container %s: its shim (process %d) is stopped, and answers nobody", c.ID, c.State.ShimPID)}
+			}
+			early = append(early, byte(sig.(syscall.Signal)))
 		case <-answered:
-			return
+			for _, sig := range early {
+				if err == nil {
+					_ = conn.Send(wire.Signal, []byte{sig})
+				}
+			}
+			return conn, err
 		}
 	}
 }
+
+// Deaf tells whether the shim does not hear, because somebody has stopped it.
+func (c *Container) Deaf() bool { return state.Stopped(c.State.ShimPID) }

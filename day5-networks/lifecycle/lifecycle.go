@@ -71,7 +71,7 @@ func List(s *store.Store) ([]*Container, error) {
 
 // look finds out how a container is; nil if it is gone, or only being made.
 func look(dir *containers.Container) (*Container, error) {
-	now, err := state.Read(dir.Dir)
+	now, err := read(dir.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, err := os.Stat(filepath.Join(dir.Dir, inventory.Description)); err != nil || dir.AutoRemove {
@@ -139,7 +139,7 @@ func Find(s *store.Store, ref string) (*Container, error) {
 
 // look brings what we know of the container up to date.
 func (c *Container) look() error {
-	now, err := state.Read(c.Dir)
+	now, err := read(c.Dir)
 	if err == nil {
 		c.State = now
 	}

@@ -51,7 +51,14 @@ func Launch(dir *containers.Container, autoRemove bool, held *os.File, attach bo
 		defer close(answered)
 		reply, err = conn.ReceiveReply()
 	}()
-	signalsUntil(answered, signals, func(sig os.Signal) { _ = process.Signal(sig) }) // it may just have ended
+	for waiting := true; waiting; {
+		select {
+		case sig := <-signals.Caught():
+			_ = process.Signal(sig) // it may just have ended
+		case <-answered:
+			waiting = false
+		}
+	}
 	for _, note := range reply.Notes {
 		logrus.StandardLogger().Log(logrus.Level(note.Level), note.Text)
 	}

@@ -121,6 +121,13 @@ func (s *shim) ended() error {
 	return state.Write(s.dir, &s.state)
 }
 
+// record writes the state once more, for a client that has found it damaged.
+func (s *shim) record() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return state.Write(s.dir, &s.state)
+}
+
 // again waits until the container is to be started once more, and tells
 // whether it is.
 func (s *shim) again(pause time.Duration) bool {

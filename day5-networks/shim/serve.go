@@ -55,6 +55,8 @@ func (s *shim) handle(client *wire.Conn) {
 		case <-s.over:
 			s.answer(client, nil)
 		}
+	case wire.DoRecord:
+		s.answer(client, s.record())
 	case wire.DoHurry:
 		s.hurry()
 	case wire.DoPause, wire.DoUnpause:

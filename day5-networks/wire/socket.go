@@ -63,6 +63,23 @@ func (c *Conn) sendmsg(p, rights []byte) (n int, err error) {
 	return n, err
 }
 
+// Peer returns the id of the process at the other end: for one who has dialed,
+// of the process that listens there. unix(7), SO_PEERCRED
+func (c *Conn) Peer() (pid int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var other *unix.Ucred
+	errControl := raw.Control(func(fd uintptr) {
+		other, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err := errors.Join(errControl, err); err != nil {
+		return 0, fmt.Errorf("ask who is at the other end of a socket: %w", err)
+	}
+	return int(other.Pid), nil
+}
+
 // Pair returns the two ends of a connection; the second is for another process.
 func Pair() (*Conn, *os.File, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, socketType, 0)

@@ -123,6 +123,9 @@ func TestListen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if pid, err := c.Peer(); err != nil || pid != os.Getpid() {
+			t.Errorf("process %d listens, %v", pid, err)
+		}
 		if err := c.SetDeadline(time.Now().Add(time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}

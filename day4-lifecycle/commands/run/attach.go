@@ -56,7 +56,7 @@ func consoleFor(c *lifecycle.Container, keys []byte, stdin bool, signals *contai
 	if err != nil {
 		return console.Console{}, err
 	}
-	seat := console.Console{TTY: config.Container.TTY, Detach: keys, Signals: signals, Kill: c.Pass}
+	seat := console.Console{TTY: config.Container.TTY, Detach: keys, Signals: signals, Deaf: c.Deaf, Kill: c.Pass}
 	if stdin && config.OpenStdin {
 		seat.Stdin = os.Stdin
 	}

@@ -109,7 +109,7 @@ func statusText(s *state.State) string {
 	since := func(t time.Time) string { return units.HumanDuration(time.Since(t)) }
 	switch s.Status {
 	case state.Running:
-		if s.Lost { // and with it since when
+		if s.Lost { // and its shim does not say since when
 			return "Up"
 		}
 		return "Up " + since(s.StartedAt)

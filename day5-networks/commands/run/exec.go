@@ -63,7 +63,7 @@ var Exec = &urfave.Command{
 		if ctx.Bool("detach") {
 			return conn.Close()
 		}
-		seat := console.Console{TTY: command.TTY, Detach: keys, Signals: signals}
+		seat := console.Console{TTY: command.TTY, Detach: keys, Signals: signals, Deaf: c.Deaf}
 		if command.TTY && ctx.Bool("interactive") {
 			seat.Stdin = os.Stdin
 		}
