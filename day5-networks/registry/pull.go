@@ -17,8 +17,8 @@ import (
 // Options say what to pull, and how.
 type Options struct {
 	Platform v1.Platform
-	Insecure []string    // hosts that may speak plain HTTP
-	Progress *os.File    // where to show progress; nil: nowhere
+	Insecure []string // hosts that may speak plain HTTP
+	Progress *os.File // where to show progress; nil: nowhere
 }
 
 // A pull is one image on its way from a registry into the store.
