@@ -123,11 +123,9 @@ func Find(s *store.Store, ref string) (*Container, error) {
 	}
 	c, err := look(dir)
 	if err == nil && c != nil && dir.AutoRemove && !c.State.Live() { // its shim was killed, or it is starting
-		err = dir.Remove()
-		switch {
-		case err == nil:
+		if err = dir.Remove(); err == nil {
 			c = nil
-		case errors.Is(err, containers.ErrRunning):
+		} else if errors.Is(err, containers.ErrRunning) {
 			err = nil
 		}
 	}
@@ -162,11 +160,8 @@ func (c *Container) lock() (held *os.File, err error) {
 		if !errors.Is(err, lock.ErrHeld) {
 			return true, err
 		}
-		if err := c.look(); err != nil {
-			return true, err
-		}
-		if c.State.Live() {
-			return true, err
+		if errLook := c.look(); errLook != nil || c.State.Live() {
+			return true, cmp.Or(errLook, err)
 		}
 		if time.Since(began) > time.Second {
 			c.hurry()
