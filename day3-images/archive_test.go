@@ -68,7 +68,7 @@ func tarOf(t testing.TB, files map[string]string) []byte {
 
 func (s testStore) loadBytes(t testing.TB, content []byte) ([]string, error) {
 	t.Helper()
-	return archive.Load(t.Context(), s.Store, bytes.NewReader(content), image.HostPlatform())
+	return archive.Load(t.Context(), s.Store, bytes.NewReader(content), image.HostPlatform(), true)
 }
 
 func TestLoad(t *testing.T) {

@@ -257,6 +257,7 @@ func TestRefused(t *testing.T) {
 		{125, "--stop-signal", "run -d --stop-signal NONE box true"},
 		{125, "--stop-signal", "run -d --stop-signal WINCH box true"},
 		{125, "--detach-keys", "run -d --detach-keys ctrl-1,x box true"},
+		{125, "error: flag provided but not defined: -z\n", "container prune -z"},
 		{1, "invalid signal", "kill -s NONE up"},
 		{1, "does not reach", "kill -s WINCH up"},
 		{1, "invalid --tail", "logs --tail x up"},

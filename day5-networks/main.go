@@ -77,7 +77,7 @@ func commands() []*urfave.Command {
 		{Name: "container", Usage: "manage containers", Subcommands: []*urfave.Command{control.Prune}},
 		images.Pull, images.Load, images.Save, images.Import, images.Commit,
 		images.List, images.History, inspect.Command, images.Tag, images.Remove,
-		networks.Command(), stats.Command, payloadCommand, worldCommand,
+		networks.Command, stats.Command, payloadCommand, worldCommand,
 	}
 }
 

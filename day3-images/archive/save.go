@@ -120,11 +120,7 @@ func Export(ctx context.Context, s *store.Store, c *containers.Container, img *s
 	if err != nil {
 		return err
 	}
-	upper := filepath.Join(c.Dir, "upper")
-	if len(layers) == 0 { // overlayfs needs a second layer
-		return commit.PackTree(w, upper)
-	}
-	root, err := rootfs.Overlay{Layers: append(layers, upper), Merged: j.Dir}.MountApart()
+	root, err := rootfs.Overlay{Layers: append(layers, filepath.Join(c.Dir, "upper")), Merged: j.Dir}.MountApart()
 	if err != nil {
 		return err
 	}

@@ -48,17 +48,17 @@ func dockerLike(app *urfave.App) *urfave.App {
 	app.ExitErrHandler = func(*urfave.Context, error) {}
 	app.OnUsageError = usageError
 	for _, c := range app.Commands {
-		c.UseShortOptionHandling = true
-		c.HideHelpCommand = true
-		c.OnUsageError = usageError
-	}
-	if action := app.Action; action != nil {
-		app.Action = func(ctx *urfave.Context) error {
-			if ctx.Args().Present() {
-				return fmt.Errorf("unknown command %q: see %s --help", ctx.Args().First(), app.Name)
-			}
-			return action(ctx)
+		for _, c := range append(c.Subcommands, c) {
+			c.HideHelpCommand = true
+			c.OnUsageError = usageError
 		}
+	}
+	action := app.Action
+	app.Action = func(ctx *urfave.Context) error {
+		if ctx.Args().Present() {
+			return fmt.Errorf("unknown command %q: see %s --help", ctx.Args().First(), app.Name)
+		}
+		return action(ctx)
 	}
 	app.ErrWriter = io.Discard // logrus speaks to stderr, once
 	return app

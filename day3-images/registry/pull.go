@@ -16,9 +16,9 @@ import (
 
 // Options say what to pull, and how.
 type Options struct {
-	Platform v1.Platform // zero: this machine's
-	Insecure []string    // hosts that may speak plain HTTP
-	Progress *os.File    // where to show progress; nil: nowhere
+	Platform v1.Platform
+	Insecure []string // hosts that may speak plain HTTP
+	Progress *os.File // where to show progress; nil: nowhere
 }
 
 // A pull is one image on its way from a registry into the store.
@@ -50,11 +50,7 @@ func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Opti
 		return digest, false, err
 	}
 	digest = image.SHA256(text)
-	platform := options.Platform
-	if platform.OS == "" {
-		platform = image.HostPlatform()
-	}
-	manifest, m, err := image.ChooseManifest(text, kind, platform, func(d v1.Descriptor) ([]byte, error) { return p.document(ctx, d) })
+	manifest, m, err := image.ChooseManifest(text, kind, options.Platform, func(d v1.Descriptor) ([]byte, error) { return p.document(ctx, d) })
 	if err != nil {
 		return digest, false, err
 	}
@@ -67,7 +63,7 @@ func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Opti
 		return digest, false, err
 	}
 	// An image that does not come from an index was not chosen for our platform.
-	if err := image.CheckPlatform(config, platform); err != nil {
+	if err := image.CheckPlatform(config, options.Platform); err != nil {
 		return digest, false, err
 	}
 	if err := p.layers(ctx, m, config); err != nil {
@@ -125,7 +121,7 @@ func (p *pull) layer(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) (e
 
 // fetch unpacks a layer while downloading it.
 func (p *pull) fetch(ctx context.Context, j *store.Job, blob v1.Descriptor, diffID v1.Hash) (err error) {
-	response, err := p.client.get(context.WithValue(ctx, isLayer, true), "blobs/"+blob.Digest.String())
+	response, err := p.client.get(context.WithValue(ctx, isLayer{}, true), "blobs/"+blob.Digest.String())
 	if err != nil {
 		return err
 	}

@@ -17,10 +17,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-type contextKey string
-
-// isLayer marks a request whose response may be long.
-const isLayer contextKey = "layer"
+// isLayer marks the context of a request whose response may be long.
+type isLayer struct{}
 
 const (
 	stallTimeout = time.Minute // without a single byte
@@ -54,7 +52,7 @@ func newTransport(insecure []string) http.RoundTripper {
 		switch {
 		case response.StatusCode >= 400:
 			limit = maxErrorText
-		case request.Context().Value(isLayer) != nil:
+		case request.Context().Value(isLayer{}) != nil:
 			limit = math.MaxInt64 // its descriptor has the size
 		}
 		response.Body = body{io.LimitReader(response.Body, limit), response.Body, request.URL.Host}

@@ -57,9 +57,6 @@ func Open(root string) (*Store, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = s.create()
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("%w: run as root, or name a directory of your own with --root", err)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("open the image store: %w", err)
 	}

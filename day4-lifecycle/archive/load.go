@@ -24,8 +24,8 @@ import (
 
 // Load adds an archive's images to the store and returns Docker's message for
 // each. If an image is there for several platforms, it takes the one for
-// platform; a zero platform means this machine's, or any if there is only one.
-func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform) (done []string, err error) {
+// platform. If there is only one, that may be for another, unless strict.
+func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform, strict bool) (done []string, err error) {
 	j, err := s.BeginAdding(ctx)
 	if err != nil {
 		return nil, err
@@ -39,11 +39,7 @@ func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform
 	if err != nil {
 		return nil, err
 	}
-	want := platform
-	if platform.OS == "" {
-		want = image.HostPlatform()
-	}
-	images, err := files.images(want)
+	images, err := files.images(platform)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +48,7 @@ func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform
 		return nil, err
 	}
 	for _, img := range images {
-		if err := img.takeIn(ctx, s, j, files, u, platform); err != nil {
+		if err := img.takeIn(ctx, s, j, files, u, platform, strict); err != nil {
 			return done, err
 		}
 		name := "Loaded image ID: " + img.m.Config.Digest.String()
@@ -67,7 +63,7 @@ func Load(ctx context.Context, s *store.Store, r io.Reader, platform v1.Platform
 }
 
 // takeIn adds an image's layers to the store, then its name.
-func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, files *spool, u *snapshot.Unpacker, platform v1.Platform) error {
+func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, files *spool, u *snapshot.Unpacker, platform v1.Platform, strict bool) error {
 	configText, err := files.document(img.m.Config)
 	if err != nil {
 		return err
@@ -76,7 +72,7 @@ func (img archived) takeIn(ctx context.Context, s *store.Store, j *store.Job, fi
 	if err != nil {
 		return err
 	}
-	if platform.OS != "" {
+	if strict {
 		if err := image.CheckPlatform(config, platform); err != nil {
 			return err
 		}

@@ -123,11 +123,9 @@ func Find(s *store.Store, ref string) (*Container, error) {
 	}
 	c, err := look(dir)
 	if err == nil && c != nil && dir.AutoRemove && !c.State.Live() { // its shim was killed, or it is starting
-		err = dir.Remove()
-		switch {
-		case err == nil:
+		if err = dir.Remove(); err == nil {
 			c = nil
-		case errors.Is(err, containers.ErrRunning):
+		} else if errors.Is(err, containers.ErrRunning) {
 			err = nil
 		}
 	}

@@ -61,9 +61,6 @@ func runImage(ctx *urfave.Context) error {
 			return fmt.Errorf("invalid --name %q: %w", name, err)
 		}
 	}
-	if err := action.RequireRoot(); err != nil {
-		return err
-	}
 	s, err := action.OpenStore(ctx)
 	if err != nil {
 		return err

@@ -32,15 +32,12 @@ var Load = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		if err := action.RequireRoot(); err != nil {
-			return err
-		}
 		file, err := archive.Open(ctx.String("input"))
 		if err != nil {
 			return err
 		}
 		defer file.Close()
-		done, err := archive.Load(until, s, file, platform)
+		done, err := archive.Load(until, s, file, platform, ctx.IsSet("platform"))
 		for _, line := range done {
 			if !ctx.Bool("quiet") {
 				fmt.Println(line)
@@ -87,13 +84,8 @@ var Import = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		if err := action.RequireRoot(); err != nil {
-			return err
-		}
 		img, err := archive.Import(until, s, source, ctx.Args().Get(1), func(c *v1.ConfigFile) error {
-			if platform.OS != "" {
-				c.OS, c.Architecture, c.Variant = platform.OS, platform.Architecture, platform.Variant
-			}
+			c.OS, c.Architecture, c.Variant = platform.OS, platform.Architecture, platform.Variant
 			c.History[0].CreatedBy, c.History[0].Comment = "import "+source, ctx.String("message")
 			return commit.Change(&c.Config, ctx.StringSlice("change"))
 		})
@@ -121,9 +113,6 @@ var Commit = &urfave.Command{
 func commitContainer(until context.Context, ctx *urfave.Context, s *store.Store) error {
 	if ctx.IsSet("output") && (ctx.NArg() > 1 || ctx.IsSet("change")) {
 		return errors.New("commit -o writes a tar and makes no image: leave out the name and -c, or -o")
-	}
-	if err := action.RequireRoot(); err != nil {
-		return err
 	}
 	c, err := containers.Find(s, ctx.Args().First())
 	if err != nil {

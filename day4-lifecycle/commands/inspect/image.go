@@ -14,21 +14,19 @@ import (
 
 // inspected has the names and the order of docker inspect.
 type inspected struct {
-	ID            string `json:"Id"`
-	RepoTags      []string
-	RepoDigests   []string
-	Comment       string
-	Created       time.Time
-	Author        string
-	Config        v1.Config
-	Architecture  string
-	Variant       string `json:",omitempty"`
-	Os            string
-	Size          int64
-	GraphDriver   graphDriver
-	RootFS        rootFS
-	Manifest      v1.Hash // the manifest's digest, its name in blobs/sha256
-	ManifestLayer []v1.Descriptor
+	ID           string `json:"Id"`
+	RepoTags     []string
+	RepoDigests  []string
+	Created      time.Time
+	Author       string
+	Config       v1.Config
+	Architecture string
+	Variant      string `json:",omitempty"`
+	Os           string
+	Size         int64
+	GraphDriver  graphDriver
+	RootFS       rootFS
+	Manifest     v1.Hash // its digest, its name in blobs/sha256
 }
 
 // graphDriver says where the unpacked layers are, uppermost first.
@@ -53,10 +51,7 @@ func inspect(s *store.Store, img *store.Image) (*inspected, error) {
 		Created: c.Created.Time, Author: c.Author, Config: c.Config,
 		Architecture: c.Architecture, Variant: c.Variant, Os: c.OS, Size: size,
 		RootFS:   rootFS{c.RootFS.Type, c.RootFS.DiffIDs},
-		Manifest: img.Descriptor.Digest, ManifestLayer: img.Manifest.Layers,
-	}
-	if n := len(c.History); n > 0 {
-		i.Comment = c.History[n-1].Comment
+		Manifest: img.Descriptor.Digest,
 	}
 	for _, name := range img.Names {
 		if _, tag := image.SplitName(name); tag != "" {

@@ -57,16 +57,14 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 		return nil, fmt.Errorf("%[1]s requires an image: see %[1]s --help", ctx.Command.Name)
 	}
 	c := &container.Container{
-		ID:       container.NewID(),
-		Args:     ctx.Args().Tail(),
-		Hostname: ctx.String("hostname"),
-		TTY:      ctx.Bool("tty"),
-		Init:     ctx.Bool("init"),
-		User:     ctx.String("user"),
+		ID:   container.NewID(),
+		Args: ctx.Args().Tail(),
+		TTY:  ctx.Bool("tty"),
+		Init: ctx.Bool("init"),
+		User: ctx.String("user"),
 	}
-	if c.Hostname == "" {
-		c.Hostname = c.ID
-	} else if len(c.Hostname) > 64 || !isWord(c.Hostname) { // HOST_NAME_MAX, sethostname(2)
+	c.Hostname = cmp.Or(ctx.String("hostname"), c.ID)
+	if len(c.Hostname) > 64 || !isWord(c.Hostname) { // HOST_NAME_MAX, sethostname(2)
 		return nil, fmt.Errorf("invalid --hostname %q: want at most 64 bytes of UTF-8 without white space", c.Hostname)
 	}
 	// If standard input is not a terminal, there is no size, no job control and

@@ -31,13 +31,8 @@ func ApplyConfig(ctx *urfave.Context, c *container.Container, config v1.Config) 
 	if c.Args = slices.Concat(entrypoint, command); len(c.Args) == 0 {
 		return errors.New("no command: the image names none, so name one after the image")
 	}
-	if c.Root.Workdir == "" {
-		c.Root.Workdir = config.WorkingDir
-	}
-	c.Root.Workdir = path.Clean("/" + c.Root.Workdir) // like Docker: /a/.. is / even if a is a link or missing
-	if c.User == "" {
-		c.User = config.User
-	}
+	c.Root.Workdir = path.Clean("/" + cmp.Or(c.Root.Workdir, config.WorkingDir)) // like Docker: /a/.. is / even if a is a link or missing
+	c.User = cmp.Or(c.User, config.User)
 	var set []string
 	for _, name := range ctx.StringSlice("env-file") {
 		variables, err := kvfile.Parse(name, os.LookupEnv)

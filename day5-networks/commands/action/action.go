@@ -20,9 +20,14 @@ import (
 )
 
 // OpenStore opens the store that --root names.
-func OpenStore(ctx *urfave.Context) (*store.Store, error) { return store.Open(ctx.String("root")) }
+func OpenStore(ctx *urfave.Context) (*store.Store, error) {
+	if err := RequireRoot(); err != nil {
+		return nil, err
+	}
+	return store.Open(ctx.String("root"))
+}
 
-// RequireRoot is for commands that make or mount what only root can.
+// RequireRoot refuses all other users, before anything is made.
 func RequireRoot() error {
 	if os.Geteuid() != 0 {
 		return errors.New("layers have owners and devices that only root can make, and only root may mount: run as root")

@@ -25,10 +25,10 @@ func PlatformFlag(usage string) urfave.Flag {
 	return &urfave.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` " + usage + " (default: this machine's)"}
 }
 
-// Platform returns a zero platform when none was asked for.
+// Platform returns the platform that was asked for, or this machine's.
 func Platform(ctx *urfave.Context) (v1.Platform, error) {
 	if !ctx.IsSet("platform") {
-		return v1.Platform{}, nil
+		return image.HostPlatform(), nil
 	}
 	p, err := image.ParsePlatform(ctx.String("platform"))
 	if err != nil {
@@ -44,9 +44,6 @@ func InsecureFlag() urfave.Flag {
 
 // Pull pulls an image and shows the progress on standard error.
 func Pull(until context.Context, ctx *urfave.Context, s *store.Store, ref image.Reference) error {
-	if err := action.RequireRoot(); err != nil {
-		return err
-	}
 	platform, err := Platform(ctx)
 	if err != nil {
 		return err

@@ -6,9 +6,7 @@
 package networks
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
@@ -22,28 +20,15 @@ import (
 )
 
 // Command is the command network.
-func Command() *urfave.Command {
-	c := &urfave.Command{
-		Name: "network", Usage: "manage networks",
-		Subcommands: []*urfave.Command{
-			create, list, remove, inspect, connect, disconnect, prune,
-		},
-		HideHelpCommand: true,
-		Action: func(ctx *urfave.Context) error {
-			if ctx.Args().Present() {
-				return fmt.Errorf("unknown command %q: see network --help", "network "+ctx.Args().First())
-			}
-			return urfave.ShowSubcommandHelp(ctx)
-		},
-	}
-	for _, sub := range c.Subcommands {
-		sub.UseShortOptionHandling = true
-		sub.HideHelpCommand = true
-		sub.OnUsageError = func(_ *urfave.Context, err error, _ bool) error {
-			return errors.New(strings.TrimPrefix(err.Error(), "Incorrect Usage: "))
+var Command = &urfave.Command{
+	Name: "network", Usage: "manage networks",
+	Subcommands: []*urfave.Command{create, list, remove, inspect, connect, disconnect, prune},
+	Action: func(ctx *urfave.Context) error {
+		if ctx.Args().Present() {
+			return fmt.Errorf("unknown command %q: see network --help", "network "+ctx.Args().First())
 		}
-	}
-	return c
+		return urfave.ShowSubcommandHelp(ctx)
+	},
 }
 
 // withNetworks turns do into the action of a command with min to max arguments
@@ -55,9 +40,6 @@ func withNetworks(min, max int, do func(ctx *urfave.Context, s *store.Store, n *
 				return fmt.Errorf("network %[1]s takes no arguments: see network %[1]s --help", ctx.Command.Name)
 			}
 			return fmt.Errorf("network %[1]s requires %[2]s: see network %[1]s --help", ctx.Command.Name, ctx.Command.ArgsUsage)
-		}
-		if err := action.RequireRoot(); err != nil {
-			return err
 		}
 		s, err := action.OpenStore(ctx)
 		if err != nil {

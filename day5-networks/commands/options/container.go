@@ -60,15 +60,13 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 	c := &container.Container{
 		ID:         container.NewID(),
 		Args:       ctx.Args().Tail(),
-		Hostname:   ctx.String("hostname"),
 		Namespaces: namespace.All,
 		TTY:        ctx.Bool("tty"),
 		Init:       ctx.Bool("init"),
 		User:       ctx.String("user"),
 	}
-	if c.Hostname == "" {
-		c.Hostname = c.ID
-	} else if len(c.Hostname) > 64 || !isWord(c.Hostname) { // HOST_NAME_MAX, sethostname(2)
+	c.Hostname = cmp.Or(ctx.String("hostname"), c.ID)
+	if len(c.Hostname) > 64 || !isWord(c.Hostname) { // HOST_NAME_MAX, sethostname(2)
 		return nil, fmt.Errorf("invalid --hostname %q: want at most 64 bytes of UTF-8 without white space", c.Hostname)
 	}
 	// If standard input is not a terminal, there is no size, no job control and

@@ -71,9 +71,6 @@ func planFromFlags(ctx *urfave.Context) (*plan, *store.Store, error) {
 			return nil, nil, fmt.Errorf("invalid --name %q: %w", name, err)
 		}
 	}
-	if err := action.RequireRoot(); err != nil {
-		return nil, nil, err
-	}
 	s, err := action.OpenStore(ctx)
 	if err != nil {
 		return nil, nil, err
