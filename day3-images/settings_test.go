@@ -55,7 +55,7 @@ func TestWrongSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []string{
-		"--env-file=/nosuch no such file", "--env-file=" + file + " 'B C'",
+		"--env-file=/proc/nosuch no such file", "--env-file=" + file + " 'B C'",
 		"--add-host=db want NAME", "--add-host=:1.2.3.4 want NAME", "--add-host=db:host-gateway --add-host", "--add-host=a\n6.6.6.6:1.2.3.4 want NAME",
 		"--shm-size=0 more than 0", "--shm-size=-1 --shm-size", "--shm-size=x --shm-size",
 		"--tmpfs=relative absolute path", "--tmpfs=/ other than /", "--tmpfs=/t:bind unknown option", "--tmpfs=/t:size=x size=x",
