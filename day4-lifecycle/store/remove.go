@@ -19,12 +19,16 @@ import (
 // in Docker's words. An image that containers need stays; users returns their
 // IDs, and is called while no container can be made.
 func (s *Store) Remove(ref string, force bool, users func(s *Store, imageID string) ([]string, error)) (done []string, err error) {
+	deleted := false
 	err = s.changeIndex(func(index *v1.IndexManifest) error {
-		done, err = s.unlist(index, ref, force, users)
+		done, deleted, err = s.unlist(index, ref, force, users)
 		return err
 	})
 	if err != nil {
 		return nil, err
+	}
+	if !deleted {
+		return done, nil
 	}
 	held, err := s.Lock()
 	if err != nil {
@@ -34,24 +38,25 @@ func (s *Store) Remove(ref string, force bool, users func(s *Store, imageID stri
 	return done, errors.Join(err, s.sweep()) // not under the lock, because large layers take a while
 }
 
-// unlist removes from the index what rmi ref asks for.
-func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users func(*Store, string) ([]string, error)) (done []string, err error) {
+// unlist removes from the index what rmi ref asks for, and reports whether the
+// image went, too.
+func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users func(*Store, string) ([]string, error)) (done []string, deleted bool, err error) {
 	entry, err := s.find(index, ref)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	names := image.NamesOf(index, entry.Digest)
 	r, errName := image.ParseReference(ref)
 	if len(names) > 1 && errName == nil && image.IsNamed(entry, r) {
 		name := image.NameOf(entry)
 		image.Leave(index, name)
-		return []string{"Untagged: " + image.Familiar(name)}, nil
+		return []string{"Untagged: " + image.Familiar(name)}, false, nil
 	}
 	if len(names) > 1 && !force {
 		for i, name := range names {
 			names[i] = image.Familiar(name)
 		}
-		return nil, fmt.Errorf("image %s has several names (%s): remove them one by one, or use -f", ref, strings.Join(names, ", "))
+		return nil, false, fmt.Errorf("image %s has several names (%s): remove them one by one, or use -f", ref, strings.Join(names, ", "))
 	}
 	id := entry.Digest.String()
 	if m, err := s.readManifest(entry); err == nil {
@@ -61,10 +66,10 @@ func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users fu
 	}
 	holders, err := users(s, id)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if len(holders) > 0 && (!force || len(names) == 0) {
-		return nil, fmt.Errorf("image %s is in use by container %s: remove that first (rm)", ref, strings.Join(holders, ", "))
+		return nil, false, fmt.Errorf("image %s is in use by container %s: remove that first (rm)", ref, strings.Join(holders, ", "))
 	}
 	for _, name := range names {
 		image.Leave(index, name)
@@ -74,7 +79,7 @@ func (s *Store) unlist(index *v1.IndexManifest, ref string, force bool, users fu
 		index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return d.Digest == entry.Digest })
 		done = append(done, "Deleted: "+id)
 	}
-	return done, nil
+	return done, len(holders) == 0, nil
 }
 
 // collect moves blobs and layers that no image needs to tmp, where the next

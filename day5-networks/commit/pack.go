@@ -37,7 +37,7 @@ func pack(w io.Writer, dir string, overlay bool) error {
 	if err == nil {
 		err = p.tar.Close()
 	}
-	return layer.Wrap("pack "+dir, err)
+	return layer.Wrap("pack", err)
 }
 
 // A packer may read the tree of a running container, which can replace a
