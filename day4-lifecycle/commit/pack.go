@@ -21,10 +21,12 @@ import (
 // as the tar of a layer. The same directory always gives the same bytes and
 // thus the same digest: names are sorted, and the times of access and inode
 // change are left out.
-func packLayer(w io.Writer, upper string) error { return pack(w, upper, true) }
+func packLayer(w io.Writer, upper string) error {
+	return layer.Wrap("pack "+upper, pack(w, upper, true))
+}
 
 // PackTree writes a plain directory as a layer with nothing below it.
-func PackTree(w io.Writer, dir string) error { return pack(w, dir, false) }
+func PackTree(w io.Writer, dir string) error { return layer.Wrap("pack", pack(w, dir, false)) }
 
 func pack(w io.Writer, dir string, overlay bool) error {
 	top, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
@@ -37,7 +39,7 @@ func pack(w io.Writer, dir string, overlay bool) error {
 	if err == nil {
 		err = p.tar.Close()
 	}
-	return layer.Wrap("pack", err)
+	return err
 }
 
 // A packer may read the tree of a running container, which can replace a
