@@ -35,11 +35,10 @@ func pack(w io.Writer, dir string, overlay bool) error {
 	}
 	defer top.Close()
 	p := &packer{tar.NewWriter(w), overlay, map[[2]uint64]string{}}
-	err = p.children(int(top.Fd()), ".")
-	if err == nil {
-		err = p.tar.Close()
+	if err := p.children(int(top.Fd()), "."); err != nil {
+		return err
 	}
-	return err
+	return p.tar.Close()
 }
 
 // A packer may read the tree of a running container, which can replace a
