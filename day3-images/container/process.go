@@ -106,21 +106,22 @@ func (p *Process) Start() error {
 func (p *Process) untilRunning() error {
 	report := make(chan error, 1)
 	go func() { report <- p.pipes.readReport() }()
+	var early []os.Signal
+	var hangs <-chan time.Time
 	for {
 		select {
 		case err := <-report:
+			for _, sig := range early {
+				p.parent.Signals.forward(sig, p.cmd.Process)
+			}
 			return err
 		case sig := <-p.parent.Signals.caught:
-			if sig == syscall.SIGCONT { // which does not ask anything to end
-				continue
+			early = append(early, sig)
+			if sig != syscall.SIGCONT { // which does not ask anything to end
+				hangs = time.After(time.Second)
 			}
-			select {
-			case err := <-report:
-				p.parent.Signals.forward(sig, p.cmd.Process)
-				return err
-			case <-time.After(time.Second):
-				return StatusError{Status: 128 + int(sig.(syscall.Signal))}
-			}
+		case <-hangs:
+			return StatusError{Status: 128 + int(early[len(early)-1].(syscall.Signal))}
 		}
 	}
 }
