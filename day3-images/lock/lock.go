@@ -56,14 +56,7 @@ func Create(path string, content []byte) (_ *os.File, err error) {
 func Try(path string) (*os.File, error) {
 	// flock(2) works on a read-only descriptor, and a directory has no other
 	// kind.
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	if err := TryFile(file); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
+	return locked(path, os.O_RDONLY|unix.O_NOFOLLOW, TryFile)
 }
 
 // TryFile is Try for an open file. It returns an error that Is fs.ErrNotExist
@@ -91,11 +84,16 @@ func TryFile(file *os.File) error {
 // else has it locked. The file must never be removed. The lock is held until
 // the file is closed.
 func Wait(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	return locked(path, os.O_CREATE|os.O_RDWR, func(file *os.File) error { return flock(file, unix.LOCK_EX) })
+}
+
+// locked opens a file or directory and locks it. After an error it is closed.
+func locked(path string, flags int, lock func(*os.File) error) (*os.File, error) {
+	file, err := os.OpenFile(path, flags, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(file, unix.LOCK_EX); err != nil {
+	if err := lock(file); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
