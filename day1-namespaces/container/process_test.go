@@ -1,9 +1,12 @@
 package container
 
 import (
+	"bufio"
 	"os"
+	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,5 +42,53 @@ func TestInitCommand(t *testing.T) {
 	}
 	if cmd.SysProcAttr.UidMappings == nil || cmd.SysProcAttr.GidMappings == nil {
 		t.Error("a user namespace without id maps")
+	}
+}
+
+// The command may already run, and have said so, before we know. A signal that
+// comes in between is the command's, SIGCONT too.
+func TestEarlySignalIsKept(t *testing.T) {
+	for sig, name := range map[syscall.Signal]string{syscall.SIGCONT: "CONT", syscall.SIGUSR1: "USR1"} {
+		cmd := exec.Command("sh", "-c", "trap 'exit 7' "+name+"; echo ready; while :; do sleep 0.01; done")
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer cmd.Process.Kill()
+		if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		report, init, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer report.Close()
+		caught := make(chan os.Signal) // which holds none: sending waits until it is taken
+		p := &Process{cmd: cmd, pipes: &pipes{report: report}, parent: Parent{Signals: &Signals{caught: caught}}}
+		running := make(chan error, 1)
+		go func() { running <- p.untilRunning() }()
+		caught <- sig
+		if err := init.Close(); err != nil { // init's report: the command runs
+			t.Fatal(err)
+		}
+		if err := <-running; err != nil {
+			t.Errorf("SIG%s: %v", name, err)
+		}
+		ended := make(chan int, 1)
+		go func() {
+			_ = cmd.Wait()
+			ended <- cmd.ProcessState.ExitCode()
+		}()
+		select {
+		case status := <-ended:
+			if status != 7 {
+				t.Errorf("SIG%s: the command ended with %d", name, status)
+			}
+		case <-time.After(30 * time.Second):
+			t.Errorf("SIG%s never reached the command", name)
+		}
 	}
 }
