@@ -19,6 +19,7 @@ import (
 	"example.com/go-docker/day5-networks/cgroup"
 	"example.com/go-docker/day5-networks/confine"
 	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/namespace"
 	"example.com/go-docker/day5-networks/rootfs"
 )
 
@@ -99,11 +100,7 @@ func (t *Target) enter() error {
 	}
 	// All namespaces at once, or none. Init is in the host's cgroup namespace,
 	// because the command makes its own.
-	spaces := t.Namespaces &^ unix.CLONE_NEWCGROUP
-	if t.JoinsNet {
-		spaces |= unix.CLONE_NEWNET
-	}
-	if err := unix.Setns(t.Init, int(spaces)); err != nil {
+	if err := unix.Setns(t.Init, namespace.All&^unix.CLONE_NEWCGROUP); err != nil {
 		if errors.Is(err, unix.ESRCH) {
 			err = errEnded
 		}
