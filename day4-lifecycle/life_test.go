@@ -816,6 +816,27 @@ func TestDamagedStateAndShimStopped(t *testing.T) {
 	}
 }
 
+// A container of day 3, whose store this may be, has no state and no configuration.
+// It cannot start, but it can be removed.
+func TestContainerOfDay3(t *testing.T) {
+	w := newWorld(t)
+	id := w.ok("create", "--name", "old", "box", "true")
+	for _, name := range []string{"state.json", "config.json", "network.json"} {
+		if err := os.RemoveAll(filepath.Join(w.root, "containers", id, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.status("old"); got != "Exited (0) N/A" {
+		t.Errorf("status %q", got)
+	}
+	w.fails(1, "with rm", "start", "old")
+	w.fails(1, "with rm", "cp", "old:/etc/passwd", "-")
+	w.ok("rm", "old")
+	if left := w.leftovers(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
 func TestOutOfMemory(t *testing.T) {
 	w := newWorld(t)
 	got := w.do("run", "--name", "hog", "-m", "16m", "--memory-swap", "16m", "box", "sh", "-c", "head -c 64m /dev/zero | tail -c 64m | wc -c")
