@@ -264,6 +264,17 @@ func TestDamagedDescription(t *testing.T) {
 	ok(t, s, "rm", "one")
 }
 
+// Most containers have no name, so nothing may be taken for it: rm "$ID" with an
+// empty ID must not remove one of them.
+func TestNameless(t *testing.T) {
+	s := boxes(t, nil)
+	finish(t, s.run(t, "busybox", "true")).want(t, "")
+	refused(t, s, `no such container: ""`, "rm", "")
+	if kept := s.kept(t); len(kept) != 1 {
+		t.Errorf("kept %q", kept)
+	}
+}
+
 // Two containers from one image share its layers and nothing else.
 func TestContainersAreApart(t *testing.T) {
 	s := boxes(t, nil)

@@ -152,7 +152,7 @@ func Find(s *store.Store, ref string) (*Container, error) {
 	}
 	var found []*Container
 	for _, c := range all {
-		if c.Name == ref || c.ID == ref {
+		if ref != "" && c.Name == ref || c.ID == ref { // most containers have no name
 			return c, nil
 		}
 		if ref != "" && strings.HasPrefix(c.ID, ref) {
