@@ -100,8 +100,11 @@ func Has(s *store.Store, diffID v1.Hash) bool {
 type Unpacker struct {
 	store *store.Store
 	quota *layer.Quota
-	known map[[2]v1.Hash]bool // a blob, and the layer that it unpacks to
+	known map[pair]bool
 }
+
+// A pair is a blob and the layer that it is known to unpack to.
+type pair struct{ blob, diffID v1.Hash }
 
 // NewUnpacker finds out from the store's images which blobs unpack to which
 // layers. It is not enough that a blob and a layer both exist: a manifest could
@@ -112,10 +115,10 @@ func NewUnpacker(s *store.Store) (*Unpacker, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &Unpacker{s, layer.NewQuota(), map[[2]v1.Hash]bool{}}
+	u := &Unpacker{s, layer.NewQuota(), map[pair]bool{}}
 	for _, img := range all {
 		for i, blob := range img.Manifest.Layers {
-			u.known[[2]v1.Hash{blob.Digest, img.Config.RootFS.DiffIDs[i]}] = true
+			u.known[pair{blob.Digest, img.Config.RootFS.DiffIDs[i]}] = true
 		}
 	}
 	return u, nil
@@ -144,7 +147,7 @@ func (u *Unpacker) Layers(ctx context.Context, config *v1.ConfigFile, unpack fun
 
 // Blob unpacks a blob of the store unless its layer already exists.
 func (u *Unpacker) Blob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) error {
-	if Has(u.store, diffID) && u.known[[2]v1.Hash{blob.Digest, diffID}] {
+	if Has(u.store, diffID) && u.known[pair{blob.Digest, diffID}] {
 		return nil
 	}
 	file, err := u.store.OpenBlob(blob)
@@ -152,7 +155,8 @@ func (u *Unpacker) Blob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash)
 		return err
 	}
 	defer file.Close()
-	defer context.AfterFunc(ctx, func() { _ = file.Close() })() // ends reading
+	stop := context.AfterFunc(ctx, func() { _ = file.Close() }) // ends reading
+	defer stop()
 	return u.Stream(ctx, file, diffID)
 }
 

@@ -24,7 +24,9 @@ var etcFiles = []string{"hosts", "hostname", "resolv.conf"}
 // every container's /etc. If peer, another container's directory, is not "",
 // that container's files are used instead.
 func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, peer string) error {
-	defer unix.Umask(unix.Umask(0o022)) // what we make is for all users in the container
+	// What we make is for all users in the container. The old umask comes back
+	// at the end.
+	defer unix.Umask(unix.Umask(0o022))
 	bottom, err := skeleton(s)
 	if err != nil {
 		return fmt.Errorf("make the mount points: %w", err)
