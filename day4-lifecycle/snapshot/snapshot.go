@@ -1,8 +1,8 @@
 // Package snapshot keeps the unpacked layers of a store's images, as
 // directories that overlayfs can stack. A layer is named by its diff ID, the
 // digest of the uncompressed tar. So however it was compressed and wherever it
-// came from, it is unpacked once, and shared by all images that have it and by
-// all their containers. Only a layer with implied directories (see package
+// came from, there is one directory of it, shared by all images that have it and
+// by all their containers. Only a layer with implied directories (see package
 // chain) has a directory for each chain of layers that ends with it.
 //
 // It grew from rung 09-image, unpacks several layers at once, and accepts no
@@ -145,7 +145,8 @@ func (u *Unpacker) Layers(ctx context.Context, config *v1.ConfigFile, unpack fun
 	return err
 }
 
-// Blob unpacks a blob of the store unless its layer already exists.
+// Blob unpacks a blob of the store, unless the layer exists and is known to be
+// what this blob unpacks to.
 func (u *Unpacker) Blob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) error {
 	if Has(u.store, diffID) && u.known[pair{blob.Digest, diffID}] {
 		return nil
