@@ -199,13 +199,10 @@ func (u *Unpacker) Stream(ctx context.Context, r io.Reader, diffID v1.Hash) (err
 // Size sums up the bytes of the files in an image's layers.
 func Size(s *store.Store, img *store.Image) (sum int64, err error) {
 	for _, diffID := range img.Config.RootFS.DiffIDs {
-		size, err := LayerSize(s, diffID)
-		if err != nil {
-			return 0, err
-		}
-		sum += size
+		size, failed := LayerSize(s, diffID)
+		sum, err = sum+size, errors.Join(err, failed)
 	}
-	return sum, nil
+	return sum, err
 }
 
 // LayerSize sums up the bytes of the files in a layer, or returns 0 if it is

@@ -171,7 +171,7 @@ func (u *Unpacker) HardLink(target, base string) error {
 		return err
 	}
 	var st, old unix.Stat_t
-	from, err := openInRoot(u.root, path.Dir(target))
+	from, err := inroot.Open(u.root, path.Dir(target), unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	loose := u.Inherit == nil && (u.implied > 0 || errors.Is(err, unix.ENOENT))
 	if err == nil {
 		defer unix.Close(from)

@@ -76,6 +76,7 @@ func skeleton(s *store.Store) (string, error) {
 
 // AddVolumes makes a directory for each volume that the image declares.
 func (c *Container) AddVolumes(r *rootfs.Root, targets map[string]struct{}) error {
+	defer unix.Umask(unix.Umask(0o022))
 	for i, target := range slices.Sorted(maps.Keys(targets)) { // /a before /a/b
 		dir := c.path("volumes", fmt.Sprint(i))
 		v := rootfs.ImageVolume{Target: target, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work")}
