@@ -837,6 +837,33 @@ func TestContainerOfDay3(t *testing.T) {
 	}
 }
 
+// What a killed command has left and nobody can remove does not stop the next
+// one, which says so. Here it is a mount point; it might be a tree that is
+// deeper than a process may have descriptors.
+func TestCannotBeRemoved(t *testing.T) {
+	w := newWorld(t)
+	busy := filepath.Join(w.root, "containers", "half-made", "upper")
+	if err := os.MkdirAll(busy, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("busy", busy, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(busy, unix.MNT_DETACH)
+	for _, args := range [][]string{{"run", "--rm", "box", "true"}, {"ps"}} {
+		if got := w.do(args...); got.status != 0 || !strings.Contains(got.stderr, "half-made") {
+			t.Errorf("%q: %+q", args, got)
+		}
+	}
+	if err := unix.Unmount(busy, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.ok("ps")
+	if left := w.leftovers(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
 func TestOutOfMemory(t *testing.T) {
 	w := newWorld(t)
 	got := w.do("run", "--name", "hog", "-m", "16m", "--memory-swap", "16m", "box", "sh", "-c", "head -c 64m /dev/zero | tail -c 64m | wc -c")
