@@ -48,7 +48,7 @@ func limitsFromFlags(ctx *urfave.Context) (cgroup.Limits, error) {
 		parse func(string) (int64, error)
 	}{
 		{"memory", &l.Memory, parseMemory},
-		{"memory-swap", &l.Swap, func(s string) (int64, error) { return parseSwap(s, l.Memory) }},
+		{"memory-swap", &l.Swap, func(s string) (int64, error) { return parseSwap(s, l.Memory) }}, // after memory
 		{"memory-reservation", &l.Reservation, parseMemory},
 		{"cpus", &l.CPUQuota, parseCPUs},
 		{"cpu-shares", &l.CPUShares, parseShares},
@@ -109,13 +109,10 @@ func parseSwap(s string, memory int64) (int64, error) {
 		return 0, nil
 	}
 	sum, err := parseBytes(s)
-	switch {
-	case err != nil:
-		return 0, err
-	case sum < memory:
-		return 0, errors.New("less than --memory: it is the sum of memory and swap")
+	if err == nil && sum < memory {
+		err = errors.New("less than --memory: it is the sum of memory and swap")
 	}
-	return sum - memory, nil
+	return sum - memory, err
 }
 
 func parseCPUs(s string) (int64, error) {

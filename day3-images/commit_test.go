@@ -3,6 +3,8 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/archive"
 	"example.com/go-docker/day3-images/commit"
 	"example.com/go-docker/day3-images/compression"
 	"example.com/go-docker/day3-images/container"
@@ -290,6 +293,40 @@ func tarTypes(t testing.TB, s testStore, blob v1.Descriptor) map[string]byte {
 		}
 		types[strings.TrimSuffix(header.Name, "/")] = header.Typeflag
 	}
+}
+
+// Somebody removes the container while its files are read. An image or a tar of
+// those that are left must not pass for all of them.
+func TestCommitWhileRemoving(t *testing.T) {
+	needRoot(t)
+	s := emptyStore(t)
+	ok(t, s, "import", smallRoot(t), "base")
+	base, err := s.Resolve("base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := func(id string) (*containers.Container, func()) {
+		c := endedContainer(t, s, base, id, "")
+		return c, func() { // as rm does, in the same order
+			if err := errors.Join(os.Remove(c.Dir+"/container.json"), os.Remove(c.Dir+"/upper/new")); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	c, remove := begin("00aa11bb22cc")
+	_, err = commit.Commit(t.Context(), s.Store, c, base, "x", func(*v1.ConfigFile) error { remove(); return nil })
+	if err == nil || !strings.Contains(err.Error(), "no such container") {
+		t.Errorf("commit: %v", err)
+	}
+	if _, err := s.Resolve("x"); !errors.Is(err, store.ErrNoImage) {
+		t.Errorf("x: %v", err)
+	}
+	c, remove = begin("00aa11bb22dd")
+	remove()
+	if err := archive.Export(t.Context(), s.Store, c, base, io.Discard); err == nil || !strings.Contains(err.Error(), "no such container") {
+		t.Errorf("commit -o: %v", err)
+	}
+	sound(t, s)
 }
 
 // exported lists what commit -o writes for a container.

@@ -264,6 +264,17 @@ func TestDamagedDescription(t *testing.T) {
 	ok(t, s, "rm", "one")
 }
 
+// Most containers have no name, so nothing may be taken for it: rm "$ID" with an
+// empty ID must not remove one of them.
+func TestNameless(t *testing.T) {
+	s := boxes(t, nil)
+	finish(t, s.run(t, "busybox", "true")).want(t, "")
+	refused(t, s, `no such container: ""`, "rm", "")
+	if kept := s.kept(t); len(kept) != 1 {
+		t.Errorf("kept %q", kept)
+	}
+}
+
 // Two containers from one image share its layers and nothing else.
 func TestContainersAreApart(t *testing.T) {
 	s := boxes(t, nil)
@@ -284,9 +295,10 @@ func TestContainersAreApart(t *testing.T) {
 // What we put into /etc is for every user in the container, even if our own
 // umask keeps new files from others.
 func TestUmask(t *testing.T) {
-	s := boxes(t, nil)
-	run := s.run(t, "--rm", "--user", "1000", "busybox", "sh", "-c", "grep -c localhost /etc/hosts; stat -c %a /etc /etc/hostname")
-	if got := finish(t, throughShell(run, `umask 077; exec "$@"`)); got != (outcome{0, "2\n755\n644\n", ""}) {
+	s := boxes(t, nil, "VOLUME /volume/here")
+	script := "grep -c localhost /etc/hosts; stat -c %a /etc /etc/hostname /volume/here .; umask"
+	run := s.run(t, "--rm", "--user", "1000", "--workdir", "/made/here", "busybox", "sh", "-c", script)
+	if got := finish(t, throughShell(run, `umask 077; exec "$@"`)); got != (outcome{0, "2\n755\n644\n755\n755\n0022\n", ""}) {
 		t.Errorf("got %+q", got)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -243,6 +244,34 @@ func TestExport(t *testing.T) {
 		}
 	}
 	w.fails(1, "no such container", "export", "nobody")
+}
+
+// Whoever removes the container meanwhile takes files away: what has come by
+// then must not pass for all of them.
+func TestExportWhileRemoving(t *testing.T) {
+	w := newWorld(t)
+	w.ok("run", "-d", "--name", "web", "box", "sh", "-c", "mkdir /a; dd if=/dev/zero of=/a/1 bs=1M count=4 2>/dev/null; echo x >/a/2; echo up; sleep 1000")
+	w.says("web", "up")
+	export := w.command("export", "web")
+	var complaint bytes.Buffer
+	export.Stderr = &complaint
+	out, err := export.StdoutPipe()
+	if err == nil {
+		err = export.Start()
+	}
+	if err == nil { // then it is in /a/1, and waits for us
+		_, err = io.CopyN(io.Discard, out, 1<<20)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.ok("rm", "-f", "web")
+	if _, err := io.Copy(io.Discard, out); err != nil {
+		t.Error(err)
+	}
+	if err := export.Wait(); err == nil || !strings.Contains(complaint.String(), "no such container") {
+		t.Errorf("%v: %s", err, complaint.String())
+	}
 }
 
 func tarNames(t *testing.T, path string) string {

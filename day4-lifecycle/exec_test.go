@@ -76,6 +76,16 @@ func hasCapability(t *testing.T, capability int) bool {
 	return data[capability/32].Effective&(1<<(capability%32)) != 0
 }
 
+// The umask is Docker's and not that of who started the container.
+func TestExecUmask(t *testing.T) {
+	w := newWorld(t)
+	defer syscall.Umask(syscall.Umask(0o077))
+	w.ok("run", "-d", "--name", "web", "-w", "/made", "box", "sleep", "1000")
+	if got := w.do("exec", "-u", "1000", "web", "sh", "-c", "umask; stat -c %a ."); got != (outcome{0, "0022\n755\n", ""}) {
+		t.Errorf("%+q", got)
+	}
+}
+
 func TestExecStatusAndStreams(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "web", "box", "sleep", "1000")

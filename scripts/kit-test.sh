@@ -65,7 +65,8 @@ grep -q '"output":"I go: terminated' day4.out || { cat day4.out; fail "day 4: it
 ./enter go run ./day5-networks --format json >day5.out || { cat day5.out; fail "day 5"; }
 grep -q '"paths":' day5.out || { cat day5.out; fail "day 5: no table of paths"; }
 
-step "the image"
+step "the image, and the busybox that day 3 by hand is made of"
+[ "$(./enter sh -c 'command -v busybox')" = "$bundle/bin/busybox" ] || fail "enter finds another busybox than the bundle's"
 ./enter go run ./day3-images load -q -i ../images/busybox.tar
 [ "$(./enter go run ./day3-images run --rm busybox cat /etc/passwd)" = root:x:0:0:root:/root:/bin/sh ] || fail "the image does not run"
 

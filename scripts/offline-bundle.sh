@@ -2,8 +2,8 @@
 # offline-bundle.sh [OPTIONS] [FILE.tar.gz]: all that a class needs, in one file, for no network.
 #
 # In it: the repository as last committed, the Go modules of the chapters and of the tests, an
-# image for day 3 (of this machine's busybox, so for its kind of processor only), the book as a
-# web site, and `enter`, which sets the environment for them.
+# image for day 3 and a static busybox (this machine's, so for its kind of processor only), the book
+# as a web site, and `enter`, which sets the environment for them.
 # Default FILE: go-docker-bundle.tar.gz here. The same commit makes the same bytes.
 #
 #   --go FILE    also this go1.X.Y.linux-ARCH.tar.gz, with its FILE.sha256; may be repeated
@@ -38,7 +38,7 @@ trap 'chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 b=$tmp/go-docker-bundle
-mkdir -p "$b/repository" "$b/images"
+mkdir -p "$b/repository" "$b/images" "$b/bin"
 say() { echo "offline-bundle: $*" >&2; }
 
 # --- the repository
@@ -78,6 +78,7 @@ image=$tmp/image oci=$tmp/oci
 mkdir -p "$image"/{bin,dev,etc,home,proc,root,sys,tmp,var} "$oci/blobs/sha256"
 chmod 1777 "$image/tmp"
 cp "$busybox" "$image/bin/busybox"
+cp "$busybox" "$b/bin/busybox" # day 3 by hand copies it into a root, and a plain distribution has none that is static
 for applet in $(busybox --list); do [ "$applet" = busybox ] || ln -s busybox "$image/bin/$applet"; done
 echo 'root:x:0:0:root:/root:/bin/sh' >"$image/etc/passwd"
 echo 'root:x:0:' >"$image/etc/group"
@@ -131,6 +132,7 @@ bundle=$(cd "$(dirname "$0")" && pwd)
 export GOPROXY="file://$bundle/modules" GOSUMDB=off GOTOOLCHAIN=local GOFLAGS=-modcacherw
 export GOMODCACHE="${GOMODCACHE:-$bundle/cache/mod}" GOCACHE="${GOCACHE:-$bundle/cache/build}"
 if ! command -v go >/dev/null && [ -x /usr/local/go/bin/go ]; then PATH=$PATH:/usr/local/go/bin; fi
+if "$bundle/bin/busybox" true 2>/dev/null; then PATH=$bundle/bin:$PATH; fi # unless it is for another processor
 # scripts/vm looks for its kernels here.
 [ ! -d "$bundle/vm" ] || {
 	mkdir -p "$bundle/cache/go-docker"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Everything that must hold before a change lands.
 #
-#   scripts/test.sh          the everyday check, in five minutes: format, vet,
+#   scripts/test.sh          the everyday check, in six minutes: format, vet,
 #                            staticcheck, shellcheck, builds; all tests, those that repeat
 #                            something hundreds of times in their short form; steps; demos;
 #                            nothing left behind

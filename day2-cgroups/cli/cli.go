@@ -47,8 +47,8 @@ func dockerLike(app *urfave.App) *urfave.App {
 	app.HideHelpCommand = true
 	app.ExitErrHandler = func(*urfave.Context, error) {}
 	app.OnUsageError = usageError
-	for _, c := range app.Commands {
-		for _, c := range append(c.Subcommands, c) {
+	for _, command := range app.Commands {
+		for _, c := range append(command.Subcommands, command) {
 			c.HideHelpCommand = true
 			c.OnUsageError = usageError
 		}

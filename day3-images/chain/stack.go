@@ -68,7 +68,7 @@ func findIn(dirfd int, name string) (f *file, hides bool, err error) {
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil, opaque != 0, nil
-	case errors.Is(err, unix.ENOTDIR):
+	case errors.Is(err, unix.ENOTDIR): // dirfd is a file, or a link, which is not followed
 		return nil, true, nil
 	case err != nil:
 		return nil, false, err

@@ -80,7 +80,13 @@ func BecomeUser(u *syscall.Credential) error {
 		groups[i] = int(gid)
 	}
 	// The user comes last: who is not root may change none of them.
-	err := cmp.Or(syscall.Setgroups(groups), syscall.Setgid(int(u.Gid)), syscall.Setuid(int(u.Uid)))
+	err := syscall.Setgroups(groups)
+	if err == nil {
+		err = syscall.Setgid(int(u.Gid))
+	}
+	if err == nil {
+		err = syscall.Setuid(int(u.Uid))
+	}
 	if err != nil {
 		return fmt.Errorf("become user %d in groups %v: %w", u.Uid, groups, err)
 	}

@@ -82,6 +82,7 @@ func complain(err error) int {
 // setUp is the recipe: it turns this process, which so far is merely in new,
 // empty namespaces, into a container.
 func setUp(c *Container) error {
+	unix.Umask(0o022) // Docker's, whatever our caller's: all users may enter what we make
 	if err := rootfs.MakeMountsPrivate(); err != nil {
 		return err
 	}

@@ -162,7 +162,7 @@ func Find(s *store.Store, ref string) (*Container, error) {
 	var there []string
 	for _, c := range all {
 		there = append(there, strings.TrimSpace(c.ID+" "+c.Name))
-		if c.Name == ref || c.ID == ref {
+		if ref != "" && c.Name == ref || c.ID == ref { // most containers have no name
 			return c, nil
 		}
 		if ref != "" && strings.HasPrefix(c.ID, ref) {

@@ -36,7 +36,7 @@ func ChooseManifest(text []byte, stated types.MediaType, want v1.Platform, fetch
 
 // parse reads a document that is either an index or a manifest.
 func parse(text []byte, stated types.MediaType) (index *v1.IndexManifest, m *v1.Manifest, err error) {
-	isIndex, err := isIndex(text, stated)
+	isIndex, err := checkKind(text, stated)
 	switch {
 	case err != nil:
 	case isIndex:

@@ -25,7 +25,7 @@ const maxLayers = 500
 // ParseManifest reads an image manifest. All of it comes from outside, and
 // nothing else has checked it.
 func ParseManifest(text []byte) (*v1.Manifest, error) {
-	if _, err := isIndex(text, types.OCIManifestSchema1); err != nil {
+	if _, err := checkKind(text, types.OCIManifestSchema1); err != nil {
 		return nil, err
 	}
 	m := new(v1.Manifest)
@@ -70,7 +70,7 @@ func ParseJSON(text []byte, into any) error {
 // ParseIndex reads an image index, also known as a manifest list: the same
 // image for several platforms.
 func ParseIndex(text []byte) (*v1.IndexManifest, error) {
-	if _, err := isIndex(text, types.OCIImageIndex); err != nil {
+	if _, err := checkKind(text, types.OCIImageIndex); err != nil {
 		return nil, err
 	}
 	index := new(v1.IndexManifest)
@@ -85,11 +85,11 @@ func ParseIndex(text []byte) (*v1.IndexManifest, error) {
 	return index, nil
 }
 
-// isIndex decides from a document's content whether it is an index or a
+// checkKind decides from a document's content whether it is an index or a
 // manifest, and refuses one that can be read as both or is not of the stated
 // type. A manifest that is also an index may be one image to the program that
 // verifies it and another to the one that runs it (CVE-2021-41190).
-func isIndex(text []byte, stated types.MediaType) (bool, error) {
+func checkKind(text []byte, stated types.MediaType) (isIndex bool, err error) {
 	var d struct {
 		SchemaVersion                       int
 		MediaType                           types.MediaType

@@ -95,7 +95,7 @@ func TestDocumentsInMemory(t *testing.T) {
 }
 
 // A document must be of the type that was announced.
-func TestIsIndex(t *testing.T) {
+func TestCheckKind(t *testing.T) {
 	manifest := "{" + testkit.OCIManifest + "," + testkit.OCIConfig + `,"layers":[]}`
 	untyped := `{"schemaVersion":2,` + testkit.OCIConfig + `,"layers":[]}`
 	index := "{" + testkit.OCIIndex + `,"manifests":[]}`
@@ -116,7 +116,7 @@ func TestIsIndex(t *testing.T) {
 		{index, types.DockerManifestSchema2, false, "announced"},
 		{manifest[:len(manifest)-1] + `,"manifests":[]}`, "", false, "ambiguous"},
 	} {
-		got, err := isIndex([]byte(test.text), test.stated)
+		got, err := checkKind([]byte(test.text), test.stated)
 		switch {
 		case test.want == "" && (err != nil || got != test.index):
 			t.Errorf("%s as %q: got %v, %v", test.text, test.stated, got, err)

@@ -40,7 +40,7 @@ func (u *Unpacker) Enter(dir string) error {
 	if err := u.leave(); err != nil {
 		return err
 	}
-	fd, err := openInRoot(u.root, dir)
+	fd, err := inroot.Open(u.root, dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		if err := u.makeParents(dir); err != nil {
 			return err
@@ -48,7 +48,7 @@ func (u *Unpacker) Enter(dir string) error {
 		if err := u.leave(); err != nil {
 			return err
 		}
-		fd, err = openInRoot(u.root, dir)
+		fd, err = inroot.Open(u.root, dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	}
 	if err != nil {
 		return fmt.Errorf("open its directory: %w", err)
@@ -73,12 +73,6 @@ func (u *Unpacker) leave() error {
 	}
 	defer unix.Close(p.fd)
 	return Wrap("set the times of its directory", unix.UtimesNanoAt(p.fd, ".", p.times[:], 0))
-}
-
-// openInRoot opens a directory like a process that has the layer as its root:
-// neither .. nor an absolute link leads out.
-func openInRoot(root int, dir string) (int, error) {
-	return inroot.Open(root, dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 }
 
 // makeParents makes the directories above an entry that have no entry of their

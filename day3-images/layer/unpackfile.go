@@ -105,10 +105,11 @@ func (u *Unpacker) Directory(hdr *tar.Header, base string) error {
 	return u.set.Set(u.parent.fd, base, hdr, made == 0)
 }
 
-// makeDir makes a directory and returns Yes, or keeps an existing one with its
-// contents and returns 0. If something else has the name, a new directory
-// replaces it, and makeDir returns New. That one is opaque, because what it
-// replaces also hid the directory of that name in the layers below.
+// makeDir makes a directory and returns Yes, its mark if it is implied. It keeps
+// an existing one with its contents and returns 0. If something else has the
+// name, a new directory replaces it, and the mark is New. That one is opaque,
+// because what it replaces also hid the directory of that name in the layers
+// below.
 func (u *Unpacker) makeDir(base string, onlyForWhiteout bool) (made byte, err error) {
 	mkdir := func() error { return unix.Mkdirat(u.parent.fd, base, 0o755) }
 	err = mkdir()
@@ -170,7 +171,7 @@ func (u *Unpacker) HardLink(target, base string) error {
 		return err
 	}
 	var st, old unix.Stat_t
-	from, err := openInRoot(u.root, path.Dir(target))
+	from, err := inroot.Open(u.root, path.Dir(target), unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	loose := u.Inherit == nil && (u.implied > 0 || errors.Is(err, unix.ENOENT))
 	if err == nil {
 		defer unix.Close(from)

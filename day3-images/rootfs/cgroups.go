@@ -77,5 +77,5 @@ func mountHierarchies(tree mountfd.Tree, sharing map[string][]string) error {
 			return err
 		}
 	}
-	return mountfd.SetAttributes(top, unix.MOUNT_ATTR_RDONLY)
+	return mountfd.SetAttributes(top, unix.MOUNT_ATTR_RDONLY) // and the hierarchies in it
 }

@@ -30,6 +30,8 @@ func (s *Store) Remove(ref string, force bool, users func(s *Store, imageID stri
 	if !deleted {
 		return done, nil
 	}
+	// Whatever another command has done since we let go of the lock, collect
+	// finds in the index and among the jobs.
 	held, err := s.Lock()
 	if err != nil {
 		return done, err

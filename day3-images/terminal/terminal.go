@@ -64,7 +64,7 @@ func (t *Terminal) Attach(input *os.File) {
 	signal.Notify(resized, syscall.SIGWINCH)
 	t.resize() // again, in case the size changed before Notify
 	go func() {
-		for range resized {
+		for range resized { // until the program ends
 			t.resize()
 		}
 	}()

@@ -102,6 +102,7 @@ type members struct {
 	source *bufio.Reader
 }
 
+// next begins the next member, or the first.
 func (m members) next() error {
 	err := m.Reset(m.source)
 	m.Multistream(false)

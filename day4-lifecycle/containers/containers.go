@@ -144,6 +144,15 @@ func Users(s *store.Store, imageID string) (ids []string, err error) {
 // ErrNone means that no container has this name or ID.
 var ErrNone = errors.New("no such container")
 
+// Gone returns an error if the container has been removed, or is just being
+// removed: its description goes first, then its files.
+func (c *Container) Gone() error {
+	if _, err := os.Stat(c.path(inventory.Description)); err != nil {
+		return fmt.Errorf("%w: %q", ErrNone, c.ID)
+	}
+	return nil
+}
+
 // Find finds a container by name, ID or the start of its ID.
 func Find(s *store.Store, ref string) (*Container, error) {
 	all, err := List(s)
@@ -152,7 +161,7 @@ func Find(s *store.Store, ref string) (*Container, error) {
 	}
 	var found []*Container
 	for _, c := range all {
-		if c.Name == ref || c.ID == ref {
+		if ref != "" && c.Name == ref || c.ID == ref { // most containers have no name
 			return c, nil
 		}
 		if ref != "" && strings.HasPrefix(c.ID, ref) {

@@ -19,7 +19,9 @@ import (
 // which are listed lowest first, and writes the files that Docker puts into
 // every container's /etc.
 func (c *Container) FillRoot(s *store.Store, r *rootfs.Root, layers []string, hostname, moreHosts string) error {
-	defer unix.Umask(unix.Umask(0o022)) // what we make is for all users in the container
+	// What we make is for all users in the container. The old umask comes back
+	// at the end.
+	defer unix.Umask(unix.Umask(0o022))
 	bottom, err := skeleton(s)
 	if err != nil {
 		return fmt.Errorf("make the mount points: %w", err)
@@ -70,6 +72,7 @@ func skeleton(s *store.Store) (string, error) {
 
 // AddVolumes makes a directory for each volume that the image declares.
 func (c *Container) AddVolumes(r *rootfs.Root, targets map[string]struct{}) error {
+	defer unix.Umask(unix.Umask(0o022))
 	for i, target := range slices.Sorted(maps.Keys(targets)) { // /a before /a/b
 		dir := c.path("volumes", fmt.Sprint(i))
 		v := rootfs.ImageVolume{Target: target, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work")}

@@ -4,6 +4,7 @@
 package join
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -98,6 +99,7 @@ func (t *Target) enter() error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return fmt.Errorf("give a thread a root of its own: %w", err)
 	}
+	unix.Umask(0o022) // this thread's, too: Docker's, whatever our caller's
 	// All namespaces at once, or none. Init is in the host's cgroup namespace,
 	// because the command makes its own.
 	if err := unix.Setns(t.Init, namespace.All&^unix.CLONE_NEWCGROUP); err != nil {
@@ -111,14 +113,7 @@ func (t *Target) enter() error {
 
 // startThere starts the command from a thread that is inside.
 func (t *Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
-	dir, user := t.Root.Workdir, t.User
-	if c.Dir != "" {
-		dir = c.Dir
-	}
-	if c.User != "" {
-		user = c.User
-	}
-	if err := rootfs.EnterWorkdir(dir); err != nil {
+	if err := rootfs.EnterWorkdir(cmp.Or(c.Dir, t.Root.Workdir)); err != nil {
 		return nil, container.StatusError{Status: container.CannotInvoke, Err: err}
 	}
 	attr := &syscall.SysProcAttr{
@@ -130,7 +125,7 @@ func (t *Target) startThere(c Command, stdio [3]*os.File) (*os.Process, error) {
 	}
 	inside := &container.Container{Args: c.Args, Env: merge(t.Env, c.Env), TTY: c.TTY}
 	var err error
-	if attr.Credential, inside.Env, err = confine.LookUpUser(user, inside.Env); err != nil {
+	if attr.Credential, inside.Env, err = confine.LookUpUser(cmp.Or(c.User, t.User), inside.Env); err != nil {
 		return nil, container.StatusError{Status: container.CannotInvoke, Err: err}
 	}
 	if c.TTY && attr.Credential != nil { // give it to the user, as login(1) does

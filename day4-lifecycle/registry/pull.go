@@ -91,7 +91,7 @@ func (p *pull) layers(ctx context.Context, m *v1.Manifest, config *v1.ConfigFile
 	if p.unpacker, err = snapshot.NewUnpacker(p.store); err != nil {
 		return err
 	}
-	defer p.progress.print("")
+	defer p.progress.print("") // erases the line that counts
 	return p.unpacker.Layers(ctx, config, func(ctx context.Context, i int, diffID v1.Hash) error {
 		return p.layer(ctx, m.Layers[i], diffID)
 	})

@@ -1,8 +1,8 @@
 // Package snapshot keeps the unpacked layers of a store's images, as
 // directories that overlayfs can stack. A layer is named by its diff ID, the
 // digest of the uncompressed tar. So however it was compressed and wherever it
-// came from, it is unpacked once, and shared by all images that have it and by
-// all their containers. Only a layer with implied directories (see package
+// came from, there is one directory of it, shared by all images that have it and
+// by all their containers. Only a layer with implied directories (see package
 // chain) has a directory for each chain of layers that ends with it.
 //
 // It grew from rung 09-image, unpacks several layers at once, and accepts no
@@ -100,8 +100,11 @@ func Has(s *store.Store, diffID v1.Hash) bool {
 type Unpacker struct {
 	store *store.Store
 	quota *layer.Quota
-	known map[[2]v1.Hash]bool // a blob, and the layer that it unpacks to
+	known map[pair]bool
 }
+
+// A pair is a blob and the layer that it is known to unpack to.
+type pair struct{ blob, diffID v1.Hash }
 
 // NewUnpacker finds out from the store's images which blobs unpack to which
 // layers. It is not enough that a blob and a layer both exist: a manifest could
@@ -112,10 +115,10 @@ func NewUnpacker(s *store.Store) (*Unpacker, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &Unpacker{s, layer.NewQuota(), map[[2]v1.Hash]bool{}}
+	u := &Unpacker{s, layer.NewQuota(), map[pair]bool{}}
 	for _, img := range all {
 		for i, blob := range img.Manifest.Layers {
-			u.known[[2]v1.Hash{blob.Digest, img.Config.RootFS.DiffIDs[i]}] = true
+			u.known[pair{blob.Digest, img.Config.RootFS.DiffIDs[i]}] = true
 		}
 	}
 	return u, nil
@@ -142,9 +145,10 @@ func (u *Unpacker) Layers(ctx context.Context, config *v1.ConfigFile, unpack fun
 	return err
 }
 
-// Blob unpacks a blob of the store unless its layer already exists.
+// Blob unpacks a blob of the store, unless the layer exists and is known to be
+// what this blob unpacks to.
 func (u *Unpacker) Blob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash) error {
-	if Has(u.store, diffID) && u.known[[2]v1.Hash{blob.Digest, diffID}] {
+	if Has(u.store, diffID) && u.known[pair{blob.Digest, diffID}] {
 		return nil
 	}
 	file, err := u.store.OpenBlob(blob)
@@ -152,7 +156,8 @@ func (u *Unpacker) Blob(ctx context.Context, blob v1.Descriptor, diffID v1.Hash)
 		return err
 	}
 	defer file.Close()
-	defer context.AfterFunc(ctx, func() { _ = file.Close() })() // ends reading
+	stop := context.AfterFunc(ctx, func() { _ = file.Close() }) // ends reading
+	defer stop()
 	return u.Stream(ctx, file, diffID)
 }
 
@@ -194,13 +199,10 @@ func (u *Unpacker) Stream(ctx context.Context, r io.Reader, diffID v1.Hash) (err
 // Size sums up the bytes of the files in an image's layers.
 func Size(s *store.Store, img *store.Image) (sum int64, err error) {
 	for _, diffID := range img.Config.RootFS.DiffIDs {
-		size, err := LayerSize(s, diffID)
-		if err != nil {
-			return 0, err
-		}
-		sum += size
+		size, failed := LayerSize(s, diffID)
+		sum, err = sum+size, errors.Join(err, failed)
 	}
-	return sum, nil
+	return sum, err
 }
 
 // LayerSize sums up the bytes of the files in a layer, or returns 0 if it is

@@ -39,7 +39,8 @@ func (s *Store) OpenBlob(blob v1.Descriptor) (io.ReadCloser, error) {
 	}{image.Verify(file, "stored blob", blob.Digest, blob.Size), file}, nil
 }
 
-// readBlob returns a document, which is a manifest or a configuration.
+// readBlob returns a document, which is a manifest or a configuration. Longer ones
+// than image.MaxDocument do not come into the store.
 func (s *Store) readBlob(blob v1.Descriptor) ([]byte, error) {
 	file, err := s.OpenBlob(blob)
 	if err != nil {

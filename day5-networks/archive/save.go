@@ -3,6 +3,7 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -125,7 +126,9 @@ func Export(ctx context.Context, s *store.Store, c *containers.Container, img *s
 		return err
 	}
 	defer root.Close()
-	return commit.PackTree(w, inroot.FdPath(int(root.Fd())))
+	err = commit.PackTree(w, inroot.FdPath(int(root.Fd())))
+	_, gone := containers.Find(s, c.ID) // then files were missing
+	return cmp.Or(gone, err)
 }
 
 // Write calls write to fill a file, or standard output for "" and "-". The file

@@ -27,9 +27,15 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// Commit adds the container's upper directory to its image.
+// Commit adds the container's upper directory to its image, unless the container
+// is removed meanwhile: its description goes first, then its files, and a layer
+// of those that were left would be taken for all of them.
 func Commit(ctx context.Context, s *store.Store, c *containers.Container, base *store.Image, name string, config func(*v1.ConfigFile) error) (*store.Image, error) {
-	pack := func(w io.Writer) error { return packLayer(w, filepath.Join(c.Dir, "upper")) }
+	pack := func(w io.Writer) error {
+		err := packLayer(w, filepath.Join(c.Dir, "upper"))
+		_, gone := containers.Find(s, c.ID)
+		return cmp.Or(gone, err)
+	}
 	return Image(ctx, s, base, pack, func(file *v1.ConfigFile) error {
 		file.History[len(file.History)-1].CreatedBy = strings.Join(c.Args, " ")
 		return config(file)

@@ -34,7 +34,7 @@ func pack(w io.Writer, dir string, overlay bool) error {
 		return err
 	}
 	defer top.Close()
-	p := &packer{tar.NewWriter(w), overlay, map[[2]uint64]string{}}
+	p := &packer{tar: tar.NewWriter(w), overlay: overlay, names: map[inode]string{}}
 	if err := p.children(int(top.Fd()), "."); err != nil {
 		return err
 	}
@@ -48,8 +48,10 @@ func pack(w io.Writer, dir string, overlay bool) error {
 type packer struct {
 	tar     *tar.Writer
 	overlay bool
-	names   map[[2]uint64]string // first name of each device and inode that has several
+	names   map[inode]string // first name of each file that has several
 }
+
+type inode struct{ dev, number uint64 }
 
 var kinds = map[uint32]byte{
 	unix.S_IFREG: tar.TypeReg, unix.S_IFDIR: tar.TypeDir, unix.S_IFLNK: tar.TypeSymlink,
@@ -104,13 +106,13 @@ func (p *packer) entry(fd int, st *unix.Stat_t, name string) error {
 	}
 	hdr.Name, hdr.Typeflag = name, kinds[st.Mode&unix.S_IFMT]
 	hdr.Devmajor, hdr.Devminor = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev)) // 0 but for devices
-	inode := [2]uint64{st.Dev, st.Ino}
-	if first, again := p.names[inode]; again {
+	file := inode{st.Dev, st.Ino}
+	if first, again := p.names[file]; again {
 		hdr.Typeflag, hdr.Linkname, hdr.PAXRecords = tar.TypeLink, first, nil
 		return p.tar.WriteHeader(hdr)
 	}
 	if st.Nlink > 1 && hdr.Typeflag != tar.TypeDir {
-		p.names[inode] = name
+		p.names[file] = name
 	}
 	switch hdr.Typeflag {
 	case tar.TypeDir:

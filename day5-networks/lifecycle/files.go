@@ -11,7 +11,8 @@ import (
 
 // Files opens the container's root, for a path in it. That of one that does not
 // run is mounted for as long as the descriptor is open, and it will not start
-// meanwhile. The caller calls release when done.
+// meanwhile. The caller calls release when done, which fails if the container
+// was removed meanwhile, and files with it.
 func (c *Container) Files(name string) (root *os.File, release func() error, err error) {
 	held, err := c.askOrLock(func() (err error) {
 		root, err = c.Root()
@@ -21,7 +22,7 @@ func (c *Container) Files(name string) (root *os.File, release func() error, err
 		return nil, nil, err
 	}
 	if held == nil {
-		return root, root.Close, nil
+		return root, func() error { return errors.Join(root.Close(), c.Gone()) }, nil
 	}
 	config, err := state.ReadConfig(c.Dir)
 	if err == nil {

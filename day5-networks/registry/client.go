@@ -74,7 +74,7 @@ func (c *client) document(ctx context.Context, path string, digest v1.Hash) (tex
 		defer response.Body.Close()
 		mediaType, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
 		kind = types.MediaType(mediaType)
-		text, err = io.ReadAll(response.Body)
+		text, err = io.ReadAll(response.Body) // limited by newTransport
 		return err
 	})
 	if err != nil {

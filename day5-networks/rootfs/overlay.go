@@ -74,15 +74,12 @@ func (o Overlay) MountApart() (root *os.File, err error) {
 		runtime.LockOSThread() // never unlocked, so that the thread ends
 		if err = unix.Unshare(unix.CLONE_NEWNS); err != nil {
 			err = fmt.Errorf("make a mount namespace: %w", err)
-			return
+		} else if err = MakeMountsPrivate(); err == nil {
+			err = o.Mount()
 		}
-		if err = MakeMountsPrivate(); err != nil {
-			return
+		if err == nil {
+			root, err = os.OpenFile(o.Merged, unix.O_PATH|unix.O_DIRECTORY, 0)
 		}
-		if err = o.Mount(); err != nil {
-			return
-		}
-		root, err = os.OpenFile(o.Merged, unix.O_PATH|unix.O_DIRECTORY, 0)
 	}()
 	<-done
 	return root, err

@@ -106,7 +106,7 @@ type shim struct {
 // run is all that a shim does. It returns the status to exit with, for nobody.
 func run(dir string, attach bool) int {
 	// Nobody but root, and nothing in the container, may look into this process:
-	// for a moment a thread of it is in there, see container.Join.
+	// for a moment a thread of it is in there, see package join.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	client, err := wire.FromDescriptor(clientFD)
 	if err != nil {

@@ -253,6 +253,93 @@ func codeLines(text []byte) map[int]bool {
 	}
 }
 
+// The table of sizes in README, in each language, has what there is to read: of
+// the ladder to ten lines, of the house to a hundred.
+func TestReadme(t *testing.T) {
+	t.Chdir("../..")
+	dirs, err := filepath.Glob("day[0-9]*-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want [][]string // of each day: shell steps, Go steps, their lines, the house's, of which unchanged
+	for _, dir := range dirs {
+		shell, err := filepath.Glob(dir + "/steps/[0-9]*.sh")
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps, err := filepath.Glob(dir + "/steps/[0-9]*/main.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rungs := 0
+		for _, path := range steps {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rungs += strings.Count(string(text), "\n")
+		}
+		p, err := read(dir, func(string, int, int) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := carriedOver(t, dir)
+		house, unchanged := 0, 0
+		for name, r := range p.rooms {
+			house += r.lines
+			if same[name] {
+				unchanged += r.lines
+			}
+		}
+		row := []string{strconv.Itoa(len(shell)), strconv.Itoa(len(steps)), rounded(rungs, 10), rounded(house, 100)}
+		if p.day > 2 { // a day before has next to nothing to carry over
+			row = append(row, rounded(unchanged, 100))
+		}
+		want = append(want, row)
+	}
+	for _, path := range []string{"README.md", "README.zh-TW.md"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := regexp.MustCompile(`(?m)^\| (?:day|第) \d[^|]*((?:\|[^|]*){3})\|$`).FindAllStringSubmatch(string(text), -1)
+		if len(rows) != len(want) {
+			t.Fatalf("%s: %d rows in the table of sizes, of %d days", path, len(rows), len(want))
+		}
+		for i, row := range rows {
+			numbers := regexp.MustCompile(`\d+(?:,\d{3})*`).FindAllString(strings.NewReplacer("day "+strconv.Itoa(i), "", "第 "+strconv.Itoa(i), "").Replace(row[1]), -1)
+			if !slices.Equal(numbers, want[i]) {
+				t.Errorf("%s: day %d has the numbers %v, want %v", path, i+1, numbers, want[i])
+			}
+		}
+	}
+}
+
+// carriedOver are the rooms that a chapter has from the one before, unchanged.
+func carriedOver(t *testing.T, chapter string) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile("scripts/carryover.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooms := map[string]bool{}
+	_, list, _ := strings.Cut(string(text), "-> "+chapter+"\n")
+	list, _, _ = strings.Cut(list, " -> ")
+	for _, m := range regexp.MustCompile(`(?m)^same +(.+)/$`).FindAllStringSubmatch(list, -1) {
+		rooms[m[1]] = true
+	}
+	return rooms
+}
+
+// rounded is a number to the nearest unit, with a comma after the thousands.
+func rounded(n, unit int) string {
+	n = (n + unit/2) / unit * unit
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+}
+
 func TestCodeLines(t *testing.T) {
 	const text = "// Package x\npackage x\n\n/* two\nlines */\nvar y = `raw\n\nstring` // why\n"
 	got := codeLines([]byte(text))

@@ -51,7 +51,7 @@ func ContainerFlags() []urfave.Flag {
 }
 
 // Container returns what the command line alone determines of what init will
-// receive: an ID, arguments, namespaces, the root's mounts.
+// receive: an ID, arguments, resource limits, the root's mounts.
 func Container(ctx *urfave.Context) (*container.Container, error) {
 	if !ctx.Args().Present() {
 		return nil, errors.New("run requires an image: see run --help")

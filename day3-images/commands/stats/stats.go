@@ -35,12 +35,9 @@ var Command = &urfave.Command{
 	},
 	Action: func(ctx *urfave.Context) error {
 		format := ctx.String("format")
-		if format != "table" && format != "json" {
+		show, ok := map[string]func(io.Writer, []stat) error{"table": printStats, "json": printStatsJSON}[format]
+		if !ok {
 			return fmt.Errorf("invalid --format %q: want table or json", format)
-		}
-		show := printStats
-		if format == "json" {
-			show = printStatsJSON
 		}
 		stream := !ctx.Bool("no-stream") && format == "table" && term.IsTerminal(os.Stdout.Fd())
 		return stats(os.Stdout, ctx.Args().Slice(), show, stream)

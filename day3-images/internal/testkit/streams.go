@@ -62,7 +62,7 @@ func ZeroBomb(t testing.TB, kind string, size int64) []byte {
 	return b.Bytes()
 }
 
-// WriteTar returns what addLayer wants.
+// WriteTar returns a function that writes a tar of the entries, as commit.Image wants it.
 func WriteTar(t testing.TB, entries ...Entry) func(io.Writer) error {
 	t.Helper()
 	content := Tar(t, entries...)

@@ -52,7 +52,7 @@ func EachContainer(ctx *urfave.Context, do func(c *lifecycle.Container) error) e
 // and goes on after an error.
 func Each(ctx *urfave.Context, do func(name string) (done string, err error)) (failed error) {
 	if !ctx.Args().Present() {
-		return fmt.Errorf("%[1]s requires a container: see %[1]s --help", ctx.Command.Name)
+		return fmt.Errorf("%[1]s requires %[2]s: see %[1]s --help", ctx.Command.Name, ctx.Command.ArgsUsage)
 	}
 	for _, name := range ctx.Args().Slice() {
 		done, err := do(name)

@@ -52,7 +52,7 @@ func ContainerFlags() []urfave.Flag {
 }
 
 // Container returns what the command line alone determines of what init will
-// receive: an ID, arguments, namespaces, the root's mounts.
+// receive: an ID, arguments, namespaces, resource limits, the root's mounts.
 func Container(ctx *urfave.Context) (*container.Container, error) {
 	if !ctx.Args().Present() {
 		return nil, fmt.Errorf("%[1]s requires an image: see %[1]s --help", ctx.Command.Name)
