@@ -15,6 +15,7 @@ import (
 	"example.com/go-docker/day3-images/containers"
 	"example.com/go-docker/day3-images/internal/testkit"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -245,6 +246,32 @@ func TestRemoved(t *testing.T) {
 	noProcesses(t)
 	ok(t, s, "rm", "kept")
 	finish(t, s.run(t, "--rm", "busybox", "true")) // removes the killed ones' cgroups
+}
+
+// What a killed command has left and nobody can remove does not stop the next
+// one, which says so. Here it is a mount point; it might be a tree that is
+// deeper than a process may have descriptors.
+func TestCannotBeRemoved(t *testing.T) {
+	s := boxes(t, nil)
+	busy := s.Path("containers", "half-made", "upper")
+	if err := os.MkdirAll(busy, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("busy", busy, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(busy, unix.MNT_DETACH)
+	got := finish(t, s.run(t, "--rm", "busybox", "echo", "runs"))
+	if got.status != 0 || got.stdout != "runs\n" || !strings.Contains(got.stderr, "half-made") {
+		t.Errorf("%+q", got)
+	}
+	if err := unix.Unmount(busy, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.says(t, "runs\n", "echo runs")
+	if kept := s.kept(t); len(kept) != 0 {
+		t.Errorf("kept %q", kept)
+	}
 }
 
 // If a description cannot be read, the user must decide what to do.

@@ -816,6 +816,54 @@ func TestDamagedStateAndShimStopped(t *testing.T) {
 	}
 }
 
+// A container of day 3, whose store this may be, has no state and no configuration.
+// It cannot start, but it can be removed.
+func TestContainerOfDay3(t *testing.T) {
+	w := newWorld(t)
+	id := w.ok("create", "--name", "old", "box", "true")
+	for _, name := range []string{"state.json", "config.json", "network.json"} {
+		if err := os.RemoveAll(filepath.Join(w.root, "containers", id, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.status("old"); got != "Exited (0) N/A" {
+		t.Errorf("status %q", got)
+	}
+	w.fails(1, "with rm", "start", "old")
+	w.fails(1, "with rm", "cp", "old:/etc/passwd", "-")
+	w.ok("rm", "old")
+	if left := w.leftovers(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// What a killed command has left and nobody can remove does not stop the next
+// one, which says so. Here it is a mount point; it might be a tree that is
+// deeper than a process may have descriptors.
+func TestCannotBeRemoved(t *testing.T) {
+	w := newWorld(t)
+	busy := filepath.Join(w.root, "containers", "half-made", "upper")
+	if err := os.MkdirAll(busy, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("busy", busy, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(busy, unix.MNT_DETACH)
+	for _, args := range [][]string{{"run", "--rm", "box", "true"}, {"ps"}} {
+		if got := w.do(args...); got.status != 0 || !strings.Contains(got.stderr, "half-made") {
+			t.Errorf("%q: %+q", args, got)
+		}
+	}
+	if err := unix.Unmount(busy, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.ok("ps")
+	if left := w.leftovers(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
 func TestOutOfMemory(t *testing.T) {
 	w := newWorld(t)
 	got := w.do("run", "--name", "hog", "-m", "16m", "--memory-swap", "16m", "box", "sh", "-c", "head -c 64m /dev/zero | tail -c 64m | wc -c")

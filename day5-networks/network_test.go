@@ -507,6 +507,23 @@ func TestNetworkDamaged(t *testing.T) {
 	w.ok("run", "--rm", "--net", "x", "box", "true")
 }
 
+// A container whose networks cannot be read is listed with all others, and can be
+// removed.
+func TestConnectionsDamaged(t *testing.T) {
+	w := newWorld(t)
+	id := w.ok("create", "--name", "bad", "box", "true")
+	w.ok("create", "--name", "good", "box", "true")
+	if err := os.WriteFile(filepath.Join(w.root, "containers", id, "network.json"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := w.do("ps", "-a", "--format", "{{.Names}} {{.Networks}}")
+	if got.status != 0 || got.stdout != "good bridge\nbad \n" || !strings.Contains(got.stderr, "container "+id+" is connected") {
+		t.Errorf("%+v", got)
+	}
+	w.fails(125, id, "start", "-a", "bad")
+	w.ok("rm", "bad")
+}
+
 // Whatever command comes after nft flush ruleset puts our rules back.
 func TestNetworkFlushed(t *testing.T) {
 	w := newWorld(t)

@@ -89,6 +89,17 @@ func TestOpenStoreElsewhere(t *testing.T) {
 	}
 }
 
+// A new disk is empty but for what mkfs makes on it.
+func TestOpenStoreOnNewDisk(t *testing.T) {
+	disk := t.TempDir()
+	if err := os.Mkdir(disk+"/lost+found", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(disk); err != nil {
+		t.Error(err)
+	}
+}
+
 // A job of the same name waits; a live one is not swept, a dead one is.
 func TestJobs(t *testing.T) {
 	s := openEmpty(t)

@@ -73,8 +73,7 @@ func (s *State) KillShim() error {
 		return fmt.Errorf("kill the shim, process %d: %w", s.ShimPID, err)
 	}
 	for range 100 { // its pidfd can then be "read"
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
-		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100); n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

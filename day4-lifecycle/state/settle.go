@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,9 +15,14 @@ import (
 
 // Settle is for who has the lock, if only as one of many: it returns the state,
 // and corrects it if it speaks of a shim, which must be dead. A correction that
-// cannot be recorded is made again by the next who reads.
+// cannot be recorded is made again by the next who reads. What has no state is a
+// container of day 3, whose store this may be: while one of ours has none yet,
+// its maker has the lock, and who removes one begins with the description.
 func Settle(dir string) (*State, error) {
 	s, err := read(dir)
+	if _, gone := os.Stat(filepath.Join(dir, inventory.Description)); errors.Is(err, fs.ErrNotExist) && gone == nil {
+		return &State{Status: Exited}, nil
+	}
 	if err != nil || !s.Live() {
 		return s, err
 	}

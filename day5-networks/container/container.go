@@ -19,17 +19,16 @@ import (
 // JSON over a pipe, so that arguments survive byte for byte and none of it
 // shows up in the environment or in ps.
 type Container struct {
-	ID         string // 12 hexadecimal digits, as Docker shows them
-	Args       Strings
-	Env        Strings
-	Hostname   string
-	Namespaces uintptr // clone(2) flags
-	TTY        bool    // -t: standard input, output and error are its terminal
-	Init       bool    // true: our init is PID 1; false: the command is
-	User       string  // as in the container's passwd
-	Root       *rootfs.Root
-	Rlimits    []confine.Rlimit
-	JoinsNet   bool // its network namespace is another container's
+	ID        string // 12 hexadecimal digits, as Docker shows them
+	Args      Strings
+	Env       Strings
+	Hostname  string
+	TTY       bool   // -t: standard input, output and error are its terminal
+	Init      bool   // true: our init is PID 1; false: the command is
+	User      string // as in the container's passwd
+	Root      *rootfs.Root
+	Rlimits   []confine.Rlimit
+	SharesNet bool // its network namespace is the host's or another container's
 }
 
 // A Parent holds what only the parent needs and init does not.

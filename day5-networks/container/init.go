@@ -97,7 +97,7 @@ func setUp(c *Container) error {
 	if err := unix.Sethostname([]byte(c.Hostname)); err != nil {
 		return fmt.Errorf("set host name %q: %w", c.Hostname, err)
 	}
-	if c.Namespaces&unix.CLONE_NEWNET != 0 {
+	if !c.SharesNet {
 		if err := namespace.LoopbackUp(); err != nil {
 			return err
 		}

@@ -70,10 +70,14 @@ func initCommand(c *Container, parent Parent) *exec.Cmd {
 	if parent.Stdin != nil { // a nil *os.File would not be a nil io.Reader
 		cmd.Stdin = parent.Stdin
 	}
+	// Init makes the cgroup namespace last, because its root is the cgroup that
+	// the caller is in at that moment. cgroup_namespaces(7)
+	spaces := uintptr(namespace.All &^ unix.CLONE_NEWCGROUP)
+	if c.SharesNet {
+		spaces &^= unix.CLONE_NEWNET
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// Init makes the cgroup namespace last, because its root is the cgroup
-		// that the caller is in at that moment. cgroup_namespaces(7)
-		Cloneflags: c.Namespaces &^ unix.CLONE_NEWCGROUP,
+		Cloneflags: spaces,
 		// In a session of its own, so that ^C in our terminal reaches only us
 		// and we forward it once.
 		Setsid:  true,

@@ -20,6 +20,7 @@ import (
 	"example.com/go-docker/day5-networks/cgroup"
 	"example.com/go-docker/day5-networks/confine"
 	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/namespace"
 	"example.com/go-docker/day5-networks/rootfs"
 )
 
@@ -101,11 +102,7 @@ func (t *Target) enter() error {
 	unix.Umask(0o022) // this thread's, too: Docker's, whatever our caller's
 	// All namespaces at once, or none. Init is in the host's cgroup namespace,
 	// because the command makes its own.
-	spaces := t.Namespaces &^ unix.CLONE_NEWCGROUP
-	if t.JoinsNet {
-		spaces |= unix.CLONE_NEWNET
-	}
-	if err := unix.Setns(t.Init, int(spaces)); err != nil {
+	if err := unix.Setns(t.Init, namespace.All&^unix.CLONE_NEWCGROUP); err != nil {
 		if errors.Is(err, unix.ESRCH) {
 			err = errEnded
 		}

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,11 +55,8 @@ func (c *Container) ended(err error) error {
 			}
 			return err == nil && (!c.State.Live() || c.State.ShimPID != asked.ShimPID || c.State.ShimStart != asked.ShimStart), nil
 		})
-		switch {
-		case gone == nil:
-			return c.notRunning()
-		case errors.Is(gone, errRemoved):
-			return fmt.Errorf("container %s: %w", c.ID, errRemoved)
+		if gone == nil || errors.Is(gone, errRemoved) {
+			return fmt.Errorf("container %s: %w", c.ID, cmp.Or(gone, ErrNotRunning))
 		}
 	}
 	return fmt.Errorf("container %s: ask its shim (process %d): %w", c.ID, c.State.ShimPID, err)

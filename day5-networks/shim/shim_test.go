@@ -83,7 +83,6 @@ func newShim(t *testing.T, script string) *shim {
 	err = state.WriteConfig(dir, &state.Config{
 		Container: container.Container{
 			ID: id, Args: []string{"/bin/busybox", "sh", "-c", script}, Hostname: id, Init: true,
-			Namespaces: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET,
 			Root: &rootfs.Root{Workdir: "/", Overlay: rootfs.Overlay{
 				Layers: []string{layer}, Upper: dir + "/upper", Work: dir + "/work", Merged: dir + "/merged",
 			}},

@@ -70,7 +70,7 @@ func ReadNetwork(dir string) (*Network, error) {
 		err = json.Unmarshal(text, n)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read how the container is connected: %w", err)
+		return nil, fmt.Errorf("read how container %s is connected: %w: remove it with rm", filepath.Base(dir), err)
 	}
 	return n, nil
 }

@@ -11,6 +11,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,12 +103,12 @@ func ReadConfig(dir string) (*Config, error) {
 	if err == nil {
 		err = json.Unmarshal(text, c)
 	}
-	if err != nil {
+	if err != nil || c.Container.Root == nil {
 		hint := "remove the container with rm"
 		if _, gone := os.Stat(filepath.Join(dir, inventory.Description)); gone != nil { // the first to go, see containers.Remove
 			hint = "it has just been removed"
 		}
-		return nil, fmt.Errorf("read the container's configuration: %w: %s", err, hint)
+		return nil, fmt.Errorf("read the container's configuration: %w: %s", cmp.Or(err, errors.New("it describes no container")), hint)
 	}
 	return c, nil
 }
@@ -140,8 +141,7 @@ func Write(dir string, s *State) error {
 	text = append(text, strings.Repeat(" ", max(0, size-1-len(text)))+"\n"...)
 	path := filepath.Join(dir, stateFile)
 	next := fmt.Sprintf("%s.%d.%d", path, os.Getpid(), writes.Add(1)) // two may settle at once
-	err = os.WriteFile(next, text, 0o600)
-	if err == nil {
+	if err = os.WriteFile(next, text, 0o600); err == nil {
 		err = os.Rename(next, path)
 	}
 	if err == nil {

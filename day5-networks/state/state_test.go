@@ -142,6 +142,14 @@ func TestReadConfigOfNone(t *testing.T) {
 	if _, err := ReadConfig(dir); !errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(err.Error(), "with rm") {
 		t.Errorf("%v", err)
 	}
+	for _, text := range []string{"", "{", "{}", "null", `{"Container":{}}`} {
+		if err := os.WriteFile(filepath.Join(dir, configFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadConfig(dir); err == nil || !strings.HasSuffix(err.Error(), "with rm") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
 }
 
 // Who looks, even together with others, is never mistaken for a shim: nobody

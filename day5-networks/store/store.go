@@ -39,8 +39,8 @@ type Store struct {
 }
 
 // parts are what may be in a store that is not complete, because another command
-// is just making it.
-var parts = []string{"oci-layout", "oci-layout.new", "index.json", "index.json.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock"}
+// is just making it, or because it is to be made on a new disk.
+var parts = []string{"oci-layout", "oci-layout.new", "index.json", "index.json.new", "boot", "blobs", "layers", "skeleton", "containers", "tmp", "lock", "lost+found"}
 
 // storeDirs are closed to all other users, because image layers have setuid
 // programs that the host's users must not be able to run (CVE-2021-41091).

@@ -23,11 +23,10 @@ func signalFlag(usage string) urfave.Flag {
 
 // signalFromFlags is the signal that the user has named; 0: none.
 func signalFromFlags(ctx *urfave.Context) (syscall.Signal, error) {
-	text := ctx.String("signal")
-	if text == "" {
+	if ctx.String("signal") == "" {
 		return 0, nil
 	}
-	n, err := options.ParseSignal(text)
+	n, err := options.ParseSignal(ctx.String("signal"))
 	return syscall.Signal(n), err
 }
 

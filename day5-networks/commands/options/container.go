@@ -24,7 +24,6 @@ import (
 	"example.com/go-docker/day5-networks/commands/limits"
 	"example.com/go-docker/day5-networks/confine"
 	"example.com/go-docker/day5-networks/container"
-	"example.com/go-docker/day5-networks/namespace"
 	"example.com/go-docker/day5-networks/rootfs"
 )
 
@@ -58,12 +57,11 @@ func Container(ctx *urfave.Context) (*container.Container, error) {
 		return nil, fmt.Errorf("%[1]s requires an image: see %[1]s --help", ctx.Command.Name)
 	}
 	c := &container.Container{
-		ID:         container.NewID(),
-		Args:       ctx.Args().Tail(),
-		Namespaces: namespace.All,
-		TTY:        ctx.Bool("tty"),
-		Init:       ctx.Bool("init"),
-		User:       ctx.String("user"),
+		ID:   container.NewID(),
+		Args: ctx.Args().Tail(),
+		TTY:  ctx.Bool("tty"),
+		Init: ctx.Bool("init"),
+		User: ctx.String("user"),
 	}
 	c.Hostname = cmp.Or(ctx.String("hostname"), c.ID)
 	if len(c.Hostname) > 64 || !isWord(c.Hostname) { // HOST_NAME_MAX, sethostname(2)

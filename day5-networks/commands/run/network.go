@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	urfave "github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/lifecycle"
 	"example.com/go-docker/day5-networks/network"
@@ -58,7 +57,7 @@ func (p *plan) joinNetwork(s *store.Store) error {
 	c := p.container
 	switch {
 	case p.network.Mode == state.HostMode:
-		c.Namespaces &^= unix.CLONE_NEWNET
+		c.SharesNet = true
 		if !p.hostnameSet {
 			own, err := os.Hostname()
 			if err != nil {
@@ -67,8 +66,7 @@ func (p *plan) joinNetwork(s *store.Store) error {
 			c.Hostname = own
 		}
 	case p.network.Peer() != "":
-		c.Namespaces &^= unix.CLONE_NEWNET
-		c.JoinsNet = true
+		c.SharesNet = true
 		other, err := lifecycle.Find(s, p.network.Peer())
 		if err != nil {
 			return fmt.Errorf("--network %s: %w", p.network.Mode, err)

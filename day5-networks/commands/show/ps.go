@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/docker/go-units"
+	"github.com/sirupsen/logrus"
 	urfave "github.com/urfave/cli/v2"
 
 	"example.com/go-docker/day5-networks/cli"
@@ -105,11 +105,9 @@ func rowsOf(s *store.Store, all []*lifecycle.Container, full bool) ([]psRow, err
 	for _, c := range all {
 		r := rowOf(c, full)
 		config, err := state.ReadNetwork(c.Dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // it has just been removed
-		}
 		if err != nil {
-			return nil, err
+			logrus.Warn(err)
+			config = new(state.Network)
 		}
 		if c.State.Live() {
 			r.Ports = ports.Show(endpoints.Published(on[c.ID]), config.Exposed)

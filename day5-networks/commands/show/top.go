@@ -28,9 +28,6 @@ var Top = &urfave.Command{
 		if err != nil {
 			return err
 		}
-		if !c.State.Live() {
-			return fmt.Errorf("container %s: %w", c.ID, lifecycle.ErrNotRunning)
-		}
 		records, err := cgroup.Running([]string{c.ID})
 		if err != nil {
 			return err
@@ -46,9 +43,15 @@ var Top = &urfave.Command{
 		if len(options) == 0 {
 			options = []string{"-ef"}
 		}
-		ps := exec.Command("ps", options...)
-		ps.Stderr = os.Stderr
-		out, err := ps.Output()
+		slices.Sort(pids) // ps -q keeps their order
+		// Without -q, -o alone would show only what has our terminal; but some
+		// options cannot be combined with it.
+		out, err := exec.Command("ps", append(slices.Clone(options), "-q", strings.Trim(fmt.Sprint(pids), "[]"))...).Output()
+		if err != nil {
+			ps := exec.Command("ps", options...)
+			ps.Stderr = os.Stderr
+			out, err = ps.Output()
+		}
 		if err != nil {
 			return fmt.Errorf("ps %s: %w", strings.Join(options, " "), err)
 		}
@@ -67,10 +70,7 @@ func printOwn(w io.Writer, text string, pids []int) error {
 	fmt.Fprintln(w, header)
 	for line := range strings.Lines(rest) {
 		fields := strings.Fields(line)
-		if len(fields) <= column {
-			continue
-		}
-		if pid, err := strconv.Atoi(fields[column]); err == nil && slices.Contains(pids, pid) {
+		if slices.ContainsFunc(pids, func(pid int) bool { return len(fields) > column && fields[column] == strconv.Itoa(pid) }) {
 			fmt.Fprint(w, line)
 		}
 	}
