@@ -163,6 +163,19 @@ func TestNoLineForHierarchy(t *testing.T) {
 	}
 }
 
+// The top itself must not be among what is made below it: in version 2 what is
+// above the top has no controllers to pass on.
+func TestChain(t *testing.T) {
+	h := Hierarchy{Version: 2, Mount: "/mnt"}
+	for parent, want := range map[string]string{
+		"/": "/mnt", "//": "/mnt", ".": "/mnt", "a": "/mnt /mnt/a", "./a": "/mnt /mnt/a", "/a//b/": "/mnt /mnt/a /mnt/a/b",
+	} {
+		if dirs, err := h.Chain(parent); err != nil || strings.Join(dirs, " ") != want {
+			t.Errorf("%q: %q, %v, want %q", parent, dirs, err, want)
+		}
+	}
+}
+
 // Whatever the text says, our cgroup is in the hierarchy.
 func FuzzCgroupIn(f *testing.F) {
 	for _, m := range machines {

@@ -119,7 +119,7 @@ func (h Hierarchy) Chain(parent string) ([]string, error) {
 		return []string{base}, err
 	}
 	dirs := []string{h.Mount}
-	for name := range strings.SplitSeq(strings.Trim(parent, "/"), "/") {
+	for _, name := range strings.FieldsFunc(filepath.Clean("/"+parent), func(r rune) bool { return r == '/' }) {
 		dirs = append(dirs, filepath.Join(dirs[len(dirs)-1], name))
 	}
 	return dirs, nil
