@@ -28,6 +28,17 @@ func TestBadLimitMakesNothing(t *testing.T) {
 	}
 }
 
+// What can never be a cgroup cannot be removed either, and leaves no record.
+func TestParentThatCannotBe(t *testing.T) {
+	kernelTest(t)
+	for _, test := range []struct{ parent, why string }{
+		{"cgroup.procs", "not a directory"}, {strings.Repeat("x", 5000), "file name too long"},
+	} {
+		refuses(t, program(t, "run", "--cgroup-parent", testParent+"/"+test.parent, "true"), container.RuntimeError, test.why)
+		nothingLeft(t, test.why)
+	}
+}
+
 // The list is valid but the CPUs do not exist, so the kernel refuses it.
 func TestNoSuchCPU(t *testing.T) {
 	kernelTest(t)

@@ -39,7 +39,8 @@ func RemoveAll(dir string) error {
 // the files in a cgroup cannot be removed, so rm -r and os.RemoveAll fail.
 func killAndRemove(dir string) error {
 	entries, err := os.ReadDir(dir)
-	if hierarchy.Gone(err) {
+	// A path through a file, or too long for the kernel, was never a cgroup's.
+	if hierarchy.Gone(err) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENAMETOOLONG) {
 		return nil
 	}
 	if err != nil {
