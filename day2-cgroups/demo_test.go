@@ -211,3 +211,18 @@ func TestDemoInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// When nobody reads its output any more, the demo still cleans up.
+func TestDemoWithoutReader(t *testing.T) {
+	kernelTest(t)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	defer write.Close()
+	cmd := program(t, "-m", "20m")
+	cmd.Stdout = write
+	finish(t, cmd).wantOneError(t, "broken pipe")
+	nothingLeft(t, "a demo without a reader")
+}

@@ -126,6 +126,27 @@ func TestDemoInterrupted(t *testing.T) {
 	}
 }
 
+// When nobody reads its output any more, the demo still cleans up.
+func TestDemoWithoutReader(t *testing.T) {
+	kernelTest(t)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	defer write.Close()
+	tmp := t.TempDir()
+	cmd := program(t)
+	cmd.Env = append(cmd.Env, "TMPDIR="+tmp)
+	cmd.Stdout = write
+	if got := finish(t, cmd); got.status != 125 || !strings.Contains(got.stderr, "broken pipe") {
+		t.Errorf("%+v", got)
+	}
+	if left := demoNames(t, tmp); len(left) > 0 {
+		t.Errorf("there is %q", left)
+	}
+}
+
 func demoNames(t *testing.T, tmp string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(tmp)

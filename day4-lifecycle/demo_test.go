@@ -37,3 +37,25 @@ func TestDemo(t *testing.T) {
 		t.Errorf("as JSON: %+v", got)
 	}
 }
+
+// When nobody reads its output any more, the demo still cleans up.
+func TestDemoWithoutReader(t *testing.T) {
+	needRoot(t)
+	w := newWorld(t)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	defer write.Close()
+	tmp := t.TempDir()
+	cmd := exec.Command(w.program)
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "TMPDIR="+tmp)
+	cmd.Stdout = write
+	if err := cmd.Run(); cmd.ProcessState == nil || !cmd.ProcessState.Exited() {
+		t.Errorf("%v", err)
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

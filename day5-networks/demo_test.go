@@ -50,7 +50,20 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	// An interrupted demo cleans up; after a killed one, the next one does.
+	// A demo whose output nobody reads any more cleans up.
+	unread := start()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	unread.Stdout = write
+	err = unread.Run()
+	write.Close()
+	if left, _ := os.ReadDir(dir); len(left) > 0 || unread.ProcessState == nil || !unread.ProcessState.Exited() {
+		t.Errorf("nobody reads: %v; left behind: %v", err, left)
+	}
+	// So does an interrupted one; after a killed one, the next one does.
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
 		cmd := start()
 		if err := cmd.Start(); err != nil {

@@ -29,6 +29,9 @@ type Signals struct {
 // kill this program before it has cleaned up.
 func CatchSignals() *Signals {
 	s := &Signals{caught: make(chan os.Signal, 16)}
+	// If the reader of our output goes away, SIGPIPE would kill us, too. Caught
+	// and not read, it lets the write fail instead.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	for _, sig := range forwarded {
 		if !signal.Ignored(sig) { // as nohup(1) wants
 			signal.Notify(s.caught, sig)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ const Memory = 64 << 20
 // and leaves nothing behind, because its store is a temporary directory. The
 // format is text or json.
 func Run(ctx context.Context, format string) (err error) {
+	signal.Ignore(syscall.SIGPIPE) // without a reader we go on, and clean up
 	dir, err := begin(ctx, os.TempDir())
 	if err != nil {
 		return err
@@ -52,11 +54,10 @@ func Run(ctx context.Context, format string) (err error) {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var failed *exec.ExitError
-	if err := cmd.Run(); errors.As(err, &failed) {
-		return container.StatusError{Status: failed.ExitCode()}
-	} else if err != nil {
+	if err := cmd.Run(); cmd.ProcessState == nil {
 		return err
+	} else if status := cmd.ProcessState.ExitCode(); status != 0 {
+		return container.StatusError{Status: status}
 	}
 	c, err := containers.Find(s, "demo")
 	if err != nil {

@@ -68,9 +68,6 @@ func (t *Terminal) Attach(input *os.File) {
 			t.resize()
 		}
 	}()
-	// If the reader of our output went away, SIGPIPE would kill us and leave
-	// the user's terminal raw.
-	signal.Ignore(syscall.SIGPIPE)
 	if input != nil {
 		t.copyInput(input)
 	}

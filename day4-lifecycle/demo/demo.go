@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -35,6 +36,7 @@ type step struct {
 // its life, with the commands that a user would type. It needs no network and
 // leaves nothing: its store is a temporary directory. The format is text or json.
 func Run(ctx context.Context, format string) error {
+	signal.Ignore(syscall.SIGPIPE) // without a reader we go on, and clean up
 	var steps []step
 	show := func(s step) {
 		steps = append(steps, s)
@@ -42,11 +44,10 @@ func Run(ctx context.Context, format string) error {
 			fmt.Printf("$ %s\n%s", s.Command, s.Output)
 		}
 	}
-	err := lead(ctx, show)
-	if err == nil && format == "json" {
-		return json.NewEncoder(os.Stdout).Encode(map[string]any{"steps": steps})
+	if err := lead(ctx, show); err != nil || format == "text" {
+		return err
 	}
-	return err
+	return json.NewEncoder(os.Stdout).Encode(map[string]any{"steps": steps})
 }
 
 func lead(ctx context.Context, show func(step)) (err error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -56,17 +57,17 @@ func Run(format, command string) error {
 
 // Show is for that process.
 func Show(ctx context.Context, format string) error {
+	signal.Ignore(syscall.SIGPIPE) // without a reader we go on, and clean up
 	text := format == "text"
 	d := &demonstration{Steps: []step{}, show: func(format string, args ...any) {
 		if text {
 			fmt.Printf(format, args...)
 		}
 	}}
-	err := d.until(ctx)
-	if err == nil && !text {
-		return json.NewEncoder(os.Stdout).Encode(d)
+	if err := d.until(ctx); err != nil || text {
+		return err
 	}
-	return err
+	return json.NewEncoder(os.Stdout).Encode(d)
 }
 
 // A demonstration is a demo that goes on.

@@ -91,9 +91,8 @@ func Interruptible(do func(context.Context) error) error {
 		case <-ctx.Done():
 		}
 	}()
-	err := do(ctx)
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
+	if err := do(ctx); err == nil || ctx.Err() == nil {
+		return err
 	}
-	return err
+	return context.Cause(ctx)
 }
