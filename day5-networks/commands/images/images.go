@@ -104,9 +104,7 @@ func printHistory(s *store.Store, img *store.Image, full bool) error {
 			undescribed--
 		}
 	}
-	for range undescribed { // some tools write no history for layers
-		steps = append(steps, v1.History{})
-	}
+	steps = append(steps, make([]v1.History, max(0, undescribed))...) // some tools write no history for layers
 	id := output.ID(img.ID, full)
 	table := output.NewTable("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT")
 	for _, step := range slices.Backward(steps) {
