@@ -38,7 +38,7 @@ var (
 	any    = []string{"*"}
 
 	imports = map[string][]string{
-		"metadata": {"inroot"},
+		"metadata": {"inroot"}, "lock": {"inroot"},
 		"layer":    leaves, "chain": append([]string{"layer"}, leaves...), "mountfd": leaves, "confine": append([]string{"mountfd"}, leaves...), "rootless": leaves,
 		"cgroup":    append([]string{"freezer"}, low...),
 		"rootfs":    low,
