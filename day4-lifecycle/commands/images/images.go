@@ -96,7 +96,7 @@ var History = &urfave.Command{
 // printHistory prints the last step first. Only the image itself has an ID: the
 // earlier steps may never have been images on this machine. Steps that only
 // changed the configuration have no layer.
-func printHistory(s *store.Store, img *store.Image, full bool) error {
+func printHistory(s *store.Store, img *store.Image, full bool) (err error) {
 	layers, steps := img.Config.RootFS.DiffIDs, slices.Clone(img.Config.History)
 	undescribed := len(layers)
 	for _, step := range steps {
@@ -110,7 +110,6 @@ func printHistory(s *store.Store, img *store.Image, full bool) error {
 	for _, step := range slices.Backward(steps) {
 		size := int64(0)
 		if last := len(layers) - 1; !step.EmptyLayer && last >= 0 {
-			var err error
 			if size, err = snapshot.LayerSize(s, layers[last]); err != nil {
 				return err
 			}
