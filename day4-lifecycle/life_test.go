@@ -523,6 +523,7 @@ func TestPause(t *testing.T) {
 	w.fails(1, "already paused", "pause", "tick")
 	w.fails(1, "is paused", "exec", "tick", "true")
 	w.fails(1, "is paused", "attach", "tick")
+	w.fails(1, "is paused", "start", "tick")
 	before := ""
 	w.until("it says nothing any more", func() bool { // what it has said may still be on its way
 		earlier := w.ok("logs", "tick")
