@@ -55,6 +55,15 @@ func (p Place) open(flags uint64) (*os.File, error) {
 	return os.NewFile(uintptr(fd), p.Path), nil
 }
 
+// look opens what may be a link, only to look at it: the link itself or, with follow
+// or if a slash comes after it, what it leads to. path_resolution(7)
+func (p Place) look(follow bool) (*os.File, error) {
+	if follow {
+		return p.open(unix.O_PATH)
+	}
+	return p.open(unix.O_PATH | unix.O_NOFOLLOW)
+}
+
 // Copy copies a file or a directory as docker cp does: into an existing
 // directory, or to a new name in one.
 func Copy(from, to Place, o Options) error {
@@ -110,11 +119,7 @@ func target(from, to Place, o Options) (dir *os.File, name string, err error) {
 }
 
 func stat(p Place, st *unix.Stat_t, follow bool) error {
-	flags := uint64(unix.O_PATH)
-	if !follow && !strings.HasSuffix(p.Path, "/") && !p.content() {
-		flags |= unix.O_NOFOLLOW
-	}
-	file, err := p.open(flags)
+	file, err := p.look(follow)
 	if err != nil {
 		return err
 	}
