@@ -9,6 +9,7 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day5-networks/inroot"
+	"example.com/go-docker/day5-networks/interrupt"
 )
 
 // Options say what to copy, and what to do with owners and modes.
@@ -65,8 +67,9 @@ func (p Place) look(follow bool) (*os.File, error) {
 }
 
 // Copy copies a file or a directory as docker cp does: into an existing
-// directory, or to a new name in one.
-func Copy(from, to Place, o Options) error {
+// directory, or to a new name in one. Once ctx has ended it fails with the cause, and
+// what it has copied by then stays.
+func Copy(ctx context.Context, from, to Place, o Options) error {
 	dir, name, err := target(from, to, o)
 	if err != nil {
 		return err
@@ -77,10 +80,7 @@ func Copy(from, to Place, o Options) error {
 		return err
 	}
 	packed := make(chan error, 1)
-	go func() {
-		err := Pack(w, from, name, o)
-		packed <- errors.Join(err, w.Close())
-	}()
+	go func() { packed <- errors.Join(Pack(interrupt.Writer(ctx, w), from, name, o), w.Close()) }()
 	err = unpack(r, dir, o)
 	_ = r.Close() // ends the packer if we have failed
 	if errPack := <-packed; errPack != nil && !errors.Is(errPack, unix.EPIPE) {
