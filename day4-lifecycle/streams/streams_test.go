@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/wire"
 )
 
 // Somebody outside the container has its terminal open, and keeps it. That does not
@@ -15,11 +18,11 @@ func TestTerminalKeptOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := os.OpenFile(s.Parent.Terminal.Name(), os.O_RDWR, 0)
+	kept, err := os.OpenFile(s.Parent.Terminal.Name(), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Typed('W', []byte{0, 24, 0, 80}, true)
+	s.Typed(wire.Size, []byte{0, 24, 0, 80}, true)
 	s.Copy(nil, new(Clients))
 	drained := make(chan struct{})
 	go func() {
