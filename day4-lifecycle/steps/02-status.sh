@@ -8,7 +8,7 @@ workdir
 
 # The status of a process that has ended stays in the kernel until its parent asks for it: until then the process is
 # a zombie, Z. This parent, sleep, never asks. The last field of stat is the status, times 256. proc_pid_stat(5)
-show 'sh -c "sh -c \"echo \\\$\\\$ >pid; exit 7\" & exec sleep 5" &'
+show 'sh -c "sh -c \"echo \\\$\\\$ >pid; exit 7\" & exec sleep 60" &'
 later "kill $!"
 show 'until [ -s pid ] && grep -q ") Z" /proc/$(cat pid)/stat; do sleep 0.1; done; ps -o pid,stat,comm -p $(cat pid)'
 show 'cut -d " " -f 52 /proc/$(cat pid)/stat'
@@ -24,9 +24,9 @@ exec 9>lock; flock 9
 sh -c "$1" 9>&- & echo $! >pid; wait $!
 echo $? >status
 SHIM
-show 'rm pid; setsid sh shim "sleep 2; exit 7" >log 2>&1 & until [ -s pid ]; do sleep 0.1; done'
+show 'rm pid; touch busy; setsid sh shim "while [ -e busy ]; do sleep 0.1; done; exit 7" >log 2>&1 & until [ -s pid ]; do sleep 0.1; done'
 show '! flock -n lock echo the shim is gone'
-show 'flock lock cat status'
+show 'rm busy; flock lock cat status'
 
 # But what if the shim is killed? Nobody writes a status, and the job has no idea.
 show 'rm status pid; setsid sh shim "exec sleep 60" & until [ -s pid ]; do sleep 0.1; done'

@@ -55,15 +55,15 @@ func TestSession(t *testing.T) {
 func TestStatus(t *testing.T) {
 	got := run(t, rung(t, "02-status.sh"))
 	got.ends(t, 0)
-	got.has(t, `^ *\d+ ZN? +sh$`, `/stat\n1792$`, `^\$ flock lock cat status\n7$`, `^[SR]N? +sleep 60$`,
-		`^\$ flock -n lock echo the shim is gone\n\$ flock lock cat`, `^\$ flock -n lock echo the shim is gone\nthe shim is gone$`)
+	got.has(t, `^ *\d+ ZN? +sh$`, `/stat\n1792$`, `^\$ rm busy; flock lock cat status\n7$`, `^[SR]N? +sleep 60$`,
+		`^\$ flock -n lock echo the shim is gone\n\$ rm busy`, `^\$ flock -n lock echo the shim is gone\nthe shim is gone$`)
 }
 
 func TestEnter(t *testing.T) {
 	needRoot(t)
 	got := run(t, rung(t, "03-enter.sh"))
 	got.ends(t, 0)
-	got.has(t, `^box\n +PID COMMAND\n +1 sh -c`, `^SN? +sh -c hostname box`, `^killed a stranger: 143$`)
+	got.has(t, `^box\n +PID COMMAND\n +1 sh -c`, `^[SR]N? +sh -c hostname box`, `^killed a stranger: 143$`)
 	got.has(t, `^nsenter: .*No such file or directory$`)
 	if ps := got.after(t, regexp.MustCompile(`(?m)^\$ nsenter .*ps -e.*$`).FindString(got.out)); strings.Count(ps, "\n") > 6 {
 		t.Errorf("ps in the box shows more than the box:\n%s", ps)

@@ -338,7 +338,7 @@ func TestNamesProgram(t *testing.T) {
 ask() { STEPS_ROLE="$*" "$SELF"; }
 06-bridge Web busybox httpd -f -p 80 -h /run/www & web=$!; await 'get 10.0.0.2 | grep hello'
 06-bridge db timeout 30 getent ahosts web | sed 1q; echo "nobody knows"
-09-names & await 'ask udp A web'
+09-names & await 'ask udp A web'; await 'ask tcp A web'
 ask udp A web; ask tcp A wEb; ask udp AAAA web; ask udp A db; ask udp A example.org
 ip netns exec lan env STEPS_ROLE=upstream "$SELF" & await 'ask udp A example.org | grep 203'; await 'ask tcp A example.org | grep 203'
 ask udp A example.org; ask tcp A example.org; ask udp A nobody.example

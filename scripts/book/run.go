@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -73,7 +72,12 @@ func (r *runner) page(p *page) (failures []failure, changes []replacement, err e
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &session{runner: r, page: p, pairing: newPairing(), terminals: map[int]*terminal{}}
+	rest, err := newBed()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rest.close()
+	s := &session{runner: r, page: p, rest: rest, pairing: newPairing(), terminals: map[int]*terminal{}}
 	for i := range blocks {
 		if b := &blocks[i]; b.kernel == "" || b.kernel == r.kernel {
 			s.logf("%s:%d\n", p.path, b.fence.line)
@@ -113,6 +117,7 @@ func following(blocks []block, i int, kernel string) *step {
 type session struct {
 	*runner
 	page      *page
+	rest      *bed
 	pairing   *pairing
 	terminals map[int]*terminal
 	inside    map[int]bool   // whether the terminal's last command is still running
@@ -225,7 +230,7 @@ func (s *session) step(b *block, t *terminal, st *step, next string, open bool) 
 			if t.atPrompt(printed, quiet) {
 				return true
 			}
-			if quiet < 3*settle || len(want) == 0 && quiet < starting {
+			if quiet < 3*settle || len(want) == 0 && (quiet < starting || quiet < longestRest && !atRest()) {
 				return false
 			}
 			_, d := s.pairing.match(want, s.lines(printed), about, st.line)
@@ -300,7 +305,7 @@ func (s *session) send(t *terminal, st *step, condition func([]byte, time.Durati
 	}
 	for i, line := range st.input {
 		if i == 0 {
-			line = patient(line)
+			line = s.rest.patient(line)
 		}
 		if i == len(st.input)-1 {
 			return t.enter(line, s.limit, condition)
@@ -320,18 +325,6 @@ func (s *session) send(t *terminal, st *step, condition func([]byte, time.Durati
 		}
 	}
 	return t.until(s.limit, condition)
-}
-
-// A page's sleep of a few seconds is as long as a machine needs that does nothing else. Ours tests other things
-// meanwhile, so here it takes a second more.
-var pageSleeps = regexp.MustCompile(`(^|[;&] )sleep (\d(?:\.\d+)?)(;|$)`)
-
-func patient(line string) string {
-	return pageSleeps.ReplaceAllStringFunc(line, func(text string) string {
-		m := pageSleeps.FindStringSubmatch(text)
-		seconds, _ := strconv.ParseFloat(m[2], 64) // the pattern wants a number
-		return m[1] + "sleep " + strconv.FormatFloat(seconds+1, 'f', -1, 64) + m[3]
-	})
 }
 
 // lines is what the reader sees, with the page's names for host and place.

@@ -65,18 +65,24 @@ func TestRunFixture(t *testing.T) {
 // A sleep that stands for "a moment later" is longer here than on the page; others are as they are.
 func TestPatient(t *testing.T) {
 	for line, want := range map[string]string{
-		"sleep 0.2":                              "sleep 1.2",
-		"sleep 1; kill $!; wait":                 "sleep 2; kill $!; wait",
-		"/tmp/nat & sleep 1; kill $!; sleep 0.2": "/tmp/nat & sleep 2; kill $!; sleep 1.2",
+		"sleep 0.2":                              "sleep 1.2; cat FIFO",
+		"sleep 1; kill $!; wait $!":              "sleep 2; cat FIFO; kill $!; wait $!",
+		"/tmp/nat & sleep 1; kill $!; sleep 0.2": "/tmp/nat & sleep 2; cat FIFO; kill $!; sleep 1.2; cat FIFO",
 		"sleep 60 &":                             "sleep 60 &",
 		"sh -c 'hostname box; sleep 60; true'":   "sh -c 'hostname box; sleep 60; true'",
 		"sh -c 'exec sleep 3'":                   "sh -c 'exec sleep 3'",
 		"until [ -s pid ]; do sleep 0.1; done":   "until [ -s pid ]; do sleep 0.1; done",
 	} {
-		if got := patient(line); got != want {
+		if got := (&bed{fifo: "FIFO"}).patient(line); got != want {
 			t.Errorf("%s: %s, want %s", line, got, want)
 		}
 	}
+}
+
+// And it is not over before all that was started has come to rest.
+func TestRest(t *testing.T) {
+	p := fixture(t, console("$ (sh -c 'timeout 3 sh -c \"while :; do :; done\"; echo done >f' &)", "$ sleep 0.1; cat f", "done", "$ rm f"))
+	expect(t, runPage(t, filepath.Dir(p.path), p))
 }
 
 func TestTimeLimit(t *testing.T) {

@@ -220,8 +220,8 @@ func reap(b *bench) {
 	if !b.want("tail has a PID namespace of its own", !b.shares(pid, "pid"), b.ns(pid, "pid"), "another than ours", "keep Cloneflags as they are") {
 		return
 	}
-	// The orphans sleep for a second; PID 1 of the container is their parent by then.
-	until(30*time.Second, func() bool { return b.find("sleep") == 0 })
+	// The orphans sleep for a second; PID 1 of the container is their parent by then. Before that they are still sh.
+	until(30*time.Second, func() bool { return b.find("sh") == 0 && b.find("sleep") == 0 })
 	until(5*time.Second, func() bool { return b.zombies() == 0 })
 	b.equal("zombies in the container", b.zombies(), 0,
 		"ps ax -o pid,ppid,stat,comm: Z; wait(2); pid_namespaces(7): PID 1 becomes the parent of all orphans")
