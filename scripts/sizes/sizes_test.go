@@ -39,7 +39,7 @@ var (
 
 	imports = map[string][]string{
 		"metadata": {"inroot"}, "lock": {"inroot"},
-		"layer":    leaves, "chain": append([]string{"layer"}, leaves...), "mountfd": leaves, "confine": append([]string{"mountfd"}, leaves...), "rootless": leaves,
+		"layer": leaves, "chain": append([]string{"layer"}, leaves...), "mountfd": leaves, "confine": append([]string{"mountfd"}, leaves...), "rootless": leaves,
 		"cgroup":    append([]string{"freezer"}, low...),
 		"rootfs":    low,
 		"container": slices.Concat(low, []string{"cgroup", "rootfs"}),
