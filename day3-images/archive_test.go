@@ -262,7 +262,7 @@ func TestLoadRefuses(t *testing.T) {
 		"a long index.json": {func(p *imageParts) []byte {
 			f := p.ociFiles(t, nil)
 			return edit(f, "index.json", `{`, `{`+strings.Repeat(" ", image.MaxDocument))
-		}, "index.json"},
+		}, "is longer than"},
 		"docker: no such layer": {func(p *imageParts) []byte {
 			f := p.dockerFiles(t, "app:1")
 			return edit(f, "manifest.json", "/layer.tar", "/../../../etc/passwd")
@@ -273,6 +273,11 @@ func TestLoadRefuses(t *testing.T) {
 			return tarOf(t, f)
 		}, "3 diff IDs for 0 layers"},
 		"docker: a bad name": {func(p *imageParts) []byte { return tarOf(t, p.dockerFiles(t, "App")) }, "lowercase"},
+		"docker: a long manifest.json": {func(p *imageParts) []byte {
+			f := p.dockerFiles(t)
+			f["manifest.json"] += strings.Repeat(" ", image.MaxDocument)
+			return tarOf(t, f)
+		}, "is longer than"},
 		"docker: no list": {func(p *imageParts) []byte {
 			f := p.dockerFiles(t)
 			f["manifest.json"] = "{}"

@@ -128,6 +128,19 @@ func TestForeground(t *testing.T) {
 	}
 }
 
+// A container can make a tree with more levels than its shim may have files open.
+func TestRemoveDeepTree(t *testing.T) {
+	w := newWorld(t)
+	deep := exec.Command("sh", "-c", `ulimit -n 100; exec "$@"`, "sh")
+	deep.Args = append(deep.Args, w.command("run", "--rm", "box", "sh", "-c", "for i in $(seq 200); do mkdir d && cd d || exit; done").Args...)
+	if got := w.finish(deep).plain(); got != (outcome{}) {
+		t.Errorf("got %+q", got)
+	}
+	if left, err := os.ReadDir(filepath.Join(w.root, "containers")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 // Signals to the client are for the container; kill -9 of the client leaves the
 // container running.
 func TestClientSignals(t *testing.T) {
@@ -524,6 +537,7 @@ func TestPause(t *testing.T) {
 	w.fails(1, "already paused", "pause", "tick")
 	w.fails(1, "is paused", "exec", "tick", "true")
 	w.fails(1, "is paused", "attach", "tick")
+	w.fails(1, "is paused", "start", "tick")
 	before := ""
 	w.until("it says nothing any more", func() bool { // what it has said may still be on its way
 		earlier := w.ok("logs", "tick")

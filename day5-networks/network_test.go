@@ -369,7 +369,10 @@ func TestConnectLive(t *testing.T) {
 	// A container that is not running.
 	w.ok("stop", "-t", "0", "web")
 	w.ok("network", "connect", "two", "web")
+	id := w.ok("inspect", "-f", "{{.Id}}", "web")
+	w.fails(1, id+" is on network two already", "network", "connect", "two", "web")
 	w.ok("network", "disconnect", "one", "web")
+	w.fails(1, id+" is not on network one", "network", "disconnect", "one", "web")
 	w.ok("start", "web")
 	if got := w.ok("inspect", "-f", "{{range $name, $e := .NetworkSettings.Networks}}{{$name}} {{$e.Gateway}}{{end}}", "web"); got != "two 10.9.0.1" {
 		t.Errorf("started again: %q", got)

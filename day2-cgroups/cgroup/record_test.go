@@ -25,15 +25,42 @@ func TestMain(m *testing.M) {
 	os.Exit(max(cmd.ProcessState.ExitCode(), 0))
 }
 
+func emptyRun(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+		return
+	}
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The start of an ID is enough, but nothing is not one.
+func TestRunning(t *testing.T) {
+	emptyRun(t)
+	r := &Record{ID: "0123456789ab"}
+	if err := r.write(); err != nil {
+		t.Fatal(err)
+	}
+	for _, ids := range [][]string{nil, {"0123456789ab"}, {"0"}} {
+		if got, err := Running(ids); err != nil || len(got) != 1 || got[0].ID != r.ID {
+			t.Errorf("%q: %v, %v", ids, got, err)
+		}
+	}
+	for _, id := range []string{"", "1", "0123456789abc"} {
+		if got, err := Running([]string{id}); err == nil {
+			t.Errorf("%q: %v", id, got)
+		}
+	}
+	if err := r.cleanUp(); err != nil {
+		t.Error(err)
+	}
+}
+
 // The last container to end removes the directory just as another one starts.
 func TestRecordDirectoryGoesAway(t *testing.T) {
-	if os.Geteuid() == 0 {
-		if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
-			t.Fatal(err)
-		}
-	} else {
-		t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
-	}
+	emptyRun(t)
 	var all sync.WaitGroup
 	for i := range 4 {
 		all.Go(func() {

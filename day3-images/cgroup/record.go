@@ -165,7 +165,7 @@ func Running(ids []string) ([]*Record, error) {
 	}
 	var chosen []*Record
 	for _, id := range ids {
-		others := func(r *Record) bool { return !strings.HasPrefix(r.ID, id) }
+		others := func(r *Record) bool { return id == "" || !strings.HasPrefix(r.ID, id) }
 		found := slices.DeleteFunc(slices.Clone(all), others)
 		switch len(found) {
 		case 0:

@@ -20,14 +20,6 @@ import (
 // overlayfs would show if implied directories did not exist.
 type stack []int
 
-func openLayer(dir string) (int, error) {
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, &os.PathError{Op: "open", Path: dir, Err: err}
-	}
-	return fd, nil
-}
-
 // A file is what a layer has at a path.
 type file struct {
 	link    string      // target of a symbolic link
@@ -165,12 +157,12 @@ func IsLoose(dir string, lowest bool) (bool, error) {
 func CopyTop(layers []string, to string) error {
 	var s stack
 	for _, dir := range slices.Backward(layers) {
-		fd, err := openLayer(dir)
+		top, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 		if err != nil {
 			return err
 		}
-		defer unix.Close(fd)
-		s = append(s, fd)
+		defer top.Close()
+		s = append(s, int(top.Fd()))
 	}
 	hdr := &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Now()}
 	if err := s.inherit(".", hdr); err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"example.com/go-docker/day3-images/inroot"
 	"example.com/go-docker/day3-images/lock"
 	"example.com/go-docker/day3-images/store"
 )
@@ -195,7 +196,7 @@ func sweep(s *store.Store) (stay []*Container, err error) {
 		}
 		if err := c.Remove(); errors.Is(err, errRunning) {
 			stay = append(stay, c)
-		} else if err != nil { // a container can make a tree that is too deep for RemoveAll
+		} else if err != nil {
 			logrus.Warn(err)
 		}
 	}
@@ -223,7 +224,7 @@ func (c *Container) Remove() (err error) {
 	if err := os.Remove(filepath.Join(c.Dir, "container.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.RemoveAll(c.Dir); err != nil {
+	if err := inroot.RemoveAll(c.Dir); err != nil {
 		return fmt.Errorf("remove container %s: %w", c.ID, err)
 	}
 	if c.lock == nil {

@@ -5,8 +5,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"example.com/go-docker/day3-images/internal/testkit"
 	"golang.org/x/sys/unix"
 )
 
@@ -101,5 +103,44 @@ func TestOpenStaysInside(t *testing.T) {
 	}
 	if _, err := Open(fd, "abs", unix.O_PATH, unix.RESOLVE_NO_SYMLINKS); !errors.Is(err, unix.ELOOP) {
 		t.Errorf("a link with RESOLVE_NO_SYMLINKS: %v", err)
+	}
+}
+
+// A tree may have more levels than we may have files open. What links in it
+// lead to stays.
+func TestRemoveAll(t *testing.T) {
+	outside := t.TempDir()
+	if err := os.Mkdir(outside+"/canary", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	testkit.FewFiles(t)
+	tree := func() string {
+		dir := filepath.Join(t.TempDir(), "tree")
+		err := os.MkdirAll(dir, 0o700)
+		for _, branch := range []string{"a", "b\xff", "c"} {
+			deep := filepath.Join(dir, branch, strings.Repeat("/d", 2*testkit.Few))
+			err = errors.Join(err, os.MkdirAll(filepath.Join(deep, "empty"), 0o700), os.Symlink(outside, deep+"/link"),
+				os.Symlink(outside, filepath.Join(deep, "../link")), os.WriteFile(deep+"/file", nil, 0o600), unix.Mkfifo(deep+"/fifo", 0o600))
+		}
+		if err := errors.Join(err, os.Symlink(outside, dir+"/link")); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	if err := os.RemoveAll(tree()); !errors.Is(err, unix.EMFILE) {
+		t.Errorf("not too deep, so this test shows nothing: %v", err)
+	}
+	dir := tree()
+	if err := RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+	if _, err := os.Lstat(outside + "/canary"); err != nil {
+		t.Errorf("outside: %v", err)
+	}
+	if err := RemoveAll(dir); err != nil {
+		t.Errorf("what is not there: %v", err)
 	}
 }

@@ -23,7 +23,7 @@ func (u *Unpacker) create(base string, create func() error) error {
 	err := create()
 	if errors.Is(err, unix.EEXIST) {
 		u.parent.name = "" // its path may have led through what is being removed
-		if err := os.RemoveAll(inroot.FdPath(u.parent.fd) + "/" + base); err != nil {
+		if err := inroot.RemoveAll(inroot.FdPath(u.parent.fd) + "/" + base); err != nil {
 			return err
 		}
 		err = create()

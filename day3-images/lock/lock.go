@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"example.com/go-docker/day3-images/inroot"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,12 +67,9 @@ func TryFile(file *os.File) error {
 	if err := flock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return err
 	}
-	locked, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	named, err := os.Lstat(file.Name())
-	if err != nil {
+	locked, err1 := file.Stat()
+	named, err2 := os.Lstat(file.Name())
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	if !os.SameFile(locked, named) {
@@ -137,7 +135,7 @@ func RemoveLeftover(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(os.RemoveAll(path), file.Close())
+	return errors.Join(inroot.RemoveAll(path), file.Close())
 }
 
 // Dir makes a directory that is locked as long as its owner lives. What a dead

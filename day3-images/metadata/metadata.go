@@ -111,9 +111,6 @@ func records(fd int) (map[string]string, error) {
 	}
 	all := map[string]string{}
 	for _, name := range names {
-		if !ofImage(name) {
-			continue
-		}
 		var value [64 << 10]byte // XATTR_SIZE_MAX
 		n, err := unix.Getxattr(inroot.FdPath(fd), name, value[:])
 		if err != nil {
@@ -159,9 +156,6 @@ func clearAttributes(dirfd int, base string) error {
 		return err
 	}
 	for _, name := range names {
-		if !ofImage(name) {
-			continue
-		}
 		if err := unix.Removexattr(inroot.FdPath(fd), name); err != nil && !errors.Is(err, unix.ENODATA) {
 			return fmt.Errorf("remove the extended attribute %q: %w", name, err)
 		}
@@ -169,7 +163,7 @@ func clearAttributes(dirfd int, base string) error {
 	return nil
 }
 
-// list returns the names of all of a file's attributes.
+// list returns the names of a file's attributes that belong to an image.
 func list(fd int) ([]string, error) {
 	var buffer [64 << 10]byte // XATTR_LIST_MAX
 	n, err := unix.Listxattr(inroot.FdPath(fd), buffer[:])
@@ -179,7 +173,8 @@ func list(fd int) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list extended attributes: %w", err)
 	}
-	return strings.FieldsFunc(string(buffer[:n]), func(r rune) bool { return r == 0 }), nil
+	names := strings.FieldsFunc(string(buffer[:n]), func(r rune) bool { return r == 0 })
+	return slices.DeleteFunc(names, func(name string) bool { return !ofImage(name) }), nil
 }
 
 // at returns a path for calls that take only paths, such as lsetxattr(2). They

@@ -6,9 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/go-docker/day3-images/internal/testkit"
 )
 
 // openEmpty makes a store for one test.
@@ -98,6 +101,27 @@ func TestOpenStoreOnNewDisk(t *testing.T) {
 	if _, err := Open(disk); err != nil {
 		t.Error(err)
 	}
+}
+
+// An image can leave more levels than we may have files open, and nothing that
+// is left may stop the next command.
+func TestOpenStoreWithDeepLeftover(t *testing.T) {
+	s := openEmpty(t)
+	testkit.FewFiles(t)
+	if err := os.MkdirAll(s.Path("tmp", "x", strings.Repeat("d/", 2*testkit.Few)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(s.Root); err != nil {
+		t.Error(err)
+	}
+	j, err := s.Begin(t.Context(), "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(j.Path(strings.Repeat("d/", 2*testkit.Few)), 0o700), j.End()); err != nil {
+		t.Error(err)
+	}
+	nothingInProgress(t, s)
 }
 
 // A job of the same name waits; a live one is not swept, a dead one is.

@@ -33,12 +33,12 @@ func Settle(from, to string, below []string) (err error) {
 	defer func() { err = errors.Join(err, u.Close()) }()
 	s := &settler{Unpacker: u}
 	for _, dir := range append(slices.Clone(below), to, from) {
-		fd, err := openLayer(dir)
+		top, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 		if err != nil {
 			return err
 		}
-		defer unix.Close(fd)
-		s.stack = append(stack{fd}, s.stack...)
+		defer top.Close()
+		s.stack = append(stack{int(top.Fd())}, s.stack...)
 	}
 	u.Inherit = s.stack.inherit
 	for _, s.now = range []pass{whiteouts, links, links, files, hardLinks} {

@@ -18,7 +18,7 @@ func ParseFilters(filters []string) (func(c *Container) bool, error) {
 	for _, f := range filters {
 		name, value, found := strings.Cut(f, "=")
 		if !found {
-			name = "" // which is none
+			name = "" // no filter is called so
 		}
 		fits, err := parseFilter(name, value)
 		if err != nil {
@@ -27,8 +27,8 @@ func ParseFilters(filters []string) (func(c *Container) bool, error) {
 		wanted[name] = append(wanted[name], fits)
 	}
 	return func(c *Container) bool {
-		for _, some := range wanted {
-			if !slices.ContainsFunc(some, func(fits func(*Container) bool) bool { return fits(c) }) {
+		for _, ofOneName := range wanted {
+			if !slices.ContainsFunc(ofOneName, func(fits func(*Container) bool) bool { return fits(c) }) {
 				return false
 			}
 		}

@@ -18,10 +18,12 @@ import (
 // already, started is false.
 func (c *Container) Start(attach bool, signals *container.Signals) (conn *wire.Conn, started bool, err error) {
 	held, err := c.lock()
-	if errors.Is(err, lock.ErrHeld) && c.State.Live() {
+	switch live := errors.Is(err, lock.ErrHeld) && c.State.Live(); {
+	case live && c.State.Status == state.Paused:
+		return nil, false, errors.New("container " + c.ID + " is paused: unpause it instead")
+	case live:
 		return nil, false, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, false, err
 	}
 	config, err := state.ReadConfig(c.Dir)

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	errNotRunning = errors.New("the container is not running")
+	errNotRunning = errors.New("the container is not running") // in the words of lifecycle's, which compares
 	errRestarting = fmt.Errorf("%w: it waits to be started again, which stop and kill prevent", errNotRunning)
 )
 

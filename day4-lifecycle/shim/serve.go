@@ -44,8 +44,7 @@ func (s *shim) handle(client *wire.Conn) {
 	if err != nil || kind != wire.Ask || json.Unmarshal(text, &ask) != nil {
 		return
 	}
-	sig := syscall.Signal(ask.Signal)
-	switch ask.Do {
+	switch sig := syscall.Signal(ask.Signal); ask.Do {
 	case wire.DoKill:
 		s.answer(client, s.kill(sig))
 	case wire.DoStop:

@@ -26,6 +26,7 @@ import (
 
 	"example.com/go-docker/day4-lifecycle/cgroup"
 	"example.com/go-docker/day4-lifecycle/container"
+	"example.com/go-docker/day4-lifecycle/inroot"
 	"example.com/go-docker/day4-lifecycle/inventory"
 	"example.com/go-docker/day4-lifecycle/logfile"
 	"example.com/go-docker/day4-lifecycle/state"
@@ -182,7 +183,7 @@ func (s *shim) end() {
 	// any more. The next command removes that.
 	ran := !s.state.StartedAt.IsZero()
 	if s.config.AutoRemove && ran && os.Remove(filepath.Join(s.dir, inventory.Description)) == nil {
-		_ = os.RemoveAll(s.dir)
+		_ = inroot.RemoveAll(s.dir)
 	}
 	close(s.over)
 	answered := make(chan struct{})

@@ -13,6 +13,7 @@ type Policy struct {
 	Max  int    // times, for on-failure; 0: no limit
 }
 
+// ParsePolicy reads the value of --restart.
 func ParsePolicy(text string) (Policy, error) {
 	name, count, hasCount := strings.Cut(text, ":")
 	p := Policy{Name: name}

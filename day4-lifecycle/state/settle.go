@@ -20,8 +20,10 @@ import (
 // its maker has the lock, and who removes one begins with the description.
 func Settle(dir string) (*State, error) {
 	s, err := read(dir)
-	if _, gone := os.Stat(filepath.Join(dir, inventory.Description)); errors.Is(err, fs.ErrNotExist) && gone == nil {
-		return &State{Status: Exited}, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, inventory.Description)); err == nil {
+			return &State{Status: Exited}, nil
+		}
 	}
 	if err != nil || !s.Live() {
 		return s, err

@@ -97,6 +97,7 @@ func WriteConfig(dir string, c *Config) error {
 	return Write(dir, &State{Status: Created})
 }
 
+// ReadConfig reads a container's configuration.
 func ReadConfig(dir string) (*Config, error) {
 	c := new(Config)
 	text, err := os.ReadFile(filepath.Join(dir, configFile))
@@ -105,7 +106,7 @@ func ReadConfig(dir string) (*Config, error) {
 	}
 	if err != nil || c.Container.Root == nil {
 		hint := "remove the container with rm"
-		if _, gone := os.Stat(filepath.Join(dir, inventory.Description)); gone != nil { // the first to go, see containers.Remove
+		if _, err := os.Stat(filepath.Join(dir, inventory.Description)); err != nil { // the first to go, see containers.Remove
 			hint = "it has just been removed"
 		}
 		return nil, fmt.Errorf("read the container's configuration: %w: %s", cmp.Or(err, errors.New("it describes no container")), hint)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/container"
 	"example.com/go-docker/day4-lifecycle/logfile"
@@ -28,8 +29,6 @@ type Streams struct {
 	stdin  *os.File   // nil: none; with a terminal, its master
 	output []*output
 	copies sync.WaitGroup
-
-	closing sync.Mutex // guards stdin
 }
 
 // An output is what the container writes on one stream.
@@ -55,9 +54,17 @@ func Open(c *container.Container, stdin bool) (_ *Streams, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("open a pseudo-terminal: %w", err)
 		}
-		s.Parent.Terminal, s.stdin = slave, master
-		s.given = append(s.given, slave)
-		s.output = append(s.output, &output{File: master, kind: wire.Stdout, more: time.Second})
+		s.Parent.Terminal, s.given = slave, []*os.File{slave}
+		// Whoever asks a File for its descriptor, as pty does, makes it one that
+		// blocks: no deadline would end its reads any more. So we go on with a copy.
+		defer master.Close()
+		fd, err := unix.FcntlInt(master.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return nil, fmt.Errorf("copy the descriptor of a pseudo-terminal: %w", err)
+		}
+		_ = unix.SetNonblock(fd, true) // a new descriptor is a good one
+		s.stdin = os.NewFile(uintptr(fd), master.Name())
+		s.output = append(s.output, &output{File: s.stdin, kind: wire.Stdout, more: time.Second})
 		return s, nil
 	}
 	for _, stream := range []struct {
@@ -142,11 +149,10 @@ func (s *Streams) Drain() {
 		o.mu.Unlock()
 	}
 	s.copies.Wait()
-	s.closing.Lock()
-	defer s.closing.Unlock()
 	s.Close()
 }
 
+// Close closes all ends, the container's and ours.
 func (s *Streams) Close() {
 	for _, f := range s.given {
 		_ = f.Close()
@@ -162,21 +168,18 @@ func (s *Streams) Close() {
 // Typed handles a message from a client: input, its terminal's size, or a
 // stream that it no longer reads.
 func (s *Streams) Typed(kind wire.Kind, text []byte, terminal bool) {
-	s.closing.Lock()
-	stdin := s.stdin
-	s.closing.Unlock()
 	switch {
 	case kind == wire.Stdout, kind == wire.Stderr:
 		s.hangUp(kind)
-	case stdin == nil:
+	case s.stdin == nil:
 	case kind == wire.Size && len(text) == 4 && terminal:
 		// The kernel sends SIGWINCH to the programs there. This fails after the
 		// end.
-		_ = pty.Setsize(stdin, &pty.Winsize{Rows: binary.BigEndian.Uint16(text), Cols: binary.BigEndian.Uint16(text[2:])})
+		_ = pty.Setsize(s.stdin, &pty.Winsize{Rows: binary.BigEndian.Uint16(text), Cols: binary.BigEndian.Uint16(text[2:])})
 	case kind == wire.Stdin && len(text) > 0:
-		_, _ = stdin.Write(text) // there may be no reader any more
+		_, _ = s.stdin.Write(text) // there may be no reader any more
 	case kind == wire.Stdin && !terminal: // a terminal's input has no end
-		_ = stdin.Close()
+		_ = s.stdin.Close()
 	}
 }
 

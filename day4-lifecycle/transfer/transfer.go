@@ -9,6 +9,7 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day4-lifecycle/inroot"
+	"example.com/go-docker/day4-lifecycle/interrupt"
 )
 
 // Options say what to copy, and what to do with owners and modes.
@@ -55,9 +57,19 @@ func (p Place) open(flags uint64) (*os.File, error) {
 	return os.NewFile(uintptr(fd), p.Path), nil
 }
 
+// look opens what may be a link, only to look at it: the link itself or, with follow
+// or if a slash comes after it, what it leads to. path_resolution(7)
+func (p Place) look(follow bool) (*os.File, error) {
+	if follow {
+		return p.open(unix.O_PATH)
+	}
+	return p.open(unix.O_PATH | unix.O_NOFOLLOW)
+}
+
 // Copy copies a file or a directory as docker cp does: into an existing
-// directory, or to a new name in one.
-func Copy(from, to Place, o Options) error {
+// directory, or to a new name in one. Once ctx has ended it fails with the cause, and
+// what it has copied by then stays.
+func Copy(ctx context.Context, from, to Place, o Options) error {
 	dir, name, err := target(from, to, o)
 	if err != nil {
 		return err
@@ -68,10 +80,7 @@ func Copy(from, to Place, o Options) error {
 		return err
 	}
 	packed := make(chan error, 1)
-	go func() {
-		err := Pack(w, from, name, o)
-		packed <- errors.Join(err, w.Close())
-	}()
+	go func() { packed <- errors.Join(Pack(interrupt.Writer(ctx, w), from, name, o), w.Close()) }()
 	err = unpack(r, dir, o)
 	_ = r.Close() // ends the packer if we have failed
 	if errPack := <-packed; errPack != nil && !errors.Is(errPack, unix.EPIPE) {
@@ -110,11 +119,7 @@ func target(from, to Place, o Options) (dir *os.File, name string, err error) {
 }
 
 func stat(p Place, st *unix.Stat_t, follow bool) error {
-	flags := uint64(unix.O_PATH)
-	if !follow && !strings.HasSuffix(p.Path, "/") && !p.content() {
-		flags |= unix.O_NOFOLLOW
-	}
-	file, err := p.open(flags)
+	file, err := p.look(follow)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,8 @@ type archived struct {
 // layout, with manifest.json the output of docker save; if it has both,
 // index.json says more.
 func (a *spool) images(platform v1.Platform) ([]archived, error) {
-	if text, err := a.named("index.json"); err == nil {
+	text, errIndex := a.named("index.json")
+	if errIndex == nil {
 		index, err := image.ParseIndex(text)
 		if err != nil {
 			return nil, fmt.Errorf("index.json: %w", err)
@@ -33,7 +34,7 @@ func (a *spool) images(platform v1.Platform) ([]archived, error) {
 	}
 	text, err := a.named("manifest.json")
 	if err != nil {
-		return nil, errors.New("not an image archive: neither manifest.json nor index.json is in it (import takes the tar of a root file system)")
+		return nil, fmt.Errorf("not an image archive: %w, and %w (import takes the tar of a root file system)", err, errIndex)
 	}
 	all, err := a.dockerImages(text)
 	if err == nil && len(all) == 0 {

@@ -32,7 +32,7 @@ func Freeze(version int, dir string) error {
 		return errors.New("no freezer controller on this machine (cgroup v1): nothing can be paused, see /proc/cgroups")
 	}
 	f := files[version]
-	err := set(dir, f.name, f.freeze, f.answer, f.frozen)
+	err := f.set(dir, f.freeze, f.frozen)
 	if err != nil {
 		err = errors.Join(err, Thaw(version, dir))
 	}
@@ -41,23 +41,25 @@ func Freeze(version int, dir string) error {
 
 // Thaw lets the processes go on. It also has to come before killing them: in
 // version 1 not even SIGKILL reaches a frozen process. It is not an error if
-// the cgroup is gone.
+// the cgroup is gone, or if there is no freezer controller.
 func Thaw(version int, dir string) error {
-	f := files[version]
-	err := set(dir, f.name, f.thaw, f.answer, f.thawed)
-	if dir == "" || hierarchy.Gone(err) {
+	if dir == "" { // else the names below would be those of files where we are
 		return nil
 	}
-	return err
+	f := files[version]
+	if err := f.set(dir, f.thaw, f.thawed); !hierarchy.Gone(err) {
+		return err
+	}
+	return nil
 }
 
 // set writes a value and waits for the kernel to report that it is done. That
 // takes a moment, because a process freezes on its way back from a system call.
-func set(dir, name, value, answer, want string) error {
-	if err := hierarchy.Write(filepath.Join(dir, name), value); err != nil {
+func (f file) set(dir, value, want string) error {
+	if err := hierarchy.Write(filepath.Join(dir, f.name), value); err != nil {
 		return err
 	}
-	answer = filepath.Join(dir, answer)
+	answer := filepath.Join(dir, f.answer)
 	patience, stop := context.WithTimeoutCause(context.Background(), 10*time.Second, fmt.Errorf("%s does not become %q", answer, want))
 	defer stop()
 	return lock.Poll(patience, func() (bool, error) {

@@ -2,12 +2,15 @@
 // process that has the tree as its root: neither .. nor an absolute link leads
 // out, and nothing is ever opened by a path on the host.
 //
-// It grew from rung 11-hostile, and can make what is missing on the way.
+// It grew from rung 11-hostile, can make what is missing on the way, and removes
+// trees of any depth.
 package inroot
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"strings"
 
@@ -102,4 +105,32 @@ func Walk(way, name string, link func(path string, last bool) (string, error)) (
 		rest = target + "/" + rest
 	}
 	return way, nil
+}
+
+// RemoveAll removes dir and everything below it, however deep. os.RemoveAll has
+// a file open for each level, and an image or a container can make more levels
+// than a process may have files open, RLIMIT_NOFILE in getrlimit(2). Then every
+// directory moves up into dir. Only directories are entered, no links, and
+// nobody may change them meanwhile.
+func RemoveAll(dir string) error {
+	err := os.RemoveAll(dir)
+	if !errors.Is(err, unix.EMFILE) {
+		return err
+	}
+	for todo := []string{dir}; len(todo) > 0; todo = todo[1:] {
+		entries, err := os.ReadDir(todo[0])
+		for _, e := range entries {
+			if up := path.Join(dir, rand.Text()); e.IsDir() {
+				err = errors.Join(err, os.Rename(path.Join(todo[0], e.Name()), up))
+				todo = append(todo, up)
+			}
+		}
+		if err == nil && todo[0] != dir { // at once: a full disk may have no room for all their names in dir
+			err = os.RemoveAll(todo[0])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(dir)
 }

@@ -122,15 +122,17 @@ func (c *Container) Attach(stdin bool) (*wire.Conn, error) {
 // Exec runs one more command in the container, with these standard streams
 // unless it has a terminal, and returns when it runs: how it goes on comes on
 // the connection, for Follow. The shim is its parent: it lives on if we do not.
-func (c *Container) Exec(command join.Command, stdio [3]*os.File, signals *container.Signals) (conn *wire.Conn, err error) {
+func (c *Container) Exec(command join.Command, stdio [3]*os.File, signals *container.Signals) (*wire.Conn, error) {
 	text, err := json.Marshal(command)
 	if err != nil {
 		return nil, err
 	}
+	var conn *wire.Conn
+	asked := *c // which the answer may bring up to date
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
-		conn, _, err = c.open(wire.Request{Do: wire.DoExec, Command: text}, stdio[:]...)
+		conn, _, err = asked.open(wire.Request{Do: wire.DoExec, Command: text}, stdio[:]...)
 	}()
 	var early []byte // signals for the command
 	for {

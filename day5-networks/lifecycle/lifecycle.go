@@ -234,9 +234,6 @@ func (c *Container) Wait() (int, error) {
 
 // Root opens the container's root, as its processes see it.
 func (c *Container) Root() (*os.File, error) {
-	conn, reply, err := c.open(wire.Request{Do: wire.DoRoot})
-	if err != nil {
-		return nil, err
-	}
-	return reply.File, conn.Close()
+	reply, err := c.ask(wire.Request{Do: wire.DoRoot})
+	return reply.File, err
 }

@@ -33,7 +33,7 @@ func (c *Container) leaveNetworks() error {
 func (c *Container) Connect(a network.Attachment) error {
 	return c.changeNetwork(wire.DoConnect, a, func(n *state.Network) error {
 		if slices.ContainsFunc(n.Attachments, func(b network.Attachment) bool { return b.Network == a.Network }) {
-			return errors.New("it is on network " + a.Network + " already")
+			return errors.New("container " + c.ID + " is on network " + a.Network + " already")
 		}
 		n.Attachments = append(n.Attachments, a)
 		return nil
@@ -46,7 +46,7 @@ func (c *Container) Disconnect(name string) error {
 		before := len(n.Attachments)
 		n.Attachments = slices.DeleteFunc(n.Attachments, func(b network.Attachment) bool { return b.Network == name })
 		if len(n.Attachments) == before {
-			return errors.New("it is not on network " + name)
+			return errors.New("container " + c.ID + " is not on network " + name)
 		}
 		return nil
 	})

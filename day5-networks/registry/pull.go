@@ -75,12 +75,9 @@ func Pull(ctx context.Context, s *store.Store, ref image.Reference, options Opti
 
 // document fetches what a descriptor describes.
 func (p *pull) document(ctx context.Context, d v1.Descriptor) ([]byte, error) {
-	if !d.MediaType.IsConfig() {
-		text, _, err := p.client.document(ctx, "manifests/"+d.Digest.String(), d.Digest)
-		return text, err
-	}
-	text, _, err := p.client.document(ctx, "blobs/"+d.Digest.String(), d.Digest)
-	if err == nil && int64(len(text)) != d.Size {
+	place := map[bool]string{true: "blobs/", false: "manifests/"}[d.MediaType.IsConfig()]
+	text, _, err := p.client.document(ctx, place+d.Digest.String(), d.Digest)
+	if err == nil && d.MediaType.IsConfig() && int64(len(text)) != d.Size {
 		err = fmt.Errorf("the image's configuration has %d bytes, and is said to have %d", len(text), d.Size)
 	}
 	return text, err

@@ -26,16 +26,12 @@ type Volume struct {
 // paths but looks at no files: like Docker, the caller can make a missing
 // source directory when the container is about to start.
 func ParseVolume(s string) (Volume, error) {
-	parts := strings.Split(s, ":")
-	v := Volume{}
-	switch {
-	case len(parts) == 3 && parts[2] == "ro":
-		v.ReadOnly = true
-	case len(parts) == 3 && parts[2] == "rw":
-	case len(parts) != 2:
+	source, rest, hasTarget := strings.Cut(s, ":")
+	target, mode, hasMode := strings.Cut(rest, ":")
+	v := Volume{Source: source, Target: target, ReadOnly: mode == "ro"}
+	if !hasTarget || hasMode && mode != "ro" && mode != "rw" {
 		return v, errors.New("want SOURCE:TARGET or SOURCE:TARGET:ro")
 	}
-	v.Source, v.Target = parts[0], parts[1]
 	if !filepath.IsAbs(v.Source) {
 		return v, fmt.Errorf("source %q is not an absolute path (named volumes are not for this chapter)", v.Source)
 	}

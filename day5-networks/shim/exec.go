@@ -16,7 +16,7 @@ import (
 func (s *shim) exec(client *wire.Conn, text []byte, files []*os.File) {
 	var c join.Command
 	if err := json.Unmarshal(text, &c); err != nil || len(files) != 3 || len(c.Args) == 0 {
-		s.answer(client, fmt.Errorf("not a request to execute a command: %v", err))
+		s.answer(client, fmt.Errorf("not a request to execute a command: %.100q with %d descriptors", text, len(files)))
 		return
 	}
 	process, master, err := s.join(c, [3]*os.File(files))

@@ -28,6 +28,7 @@ import (
 	"example.com/go-docker/day5-networks/cgroup"
 	"example.com/go-docker/day5-networks/connection"
 	"example.com/go-docker/day5-networks/container"
+	"example.com/go-docker/day5-networks/inroot"
 	"example.com/go-docker/day5-networks/inventory"
 	"example.com/go-docker/day5-networks/logfile"
 	"example.com/go-docker/day5-networks/state"
@@ -191,7 +192,7 @@ func (s *shim) end() {
 	// any more. The next command removes that.
 	ran := !s.state.StartedAt.IsZero()
 	if s.config.AutoRemove && ran && os.Remove(filepath.Join(s.dir, inventory.Description)) == nil {
-		_ = os.RemoveAll(s.dir)
+		_ = inroot.RemoveAll(s.dir)
 	}
 	s.network.LetGo()
 	close(s.over)

@@ -206,18 +206,19 @@ func Size(s *store.Store, img *store.Image) (sum int64, err error) {
 }
 
 // LayerSize sums up the bytes of the files in a layer, or returns 0 if it is
-// not unpacked.
+// not unpacked. A hostile layer can have files whose paths are longer than
+// PATH_MAX, path_resolution(7); they do not count.
 func LayerSize(s *store.Store, diffID v1.Hash) (sum int64, err error) {
 	seen := map[uint64]bool{} // a file with two names counts once
 	err = filepath.WalkDir(s.LayerPath(diffID), func(_ string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // rmi was faster, or it is not unpacked
+		var info fs.FileInfo
+		if err == nil && d.Type().IsRegular() {
+			info, err = d.Info()
 		}
-		if err != nil || !d.Type().IsRegular() {
-			return err
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENAMETOOLONG) {
+			return nil // rmi was faster, or it is not unpacked; or it is too deep for a path
 		}
-		info, err := d.Info()
-		if err != nil {
+		if err != nil || info == nil {
 			return err
 		}
 		if stat := info.Sys().(*syscall.Stat_t); stat.Nlink < 2 || !seen[stat.Ino] {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"example.com/go-docker/day5-networks/inroot"
 	"example.com/go-docker/day5-networks/lock"
 )
 
@@ -53,7 +54,7 @@ func (j *Job) Path(name string) string { return filepath.Join(j.Dir, name) }
 
 // End removes whatever the job has not moved to its place in the store.
 func (j *Job) End() error {
-	return errors.Join(os.RemoveAll(j.Dir), j.lock.Close())
+	return errors.Join(inroot.RemoveAll(j.Dir), j.lock.Close())
 }
 
 // sweep removes the jobs of dead owners.

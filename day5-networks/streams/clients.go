@@ -13,12 +13,14 @@ type Clients struct {
 	all []*wire.Conn
 }
 
+// Add has the client get what the container writes from now on.
 func (c *Clients) Add(client *wire.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.all = append(c.all, client)
 }
 
+// Remove ends that.
 func (c *Clients) Remove(client *wire.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -31,11 +31,7 @@ func Pack(w io.Writer, from Place, name string, o Options) error {
 	if name == "" {
 		name = from.name()
 	}
-	flags := uint64(unix.O_PATH)
-	if !o.Follow && !from.content() {
-		flags |= unix.O_NOFOLLOW
-	}
-	file, err := from.open(flags)
+	file, err := from.look(o.Follow)
 	if err != nil {
 		return err
 	}

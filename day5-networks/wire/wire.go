@@ -115,9 +115,12 @@ func (c *Conn) Receive() (Kind, []byte, error) {
 	return kind, content, err
 }
 
-// ReceiveFiles returns the next message and the descriptors that came with it.
+// ReceiveFiles is Receive, and returns the descriptors that came with the message.
 func (c *Conn) ReceiveFiles() (kind Kind, content []byte, files []*os.File, err error) {
 	defer func() {
+		if errors.Is(err, unix.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF) { // it died with unread data, or amid a message
+			err = io.EOF
+		}
 		if err != nil {
 			for _, f := range files {
 				_ = f.Close()
@@ -135,9 +138,6 @@ func (c *Conn) ReceiveFiles() (kind Kind, content []byte, files []*os.File, err 
 		err = io.EOF
 	}
 	if err != nil {
-		if errors.Is(err, unix.ECONNRESET) { // the other end died with unread data
-			err = io.EOF
-		}
 		return 0, nil, nil, err
 	}
 	if files, err = parse(rights[:got]); err != nil {

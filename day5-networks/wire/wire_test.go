@@ -140,6 +140,27 @@ func TestListen(t *testing.T) {
 	}
 }
 
+// Who dies amid a message, or with one unread, has closed the connection.
+func TestDies(t *testing.T) {
+	for _, start := range []string{"", "1", "1\x00\x00\x00\x02", "1\x00\x00\x00\x02x"} {
+		for _, unread := range []bool{false, true} {
+			a, b := pair(t)
+			if unread {
+				if err := b.Send(Stdin, []byte("x")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := a.Write([]byte(start)); err != nil {
+				t.Fatal(err)
+			}
+			a.Close()
+			if _, _, err := b.Receive(); err != io.EOF {
+				t.Errorf("after %q, unread: %v: %v", start, unread, err)
+			}
+		}
+	}
+}
+
 // Closing a connection or a listener ends calls that wait for it in other
 // goroutines.
 func TestClose(t *testing.T) {

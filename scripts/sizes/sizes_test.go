@@ -38,8 +38,8 @@ var (
 	any    = []string{"*"}
 
 	imports = map[string][]string{
-		"metadata": {"inroot"},
-		"layer":    leaves, "chain": append([]string{"layer"}, leaves...), "mountfd": leaves, "confine": append([]string{"mountfd"}, leaves...), "rootless": leaves,
+		"metadata": {"inroot"}, "lock": {"inroot"},
+		"layer": leaves, "chain": append([]string{"layer"}, leaves...), "mountfd": leaves, "confine": append([]string{"mountfd"}, leaves...), "rootless": leaves,
 		"cgroup":    append([]string{"freezer"}, low...),
 		"rootfs":    low,
 		"container": slices.Concat(low, []string{"cgroup", "rootfs"}),

@@ -56,10 +56,8 @@ func runImage(ctx *urfave.Context) error {
 		return err
 	}
 	name := ctx.String("name")
-	if name != "" {
-		if err := containers.CheckName(name); err != nil {
-			return fmt.Errorf("invalid --name %q: %w", name, err)
-		}
+	if err := containers.CheckName(name); name != "" && err != nil {
+		return fmt.Errorf("invalid --name %q: %w", name, err)
 	}
 	s, err := action.OpenStore(ctx)
 	if err != nil {

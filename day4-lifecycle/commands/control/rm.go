@@ -22,8 +22,7 @@ var Remove = &urfave.Command{
 		&urfave.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "remove their volumes, too (those of the image always go)", DisableDefaultText: true},
 	},
 	Action: func(ctx *urfave.Context) error {
-		force := ctx.Bool("force")
-		return named.EachContainer(ctx, func(c *lifecycle.Container) error { return c.Remove(force) })
+		return named.EachContainer(ctx, func(c *lifecycle.Container) error { return c.Remove(ctx.Bool("force")) })
 	},
 }
 

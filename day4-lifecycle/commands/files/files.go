@@ -117,7 +117,7 @@ func copyFiles(ctx *urfave.Context, until context.Context, from, to cpPath, o tr
 	case from.path == "-" && from.container == "":
 		err = transfer.Unpack(interrupt.Waiting(until, os.Stdin), target, o)
 	default:
-		err = transfer.Copy(source, target, o)
+		err = transfer.Copy(until, source, target, o)
 	}
 	if err != nil {
 		return fmt.Errorf("copy %s to %s: %w", ctx.Args().Get(0), ctx.Args().Get(1), err)

@@ -66,7 +66,8 @@ func Each(ctx *urfave.Context, do func(name string) (done string, err error)) (f
 	return failed
 }
 
-// Confirmed asks, unless with --force, before everything of a kind is removed.
+// Confirmed asks whether everything of a kind is to be removed, and returns the
+// answer. With --force it is yes.
 func Confirmed(ctx *urfave.Context, kind string) bool {
 	if ctx.Bool("force") {
 		return true

@@ -64,10 +64,8 @@ func planFromFlags(ctx *urfave.Context) (*plan, *store.Store, error) {
 		return nil, nil, err
 	}
 	name := ctx.String("name")
-	if name != "" {
-		if err := containers.CheckName(name); err != nil {
-			return nil, nil, fmt.Errorf("invalid --name %q: %w", name, err)
-		}
+	if err := containers.CheckName(name); name != "" && err != nil {
+		return nil, nil, fmt.Errorf("invalid --name %q: %w", name, err)
 	}
 	s, err := action.OpenStore(ctx)
 	if err != nil {

@@ -70,7 +70,7 @@ func printOwn(w io.Writer, text string, pids []int) error {
 	fmt.Fprintln(w, header)
 	for line := range strings.Lines(rest) {
 		fields := strings.Fields(line)
-		if slices.ContainsFunc(pids, func(pid int) bool { return len(fields) > column && fields[column] == strconv.Itoa(pid) }) {
+		if len(fields) > column && slices.ContainsFunc(pids, func(pid int) bool { return fields[column] == strconv.Itoa(pid) }) {
 			fmt.Fprint(w, line)
 		}
 	}

@@ -96,7 +96,7 @@ var History = &urfave.Command{
 // printHistory prints the last step first. Only the image itself has an ID: the
 // earlier steps may never have been images on this machine. Steps that only
 // changed the configuration have no layer.
-func printHistory(s *store.Store, img *store.Image, full bool) error {
+func printHistory(s *store.Store, img *store.Image, full bool) (err error) {
 	layers, steps := img.Config.RootFS.DiffIDs, slices.Clone(img.Config.History)
 	undescribed := len(layers)
 	for _, step := range steps {
@@ -104,15 +104,12 @@ func printHistory(s *store.Store, img *store.Image, full bool) error {
 			undescribed--
 		}
 	}
-	for range undescribed { // some tools write no history for layers
-		steps = append(steps, v1.History{})
-	}
+	steps = append(steps, make([]v1.History, max(0, undescribed))...) // some tools write no history for layers
 	id := output.ID(img.ID, full)
 	table := output.NewTable("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT")
 	for _, step := range slices.Backward(steps) {
 		size := int64(0)
 		if last := len(layers) - 1; !step.EmptyLayer && last >= 0 {
-			var err error
 			if size, err = snapshot.LayerSize(s, layers[last]); err != nil {
 				return err
 			}

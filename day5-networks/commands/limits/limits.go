@@ -71,11 +71,9 @@ func FromFlags(ctx *urfave.Context) (config cgroup.Config, err error) {
 	if l.Reservation > 0 && l.Memory > 0 && l.Reservation > l.Memory {
 		return config, errors.New("invalid --memory-reservation: greater than --memory")
 	}
-	if ctx.IsSet("cpuset-cpus") {
-		l.CPUs = ctx.String("cpuset-cpus")
-		if _, err := cgroup.ParseCPUs(l.CPUs); err != nil {
-			return config, fmt.Errorf("invalid --cpuset-cpus %q: %w", l.CPUs, err)
-		}
+	l.CPUs = ctx.String("cpuset-cpus")
+	if _, err := cgroup.ParseCPUs(l.CPUs); ctx.IsSet("cpuset-cpus") && err != nil {
+		return config, fmt.Errorf("invalid --cpuset-cpus %q: %w", l.CPUs, err)
 	}
 	return config, nil
 }

@@ -66,10 +66,8 @@ func planFromFlags(ctx *urfave.Context) (*plan, *store.Store, error) {
 	}
 	p.hostnameSet = ctx.IsSet("hostname")
 	name := ctx.String("name")
-	if name != "" {
-		if err := containers.CheckName(name); err != nil {
-			return nil, nil, fmt.Errorf("invalid --name %q: %w", name, err)
-		}
+	if err := containers.CheckName(name); name != "" && err != nil {
+		return nil, nil, fmt.Errorf("invalid --name %q: %w", name, err)
 	}
 	s, err := action.OpenStore(ctx)
 	if err != nil {
