@@ -184,6 +184,7 @@ func TestNotARecord(t *testing.T) {
 		"empty":        "",
 		"garbage":      "{",
 		"0123456789ab": `{"id": "ba9876543210", "cgroups": ["` + victim + `"]}`, // the name does not match the id
+		"111111111111": `{"id": "111111111111", "cgroups": ["` + victim + `"]}`, // the directory does not match it
 	} {
 		path := "/run/go-docker/" + name + ".json"
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -105,8 +105,8 @@ func readRecord(path string) (*Record, error) {
 	if err := json.Unmarshal(text, r); err != nil {
 		return nil, fmt.Errorf("%s is not a record: %w", path, err)
 	}
-	if r.path() != path {
-		return nil, fmt.Errorf("%s is not a record: it has the id %q", path, r.ID)
+	if r.path() != path || slices.ContainsFunc(r.Cgroups, func(dir string) bool { return filepath.Base(dir) != "go-docker-"+r.ID }) {
+		return nil, fmt.Errorf("%s is not a record: it has the id %q and the cgroups %q", path, r.ID, r.Cgroups)
 	}
 	return r, nil
 }
