@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 list=scripts/carryover.txt
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT; trap 'exit 141' PIPE; trap 'exit 143' TERM
 
 # take_out CHAPTER DIR: its Go files without the module's path, the files of main in DIR/main.
 take_out() {

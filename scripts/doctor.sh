@@ -157,6 +157,7 @@ scratch='' # our temporary directories; Go makes some of its own read-only
 trap 'for d in $scratch; do chmod -R u+w "$d"; rm -rf "$d"; done' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
+trap 'exit 141' PIPE
 trap 'exit 143' TERM
 
 # --- the checks

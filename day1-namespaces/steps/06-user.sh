@@ -15,7 +15,7 @@ chown "$uid" .
 # A new user namespace has no ids yet. 65534 is also what the kernel shows for an id that it cannot translate.
 show unshare --user id -u
 show 'unshare --user sleep 600 &'
-later "kill $!"
+later "kill -KILL $!"
 # Wait until sleep has its namespace.
 until [ "$(readlink "/proc/$!/ns/user")" != "$(readlink /proc/self/ns/user)" ]; do sleep 0.1; done
 # The map, written from outside: id 0 in there is $uid out here, and the range is 1 id long.

@@ -6,6 +6,7 @@ package steps_test
 // orphans below them, have namespaces of their own, and give each run a TMPDIR of its own.
 
 import (
+	"bufio"
 	"bytes"
 	"flag"
 	"fmt"
@@ -253,6 +254,29 @@ func (p *process) wait(t testing.TB) result {
 	got.out = p.text(t)
 	p.output.Close()
 	return got
+}
+
+// A reader that goes away, as in sh 01-x.sh | head, leaves nothing either.
+func TestReaderGoesAway(t *testing.T) {
+	steps, _ := filepath.Glob("[0-9][0-9]-*.sh") // the pattern is well-formed
+	for _, name := range steps {
+		for _, lines := range []int{0, 1, 7} {
+			t.Run(fmt.Sprint(name, " ", lines), func(t *testing.T) {
+				reader, writer, err := os.Pipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				cmd := rung(t, name)
+				cmd.Stdout, cmd.Stderr = writer, writer
+				p := start(t, cmd)
+				writer.Close()
+				for text := bufio.NewScanner(reader); lines > 0 && text.Scan(); lines-- {
+				}
+				reader.Close()
+				p.wait(t).clean(t)
+			})
+		}
+	}
 }
 
 func mountTable(t testing.TB) string {

@@ -14,6 +14,7 @@ sleep 3
 ps -o ppid,sid,tty,comm -p $$
 echo "still here"
 JOB
+later '[ ! -s log ] || until grep -q -e SIGHUP -e still log; do sleep 0.1; done' # not even ^C ends a job with a session
 
 # script(1) runs a shell with a terminal of its own and takes the terminal away when the shell ends, as ssh does at
 # the end of a connection. When the leader of a session ends, the kernel sends SIGHUP to the process group in the

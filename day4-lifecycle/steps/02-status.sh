@@ -9,7 +9,7 @@ workdir
 # The status of a process that has ended stays in the kernel until its parent asks for it: until then the process is
 # a zombie, Z. This parent, sleep, never asks. The last field of stat is the status, times 256. proc_pid_stat(5)
 show 'sh -c "sh -c \"echo \\\$\\\$ >pid; exit 7\" & exec sleep 60" &'
-later "kill $!"
+later "kill -KILL $!"
 show 'until [ -s pid ] && grep -q ") Z" /proc/$(cat pid)/stat; do sleep 0.1; done; ps -o pid,stat,comm -p $(cat pid)'
 show 'cut -d " " -f 52 /proc/$(cat pid)/stat'
 

@@ -42,8 +42,8 @@ inside() {
 later() {
 	undo="$*
 $undo"
-	trap 'trap "" HUP INT TERM; set +eu; eval "$undo" 2>/dev/null' EXIT
-	trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
+	trap 'trap "" HUP INT PIPE TERM; set +eu; eval "$undo" 2>/dev/null' EXIT
+	trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 141' PIPE; trap 'exit 143' TERM
 }
 
 workdir() {
