@@ -83,7 +83,7 @@ func TestStats(t *testing.T) {
 
 	refuses(t, program(t, "stats", "no-such"), container.RuntimeError, `no such container: "no-such"`)
 	refuses(t, program(t, "stats", hog.ID, "no-such"), container.RuntimeError, `no such container: "no-such"`)
-	refuses(t, program(t, "stats", ""), container.RuntimeError, "more than one")
+	refuses(t, program(t, "stats", ""), container.RuntimeError, `no such container: ""`)
 	hog.end()
 	refuses(t, program(t, "stats", hog.ID), container.RuntimeError, "no such container")
 	busy.murder() // and the container with it

@@ -6,11 +6,13 @@
 package box
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -181,6 +183,20 @@ func rmdirAll(dir string) error {
 }
 
 func furnish(name string) error {
+	// Somebody's mount below /tmp would vanish from here, too, when its directory
+	// is removed. mount_namespaces(7)
+	others, err := mountinfo.GetMounts(mountinfo.PrefixFilter("/tmp"))
+	if err != nil {
+		return err
+	}
+	for _, m := range slices.Backward(others) {
+		if m.Mountpoint == "/tmp" {
+			continue
+		}
+		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) { // it may just have vanished
+			return fmt.Errorf("take %s away: %w", m.Mountpoint, err)
+		}
+	}
 	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {
 		return err
