@@ -77,9 +77,9 @@ var (
 // exceptions are known, and meant to go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":    7935,
+	"day3-images":    7934,
 	"day4-lifecycle": 12871,
-	"day5-networks":  19064,
+	"day5-networks":  19058,
 }
 
 type program struct {
