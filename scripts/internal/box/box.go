@@ -185,15 +185,20 @@ func rmdirAll(dir string) error {
 func furnish(name string) error {
 	// Somebody's mount below /tmp would vanish from here, too, when its directory
 	// is removed. mount_namespaces(7)
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
 	others, err := mountinfo.GetMounts(mountinfo.PrefixFilter("/tmp"))
 	if err != nil {
 		return err
 	}
 	for _, m := range slices.Backward(others) {
-		if m.Mountpoint == "/tmp" {
+		if m.Mountpoint == "/tmp" || strings.HasPrefix(here+"/", m.Mountpoint+"/") { // or we would lose our place
 			continue
 		}
-		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) { // it may just have vanished
+		err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH)
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) { // it may just have vanished
 			return fmt.Errorf("take %s away: %w", m.Mountpoint, err)
 		}
 	}
