@@ -183,24 +183,8 @@ func rmdirAll(dir string) error {
 }
 
 func furnish(name string) error {
-	// Somebody's mount below /tmp would vanish from here, too, when its directory
-	// is removed. mount_namespaces(7)
-	here, err := os.Getwd()
-	if err != nil {
+	if err := withoutOthers(); err != nil {
 		return err
-	}
-	others, err := mountinfo.GetMounts(mountinfo.PrefixFilter("/tmp"))
-	if err != nil {
-		return err
-	}
-	for _, m := range slices.Backward(others) {
-		if m.Mountpoint == "/tmp" || strings.HasPrefix(here+"/", m.Mountpoint+"/") { // or we would lose our place
-			continue
-		}
-		err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH)
-		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) { // it may just have vanished
-			return fmt.Errorf("take %s away: %w", m.Mountpoint, err)
-		}
 	}
 	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {
@@ -240,6 +224,29 @@ func furnish(name string) error {
 		return err
 	}
 	return tmpfs("/tmp")
+}
+
+// withoutOthers takes others' mounts below /tmp out of the box. One would vanish
+// from here, too, when its directory is removed. mount_namespaces(7)
+func withoutOthers() error {
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	others, err := mountinfo.GetMounts(mountinfo.PrefixFilter("/tmp"))
+	if err != nil {
+		return err
+	}
+	for _, m := range slices.Backward(others) {
+		if m.Mountpoint == "/tmp" || strings.HasPrefix(here+"/", m.Mountpoint+"/") { // or we would lose our place
+			continue
+		}
+		err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH)
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) { // it may just have vanished
+			return fmt.Errorf("take %s away: %w", m.Mountpoint, err)
+		}
+	}
+	return nil
 }
 
 func tmpfs(dir string) error {
