@@ -128,6 +128,20 @@ func TestInterruptedAtEveryStep(t *testing.T) {
 	}
 }
 
+// A signal that reaches init itself before the command runs does not end init:
+// the command gets it.
+func TestSignalWhileInitStarts(t *testing.T) {
+	s := newSubject(t)
+	needStrace(t)
+	for range 10 {
+		got := s.inject(s.run("true"), "mount", "signal=TERM:when=1").wait() // only init mounts
+		if got.status != 143 && got.status != 0 || got.stderr != "" {        // 0: the command was quicker
+			t.Fatalf("%+v", got)
+		}
+	}
+	s.survives("SIGTERM while init starts")
+}
+
 // kill starts a container and kills its parent at this point. It reports
 // whether the point was reached.
 func (s subject) kill(p point, which int) bool {
