@@ -78,9 +78,9 @@ var (
 // exceptions are known, and meant to go: what is too large, in the words of the error,
 // and the largest size that it may have until then.
 var exceptions = map[string]int{
-	"day3-images":    7934,
-	"day4-lifecycle": 12871,
-	"day5-networks":  19058,
+	"day3-images":    7932,
+	"day4-lifecycle": 12869,
+	"day5-networks":  19056,
 }
 
 type program struct {
