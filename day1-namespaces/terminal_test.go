@@ -294,8 +294,9 @@ func TestSettingsAreRestored(t *testing.T) {
 		"hung up":             {"echo ready; exec sleep 1000", func(c *console) { c.signal(syscall.SIGHUP) }, 129},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := onConsole(t, inContainer(t, "-ti", "sh", "-c", test.command))
+			c := openConsole(t)
 			before := c.settings(t)
+			c.launch(t, inContainer(t, "-ti", "sh", "-c", test.command))
 			c.shows("ready")
 			if c.settings(t) == before {
 				t.Error("the terminal is not raw")
