@@ -251,7 +251,7 @@ func TestExecWhileItEnds(t *testing.T) {
 func TestExecLimits(t *testing.T) {
 	w := newWorld(t)
 	w.ok("run", "-d", "--name", "web", "--pids-limit", "4", "box", "sh", "-c", "sleep 1000 & sleep 1000 & wait")
-	w.until("it is full", func() bool { return strings.Count(w.do("top", "web").stdout, "sleep 1000") >= 2 })
+	w.until("it is full", func() bool { return strings.Count(w.do("top", "web").stdout, " sleep 1000\n") == 2 }) // and not the shell's own line
 	w.fails(1, "resource temporarily unavailable", "exec", "web", "true")
 	w.ok("stop", "-t", "0", "web")
 	// Resource limits, as root: the shim keeps its own.
