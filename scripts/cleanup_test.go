@@ -594,8 +594,8 @@ func networksOfTheDead(t *testing.T, store, built string) {
 	if now := machine(); strings.Count(now, "gdv") < 2 || !strings.Contains(now, "table inet go-docker") || !strings.Contains(now, two) {
 		t.Errorf("one lives, and there is only\n%s", now)
 	}
+	kill(" resolver " + store) // first: without a container it soon ends by itself
 	kill(" shim " + store + "/containers/" + two)
-	kill(" resolver " + store)
 	if out, status := s.cleanup(t); status != 0 {
 		t.Errorf("status %d, %s", status, out)
 	}
