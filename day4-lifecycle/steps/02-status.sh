@@ -30,6 +30,7 @@ show 'rm busy; flock lock cat status'
 
 # But what if the shim is killed? Nobody writes a status, and the job has no idea.
 show 'rm status pid; setsid sh shim "exec sleep 60" & until [ -s pid ]; do sleep 0.1; done'
+later "kill -KILL $! \$(cat pid)"
 show 'until grep -q sleep /proc/$(cat pid)/comm; do sleep 0.1; done; kill -9 $!; wait $! || true'
 show 'flock -n lock echo the shim is gone'
 show 'ps -o stat,args -p $(cat pid); kill $(cat pid)'
