@@ -253,7 +253,8 @@ func keep(t *testing.T, dir, script string) (log string) {
 
 func TestLogs(t *testing.T) {
 	long := strings.Repeat("x", 40000)
-	log := keep(t, t.TempDir(), "echo out; echo err >&2; printf 'no newline'; sleep 0.1; printf '\\n"+long+"\\n'")
+	dir := t.TempDir() // the long line, of several entries, comes when the one of stderr is there: not in between
+	log := keep(t, dir, "echo out; echo err >&2; printf 'no newline'; until grep -q stderr "+dir+"/log; do sleep 0.1; done; printf '\\n"+long+"\\n'")
 	text, err := os.ReadFile(log)
 	if err != nil {
 		t.Fatal(err)
