@@ -354,7 +354,10 @@ func children(pid int) (pids []int) {
 // cgroups are those named after a rung that had this pid. They are removed, the innermost first.
 func cgroups(pid int) (left []string) {
 	for _, below := range []string{"/", "/*/", "/*/*/"} {
-		dirs, _ := filepath.Glob("/sys/fs/cgroup" + below + "go-docker-step." + strconv.Itoa(pid) + "*")
+		name := "/sys/fs/cgroup" + below + "go-docker-step." + strconv.Itoa(pid)
+		dirs, _ := filepath.Glob(name)
+		more, _ := filepath.Glob(name + ".*") // not *, which would find those of a pid that starts like this one
+		dirs = append(dirs, more...)
 		for _, dir := range dirs {
 			if real, err := filepath.EvalSymlinks(dir); err == nil && real == dir { // v1: cpu is a link to cpu,cpuacct
 				left = append(left, dir)
