@@ -90,7 +90,7 @@ func TestInterruptedAtEveryStep(t *testing.T) {
 	s := newSubject(t)
 	needStrace(t)
 	s.survives("nothing at all")
-	started, interrupted := time.Now(), 0
+	started := time.Now()
 	for i, p := range points() {
 		if p.init || inGuest() && time.Since(started) > 20*time.Second {
 			continue
@@ -112,9 +112,6 @@ func TestInterruptedAtEveryStep(t *testing.T) {
 				if !slices.Contains([]int{0, 2, 130, 137, 143, -1}, got.status) || strings.Contains(got.stderr, "error") {
 					t.Errorf("%s: %+v", what, got)
 				}
-				if got.status != 0 {
-					interrupted++
-				}
 				noProcesses(t)
 				if left := s.made(); len(left) > 0 {
 					t.Errorf("%s: there is left: %q", what, left)
@@ -123,9 +120,12 @@ func TestInterruptedAtEveryStep(t *testing.T) {
 		}
 		s.survives(p.done)
 	}
-	if interrupted == 0 {
-		t.Error("nothing was interrupted")
+	// Above, true may have ended before it gets its ^C, and each time if there
+	// is just one processor. This one stays.
+	if got := s.inject(s.run("sleep", "1000"), "close_range", "signal=INT:when=1").wait(); got.status != 130 {
+		t.Errorf("nothing was interrupted: %+v", got)
 	}
+	s.survives("an interrupted command")
 }
 
 // A signal that reaches init itself before the command runs does not end init:

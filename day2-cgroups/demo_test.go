@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day2-cgroups/cgroup"
 	"example.com/go-docker/day2-cgroups/container"
@@ -202,8 +204,14 @@ func TestStress(t *testing.T) {
 // ^C ends the demo like a container: with that status and without a verdict.
 func TestDemoInterrupted(t *testing.T) {
 	kernelTest(t)
+	var machine unix.Sysinfo_t
+	if err := unix.Sysinfo(&machine); err != nil {
+		t.Fatal(err)
+	}
+	// The hog takes ten seconds for a GiB: as long may the machine hold us up.
+	limit := min(1<<30, uint64(machine.Totalram)*uint64(machine.Unit)/4)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		l := launch(t, program(t, "-m", "300m")) // which the hog takes three seconds for
+		l := launch(t, program(t, "-m", fmt.Sprint(limit)))
 		l.says(" MiB |")
 		l.signal(sig)
 		if got := l.wait(); got.status != 128+int(sig) || got.stderr != "" {

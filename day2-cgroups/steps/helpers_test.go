@@ -242,9 +242,7 @@ func (p *process) wait(t testing.TB) result {
 		got.status = 128 + int(ws.Signal())
 	}
 	got.left = append(orphans(), cgroups(got.pid)...)
-	if after := mountTable(t); after != p.mounts {
-		got.left = append(got.left, "mounts, which were\n"+p.mounts+"\nand are\n"+after)
-	}
+	got.left = append(got.left, changedMounts(p.mounts, mountTable(t))...)
 	for _, env := range p.Env {
 		if tmp, is := strings.CutPrefix(env, "TMPDIR="+scratch); is {
 			files, _ := filepath.Glob(scratch + tmp + "/*")
@@ -289,6 +287,26 @@ func mountTable(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// changedMounts are those that are new and those that are gone. But removing a directory also removes what is mounted
+// on it from every mount namespace, rmdir(2), and others on this machine may do that meanwhile.
+func changedMounts(before, after string) (changed []string) {
+	was, is := strings.Split(before, "\n"), strings.Split(after, "\n")
+	for _, mount := range is {
+		if !slices.Contains(was, mount) {
+			changed = append(changed, "mount "+mount)
+		}
+	}
+	for _, mount := range was {
+		if slices.Contains(is, mount) {
+			continue
+		}
+		if _, err := os.Stat(strings.Fields(mount)[4]); err == nil {
+			changed = append(changed, "no mount any more: "+mount)
+		}
+	}
+	return changed
 }
 
 // orphans are the processes that are our children now because the parent that started them has ended. They are
@@ -336,7 +354,10 @@ func children(pid int) (pids []int) {
 // cgroups are those named after a rung that had this pid. They are removed, the innermost first.
 func cgroups(pid int) (left []string) {
 	for _, below := range []string{"/", "/*/", "/*/*/"} {
-		dirs, _ := filepath.Glob("/sys/fs/cgroup" + below + "go-docker-step." + strconv.Itoa(pid) + "*")
+		name := "/sys/fs/cgroup" + below + "go-docker-step." + strconv.Itoa(pid)
+		dirs, _ := filepath.Glob(name)
+		more, _ := filepath.Glob(name + ".*") // not *, which would find those of a pid that starts like this one
+		dirs = append(dirs, more...)
 		for _, dir := range dirs {
 			if real, err := filepath.EvalSymlinks(dir); err == nil && real == dir { // v1: cpu is a link to cpu,cpuacct
 				left = append(left, dir)
