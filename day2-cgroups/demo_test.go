@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/creack/pty"
-	"golang.org/x/sys/unix"
 
 	"example.com/go-docker/day2-cgroups/cgroup"
 	"example.com/go-docker/day2-cgroups/container"
@@ -204,10 +203,7 @@ func TestStress(t *testing.T) {
 // ^C ends the demo like a container: with that status and without a verdict.
 func TestDemoInterrupted(t *testing.T) {
 	kernelTest(t)
-	var machine unix.Sysinfo_t
-	if err := unix.Sysinfo(&machine); err != nil {
-		t.Fatal(err)
-	}
+	machine := sysinfo(t)
 	// The hog takes ten seconds for a GiB: as long may the machine hold us up.
 	limit := min(1<<30, uint64(machine.Totalram)*uint64(machine.Unit)/4)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {

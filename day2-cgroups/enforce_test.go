@@ -12,13 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func hasSwap(t testing.TB) bool {
+func hasSwap(t testing.TB) bool { return sysinfo(t).Totalswap > 0 }
+
+func sysinfo(t testing.TB) (info unix.Sysinfo_t) {
 	t.Helper()
-	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
 		t.Fatal(err)
 	}
-	return info.Totalswap > 0
+	return info
 }
 
 // A hog either gets its 64 MiB or is killed.
