@@ -94,21 +94,13 @@ func kernelTest(t testing.TB) {
 	if err := furnishBox(); err != nil {
 		t.Fatal(err)
 	}
-	before := strings.Split(mountTable(t), "\n")
+	before := mountTable(t)
 	t.Cleanup(func() {
 		for _, path := range leftovers(t) {
 			t.Error("left behind:", path)
 		}
-		after := strings.Split(mountTable(t), "\n")
-		for _, mount := range minus(after, before) {
-			t.Error("left behind: mount", mount)
-		}
-		for _, mount := range minus(before, after) {
-			// Removing a directory also removes mounts on it from every mount
-			// namespace, rmdir(2), and others may do that meanwhile.
-			if _, err := os.Stat(strings.Fields(mount)[4]); err == nil {
-				t.Error("gone: mount", mount)
-			}
+		for _, mount := range changedMounts(before, mountTable(t)) {
+			t.Error(mount)
 		}
 		for _, dir := range cgroupMounts(t) { // for the next tests
 			if err := cgroup.RemoveAll(filepath.Join(dir, testParent)); err != nil {

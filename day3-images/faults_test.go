@@ -134,8 +134,9 @@ func TestSignalWhileInitStarts(t *testing.T) {
 	s := newSubject(t)
 	needStrace(t)
 	for range 10 {
-		got := s.inject(s.run("true"), "mount", "signal=TERM:when=1").wait() // only init mounts
-		if got.status != 143 && got.status != 0 || got.stderr != "" {        // 0: the command was quicker
+		// Only init mounts. Its status is 0 if the command was quicker.
+		got := s.inject(s.run("true"), "mount", "signal=TERM:when=1").wait()
+		if got.status != 143 && got.status != 0 || got.stderr != "" {
 			t.Fatalf("%+v", got)
 		}
 	}
@@ -417,6 +418,22 @@ func TestManyAtOnce(t *testing.T) {
 // minus returns the elements of a that are not in b.
 func minus(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
+}
+
+// changedMounts are those that are new and those that are gone. But removing a
+// directory also removes what is mounted on it from every mount namespace,
+// rmdir(2), and others on this machine may do that meanwhile.
+func changedMounts(before, after string) (changed []string) {
+	was, is := strings.Split(before, "\n"), strings.Split(after, "\n")
+	for _, mount := range minus(is, was) {
+		changed = append(changed, "new mount: "+mount)
+	}
+	for _, mount := range minus(was, is) {
+		if _, err := os.Stat(strings.Fields(mount)[4]); err == nil {
+			changed = append(changed, "mount that is gone: "+mount)
+		}
+	}
+	return changed
 }
 
 // throughShell makes a shell script start cmd, which it finds as "$@".

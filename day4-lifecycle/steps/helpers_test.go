@@ -293,20 +293,20 @@ func mountTable(t testing.TB) string {
 // on it from every mount namespace, rmdir(2), and others on this machine may do that meanwhile.
 func changedMounts(before, after string) (changed []string) {
 	was, is := strings.Split(before, "\n"), strings.Split(after, "\n")
-	for _, mount := range is {
-		if !slices.Contains(was, mount) {
-			changed = append(changed, "mount "+mount)
-		}
+	for _, mount := range minus(is, was) {
+		changed = append(changed, "new mount: "+mount)
 	}
-	for _, mount := range was {
-		if slices.Contains(is, mount) {
-			continue
-		}
+	for _, mount := range minus(was, is) {
 		if _, err := os.Stat(strings.Fields(mount)[4]); err == nil {
-			changed = append(changed, "no mount any more: "+mount)
+			changed = append(changed, "mount that is gone: "+mount)
 		}
 	}
 	return changed
+}
+
+// minus returns the elements of a that are not in b.
+func minus(a, b []string) []string {
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }
 
 // orphans are the processes that are our children now because the parent that started them has ended. They are
